@@ -1,0 +1,175 @@
+"""One step of training as a pure function, and the state that it takes and gives."""
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.optim import Optimizer
+
+from shapezoo.train.losses import correct, cross_entropy
+
+MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]
+"""Builds an optimizer for parameters: ``functools.partial(torch.optim.Adam, lr=1e-3)``."""
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Maps a model's output and the targets to a mean over the batch."""
+
+
+class Batch(Protocol):
+    """Examples that a model can learn from."""
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What a model takes."""
+        ...
+
+    @property
+    def targets(self) -> Tensor:
+        """What a loss compares with; its length is the number of examples."""
+        ...
+
+
+@dataclass(frozen=True)
+class State:
+    """All that changes while a model is trained. Its tensors are never modified in place.
+
+    Attributes:
+        parameters: The values of the model's parameters, by name.
+        buffers: The values of the model's buffers, by name.
+        optimizer: The optimizer's ``state_dict``.
+        step: How many steps have been taken.
+    """
+
+    parameters: dict[str, Tensor]
+    buffers: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    step: int
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How well a model does on a set of examples.
+
+    Attributes:
+        loss: The mean loss, in nats.
+        accuracy: The share of examples whose class is scored highest, from 0 to 1.
+        examples: How many examples there were.
+    """
+
+    loss: float
+    accuracy: float
+    examples: int
+
+
+def init(model: nn.Module, make_optimizer: MakeOptimizer) -> State:
+    """The state before the first step, with copies of the model's parameters and buffers.
+
+    Args:
+        model: The model to train.
+        make_optimizer: Builds the optimizer.
+    """
+    parameters = _copies(model.named_parameters())
+    optimizer = make_optimizer([nn.Parameter(value) for value in parameters.values()])
+    return State(parameters, _copies(model.named_buffers()), optimizer.state_dict(), step=0)
+
+
+def train_step(
+    model: nn.Module,
+    make_optimizer: MakeOptimizer,
+    state: State,
+    batch: Batch,
+    *,
+    loss: Loss = cross_entropy,
+) -> tuple[State, float]:
+    """One step of gradient descent.
+
+    The same as an ordinary step in place, but pure: neither the model nor the state that came
+    in is modified. Modules that draw random numbers, such as dropout, draw them from torch's
+    global generator.
+
+    Args:
+        model: The model; it gives the computation, the state gives its parameters.
+        make_optimizer: Builds the optimizer, in the same way for every step.
+        state: Where to start from.
+        batch: The examples to learn from.
+        loss: What to lower.
+
+    Returns:
+        The state after the step, and the loss before it.
+    """
+    parameters = {name: nn.Parameter(value.clone()) for name, value in state.parameters.items()}
+    buffers = _copies(state.buffers.items())
+    leaves = list(parameters.values())
+    optimizer = make_optimizer(leaves)
+    optimizer.load_state_dict(copy.deepcopy(state.optimizer))
+
+    def closure() -> float:
+        outputs = functional_call(model, (parameters, buffers), batch.inputs)
+        value = loss(outputs, batch.targets)
+        gradients = torch.autograd.grad(value, leaves)
+        for leaf, gradient in zip(leaves, gradients, strict=True):
+            leaf.grad = gradient
+        return value.item()
+
+    with _mode(model, training=True), torch.enable_grad():
+        value = optimizer.step(closure)
+    after = _copies(parameters.items())
+    return State(after, buffers, optimizer.state_dict(), state.step + 1), value
+
+
+def evaluate(
+    model: nn.Module, state: State, batches: Iterable[Batch], *, loss: Loss = cross_entropy
+) -> Metrics:
+    """Measure a classifier in evaluation mode, each example with the same weight.
+
+    Args:
+        model: The model; it gives the computation, the state gives its parameters.
+        state: The parameters and buffers to measure.
+        batches: The examples.
+        loss: The loss to report.
+
+    Raises:
+        ValueError: There are no examples.
+    """
+    total, right, examples = 0.0, 0, 0
+    with _mode(model, training=False), torch.no_grad():
+        for batch in batches:
+            weights = (state.parameters, state.buffers)
+            outputs = functional_call(model, weights, batch.inputs)
+            count = len(batch.targets)
+            total += loss(outputs, batch.targets).item() * count
+            right += int(correct(outputs, batch.targets))
+            examples += count
+    if examples == 0:
+        raise ValueError("batches: there are no examples to evaluate")
+    return Metrics(total / examples, right / examples, examples)
+
+
+def install(model: nn.Module, state: State) -> None:
+    """Copy the parameters and buffers of a state into a model."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(state.parameters[name])
+        for name, buffer in model.named_buffers():
+            buffer.copy_(state.buffers[name])
+
+
+def _copies(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in tensors}
+
+
+@contextlib.contextmanager
+def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
+    """Put a model and all its parts into a mode, and back as they were."""
+    before = {module: module.training for module in model.modules()}
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, was_training in before.items():
+            module.training = was_training

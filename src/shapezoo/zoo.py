@@ -1,0 +1,156 @@
+"""Finding, building and describing the models of the zoo."""
+
+import difflib
+import fnmatch
+import functools
+import inspect
+import os
+from dataclasses import dataclass
+
+import torch
+
+import shapezoo.models  # noqa: F401  # its builders register themselves
+from shapezoo.contracts import Module, Signature, signature
+from shapezoo.registry import Entry, Task, entries
+from shapezoo.weights import load
+
+
+class UnknownModelError(LookupError):
+    """No model has this name; the message gives the nearest ones."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What the zoo knows of a model.
+
+    Attributes:
+        name: The name of the model.
+        summary: What it is, in a sentence.
+        task: What it is for.
+        paper: Where it was published.
+        hyperparameters: The keywords of `create_model`, with their defaults.
+        parameters: The number of trainable parameters, with the default hyper-parameters.
+        signature: The contract, with the default hyper-parameters.
+    """
+
+    name: str
+    summary: str
+    task: Task
+    paper: str
+    hyperparameters: dict[str, object]
+    parameters: int
+    signature: Signature
+
+
+def list_models(
+    pattern: str = "*",
+    *,
+    task: Task | None = None,
+    accepts: tuple[int | None, ...] | None = None,
+) -> list[str]:
+    """The names of the models, in alphabetical order.
+
+    Args:
+        pattern: Keeps the names that match, with ``*`` and ``?`` as in a shell.
+        task: Keeps the models for this task.
+        accepts: Keeps the models whose contract takes one tensor of this shape. None stands
+            for any size.
+
+    Example:
+        ```pycon
+        >>> from shapezoo import list_models
+        >>> list_models(accepts=(None, 1, 28, 28))
+        ['lenet']
+
+        ```
+    """
+    return [
+        entry.name
+        for entry in entries()
+        if fnmatch.fnmatchcase(entry.name, pattern)
+        and task in (None, entry.task)
+        and (accepts is None or model_info(entry.name).signature.accepts(accepts))
+    ]
+
+
+def create_model(
+    name: str,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    **hyperparameters: object,
+) -> Module:
+    """Build a model of the zoo.
+
+    Args:
+        name: The name of the model, one of `list_models`.
+        weights: A file that `shapezoo.weights.save` wrote; without it the weights are random,
+            drawn from torch's global generator.
+        **hyperparameters: Keywords of the builder, as `model_info` lists them.
+
+    Raises:
+        UnknownModelError: There is no such model.
+        TypeError: The builder has no such keyword.
+        WeightsError: The file cannot be read or does not fit the model.
+
+    Example:
+        ```pycon
+        >>> import torch
+        >>> from shapezoo import create_model
+        >>> model = create_model("lenet", num_classes=26)
+        >>> model(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 26])
+
+        ```
+    """
+    entry = _find(name)
+    known = inspect.signature(entry.builder).parameters
+    if unknown := [keyword for keyword in hyperparameters if keyword not in known]:
+        raise TypeError(f"model {name!r} has no {unknown[0]!r}; it has {', '.join(known)}")
+    model = entry.builder(**hyperparameters)
+    if weights is not None:
+        load(model, weights)
+    return model
+
+
+@functools.cache
+def model_info(name: str) -> ModelInfo:
+    """What the zoo knows of a model.
+
+    Args:
+        name: The name of the model, one of `list_models`.
+
+    Raises:
+        UnknownModelError: There is no such model.
+
+    Example:
+        ```pycon
+        >>> from shapezoo import model_info
+        >>> model_info("lenet").parameters
+        8490
+
+        ```
+    """
+    entry = _find(name)
+    with torch.device("meta"):
+        model = entry.builder()
+    keywords = inspect.signature(entry.builder).parameters.values()
+    return ModelInfo(
+        name=name,
+        summary=(inspect.getdoc(entry.builder) or "").partition("\n")[0],
+        task=entry.task,
+        paper=entry.paper,
+        hyperparameters={keyword.name: keyword.default for keyword in keywords},
+        parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        signature=signature(model),
+    )
+
+
+def _find(name: str) -> Entry:
+    known = {entry.name: entry for entry in entries()}
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known)
+        hint = (
+            f"did you mean {' or '.join(map(repr, nearest))}?" if nearest else "see list_models()"
+        )
+        raise UnknownModelError(f"no model is called {name!r}; {hint}")
+    return known[name]

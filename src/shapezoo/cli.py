@@ -101,7 +101,7 @@ def predict(run: Path, image: Path, /) -> None:
 def main() -> None:
     """Run the command line; a refusal is one message and exit code 1."""
     try:
-        app()
+        app(sys.argv[1:])
     except _REFUSALS as error:
         print(f"shapezoo: {error}", file=sys.stderr)
         sys.exit(1)

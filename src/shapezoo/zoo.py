@@ -6,6 +6,7 @@ import functools
 import inspect
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -37,7 +38,7 @@ class ModelInfo:
     summary: str
     task: Task
     paper: str
-    hyperparameters: dict[str, object]
+    hyperparameters: dict[str, Any]
     parameters: int
     signature: Signature
 
@@ -77,7 +78,7 @@ def create_model(
     name: str,
     *,
     weights: str | os.PathLike[str] | None = None,
-    **hyperparameters: object,
+    **hyperparameters: Any,
 ) -> Module:
     """Build a model of the zoo.
 

@@ -131,15 +131,15 @@ def _parse_axis(token: str) -> Axis:
         return Axis(variadic=True)
     body = token.lstrip("#*")
     marks = token[: len(token) - len(body)]
-    flags = {"variadic": "*" in marks, "broadcast": "#" in marks}
+    marked = Axis(variadic="*" in marks, broadcast="#" in marks)
     if "?" in body:
         raise ContractError(f"axis {token!r}: tree paths ('?name') are not supported")
     if body.startswith("_"):
-        return Axis(**flags)
+        return marked
     label, value = body.split("=") if body.count("=") == 1 else ("", body)
     if value.isdecimal():
-        return Axis(name=label or None, size=int(value), **flags)
+        return replace(marked, name=label or None, size=int(value))
     if value.isidentifier() and not label:
-        return Axis(name=value, **flags)
+        return replace(marked, name=value)
     free_names(BRACES.sub("0", value))
-    return Axis(name=label or None, expression=value, **flags)
+    return replace(marked, name=label or None, expression=value)

@@ -30,14 +30,14 @@ class Bindings(NamedTuple):
 @contextlib.contextmanager
 def frame(start: Bindings) -> Iterator[None]:
     """Check annotations with these bindings; whatever is bound inside is gone afterwards."""
-    with jaxtyped("context"):  # type: ignore[no-untyped-call]  # jaxtyping types only its decorator
+    with jaxtyped("context"):
         restore(start)
         yield
 
 
 def current() -> Bindings:
     """A copy of what is bound now."""
-    sizes, shapes, *_ = get_shape_memo()
+    sizes, shapes, *_ = get_shape_memo()  # type: ignore[no-untyped-call]  # private: no types
     return Bindings(dict(sizes), dict(shapes))
 
 
@@ -59,7 +59,8 @@ def enforceable(annotation: type[AbstractArray]) -> type[AbstractArray]:
     symbolic sizes.
     """
     text = BRACES.sub(lambda part: _reserved(part[0]), annotation.dim_str)
-    return annotation.dtype[annotation.array_type, text]
+    rewritten: type[AbstractArray] = annotation.dtype[annotation.array_type, text]
+    return rewritten
 
 
 def visible(bindings: Bindings) -> dict[str, int | tuple[int, ...]]:

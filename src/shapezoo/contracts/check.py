@@ -21,7 +21,7 @@ from shapezoo.contracts.bindings import (
     from_braces,
     restore,
 )
-from shapezoo.contracts.explain import Mismatch, explain
+from shapezoo.contracts.explain import MismatchError, explain
 from shapezoo.contracts.fixes import suggest
 from shapezoo.contracts.signature import Signature, function_signature, values_in
 from shapezoo.contracts.types import (
@@ -37,7 +37,9 @@ from shapezoo.contracts.types import (
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_WRAP = {"on": True, "off": False}[os.environ.get("SHAPEZOO_CHECKS", "on")]
+_SWITCH = os.environ.get("SHAPEZOO_CHECKS", "on")
+if _SWITCH not in ("on", "off"):
+    raise ValueError(f"environment variable SHAPEZOO_CHECKS must be on or off, got {_SWITCH!r}")
 _CONF = BeartypeConf(is_pep484_tower=True)  # `float` accepts an int, as in mypy
 _paused = 0
 
@@ -94,7 +96,9 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         >>> from shapezoo import checked
         >>> from jaxtyping import Float
         >>> @checked
-        ... def halve(x: Float[torch.Tensor, "batch width"]) -> Float[torch.Tensor, "batch width//2"]:
+        ... def halve(
+        ...     x: Float[torch.Tensor, "batch width"],
+        ... ) -> Float[torch.Tensor, "batch width//2"]:
         ...     return x[:, ::2]
         >>> halve(torch.zeros(2, 6)).shape
         torch.Size([2, 3])
@@ -104,7 +108,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
         ```
     """
-    if not _WRAP or is_checked(function):
+    if _SWITCH == "off" or is_checked(function):
         return function
     contract = _Contract(function)
 
@@ -155,7 +159,7 @@ class _Contract:
         arguments = bound.arguments
         try:
             return arguments, self.bind(arguments)
-        except Mismatch as mismatch:
+        except MismatchError as mismatch:
             hint = self.fix(arguments, mismatch.path)
             raise explain(self.function, mismatch, arguments, hint) from None
 
@@ -165,14 +169,14 @@ class _Contract:
         try:
             with frame(bindings):
                 _check(result, self.signature.output, "return")
-        except Mismatch as mismatch:
+        except MismatchError as mismatch:
             raise explain(self.function, mismatch, arguments) from None
 
     def bind(self, arguments: dict[str, Any]) -> Bindings:
         """The axes that these arguments bind.
 
         Raises:
-            Mismatch: An argument is not of its type.
+            MismatchError: An argument is not of its type.
         """
         value_of = values_in(arguments)
         with frame(from_braces({text: value_of(text) for text in self.braces})):
@@ -186,7 +190,7 @@ class _Contract:
         def fits(name: str, value: Tensor) -> bool:
             try:
                 self.bind({**arguments, name: value})
-            except Mismatch:
+            except MismatchError:
                 return False
             return True
 
@@ -202,36 +206,35 @@ def _check(value: Any, kind: Type, path: str) -> None:
     """Check one value, binding the axes that it names.
 
     Raises:
-        Mismatch: It, or something inside it, is not of its type.
+        MismatchError: It, or something inside it, is not of its type.
     """
     match kind:
         case TensorType(annotation=annotation):
             if not isinstance(value, enforceable(annotation)):
-                raise Mismatch(path, kind, value)
+                raise MismatchError(path, kind, value)
         case UnionType(options=options):
             _check_union(value, options, path, kind)
         case SequenceType(container=container, items=items, repeated=repeated):
-            if not isinstance(value, container):
-                raise Mismatch(path, kind, value)
-            expected = items * len(value) if repeated else items
-            if len(expected) != len(value):
-                raise Mismatch(path, kind, value)
+            right_kind = isinstance(value, container)
+            expected = items * len(value) if right_kind and repeated else items
+            if not right_kind or len(expected) != len(value):
+                raise MismatchError(path, kind, value)
             for index, (part, item) in enumerate(zip(value, expected, strict=True)):
                 _check(part, item, f"{path}[{index}]")
         case DictType(key=key_type, value=value_type):
             if not isinstance(value, Mapping):
-                raise Mismatch(path, kind, value)
+                raise MismatchError(path, kind, value)
             for key, item in value.items():
                 _check(key, key_type, f"{path} key")
                 _check(item, value_type, f"{path}[{key!r}]")
         case RecordType(fields=fields, record=record):
             if not isinstance(value, record):
-                raise Mismatch(path, kind, value)
+                raise MismatchError(path, kind, value)
             for name, item in fields:
                 _check(getattr(value, name), item, f"{path}.{name}")
         case PlainType(annotation=annotation):
             if not is_bearable(value, annotation, conf=_CONF):
-                raise Mismatch(path, kind, value)
+                raise MismatchError(path, kind, value)
 
 
 def _check_union(value: Any, options: tuple[Type, ...], path: str, kind: Type) -> None:
@@ -240,8 +243,8 @@ def _check_union(value: Any, options: tuple[Type, ...], path: str, kind: Type) -
     for option in options:
         try:
             return _check(value, option, path)
-        except Mismatch as mismatch:
+        except MismatchError as mismatch:
             failures.append(mismatch)
             restore(before)
     informative = [f for f in failures if str(f.kind) != "None"]
-    raise informative[0] if len(informative) == 1 else Mismatch(path, kind, value)
+    raise informative[0] if len(informative) == 1 else MismatchError(path, kind, value)

@@ -12,7 +12,7 @@ from shapezoo.contracts.signature import resolved, values_in
 from shapezoo.contracts.types import TensorType, Type
 
 
-class Mismatch(Exception):
+class MismatchError(Exception):
     """A value that is not of its type.
 
     Attributes:
@@ -32,7 +32,7 @@ class Mismatch(Exception):
 
 def explain(
     function: Callable[..., Any],
-    mismatch: Mismatch,
+    mismatch: MismatchError,
     arguments: dict[str, Any],
     hint: str | None = None,
 ) -> ShapeError:
@@ -68,8 +68,7 @@ def describe(value: object) -> str:
     if isinstance(value, Tensor):
         return f"Tensor {str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        kind = type(value)
-        return f"{kind.__module__}.{kind.__qualname__} {value.dtype} {tuple(value.shape)}"
+        return f"{_class(value)} {value.dtype} {tuple(value.shape)}"
     if isinstance(value, tuple | list) and len(value) <= 8:
         return f"{type(value).__name__} of {len(value)}: {', '.join(map(describe, value))}"
     text = repr(value)
@@ -90,8 +89,8 @@ def _differences(
     """A line for each way in which a value is not the tensor expected, with the axis."""
     array = kind.annotation.array_type
     if not isinstance(value, array):
-        came = f"{type(value).__module__}.{type(value).__qualname__}"
-        yield f"  type      expected {array.__name__}, got {came}{_conversion(value)}", None
+        came = f"{array.__name__}, got {_class(value)}{_conversion(value)}"
+        yield f"  type      expected {came}", None
         return
     if not isinstance(value, kind.annotation.dtype[array, "..."]):
         yield f"  dtype     expected {kind.dtype}, got {_dtype(value)}", None
@@ -100,7 +99,8 @@ def _differences(
     if pairs is None:
         least = len(kind.axes) - any(axis.variadic for axis in kind.axes)
         more = " or more" if least < len(kind.axes) else ""
-        yield f"  axes      expected {least}{more}, got {len(shape)}", None
+        names = ", ".join(map(str, kind.axes))
+        yield f"  axes      expected {least}{more} ({names}), got {len(shape)}", None
         return
     bound = dict(bound)
     for index, axis, size in pairs:
@@ -144,6 +144,11 @@ def _expected(
     if not isinstance(value, int):
         raise ContractError(f"axis {str(axis)!r} is {value!r}, which is no whole number")
     return value
+
+
+def _class(value: object) -> str:
+    kind = type(value)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 def _conversion(value: object) -> str:

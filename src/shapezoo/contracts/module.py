@@ -50,10 +50,11 @@ class Module(nn.Module):
 
     if typing.TYPE_CHECKING:
 
-        def __call__(self: _HasForward[P, R_co], *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+        def __call__(self: _HasForward[P, R_co], *args: P.args, **kwargs: P.kwargs) -> R_co:
+            """Run ``forward``, between the hooks."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         forward = cls.__dict__.get("forward")
         if isinstance(forward, types.FunctionType):
-            cls.forward = checked(forward)  # type: ignore[method-assign]  # the point of the class
+            cls.forward = checked(forward)

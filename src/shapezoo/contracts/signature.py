@@ -45,8 +45,7 @@ class Argument:
 
     def to_dict(self) -> dict[str, object]:
         """The argument as JSON-ready data."""
-        default = {} if self.default is None else {"default": self.default}
-        return {"name": self.name, "type": self.type.to_dict()} | default
+        return {"name": self.name, "type": self.type.to_dict(), "default": self.default}
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ def signature(obj: nn.Module | type[nn.Module] | Callable[..., Any]) -> Signatur
     """
     if isinstance(obj, nn.Module):
         return function_signature(type(obj).forward).resolved(values_in({"self": obj}))
-    if isinstance(obj, type):
+    if isinstance(obj, type) and issubclass(obj, nn.Module):
         return function_signature(obj.forward)
     return function_signature(obj)
 

@@ -82,7 +82,7 @@ class ImageDataset:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         order = _order(len(self), generator)
-        return (self.select(indices) for indices in order.split(batch_size))
+        return (self.select(indices) for indices in torch.split(order, batch_size))
 
 
 class Split(NamedTuple):
@@ -108,7 +108,7 @@ def split(
         generator: Draws them at random; without it the last ones are taken.
     """
     order = _order(len(dataset), generator)
-    parts = order.split([len(dataset) - test_size, test_size])
+    parts = torch.split(order, [len(dataset) - test_size, test_size])
     return Split(
         *(ImageDataset(dataset.images[p], dataset.labels[p], dataset.classes) for p in parts)
     )

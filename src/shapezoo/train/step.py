@@ -104,12 +104,13 @@ def train_step(
     """
     parameters = {name: nn.Parameter(value.clone()) for name, value in state.parameters.items()}
     buffers = _copies(state.buffers.items())
+    values: dict[str, Tensor] = {**parameters, **buffers}
     leaves = list(parameters.values())
     optimizer = make_optimizer(leaves)
     optimizer.load_state_dict(copy.deepcopy(state.optimizer))
 
     def closure() -> float:
-        outputs = functional_call(model, (parameters, buffers), batch.inputs)
+        outputs = functional_call(model, values, batch.inputs)
         value = loss(outputs, batch.targets)
         gradients = torch.autograd.grad(value, leaves)
         for leaf, gradient in zip(leaves, gradients, strict=True):
@@ -136,11 +137,11 @@ def evaluate(
     Raises:
         ValueError: There are no examples.
     """
+    values = {**state.parameters, **state.buffers}
     total, right, examples = 0.0, 0, 0
     with _mode(model, training=False), torch.no_grad():
         for batch in batches:
-            weights = (state.parameters, state.buffers)
-            outputs = functional_call(model, weights, batch.inputs)
+            outputs = functional_call(model, values, batch.inputs)
             count = len(batch.targets)
             total += loss(outputs, batch.targets).item() * count
             right += int(correct(outputs, batch.targets))

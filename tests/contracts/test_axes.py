@@ -1,0 +1,78 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shapezoo.contracts.axes import Axis, free_names, parse_axes
+from shapezoo.contracts.errors import ContractError
+
+NAMES = st.sampled_from(["batch", "channels", "height", "seq"])
+AXES = st.one_of(
+    st.builds(Axis, name=NAMES, broadcast=st.booleans(), variadic=st.booleans()),
+    st.builds(Axis, name=st.none() | NAMES, size=st.integers(0, 99), broadcast=st.booleans()),
+    st.builds(
+        Axis,
+        name=st.none() | NAMES,
+        expression=st.sampled_from(["height//2", "2*channels", "{self.width}", "min(seq,8)"]),
+        broadcast=st.booleans(),
+    ),
+    st.just(Axis(variadic=True)),
+    st.just(Axis()),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "axis"),
+    [
+        ("batch", Axis(name="batch")),
+        ("28", Axis(size=28)),
+        ("channels=3", Axis(name="channels", size=3)),
+        ("height//2", Axis(expression="height//2")),
+        ("height=(height-1)//2+1", Axis(name="height", expression="(height-1)//2+1")),
+        ("channels={self.in_channels}", Axis(name="channels", expression="{self.in_channels}")),
+        ("kv_seq=seq", Axis(name="kv_seq", expression="seq")),
+        ("*batch", Axis(name="batch", variadic=True)),
+        ("#batch", Axis(name="batch", broadcast=True)),
+        ("*#batch", Axis(name="batch", variadic=True, broadcast=True)),
+        ("...", Axis(variadic=True)),
+        ("_", Axis()),
+        ("_ignored", Axis()),
+    ],
+)
+def test_each_form_is_read(text: str, axis: Axis) -> None:
+    assert parse_axes(text) == (axis,)
+
+
+@given(st.lists(AXES, max_size=5))
+def test_text_of_axes_reads_back_as_the_same_axes(axes: list[Axis]) -> None:
+    assert parse_axes(" ".join(map(str, axes))) == tuple(axes)
+
+
+def test_a_label_binds_nothing_but_an_alias_binds_what_it_names() -> None:
+    bound = [axis.binds for axis in parse_axes("batch channels=3 width=2*batch kv_seq=seq _ 4")]
+    assert bound == ["batch", None, None, "seq", None, None]
+
+
+def test_braces_are_no_reference_to_another_axis() -> None:
+    (axis,) = parse_axes("{self.scale}*height+min(width,2)")
+    assert axis.refers_to == {"height", "width"}
+    assert axis.braces == ("{self.scale}",)
+
+
+def test_braces_are_resolved_as_far_as_they_are_known() -> None:
+    values = {"{self.scale}": 3, "{self.offset}": 1}
+    first, second, third = parse_axes("{self.scale}*2+{self.offset} {self.scale}*height name")
+
+    assert first.resolved(values.__getitem__) == Axis(size=7)
+    assert second.resolved(values.__getitem__) == Axis(expression="3*height")
+    assert third.resolved(values.__getitem__) is third
+
+
+@pytest.mark.parametrize("text", ["?leaf", "3+", "height//", "a=b=c="])
+def test_what_is_no_axis_is_refused_with_its_text(text: str) -> None:
+    with pytest.raises(ContractError) as error:
+        parse_axes(text)
+    assert text.partition("=")[0] in str(error.value)
+
+
+def test_names_in_an_expression() -> None:
+    assert free_names("(height + 1)//stride") == {"height", "stride"}

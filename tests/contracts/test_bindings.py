@@ -1,0 +1,58 @@
+"""What we rely on in jaxtyping, some of it private: a change there fails here first."""
+
+from jaxtyping import Float
+from torch import Tensor, zeros
+
+from shapezoo.contracts.bindings import (
+    Bindings,
+    current,
+    enforceable,
+    frame,
+    from_braces,
+    restore,
+    visible,
+)
+
+
+def matches(annotation: object, *shape: int) -> bool:
+    return isinstance(zeros(shape), annotation)  # type: ignore[arg-type]  # jaxtyping's classes
+
+
+def test_a_check_binds_what_it_names() -> None:
+    with frame(Bindings({}, {})):
+        assert matches(Float[Tensor, "*batch seq 3"], 1, 2, 7, 3)
+        assert visible(current()) == {"seq": 7, "*batch": (1, 2)}
+
+
+def test_a_frame_starts_with_given_sizes_and_ends_with_them() -> None:
+    start = Bindings({"seq": 7}, {})
+    with frame(start):
+        assert not matches(Float[Tensor, "seq"], 8)
+        assert matches(Float[Tensor, "seq batch"], 7, 2)
+        with frame(Bindings({}, {})):
+            assert matches(Float[Tensor, "seq"], 8)
+        assert visible(current()) == {"seq": 7, "batch": 2}
+    assert start == Bindings({"seq": 7}, {})
+    assert visible(current()) == {}
+
+
+def test_a_failing_check_binds_nothing() -> None:
+    with frame(Bindings({}, {})):
+        assert not matches(Float[Tensor, "seq batch 3"], 7, 2, 4)
+        assert visible(current()) == {}
+
+
+def test_bindings_can_be_taken_back() -> None:
+    with frame(Bindings({}, {})):
+        before = current()
+        assert matches(Float[Tensor, "seq"], 7)
+        restore(before)
+        assert visible(current()) == {}
+
+
+def test_braces_are_bound_like_a_hidden_axis() -> None:
+    annotation = enforceable(Float[Tensor, "batch channels={self.width}*2+{size}"])
+    with frame(from_braces({"{self.width}": 3, "{size}": 1})):
+        assert matches(annotation, 5, 7)
+        assert not matches(annotation, 5, 6)
+        assert visible(current()) == {"batch": 5}

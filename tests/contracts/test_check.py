@@ -1,0 +1,335 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jaxtyping
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from jaxtyping import Bool, Float, Int, Int64, Num
+from torch import Tensor, nn
+
+from shapezoo import ContractError, ShapeError, checked, unchecked
+
+
+class Pair(NamedTuple):
+    left: Float[Tensor, "batch"]
+    right: Float[Tensor, "batch"]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    images: Float[Tensor, "batch 4"]
+    labels: Int64[Tensor, "batch"]
+
+
+class Scaled(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    @checked
+    def forward(self, x: Float[Tensor, "batch width={self.width}"]) -> Float[Tensor, "batch"]:
+        return x.sum(1)
+
+
+@checked
+def fixed(x: Float[Tensor, "batch 3"]) -> None: ...
+@checked
+def repeated(x: Float[Tensor, "n n"]) -> None: ...
+@checked
+def shared(x: Float[Tensor, "batch"], y: Float[Tensor, "batch"]) -> None: ...
+@checked
+def expression(x: Float[Tensor, "width"], y: Float[Tensor, "width//2+1"]) -> None: ...
+@checked
+def variadic(x: Float[Tensor, "*batch 2"], y: Float[Tensor, "*batch"]) -> None: ...
+@checked
+def broadcast(x: Float[Tensor, "batch"], y: Float[Tensor, "#batch"]) -> None: ...
+@checked
+def anything(x: Float[Tensor, "... 2"], y: Float[Tensor, "_ 3"]) -> None: ...
+@checked
+def argument(x: Float[Tensor, "{size}"], size: int) -> None: ...
+@checked
+def scalar(x: Float[Tensor, ""]) -> None: ...
+@checked
+def dtypes(x: Int[Tensor, "n"], y: Bool[Tensor, "n"], z: Num[Tensor, "n"]) -> None: ...
+@checked
+def optional(x: Float[Tensor, "batch"] | None = None) -> None: ...
+@checked
+def either(
+    x: Float[Tensor, "batch 2"] | Int64[Tensor, "batch"], y: Float[Tensor, "batch"]
+) -> None: ...
+@checked
+def sequence(xs: list[Float[Tensor, "batch"]]) -> None: ...
+@checked
+def mapping(xs: dict[str, Float[Tensor, "batch"]]) -> None: ...
+@checked
+def nested(xs: tuple[Float[Tensor, "batch"], tuple[Float[Tensor, "batch"], ...]]) -> None: ...
+@checked
+def named(pair: Pair) -> None: ...
+@checked
+def record(batch: Labelled) -> None: ...
+@checked
+def plain(n: int, f: float, mode: Literal["a", "b"]) -> None: ...
+@checked
+def starred(*xs: Float[Tensor, "batch"], **ys: Float[Tensor, "batch"]) -> None: ...
+
+
+def f(*shape: int) -> Tensor:
+    return torch.zeros(shape)
+
+
+def i(*shape: int) -> Tensor:
+    return torch.zeros(shape, dtype=torch.int64)
+
+
+Call = tuple[Callable[..., object], tuple[Any, ...]]
+
+GOOD: list[Call] = [
+    (fixed, (f(2, 3),)),
+    (fixed, (f(0, 3),)),
+    (fixed, (f(2, 3).bfloat16(),)),
+    (repeated, (f(3, 3),)),
+    (shared, (f(2), f(2))),
+    (expression, (f(7), f(4))),
+    (variadic, (f(5, 4, 2), f(5, 4))),
+    (variadic, (f(2), f())),
+    (broadcast, (f(4), f(1))),
+    (anything, (f(5, 4, 2), f(9, 3))),
+    (argument, (f(4), 4)),
+    (scalar, (f(),)),
+    (dtypes, (i(2).short(), i(2).bool(), f(2))),
+    (optional, ()),
+    (optional, (f(2),)),
+    (either, (f(3, 2), f(3))),
+    (either, (i(3), f(3))),
+    (sequence, ([f(2), f(2), f(2)],)),
+    (sequence, ([],)),
+    (mapping, ({"a": f(2), "b": f(2)},)),
+    (nested, ((f(2), (f(2), f(2))),)),
+    (named, (Pair(f(2), f(2)),)),
+    (record, (Labelled(f(2, 4), i(2)),)),
+    (plain, (1, 1, "a")),
+    (starred, (f(2), f(2))),
+    (Scaled(3), (f(2, 3),)),
+]
+
+BAD: list[tuple[Callable[..., object], tuple[Any, ...], str, int | None]] = [
+    (fixed, (f(2, 4),), "x", 1),
+    (fixed, (f(3),), "x", None),
+    (fixed, (i(2, 3),), "x", None),
+    (fixed, (None,), "x", None),
+    (repeated, (f(3, 4),), "x", 1),
+    (shared, (f(2), f(3)), "y", 0),
+    (expression, (f(7), f(3)), "y", 0),
+    (variadic, (f(5, 4, 2), f(5, 3)), "y", 0),
+    (variadic, (f(5, 4, 3), f(5, 4)), "x", 2),
+    (variadic, (f(), f()), "x", None),
+    (broadcast, (f(4), f(2)), "y", 0),
+    (anything, (f(5, 3), f(9, 3)), "x", 1),
+    (anything, (f(5, 2), f(9, 2)), "y", 1),
+    (argument, (f(4), 5), "x", 0),
+    (scalar, (f(1),), "x", None),
+    (dtypes, (f(2), i(2).bool(), f(2)), "x", None),
+    (dtypes, (i(2), i(2), f(2)), "y", None),
+    (dtypes, (i(2), i(2).bool(), i(2).bool()), "z", None),
+    (optional, (f(2, 2),), "x", None),
+    (either, (f(3, 3), f(3)), "x", None),
+    (either, (f(3, 2), f(4)), "y", 0),
+    (sequence, ([f(2), f(3)],), "xs[1]", 0),
+    (sequence, ((f(2), f(2)),), "xs", None),
+    (mapping, ({"a": f(2), "b": f(3)},), "xs['b']", 0),
+    (mapping, ({1: f(2)},), "xs key", None),
+    (nested, ((f(2), (f(2), f(3))),), "xs[1][1]", 0),
+    (nested, ((f(2),),), "xs", None),
+    (named, (Pair(f(2), f(3)),), "pair.right", 0),
+    (named, ((f(2), f(2)),), "pair", None),
+    (record, (Labelled(f(2, 4), i(3)),), "batch.labels", 0),
+    (plain, (1.5, 1.0, "a"), "n", None),
+    (plain, (1, "1", "a"), "f", None),
+    (plain, (1, 1.0, "c"), "mode", None),
+    (starred, (f(2), f(3)), "xs[1]", 0),
+    (Scaled(3), (f(2, 4),), "x", 1),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments"), GOOD)
+def test_good_arguments_pass(function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    function(*arguments)
+
+
+@pytest.mark.parametrize(("function", "arguments", "path", "axis"), BAD)
+def test_bad_arguments_are_named(
+    function: Callable[..., object], arguments: tuple[Any, ...], path: str, axis: int | None
+) -> None:
+    with pytest.raises(ShapeError) as error:
+        function(*arguments)
+    assert (error.value.argument, error.value.axis) == (path, axis)
+    assert repr(path) in str(error.value)
+
+
+def test_keywords_are_checked_like_positions() -> None:
+    with pytest.raises(ShapeError, match=r"ys\['b'\]"):
+        starred(a=f(2), b=f(3))
+    with pytest.raises(ShapeError, match="'y'"):
+        shared(y=f(3), x=f(2))
+
+
+def test_a_call_that_does_not_fit_gets_pythons_own_message() -> None:
+    with pytest.raises(TypeError, match=r"fixed\(\) missing 1 required positional argument: 'x'"):
+        fixed()  # type: ignore[call-arg]  # the fault under test
+
+
+def test_every_item_of_a_list_is_checked() -> None:
+    for position in range(20):
+        items = [f(2) for _ in range(20)]
+        items[position] = f(3)
+        with pytest.raises(ShapeError):
+            sequence(items)
+
+
+SIZES = st.integers(0, 3)
+
+
+@given(
+    left=st.tuples(SIZES, SIZES, SIZES),
+    right=st.tuples(SIZES, SIZES),
+    out=st.lists(SIZES, max_size=3).map(tuple),
+)
+def test_verdict_agrees_with_a_comparison_by_hand(
+    left: tuple[int, int, int], right: tuple[int, int], out: tuple[int, ...]
+) -> None:
+    @checked
+    def product(
+        x: Float[Tensor, "batch seq width"], y: Float[Tensor, "width classes=2"]
+    ) -> Float[Tensor, "batch seq*2 classes=2"]:
+        return f(*out)
+
+    legal = left[2] == right[0] and right[1] == 2 and out == (left[0], 2 * left[1], 2)
+    try:
+        product(f(*left), f(*right))
+        verdict = True
+    except ShapeError:
+        verdict = False
+    assert verdict is legal
+
+
+def test_a_broken_result_is_refused_after_the_body_and_broken_arguments_before() -> None:
+    ran = []
+
+    @checked
+    def lose_batch(x: Float[Tensor, "batch 3"]) -> tuple[Float[Tensor, "batch"], int]:
+        ran.append(x)
+        return x.sum(), 1
+
+    with pytest.raises(ShapeError, match="'x'"):
+        lose_batch(f(3))
+    assert ran == []
+    with pytest.raises(ShapeError, match=r"lose_batch: the result\[0\] breaks") as error:
+        lose_batch(f(2, 3))
+    assert (len(ran), error.value.argument) == (1, "return[0]")
+
+
+def test_nested_calls_do_not_share_axes() -> None:
+    @checked
+    def inner(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+        return x
+
+    @checked
+    def outer(x: Float[Tensor, "batch width"]) -> Float[Tensor, "batch"]:
+        for length in (1, 2, 3):
+            inner(f(length))
+        return x.sum(1)
+
+    assert outer(f(5, 2)).shape == (5,)
+
+
+def test_a_failed_call_leaves_nothing_bound() -> None:
+    with pytest.raises(ShapeError):
+        shared(f(2), f(3))
+    shared(f(4), f(4))
+
+
+def test_a_changed_attribute_is_seen() -> None:
+    module = Scaled(3)
+    module(f(2, 3))
+    module.width = 4
+    module(f(2, 4))
+    with pytest.raises(ShapeError, match="expected width = 4, got 3"):
+        module(f(2, 3))
+
+
+def test_braces_that_cannot_be_read_are_the_contracts_fault() -> None:
+    module = Scaled(3)
+    del module.width
+    with pytest.raises(ContractError, match=r"cannot read \{self\.width\}"):
+        module(f(2, 3))
+
+
+def test_a_forward_reference_waits_for_the_first_call() -> None:
+    @checked
+    def later(x: "Unborn") -> None:  # type: ignore[name-defined]  # made below
+        ...
+
+    with pytest.raises(NameError, match="Unborn"):
+        later(1)
+    globals()["Unborn"] = int
+    try:
+        later(1)
+        with pytest.raises(ShapeError):
+            later("1")
+    finally:
+        del globals()["Unborn"]
+
+
+def test_checked_twice_is_checked_once() -> None:
+    assert checked(fixed) is fixed
+
+
+def test_checks_can_be_switched_off_and_come_back() -> None:
+    with unchecked():
+        with unchecked():
+            fixed(f(9))
+        fixed(f(9))
+    with pytest.raises(ShapeError):
+        fixed(f(9))
+
+
+def test_jaxtypings_own_switch_is_respected() -> None:
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        fixed(f(9))
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
+    with pytest.raises(ShapeError):
+        fixed(f(9))
+
+
+@pytest.mark.parametrize(
+    ("value", "printed", "error"),
+    [("off", "False", ""), ("on", "True", ""), ("never", "", "SHAPEZOO_CHECKS")],
+)
+def test_the_environment_variable_decides_at_import(value: str, printed: str, error: str) -> None:
+    code = (
+        "from shapezoo.models import LeNet; "
+        "from shapezoo.contracts import is_checked; print(is_checked(LeNet.forward))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"SHAPEZOO_CHECKS": value},
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout.strip() == printed
+    assert error in result.stderr
+
+
+def test_a_compiled_call_gives_what_the_eager_one_gives() -> None:
+    module = Scaled(3)
+    x = torch.randn(2, 3)
+    compiled = torch.compile(module, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(x), module(x))

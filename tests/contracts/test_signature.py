@@ -1,0 +1,213 @@
+import json
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pytest
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from shapezoo import ContractError, Module, checked, signature
+from shapezoo.contracts import Axis, SequenceType, TensorType, UnionType
+
+
+class Scores(NamedTuple):
+    logits: Float[Tensor, "batch classes"]
+    features: Float[Tensor, "batch hidden"]
+
+
+@dataclass(frozen=True)
+class Padded:
+    tokens: Int64[Tensor, "batch seq"]
+    name: str
+
+
+class Attend(nn.Module):
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+
+    def forward(
+        self,
+        queries: Float[Tensor, "*batch seq hidden={self.hidden}"],
+        mask: Bool[Tensor, "seq kv_seq"] | None = None,
+        *,
+        scale: float = 1.0,
+    ) -> tuple[Float[Tensor, "*batch seq hidden={self.hidden}"], int]:
+        return scale * queries, 1
+
+
+def test_the_text_is_the_annotation() -> None:
+    assert str(signature(Attend)) == (
+        '(queries: Float[Tensor, "*batch seq hidden={self.hidden}"], '
+        'mask: Bool[Tensor, "seq kv_seq"] | None = None, scale: float = 1.0) -> '
+        'tuple[Float[Tensor, "*batch seq hidden={self.hidden}"], int]'
+    )
+
+
+def test_a_module_knows_its_sizes() -> None:
+    assert 'hidden=7"' in str(signature(Attend(7)).output)
+
+
+def test_a_module_whose_attribute_is_missing_says_so() -> None:
+    module = Attend(7)
+    del module.hidden
+    with pytest.raises(ContractError, match=r"\{self\.hidden\}.*no attribute 'hidden'"):
+        signature(module)
+
+
+def test_parts_are_plain_data() -> None:
+    contract = signature(Attend(7))
+    mask = contract.inputs[1].type
+    assert isinstance(mask, UnionType)
+    assert isinstance(mask.options[0], TensorType)
+    assert mask.options[0].axes == (Axis(name="seq"), Axis(name="kv_seq"))
+    assert isinstance(contract.output, SequenceType)
+    assert contract.axes == ("batch", "seq", "hidden", "kv_seq")
+    assert contract.dtypes == ("Float", "Bool")
+    assert json.loads(json.dumps(contract.to_dict()))["inputs"][0] == {
+        "name": "queries",
+        "type": {
+            "dtype": "Float",
+            "axes": [
+                {"name": "batch", "variadic": True},
+                {"name": "seq"},
+                {"name": "hidden", "size": 7},
+            ],
+        },
+        "default": None,
+    }
+
+
+def test_every_container_has_a_text_and_json() -> None:
+    def function(
+        batch: Padded,
+        sizes: list[Float[Tensor, "batch"]],
+        named: dict[str, Float[Tensor, "batch"]],
+        pair: tuple[int, ...],
+        *rest: Float[Tensor, "batch"],
+        **more: Float[Tensor, "batch"],
+    ) -> Scores:
+        raise AssertionError
+
+    contract = signature(function)
+    assert str(contract) == (
+        '(batch: Padded, sizes: list[Float[Tensor, "batch"]], '
+        'named: dict[str, Float[Tensor, "batch"]], pair: tuple[int, ...], '
+        'rest: tuple[Float[Tensor, "batch"], ...] = (), '
+        'more: dict[str, Float[Tensor, "batch"]] = {}) -> Scores'
+    )
+    json.dumps(contract.to_dict())
+    assert contract.axes == ("batch", "seq", "classes", "hidden")
+
+
+def test_a_checked_function_has_the_same_contract() -> None:
+    def double(x: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3"]:
+        return 2 * x
+
+    assert signature(checked(double)) == signature(double)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "accepted"),
+    [
+        (((None, 1, 28, 28),), True),
+        (((8, 1, 28, 28),), True),
+        (((None, None, None, None),), True),
+        (((None, 3, 28, 28),), False),
+        (((None, 1, 28),), False),
+        (((None, 1, 28, 28), (None,)), False),
+        ((), False),
+    ],
+)
+def test_accepts(shapes: tuple[tuple[int | None, ...], ...], accepted: bool) -> None:
+    def classify(images: Float[Tensor, "batch 1 28 28"]) -> Float[Tensor, "batch 10"]:
+        raise AssertionError
+
+    assert signature(classify).accepts(*shapes) is accepted
+
+
+def test_accepts_compares_named_and_variadic_axes_over_all_arguments() -> None:
+    def attend(
+        queries: Float[Tensor, "*batch seq hidden"],
+        keys: Float[Tensor, "kv_seq hidden"],
+        bias: Float[Tensor, "#hidden"] | None = None,
+    ) -> Float[Tensor, "*batch seq kv_seq"]:
+        raise AssertionError
+
+    contract = signature(attend)
+    assert contract.accepts((2, 3, 5, 8), (7, 8))
+    assert contract.accepts((5, 8), (7, 8), (1,))
+    assert not contract.accepts((8,), (7, 8))
+    assert not contract.accepts((5, 8), (7, 9))
+    assert not contract.accepts((5, 8), (7, 8), (2,))
+
+
+def test_a_missing_annotation_is_named() -> None:
+    def first(x: Float[Tensor, "batch"], y) -> Float[Tensor, "batch"]:  # type: ignore[no-untyped-def]  # the fault under test
+        return x
+
+    def second(x: Float[Tensor, "batch"]):  # type: ignore[no-untyped-def]  # the fault under test
+        return x
+
+    with pytest.raises(ContractError, match=r"first: no annotation for 'y'$"):
+        signature(first)
+    with pytest.raises(ContractError, match=r"second: no annotation for the result$"):
+        signature(second)
+
+
+def test_a_class_with_a_loose_result_cannot_be_defined() -> None:
+    with pytest.raises(ContractError, match=r"Loose\.forward: axis 'channels' of the result"):
+
+        class Loose(Module):
+            def forward(self, x: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch channels"]:
+                return x
+
+
+def test_an_optional_argument_binds_nothing_for_the_result() -> None:
+    def masked(
+        x: Float[Tensor, "batch"], mask: Bool[Tensor, "batch seq"] | None
+    ) -> Float[Tensor, "batch seq"]:
+        raise AssertionError
+
+    with pytest.raises(ContractError, match="axis 'seq' of the result is bound by no argument"):
+        signature(masked)
+
+
+def test_a_label_binds_nothing_for_the_result() -> None:
+    def labelled(x: Float[Tensor, "batch channels=3"]) -> Float[Tensor, "batch channels"]:
+        raise AssertionError
+
+    with pytest.raises(ContractError, match="axis 'channels' of the result"):
+        signature(labelled)
+
+
+def test_fields_of_a_returned_record_may_name_axes_of_their_own() -> None:
+    def score(x: Float[Tensor, "batch features"]) -> Scores:
+        raise AssertionError
+
+    assert signature(score).axes == ("batch", "features", "classes", "hidden")
+
+
+@pytest.mark.parametrize("shape", ["{size}", "{self.size}", "{len(other)}"])
+def test_braces_around_what_is_no_argument_are_refused(shape: str) -> None:
+    def function(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+        raise AssertionError
+
+    function.__annotations__["x"] = Float[Tensor, shape]
+    function.__annotations__["return"] = Float[Tensor, ""]
+    with pytest.raises(ContractError, match="which is no argument"):
+        signature(function)
+
+
+def test_an_expression_over_a_later_axis_is_refused() -> None:
+    def function(x: Float[Tensor, "2*seq"], y: Float[Tensor, "seq"]) -> Float[Tensor, "seq"]:
+        raise AssertionError
+
+    with pytest.raises(ContractError, match="refers to seq, which no argument before it binds"):
+        signature(function)
+
+
+def test_torchs_own_modules_have_the_contract_that_they_state() -> None:
+    assert str(signature(nn.Linear(2, 3))) == "(input: Tensor) -> Tensor"
+    with pytest.raises(ContractError, match=r"Sequential\.forward: no annotation for 'input'"):
+        signature(nn.Sequential())

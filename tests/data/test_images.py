@@ -1,0 +1,64 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shapezoo import ShapeError
+from shapezoo.data import ImageDataset
+from shapezoo.data.images import split
+
+
+def numbered(count: int) -> ImageDataset:
+    """A dataset whose pixels tell the index of their example."""
+    images = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 2, 2)
+    return ImageDataset(images, torch.arange(count), tuple(map(str, range(count))))
+
+
+@given(count=st.integers(0, 40), batch_size=st.integers(1, 50), shuffle=st.booleans())
+def test_an_epoch_sees_every_example_once(count: int, batch_size: int, shuffle: bool) -> None:
+    generator = torch.Generator().manual_seed(0) if shuffle else None
+    batches = [b for b in numbered(count).batches(batch_size, generator) if len(b.labels)]
+    labels = [label for batch in batches for label in batch.labels.tolist()]
+    assert sorted(labels) == list(range(count))
+    assert len(batches) == -(-count // batch_size)
+    for batch in batches:
+        assert torch.equal((batch.images[:, 0, 0, 0] * 255).round().long(), batch.labels)
+        assert batch.inputs == (batch.images,)
+        assert batch.targets is batch.labels
+
+
+def test_the_course_counts_its_iterations_so() -> None:
+    dataset = ImageDataset(
+        torch.zeros(10_000, 1, 1, 1, dtype=torch.uint8), torch.zeros(10_000).long(), ("0",)
+    )
+    assert len(list(dataset.batches(1_000))) == 10
+
+
+def test_the_generator_decides_the_order() -> None:
+    def order(seed: int) -> list[int]:
+        generator = torch.Generator().manual_seed(seed)
+        return [int(label) for b in numbered(20).batches(7, generator) for label in b.labels]
+
+    assert order(1) == order(1)
+    assert order(1) != order(2)
+
+
+def test_a_batch_size_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        numbered(3).batches(0)
+
+
+def test_indices_must_be_indices() -> None:
+    with pytest.raises(ShapeError, match="'indices'"):
+        numbered(3).select(torch.zeros(2))
+
+
+@given(count=st.integers(1, 30), share=st.floats(0, 1), shuffle=st.booleans())
+def test_a_split_parts_the_examples(count: int, share: float, shuffle: bool) -> None:
+    test_size = int(share * count)
+    generator = torch.Generator().manual_seed(0) if shuffle else None
+    train, test = split(numbered(count), test_size=test_size, generator=generator)
+    assert len(test) == test_size
+    assert sorted([*train.labels.tolist(), *test.labels.tolist()]) == list(range(count))
+    if not shuffle:
+        assert test.labels.tolist() == list(range(count - test_size, count))

@@ -1,0 +1,85 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from shapezoo import cli, list_models
+from shapezoo.data import digits
+
+
+def run(*arguments: str) -> None:
+    """Run a command in this process."""
+    cli.app(list(arguments), result_action="return_value")
+
+
+def test_list_shows_every_model(capsys: pytest.CaptureFixture[str]) -> None:
+    run("list")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list_models()
+    assert "8,490" in lines[-1]
+    run("list", "g*")
+    assert capsys.readouterr().out.startswith("gru")
+
+
+def test_show_tells_contract_parameters_and_paper(capsys: pytest.CaptureFixture[str]) -> None:
+    run("show", "lenet")
+    text = capsys.readouterr().out
+    assert 'Float[Tensor, "batch channels=1 28 28"]) -> Float[Tensor, "batch classes=10"]' in text
+    assert "parameters  8,490" in text
+    assert "1998" in text
+
+
+def test_train_and_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "run"
+    run("train", "lenet", "--epochs", "2", "--seed", "3", "--run", str(folder))
+    text = capsys.readouterr().out
+    assert "parameters  8,490" in text
+    assert 'signature   (images: Float[Tensor, "batch channels=1 28 28"])' in text
+    assert "epoch 2/2  loss" in text
+    assert "test accuracy  9" in text
+    assert f"run folder     {folder}" in text
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["epochs"], config["seed"]) == (2, 3)
+
+    test = digits(seed=3).test
+    Image.fromarray(test.images[0, 0].numpy()).save(tmp_path / "digit.png")
+    run("predict", str(folder), str(tmp_path / "digit.png"))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[0].split()[0] == test.classes[test.labels[0]]
+    assert lines[0].endswith("%")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("show", "lent"), "shapezoo: no model is called 'lent'; did you mean 'lenet'?"),
+        (("train", "gru"), "shapezoo: model 'gru' does not fit the data"),
+        (("train", "lenet", "--epochs", "0"), "shapezoo: epochs must be at least 1, got 0"),
+        (("predict", "nowhere", "digit.png"), "shapezoo: 'nowhere' is no run folder"),
+    ],
+)
+def test_a_refusal_is_one_message_and_exit_code_1(
+    arguments: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["shapezoo", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 1
+    assert capsys.readouterr().err.startswith(message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_installed_command_runs() -> None:
+    command = Path(sys.executable).with_name("shapezoo")
+    result = subprocess.run([command, "--help"], capture_output=True, text=True, check=True)
+    for name in ("list", "show", "train", "predict"):
+        assert name in result.stdout

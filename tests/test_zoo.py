@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from shapezoo import UnknownModelError, create_model, list_models, model_info, weights
+from shapezoo.models import LeNet, lenet
+from shapezoo.registry import register
+
+
+def test_names_are_sorted_and_matched_like_files() -> None:
+    assert list_models() == sorted(list_models())
+    assert list_models("l?net") == ["lenet"]
+    assert list_models("L*") == []
+
+
+def test_models_are_found_by_task_and_by_what_they_accept() -> None:
+    assert "gru" in list_models(task="sequence-encoding")
+    assert "lenet" not in list_models(task="sequence-encoding")
+    assert "lenet" in list_models(accepts=(None, 1, 28, 28))
+    assert "gru" in list_models(accepts=(7, None, 4))
+    assert list_models(accepts=(None, 1, 27, 28)) == []
+
+
+def test_a_model_is_built_with_its_hyperparameters() -> None:
+    model = create_model("lenet", in_channels=3, num_classes=5)
+    assert isinstance(model, LeNet)
+    assert model(torch.zeros(2, 3, 28, 28)).shape == (2, 5)
+
+
+def test_a_model_is_built_with_weights_from_a_file(tmp_path: Path) -> None:
+    model = lenet()
+    weights.save(model, tmp_path / "w.safetensors")
+    twin = create_model("lenet", weights=tmp_path / "w.safetensors")
+    assert torch.equal(twin.state_dict()["classifier.weight"], model.classifier.weight)
+
+
+def test_an_unknown_name_gets_the_nearest_ones() -> None:
+    with pytest.raises(UnknownModelError, match=r"'lent'; did you mean 'lenet'\?"):
+        create_model("lent")
+    with pytest.raises(UnknownModelError, match=r"'zzzzz'; see list_models\(\)"):
+        model_info("zzzzz")
+
+
+def test_an_unknown_hyperparameter_gets_those_that_exist() -> None:
+    with pytest.raises(TypeError, match="no 'classes'; it has in_channels, num_classes"):
+        create_model("lenet", classes=3)
+
+
+def test_what_is_known_of_lenet() -> None:
+    info = model_info("lenet")
+    assert info.parameters == (25 + 1) * 10 + (250 + 1) * 20 + (320 + 1) * 10
+    assert info.hyperparameters == {"in_channels": 1, "num_classes": 10}
+    assert info.task == "image-classification"
+    assert "1998" in info.paper
+
+
+def test_a_name_can_be_taken_only_once() -> None:
+    with pytest.raises(ValueError, match=r"'lenet' is registered already, by shapezoo\.models"):
+        register(task="image-classification", paper="")(lenet)

@@ -38,6 +38,7 @@ pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(doctest_optionflags=FLAGS), PyconParser()],
     patterns=["*.md", "*.py"],
     excludes=["test_*.py"],
+    setup=lambda namespace: namespace.update(__name__="__main__"),
 ).pytest()
 
 

@@ -3,13 +3,25 @@
 from shapezoo.train.fit import Dataset, EpochDone, Event, StepDone, fit
 from shapezoo.train.losses import correct, cross_entropy
 from shapezoo.train.progress import Progress
-from shapezoo.train.step import Batch, Metrics, State, evaluate, init, install, train_step
+from shapezoo.train.step import (
+    Batch,
+    Loss,
+    MakeOptimizer,
+    Metrics,
+    State,
+    evaluate,
+    init,
+    install,
+    train_step,
+)
 
 __all__ = [
     "Batch",
     "Dataset",
     "EpochDone",
     "Event",
+    "Loss",
+    "MakeOptimizer",
     "Metrics",
     "Progress",
     "State",

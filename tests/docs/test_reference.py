@@ -1,0 +1,70 @@
+"""The API reference is complete, and shows shapes as they are written."""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import griffe
+import pytest
+
+import shapezoo
+
+ROOT = Path(__file__).parent.parent.parent
+PACKAGES = ("contracts", "data", "models", "train", "weights")
+DOCUMENTED = {
+    name
+    for page in (ROOT / "docs/api").glob("*.md")
+    for name in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)
+}
+
+
+def public() -> dict[str, object]:
+    """Every public object, by the shortest name under which it can be imported."""
+    found = {f"shapezoo.{name}": getattr(shapezoo, name) for name in shapezoo.__all__}
+    top = {id(thing) for thing in found.values()}
+    for package in PACKAGES:
+        module = importlib.import_module(f"shapezoo.{package}")
+        members = {name: getattr(module, name) for name in module.__all__}
+        found |= {
+            f"shapezoo.{package}.{name}": thing
+            for name, thing in members.items()
+            if id(thing) not in top
+        }
+    return {name: thing for name, thing in found.items() if not inspect.ismodule(thing)}
+
+
+@pytest.mark.parametrize("name", public())
+def test_every_public_name_has_a_place_in_the_reference(name: str) -> None:
+    assert name in DOCUMENTED
+
+
+@pytest.mark.parametrize("name", sorted(DOCUMENTED))
+def test_every_name_in_the_reference_exists_and_is_documented(name: str) -> None:
+    module, _, attribute = name.rpartition(".")
+    thing = getattr(importlib.import_module(module), attribute)
+    if inspect.isclass(thing) or inspect.isfunction(thing):
+        assert thing.__doc__
+
+
+def test_shapes_keep_their_quotes() -> None:
+    extension = f"{ROOT}/tools/shape_strings.py:ShapeStrings"
+    package = griffe.load(
+        "shapezoo",
+        search_paths=[str(ROOT / "src")],
+        extensions=griffe.load_extensions(extension),
+    )
+
+    def written(annotation: object) -> str:
+        return str(annotation).replace("'", '"')
+
+    forward = package["models.sequence.gru.GRU.forward"]
+    assert written(forward.parameters["inputs"].annotation) == (
+        'Float[Tensor, "seq batch features={self.input_size}"]'
+    )
+    assert '"layers={self.num_states} batch hidden=' in written(forward.returns)
+    assert '"batch"' in written(package["data.images.ImageBatch.labels"].annotation)
+
+
+def test_the_changelog_tells_of_this_version() -> None:
+    assert f"## {shapezoo.__version__}" in (ROOT / "CHANGELOG.md").read_text()

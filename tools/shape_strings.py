@@ -1,0 +1,45 @@
+"""A griffe extension that shows shapes in the API reference as they are written.
+
+Griffe takes a string inside an annotation for a forward reference: it would show
+``Float[Tensor, "batch"]`` without its quotes and compute with ``"batch -1"``. A second pair of
+quotes survives that.
+"""
+
+import ast
+
+import griffe
+import jaxtyping
+
+DTYPES = {
+    name
+    for name in dir(jaxtyping)
+    if isinstance(kind := getattr(jaxtyping, name), type)
+    and issubclass(kind, jaxtyping.AbstractDtype)
+}
+
+
+class ShapeStrings(griffe.Extension):
+    """Keeps the quotes of shapes in the annotations of functions and fields."""
+
+    def on_node(self, *, node: ast.AST | griffe.ObjectNode, **kwargs: object) -> None:
+        """Quote the shapes in what is about to be read."""
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                for part in ast.walk(node.args):
+                    if isinstance(part, ast.arg):
+                        _quote(part.annotation)
+                _quote(node.returns)
+            case ast.ClassDef():
+                for part in node.body:
+                    if isinstance(part, ast.AnnAssign):
+                        _quote(part.annotation)
+
+
+def _quote(annotation: ast.expr | None) -> None:
+    for node in ast.walk(annotation) if annotation else ():
+        match node:
+            case ast.Subscript(
+                value=ast.Name(id=dtype),
+                slice=ast.Tuple(elts=[_, ast.Constant(value=str(shape)) as text]),
+            ) if dtype in DTYPES:
+                text.value = f'"{shape}"'

@@ -12,7 +12,7 @@ from shapezoo.data import ImageError
 from shapezoo.recipes import DataMismatchError
 from shapezoo.runs import RunError
 from shapezoo.weights import WeightsError
-from shapezoo.zoo import ModelInfo, UnknownModelError, list_models, model_info
+from shapezoo.zoo import UnknownModelError, list_models, model_info
 
 app = App(
     name="shapezoo",
@@ -44,7 +44,7 @@ def show(model: str, /) -> None:
     Args:
         model: The name of the model.
     """
-    print(_describe(model_info(model)))
+    print(model_info(model))
 
 
 @app.command
@@ -70,7 +70,7 @@ def train(
         seed: Seeds the weights, the split and the order of the examples.
         run: The folder to write to, which must not exist; by default runs/MODEL-DATE-TIME.
     """
-    print(_describe(model_info(model)))
+    print(model_info(model))
     trained = recipes.train(
         model,
         split_by=split_by,
@@ -105,17 +105,3 @@ def main() -> None:
     except _REFUSALS as error:
         print(f"shapezoo: {error}", file=sys.stderr)
         sys.exit(1)
-
-
-def _describe(info: ModelInfo) -> str:
-    keywords = ", ".join(f"{name}={value!r}" for name, value in info.hyperparameters.items())
-    return "\n".join(
-        [
-            f"{info.name}: {info.summary}",
-            f"  task        {info.task}",
-            f"  paper       {info.paper}",
-            f"  parameters  {info.parameters:,}",
-            f"  options     {keywords}",
-            f"  signature   {info.signature}",
-        ]
-    )

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from shapezoo.contracts import signature
 from shapezoo.data import digits, read_digit
-from shapezoo.data.digits import CLASSES
+from shapezoo.data.handwriting import CLASSES
 from shapezoo.runs import Run, RunConfig
 from shapezoo.train import Metrics, Progress, evaluate, fit, init, install
 from shapezoo.zoo import create_model, model_info

@@ -2,7 +2,6 @@
 
 import difflib
 import fnmatch
-import functools
 import inspect
 import os
 from dataclasses import dataclass
@@ -41,6 +40,19 @@ class ModelInfo:
     hyperparameters: dict[str, Any]
     parameters: int
     signature: Signature
+
+    def __str__(self) -> str:
+        keywords = ", ".join(f"{name}={value!r}" for name, value in self.hyperparameters.items())
+        return "\n".join(
+            [
+                f"{self.name}: {self.summary}",
+                f"  task        {self.task}",
+                f"  paper       {self.paper}",
+                f"  parameters  {self.parameters:,}",
+                f"  options     {keywords}",
+                f"  signature   {self.signature}",
+            ]
+        )
 
 
 def list_models(
@@ -113,7 +125,6 @@ def create_model(
     return model
 
 
-@functools.cache
 def model_info(name: str) -> ModelInfo:
     """What the zoo knows of a model.
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapezoo.contracts.axes import Axis, free_names, parse_axes
+from shapezoo.contracts.axes import Axis, align, free_names, parse_axes
 from shapezoo.contracts.errors import ContractError
 
 NAMES = st.sampled_from(["batch", "channels", "height", "seq"])
@@ -75,4 +75,42 @@ def test_what_is_no_axis_is_refused_with_its_text(text: str) -> None:
 
 
 def test_names_in_an_expression() -> None:
-    assert free_names("(height + 1)//stride") == {"height", "stride"}
+    assert free_names("min(height + 1, 4)//stride") == {"height", "stride"}
+
+
+def test_an_axis_as_data_has_what_is_set() -> None:
+    assert [axis.to_dict() for axis in parse_axes("#batch classes=0 height//2 _")] == [
+        {"name": "batch", "broadcast": True},
+        {"name": "classes", "size": 0},
+        {"expression": "height//2"},
+        {},
+    ]
+
+
+@given(
+    before=st.integers(0, 2),
+    after=st.integers(0, 2),
+    shape=st.lists(st.integers(0, 9), max_size=6).map(tuple),
+)
+def test_a_variadic_axis_takes_what_the_others_leave(
+    before: int, after: int, shape: tuple[int, ...]
+) -> None:
+    text = " ".join([*("_" * before), "*batch", *("_" * after)])
+    pairs = align(parse_axes(text), shape)
+    if len(shape) < before + after:
+        assert pairs is None
+        return
+    assert pairs is not None
+    sizes: list[object] = []
+    for position, _, size in pairs:
+        assert position == len(sizes)
+        sizes += size if isinstance(size, tuple) else (size,)
+    assert tuple(sizes) == shape
+
+
+def test_axes_without_a_variadic_one_fit_one_number_only() -> None:
+    assert align(parse_axes("batch seq"), (2, None)) == [
+        (0, Axis(name="batch"), 2),
+        (1, Axis(name="seq"), None),
+    ]
+    assert align(parse_axes("batch seq"), (2,)) is None

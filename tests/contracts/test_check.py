@@ -290,6 +290,29 @@ def test_checked_twice_is_checked_once() -> None:
     assert checked(fixed) is fixed
 
 
+def test_only_functions_are_checked() -> None:
+    with pytest.raises(ContractError, match="checked takes a function or a forward, got <class"):
+        checked(Scaled)
+
+
+class Maker:
+    @classmethod
+    @checked
+    def ones(cls, like: Float[Tensor, "batch"]) -> Float[Tensor, "batch 2"]:
+        return torch.ones(len(like), 2)
+
+    @staticmethod
+    @checked
+    def zeros(like: Float[Tensor, "batch"]) -> Float[Tensor, "batch 2"]:
+        return torch.zeros(len(like), 3)
+
+
+def test_class_and_static_methods_are_checked() -> None:
+    assert Maker.ones(f(3)).shape == (3, 2)
+    with pytest.raises(ShapeError, match="expected 2, got 3"):
+        Maker.zeros(f(3))
+
+
 def test_checks_can_be_switched_off_and_come_back() -> None:
     with unchecked():
         with unchecked():

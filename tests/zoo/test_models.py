@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shapezoo import create_model, list_models, model_info, models, signature, weights
 from shapezoo.contracts import Signature, TensorType
-from shapezoo.registry import entries
+from shapezoo.registry import Entry, entries
 
 
 def example(contract: Signature) -> list[Tensor]:
@@ -55,16 +55,16 @@ def test_information_is_true(name: str) -> None:
 
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
-def test_builders_and_classes_can_be_imported_by_name(entry: object) -> None:
-    name = entry.name  # type: ignore[attr-defined]  # pytest gives plain objects
+def test_builders_and_classes_can_be_imported_by_name(entry: Entry) -> None:
+    name = entry.name
     assert getattr(models, name).__name__ == name
     assert name in models.__all__
     assert type(create_model(name)).__name__ in models.__all__
 
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
-def test_hyperparameters_are_keywords_with_simple_defaults(entry: object) -> None:
-    builder = entry.builder  # type: ignore[attr-defined]  # pytest gives plain objects
+def test_hyperparameters_are_keywords_with_simple_defaults(entry: Entry) -> None:
+    builder = entry.builder
     for keyword in inspect.signature(builder).parameters.values():
         assert keyword.kind is keyword.KEYWORD_ONLY
         assert isinstance(keyword.default, bool | int | float | str | None)

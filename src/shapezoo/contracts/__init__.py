@@ -4,7 +4,7 @@ from shapezoo.contracts.axes import AXES, Axis
 from shapezoo.contracts.check import checked, is_checked, unchecked
 from shapezoo.contracts.errors import ContractError, ShapeError
 from shapezoo.contracts.module import Module
-from shapezoo.contracts.signature import Argument, Signature, signature
+from shapezoo.contracts.signatures import Argument, Signature, signature
 from shapezoo.contracts.types import (
     DictType,
     PlainType,

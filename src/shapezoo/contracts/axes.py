@@ -33,6 +33,10 @@ BRACES = re.compile(r"\{[^{}]*\}")
 """The part of an axis that is read from the arguments at each call: ``{self.in_channels}``."""
 
 
+Extent = int | None | tuple[int | None, ...]
+"""The size of an axis, or the sizes of a variadic one; None stands for any size."""
+
+
 @dataclass(frozen=True)
 class Axis:
     """One axis of a shape annotation.
@@ -77,7 +81,7 @@ class Axis:
         """The axis names that must be bound before this axis can be checked."""
         if self.expression is None or self.binds:
             return frozenset()
-        return free_names(BRACES.sub("0", self.expression)) - frozenset(dir(builtins))
+        return free_names(BRACES.sub("0", self.expression))
 
     def resolved(self, value_of: Callable[[str], object]) -> "Axis":
         """This axis with its braces replaced by their values.
@@ -98,7 +102,9 @@ class Axis:
 
     def to_dict(self) -> dict[str, object]:
         """The axis as JSON-ready data, with only what is set."""
-        return {key: value for key, value in vars(self).items() if value not in (None, False)}
+        return {
+            k: value for k, value in vars(self).items() if value is not None and value is not False
+        }
 
 
 def parse_axes(text: str) -> tuple[Axis, ...]:
@@ -113,8 +119,28 @@ def parse_axes(text: str) -> tuple[Axis, ...]:
     return tuple(_parse_axis(token) for token in text.split())
 
 
+def align(
+    axes: tuple[Axis, ...], shape: tuple[int | None, ...]
+) -> list[tuple[int, Axis, Extent]] | None:
+    """Each axis with its position in the shape and its size, or None if the number is wrong.
+
+    A variadic axis gets all the sizes that it stands for.
+    """
+    variadic = next((i for i, axis in enumerate(axes) if axis.variadic), None)
+    if variadic is None:
+        if len(axes) != len(shape):
+            return None
+        return list(zip(range(len(axes)), axes, shape, strict=True))
+    end = variadic + len(shape) - (len(axes) - 1)
+    if end < variadic:
+        return None
+    before = zip(range(variadic), axes, shape, strict=False)
+    after = zip(range(end, len(shape)), axes[variadic + 1 :], shape[end:], strict=True)
+    return [*before, (variadic, axes[variadic], shape[variadic:end]), *after]
+
+
 def free_names(expression: str) -> frozenset[str]:
-    """The names in a Python expression.
+    """The names in a Python expression, apart from Python's own such as ``min``.
 
     Raises:
         ContractError: It is no expression.
@@ -123,7 +149,8 @@ def free_names(expression: str) -> frozenset[str]:
         tree = ast.parse(expression, mode="eval")
     except SyntaxError as error:
         raise ContractError(f"{expression!r} is not an expression of axes") from error
-    return frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+    names = (node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+    return frozenset(names) - frozenset(dir(builtins))
 
 
 def _parse_axis(token: str) -> Axis:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from jaxtyping import AbstractArray, jaxtyped
 from jaxtyping._storage import get_shape_memo, set_shape_memo
 
-from shapezoo.contracts.axes import BRACES
+from shapezoo.contracts.axes import BRACES, Extent
 
 
 class Bindings(NamedTuple):
@@ -63,7 +63,7 @@ def enforceable(annotation: type[AbstractArray]) -> type[AbstractArray]:
     return rewritten
 
 
-def visible(bindings: Bindings) -> dict[str, int | tuple[int, ...]]:
+def visible(bindings: Bindings) -> dict[str, Extent]:
     """The bindings that the author of the annotation named."""
     single = {name: size for name, size in bindings.sizes.items() if not _RESERVED.match(name)}
     return single | {f"*{name}": tuple(shape) for name, (_, shape) in bindings.shapes.items()}

@@ -4,35 +4,20 @@ import contextlib
 import functools
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 import jaxtyping
-from beartype import BeartypeConf
-from beartype.door import is_bearable
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
-from shapezoo.contracts.bindings import (
-    Bindings,
-    current,
-    enforceable,
-    frame,
-    from_braces,
-    restore,
-)
-from shapezoo.contracts.explain import MismatchError, explain
+from shapezoo.contracts.bindings import Bindings, current, frame, from_braces
+from shapezoo.contracts.errors import ContractError
+from shapezoo.contracts.explain import explain
 from shapezoo.contracts.fixes import suggest
-from shapezoo.contracts.signature import Signature, function_signature, values_in
-from shapezoo.contracts.types import (
-    DictType,
-    PlainType,
-    RecordType,
-    SequenceType,
-    TensorType,
-    Type,
-    UnionType,
-)
+from shapezoo.contracts.matching import MismatchError, match
+from shapezoo.contracts.signatures import Signature, function_signature, values_in
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,8 +25,8 @@ R = TypeVar("R")
 _SWITCH = os.environ.get("SHAPEZOO_CHECKS", "on")
 if _SWITCH not in ("on", "off"):
     raise ValueError(f"environment variable SHAPEZOO_CHECKS must be on or off, got {_SWITCH!r}")
-_CONF = BeartypeConf(is_pep484_tower=True)  # `float` accepts an int, as in mypy
 _paused = 0
+_pausing = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -66,11 +51,13 @@ def unchecked() -> Iterator[None]:
         ```
     """
     global _paused
-    _paused += 1
+    with _pausing:
+        _paused += 1
     try:
         yield
     finally:
-        _paused -= 1
+        with _pausing:
+            _paused -= 1
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
@@ -104,12 +91,15 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         torch.Size([2, 3])
         >>> halve(torch.zeros(2, 7))
         Traceback (most recent call last):
-        shapezoo.contracts.errors.ShapeError: ...
+        shapezoo.ShapeError: ...
 
         ```
     """
     if _SWITCH == "off" or is_checked(function):
         return function
+    is_function = inspect.isroutine(function)
+    if not is_function:
+        raise ContractError(f"checked takes a function or a forward, got {function!r}")
     contract = _Contract(function)
 
     @functools.wraps(function)
@@ -168,7 +158,7 @@ class _Contract:
         arguments, bindings = call
         try:
             with frame(bindings):
-                _check(result, self.signature.output, "return")
+                match(result, self.signature.output, "return")
         except MismatchError as mismatch:
             raise explain(self.function, mismatch, arguments) from None
 
@@ -181,7 +171,7 @@ class _Contract:
         value_of = values_in(arguments)
         with frame(from_braces({text: value_of(text) for text in self.braces})):
             for argument in self.signature.inputs:
-                _check(arguments[argument.name], argument.type, argument.name)
+                match(arguments[argument.name], argument.type, argument.name)
             return current()
 
     def fix(self, arguments: dict[str, Any], culprit: str) -> str | None:
@@ -200,51 +190,3 @@ class _Contract:
             if hint := suggest(name, values[name], functools.partial(fits, name)):
                 return hint
         return None
-
-
-def _check(value: Any, kind: Type, path: str) -> None:
-    """Check one value, binding the axes that it names.
-
-    Raises:
-        MismatchError: It, or something inside it, is not of its type.
-    """
-    match kind:
-        case TensorType(annotation=annotation):
-            if not isinstance(value, enforceable(annotation)):
-                raise MismatchError(path, kind, value)
-        case UnionType(options=options):
-            _check_union(value, options, path, kind)
-        case SequenceType(container=container, items=items, repeated=repeated):
-            right_kind = isinstance(value, container)
-            expected = items * len(value) if right_kind and repeated else items
-            if not right_kind or len(expected) != len(value):
-                raise MismatchError(path, kind, value)
-            for index, (part, item) in enumerate(zip(value, expected, strict=True)):
-                _check(part, item, f"{path}[{index}]")
-        case DictType(key=key_type, value=value_type):
-            if not isinstance(value, Mapping):
-                raise MismatchError(path, kind, value)
-            for key, item in value.items():
-                _check(key, key_type, f"{path} key")
-                _check(item, value_type, f"{path}[{key!r}]")
-        case RecordType(fields=fields, record=record):
-            if not isinstance(value, record):
-                raise MismatchError(path, kind, value)
-            for name, item in fields:
-                _check(getattr(value, name), item, f"{path}.{name}")
-        case PlainType(annotation=annotation):
-            if not is_bearable(value, annotation, conf=_CONF):
-                raise MismatchError(path, kind, value)
-
-
-def _check_union(value: Any, options: tuple[Type, ...], path: str, kind: Type) -> None:
-    before = current()
-    failures = []
-    for option in options:
-        try:
-            return _check(value, option, path)
-        except MismatchError as mismatch:
-            failures.append(mismatch)
-            restore(before)
-    informative = [f for f in failures if str(f.kind) != "None"]
-    raise informative[0] if len(informative) == 1 else MismatchError(path, kind, value)

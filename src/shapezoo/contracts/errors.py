@@ -16,6 +16,8 @@ class ShapeError(jaxtyping.TypeCheckError):
             or the number of axes is wrong.
     """
 
+    __module__ = "shapezoo"  # where users import it from, and what tracebacks show
+
     def __init__(self, message: str, *, argument: str, axis: int | None = None) -> None:
         super().__init__(message)
         self.argument = argument
@@ -31,6 +33,8 @@ class ContractError(TypeError):
     Raised when a class or function is defined or, where its annotation refers to a name that
     does not exist yet, when it is first used.
     """
+
+    __module__ = "shapezoo"
 
 
 def _rebuild(kind: type[ShapeError], message: str, argument: str, axis: int | None) -> ShapeError:

@@ -1,33 +1,15 @@
 """The text of a ShapeError: what was expected, what came, and where the two differ."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
-from shapezoo.contracts.axes import Axis
-from shapezoo.contracts.bindings import current, visible
+from shapezoo.contracts.axes import Axis, Extent, align
 from shapezoo.contracts.errors import ContractError, ShapeError
-from shapezoo.contracts.signature import resolved, values_in
-from shapezoo.contracts.types import TensorType, Type
-
-
-class MismatchError(Exception):
-    """A value that is not of its type.
-
-    Attributes:
-        path: Where the value is, from the argument down: ``states[1]``.
-        kind: What it should be.
-        value: What it is.
-        bound: The axes bound before it was found.
-    """
-
-    def __init__(self, path: str, kind: Type, value: object) -> None:
-        super().__init__(path)
-        self.path = path
-        self.kind = kind
-        self.value = value
-        self.bound = visible(current())
+from shapezoo.contracts.matching import MismatchError
+from shapezoo.contracts.signatures import values_in
+from shapezoo.contracts.types import TensorType, resolve
 
 
 def explain(
@@ -44,7 +26,7 @@ def explain(
         arguments: The arguments of the call, by name.
         hint: A fix, if one is known.
     """
-    kind = resolved(mismatch.kind, values_in(arguments))
+    kind = resolve(mismatch.kind, values_in(arguments))
     lines = [f"  expected  {kind}", f"  got       {describe(mismatch.value)}"]
     axis = None
     if isinstance(kind, TensorType):
@@ -84,7 +66,7 @@ def _name(function: Callable[..., Any], arguments: dict[str, Any]) -> str:
 
 
 def _differences(
-    kind: TensorType, value: Any, bound: dict[str, int | tuple[int, ...]]
+    kind: TensorType, value: Any, bound: Mapping[str, Extent]
 ) -> Iterator[tuple[str, int | None]]:
     """A line for each way in which a value is not the tensor expected, with the axis."""
     array = kind.annotation.array_type
@@ -95,44 +77,22 @@ def _differences(
     if not isinstance(value, kind.annotation.dtype[array, "..."]):
         yield f"  dtype     expected {kind.dtype}, got {_dtype(value)}", None
     shape = tuple(value.shape)
-    pairs = _pairs(kind.axes, shape)
+    pairs = align(kind.axes, shape)
     if pairs is None:
         least = len(kind.axes) - any(axis.variadic for axis in kind.axes)
         more = " or more" if least < len(kind.axes) else ""
         names = ", ".join(map(str, kind.axes))
         yield f"  axes      expected {least}{more} ({names}), got {len(shape)}", None
         return
-    bound = dict(bound)
+    sizes = dict(bound)
     for index, axis, size in pairs:
-        expected = _expected(axis, size, bound)
+        expected = _expected(axis, size, sizes)
         if expected != size and not (axis.broadcast and size == 1):
             label = f"{axis} = {expected}" if axis.size is None else str(axis).replace("=", " = ")
             yield f"  axis {index}    expected {label}, got {size}", index
 
 
-def _pairs(
-    axes: tuple[Axis, ...], shape: tuple[int, ...]
-) -> list[tuple[int, Axis, int | tuple[int, ...]]] | None:
-    """Each axis with its position and the size that came, if the number of axes is right."""
-    variadic = next((i for i, axis in enumerate(axes) if axis.variadic), None)
-    if variadic is None:
-        if len(axes) != len(shape):
-            return None
-        return list(zip(range(len(axes)), axes, shape, strict=True))
-    extent = len(shape) - (len(axes) - 1)
-    if extent < 0:
-        return None
-    end = variadic + extent
-    return [
-        *((i, axes[i], shape[i]) for i in range(variadic)),
-        (variadic, axes[variadic], shape[variadic:end]),
-        *((i, axes[i - extent + 1], shape[i]) for i in range(end, len(shape))),
-    ]
-
-
-def _expected(
-    axis: Axis, came: int | tuple[int, ...], bound: dict[str, int | tuple[int, ...]]
-) -> int | tuple[int, ...]:
+def _expected(axis: Axis, came: Extent, bound: dict[str, Extent]) -> Extent:
     """The size that an axis must have; a name seen for the first time takes what came."""
     if axis.size is not None:
         return axis.size

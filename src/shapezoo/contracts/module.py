@@ -50,8 +50,9 @@ class Module(nn.Module):
 
     if typing.TYPE_CHECKING:
 
-        def __call__(self: _HasForward[P, R_co], *args: P.args, **kwargs: P.kwargs) -> R_co:
-            """Run ``forward``, between the hooks."""
+        def __call__(  # noqa: D102  # the class tells
+            self: _HasForward[P, R_co], *args: P.args, **kwargs: P.kwargs
+        ) -> R_co: ...
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -2,15 +2,17 @@
 
 import collections.abc
 import dataclasses
+import functools
 import types
 import typing
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jaxtyping import AbstractArray
 
 from shapezoo.contracts.axes import Axis, parse_axes
+from shapezoo.contracts.errors import ContractError
 
 
 @dataclass(frozen=True)
@@ -149,33 +151,68 @@ Type = TensorType | SequenceType | DictType | RecordType | UnionType | PlainType
 """What an annotation says of a value."""
 
 
-def parse_type(annotation: Any) -> Type:
+def parse_type(annotation: Any, inside: frozenset[type] = frozenset()) -> Type:
     """Read an annotation.
 
     Args:
         annotation: An evaluated annotation, as `typing.get_type_hints` gives it.
+        inside: The records around it, so that one that contains itself comes to an end.
 
     Raises:
-        ContractError: A shape in it cannot be read.
+        ContractError: A shape in it cannot be read, or stands in a container that shapezoo
+            does not look into.
     """
+    parse = functools.partial(parse_type, inside=inside)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, AbstractArray):
         axes = parse_axes(annotation.dim_str)
         return TensorType(annotation.dtype.__name__, axes, annotation)
+    if origin is typing.Annotated:
+        return parse(arguments[0])
     if origin in (typing.Union, types.UnionType):
-        return UnionType(tuple(map(parse_type, arguments)))
+        return UnionType(tuple(map(parse, arguments)))
     if origin is tuple and arguments[-1:] != (...,):
-        return SequenceType(tuple, tuple(map(parse_type, arguments)))
+        return SequenceType(tuple, tuple(map(parse, arguments)))
     if origin in (tuple, list, collections.abc.Sequence):
-        return SequenceType(origin, (parse_type(arguments[0]),), repeated=True)
+        return SequenceType(origin, (parse(arguments[0]),), repeated=True)
     if origin in (dict, collections.abc.Mapping):
-        return DictType(*map(parse_type, arguments))
-    if isinstance(annotation, type) and (fields := _fields(annotation)):
-        return RecordType(annotation.__name__, fields, annotation)
+        return DictType(*map(parse, arguments))
+    if isinstance(annotation, type) and annotation not in inside and _is_record(annotation):
+        hints = typing.get_type_hints(annotation, include_extras=True)
+        parse = functools.partial(parse_type, inside=inside | {annotation})
+        fields = tuple((name, parse(hint)) for name, hint in hints.items())
+        if any(next(tensors(kind), None) for _, kind in fields):
+            return RecordType(annotation.__name__, fields, annotation)
     if annotation is None or annotation is types.NoneType:
         return PlainType("None", types.NoneType)
     name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    inner = typing.get_type_hints(annotation) if typing.is_typeddict(annotation) else {}
+    if any(next(tensors(parse(part)), None) for part in (*arguments, *inner.values())):
+        raise ContractError(f"{name} holds tensors, but shapezoo does not look into it")
     return PlainType(name, annotation)
+
+
+def resolve(kind: Type, value_of: Callable[[str], object]) -> Type:
+    """A type with the axes in braces replaced by their sizes, where known.
+
+    Args:
+        kind: The type.
+        value_of: Gives the value of one part in braces; raises NameError where it is not
+            known yet.
+    """
+    known = functools.partial(resolve, value_of=value_of)
+    match kind:
+        case TensorType(axes=axes):
+            return replace(kind, axes=tuple(axis.resolved(value_of) for axis in axes))
+        case SequenceType(items=items):
+            return replace(kind, items=tuple(map(known, items)))
+        case DictType(value=value):
+            return replace(kind, value=known(value))
+        case RecordType(fields=fields):
+            return replace(kind, fields=tuple((name, known(item)) for name, item in fields))
+        case UnionType(options=options):
+            return replace(kind, options=tuple(map(known, options)))
+    return kind
 
 
 def tensors(kind: Type, *, in_records: bool = True) -> Iterator[TensorType]:
@@ -216,10 +253,6 @@ def bound_names(kind: Type) -> frozenset[str]:
     return frozenset()
 
 
-def _fields(record: type) -> tuple[tuple[str, Type], ...]:
-    """The fields of a dataclass or NamedTuple, if there is a tensor among them."""
-    if not dataclasses.is_dataclass(record) and not hasattr(record, "_fields"):
-        return ()
-    hints = typing.get_type_hints(record, include_extras=True)
-    fields = tuple((name, parse_type(hint)) for name, hint in hints.items())
-    return fields if any(next(tensors(kind), None) for _, kind in fields) else ()
+def _is_record(kind: type) -> bool:
+    is_named_tuple = issubclass(kind, tuple) and hasattr(kind, "_fields")
+    return dataclasses.is_dataclass(kind) or is_named_tuple

@@ -1,6 +1,6 @@
 """Training as pure functions, with a thin loop on top."""
 
-from shapezoo.train.fit import Dataset, EpochDone, Event, StepDone, fit
+from shapezoo.train.loop import Dataset, EpochDone, Event, StepDone, fit
 from shapezoo.train.losses import correct, cross_entropy
 from shapezoo.train.progress import Progress
 from shapezoo.train.step import (

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from shapezoo.train.fit import EpochDone, Event, StepDone
+from shapezoo.train.loop import EpochDone, Event, StepDone
 
 
 class Progress:

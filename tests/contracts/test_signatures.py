@@ -1,6 +1,6 @@
 import json
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, TypedDict
 
 import pytest
 from jaxtyping import Bool, Float, Int64
@@ -100,6 +100,38 @@ def test_every_container_has_a_text_and_json() -> None:
     assert contract.axes == ("batch", "seq", "classes", "hidden")
 
 
+@dataclass
+class Tree:
+    children: list["Tree"]
+    value: Float[Tensor, "batch"]
+
+
+def test_a_record_may_contain_itself() -> None:
+    def total(tree: Tree) -> Float[Tensor, "batch"]:
+        raise AssertionError
+
+    assert signature(total).axes == ("batch",)
+
+
+class Options(TypedDict):
+    images: Float[Tensor, "batch"]
+
+
+@pytest.mark.parametrize("kind", [Options, set[Float[Tensor, "batch"]]])
+def test_tensors_that_would_not_be_checked_are_refused(kind: object) -> None:
+    def function(x: int) -> None: ...
+
+    function.__annotations__["x"] = kind
+    with pytest.raises(ContractError, match="holds tensors, but shapezoo does not look into it"):
+        signature(function)
+
+
+def test_annotated_says_what_it_annotates() -> None:
+    def function(x: Annotated[Float[Tensor, "batch"], "pixels"]) -> None: ...
+
+    assert str(signature(function)) == '(x: Float[Tensor, "batch"]) -> None'
+
+
 def test_a_checked_function_has_the_same_contract() -> None:
     def double(x: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3"]:
         return 2 * x
@@ -124,6 +156,18 @@ def test_accepts(shapes: tuple[tuple[int | None, ...], ...], accepted: bool) -> 
         raise AssertionError
 
     assert signature(classify).accepts(*shapes) is accepted
+
+
+def test_accepts_tries_every_option_of_a_union() -> None:
+    def embed(
+        tokens: Int64[Tensor, "batch seq"] | Float[Tensor, "batch seq vocab"],
+        weights: Float[Tensor, "batch"] | Float[Tensor, "seq"],
+    ) -> None: ...
+
+    contract = signature(embed)
+    assert contract.accepts((2, 3), (3,))
+    assert contract.accepts((2, 3, 5), (2,))
+    assert not contract.accepts((2, 3), (5,))
 
 
 def test_accepts_compares_named_and_variadic_axes_over_all_arguments() -> None:

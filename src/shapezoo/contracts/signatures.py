@@ -1,6 +1,5 @@
 """The contract of a module, class or function as data."""
 
-import builtins
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -9,18 +8,17 @@ from typing import Any
 
 from torch import nn
 
-from shapezoo.contracts.axes import Axis, free_names
+from shapezoo.contracts.axes import align, free_names
 from shapezoo.contracts.errors import ContractError
 from shapezoo.contracts.types import (
     DictType,
     PlainType,
-    RecordType,
     SequenceType,
     TensorType,
     Type,
-    UnionType,
     bound_names,
     parse_type,
+    resolve,
     tensors,
 )
 
@@ -92,11 +90,12 @@ class Signature:
         given, rest = self.inputs[: len(shapes)], self.inputs[len(shapes) :]
         if len(given) < len(shapes) or any(argument.default is None for argument in rest):
             return False
-        sizes: dict[str, int] = {}
-        return all(
-            any(_accepts(tensor.axes, shape, sizes) for tensor in tensors(argument.type))
-            for argument, shape in zip(given, shapes, strict=True)
-        )
+        possible: list[dict[str, int]] = [{}]  # the sizes bound, for each way to read the types
+        for argument, shape in zip(given, shapes, strict=True):
+            options = list(tensors(argument.type))
+            fits = (_fit(tensor, shape, sizes) for tensor in options for sizes in possible)
+            possible = [sizes for sizes in fits if sizes is not None]
+        return bool(possible)
 
     def resolved(self, value_of: Callable[[str], object]) -> "Signature":
         """This contract with the axes in braces replaced by their sizes, where known.
@@ -105,8 +104,8 @@ class Signature:
             value_of: Gives the value of one part in braces; raises NameError where it is not
                 known yet.
         """
-        inputs = tuple(replace(a, type=resolved(a.type, value_of)) for a in self.inputs)
-        return replace(self, inputs=inputs, output=resolved(self.output, value_of))
+        inputs = tuple(replace(a, type=resolve(a.type, value_of)) for a in self.inputs)
+        return replace(self, inputs=inputs, output=resolve(self.output, value_of))
 
     def to_dict(self) -> dict[str, object]:
         """The contract as JSON-ready data."""
@@ -152,7 +151,7 @@ def function_signature(function: Callable[..., Any]) -> Signature:
     function = inspect.unwrap(function)
     name = f"{function.__module__}.{function.__qualname__}"
     hints = typing.get_type_hints(function, include_extras=True)
-    parameters = value_parameters(function)
+    parameters = _value_parameters(function)
     missing = [p.name for p in parameters if p.name not in hints]
     if missing or "return" not in hints:
         places = [repr(p) for p in missing] + ["the result"] * ("return" not in hints)
@@ -184,27 +183,11 @@ def values_in(scope: Mapping[str, object]) -> Callable[[str], object]:
     return value_of
 
 
-def value_parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """The parameters that carry a contract: all but a leading ``self``."""
+def _value_parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters that carry a contract: all but a leading ``self`` or ``cls``."""
     parameters = list(inspect.signature(function).parameters.values())
-    return parameters[1:] if parameters and parameters[0].name == "self" else parameters
-
-
-def resolved(kind: Type, value_of: Callable[[str], object]) -> Type:
-    """A type with the axes in braces replaced by their sizes, where known."""
-    match kind:
-        case TensorType(axes=axes):
-            return replace(kind, axes=tuple(axis.resolved(value_of) for axis in axes))
-        case DictType(value=value):
-            return replace(kind, value=resolved(value, value_of))
-        case SequenceType(items=items):
-            return replace(kind, items=tuple(resolved(item, value_of) for item in items))
-        case UnionType(options=options):
-            return replace(kind, options=tuple(resolved(item, value_of) for item in options))
-        case RecordType(fields=fields):
-            known = tuple((name, resolved(item, value_of)) for name, item in fields)
-            return replace(kind, fields=known)
-    return kind
+    is_method = bool(parameters) and parameters[0].name in ("self", "cls")
+    return parameters[1:] if is_method else parameters
 
 
 def _argument(parameter: inspect.Parameter, kind: Type) -> Argument:
@@ -228,9 +211,9 @@ def _require_bound(contract: Signature, parameters: frozenset[str]) -> None:
         for axis in tensor.axes:
             if axis.binds and axis.binds not in bound:
                 raise ContractError(
-                    f"axis {str(axis)!r} of the result is bound by no argument, so it would "
-                    f"match anything; name an axis of an argument, or bind a size that the "
-                    f'module knows, as in "{axis.name}={{self.{axis.name}}}"'
+                    f"axis {str(axis)!r} of the result is bound by no argument\n"
+                    f"  it would match any size; name an axis of an argument, or a size that the\n"
+                    f'  module knows: "{axis.name}={{self.{axis.name}}}"'
                 )
     for tensor in tensors(contract.output):
         bound |= _require_known(tensor, bound, parameters)
@@ -247,7 +230,7 @@ def _require_known(
                 f"before it binds"
             )
         for braces in axis.braces:
-            if unknown := free_names(braces[1:-1]) - parameters - frozenset(dir(builtins)):
+            if unknown := free_names(braces[1:-1]) - parameters:
                 raise ContractError(
                     f"axis {str(axis)!r} refers to {', '.join(sorted(unknown))}, which is no "
                     f"argument"
@@ -257,21 +240,16 @@ def _require_known(
     return bound
 
 
-def _accepts(axes: tuple[Axis, ...], shape: tuple[int | None, ...], sizes: dict[str, int]) -> bool:
-    """Whether a shape fits; sizes of named axes are remembered in `sizes`."""
-    variadic = next((i for i, axis in enumerate(axes) if axis.variadic), None)
-    if variadic is not None:
-        after = len(axes) - variadic - 1
-        if len(shape) < len(axes) - 1:
-            return False
-        axes = axes[:variadic] + axes[variadic + 1 :]
-        shape = shape[:variadic] + shape[len(shape) - after :]
-    if len(axes) != len(shape):
-        return False
-    for axis, size in zip(axes, shape, strict=True):
-        if size is None or (axis.broadcast and size == 1):
+def _fit(
+    tensor: TensorType, shape: tuple[int | None, ...], sizes: dict[str, int]
+) -> dict[str, int] | None:
+    """The sizes bound after a tensor of this shape, or None if it does not fit."""
+    bound = dict(sizes)
+    pairs = align(tensor.axes, shape)
+    for _, axis, size in pairs or ():
+        if not isinstance(size, int) or (axis.broadcast and size == 1):
             continue
-        expected = axis.size if axis.binds is None else sizes.setdefault(axis.binds, size)
-        if expected is not None and expected != size:
-            return False
-    return True
+        expected = axis.size if axis.binds is None else bound.setdefault(axis.binds, size)
+        if expected not in (None, size):
+            return None
+    return None if pairs is None else bound

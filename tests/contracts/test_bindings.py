@@ -1,14 +1,18 @@
 """What we rely on in jaxtyping, some of it private: a change there fails here first."""
 
-from jaxtyping import Float
+from typing import Any
+
+import pytest
+from jaxtyping import Float, Shaped
 from torch import Tensor, zeros
 
+from shapezoo import ContractError
 from shapezoo.contracts.bindings import (
     Bindings,
+    bind_braces,
     current,
     enforceable,
     frame,
-    from_braces,
     restore,
     visible,
 )
@@ -51,8 +55,20 @@ def test_bindings_can_be_taken_back() -> None:
 
 
 def test_braces_are_bound_like_a_hidden_axis() -> None:
-    annotation = enforceable(Float[Tensor, "batch channels={self.width}*2+{size}"])
-    with frame(from_braces({"{self.width}": 3, "{size}": 1})):
-        assert matches(annotation, 5, 7)
-        assert not matches(annotation, 5, 6)
+    annotation: Any = Float[Tensor, "batch channels={self.width}*2+{size}"]
+    with frame(Bindings({}, {})):
+        bind_braces({"{self.width}": 3, "{size}": 1})
+        assert matches(enforceable(annotation), 5, 7)
+        assert not matches(enforceable(annotation), 5, 6)
         assert visible(current()) == {"batch": 5}
+
+
+def test_an_annotation_without_braces_is_enforced_as_it_is() -> None:
+    annotation: Any = Float[Tensor, "*batch seq 3"]
+    assert enforceable(annotation) is annotation
+
+
+def test_an_annotation_with_two_dtypes_is_refused() -> None:
+    annotation: Any = Shaped[Float[Tensor, "3"], "batch"]
+    with pytest.raises(ContractError, match="has two dtypes"):
+        enforceable(annotation)

@@ -143,7 +143,7 @@ BAD: list[tuple[Callable[..., object], tuple[Any, ...], str, int | None]] = [
     (sequence, ([f(2), f(3)],), "xs[1]", 0),
     (sequence, ((f(2), f(2)),), "xs", None),
     (mapping, ({"a": f(2), "b": f(3)},), "xs['b']", 0),
-    (mapping, ({1: f(2)},), "xs key", None),
+    (mapping, ({1: f(2)},), "xs key 1", None),
     (nested, ((f(2), (f(2), f(3))),), "xs[1][1]", 0),
     (nested, ((f(2),),), "xs", None),
     (named, (Pair(f(2), f(3)),), "pair.right", 0),
@@ -180,7 +180,7 @@ def test_keywords_are_checked_like_positions() -> None:
 
 
 def test_a_call_that_does_not_fit_gets_pythons_own_message() -> None:
-    with pytest.raises(TypeError, match=r"fixed\(\) missing 1 required positional argument: 'x'"):
+    with pytest.raises(TypeError, match=r"fixed\(\): missing a required argument: 'x'"):
         fixed()  # type: ignore[call-arg]  # the fault under test
 
 
@@ -266,7 +266,7 @@ def test_a_changed_attribute_is_seen() -> None:
 def test_braces_that_cannot_be_read_are_the_contracts_fault() -> None:
     module = Scaled(3)
     del module.width
-    with pytest.raises(ContractError, match=r"cannot read \{self\.width\}"):
+    with pytest.raises(ContractError, match=r"cannot read \{self\.width\} as a size"):
         module(f(2, 3))
 
 
@@ -275,7 +275,7 @@ def test_a_forward_reference_waits_for_the_first_call() -> None:
     def later(x: "Unborn") -> None:  # type: ignore[name-defined]  # made below
         ...
 
-    with pytest.raises(NameError, match="Unborn"):
+    with pytest.raises(ContractError, match="later: an annotation cannot be read: name 'Unborn'"):
         later(1)
     globals()["Unborn"] = int
     try:
@@ -291,7 +291,9 @@ def test_checked_twice_is_checked_once() -> None:
 
 
 def test_only_functions_are_checked() -> None:
-    with pytest.raises(ContractError, match="checked takes a function or a forward, got <class"):
+    with pytest.raises(
+        ContractError, match="checked takes a plain function or a dataclass, got <class"
+    ):
         checked(Scaled)
 
 

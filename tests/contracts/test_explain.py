@@ -11,7 +11,7 @@ from torch import Tensor
 from shapezoo import Module, ShapeError, checked
 from shapezoo.models import lenet
 
-TITLE = "shapezoo.models.vision.lenet.LeNet.forward: argument 'images' breaks its contract"
+TITLE = "shapezoo.models.LeNet.forward: argument 'images' breaks its contract"
 EXPECTED = '  expected  Float[Tensor, "batch channels=1 28 28"]'
 
 MISTAKES: list[tuple[object, int | None, list[str]]] = [
@@ -21,7 +21,7 @@ MISTAKES: list[tuple[object, int | None, list[str]]] = [
         [
             "  got       Tensor float32 (8, 28, 28)",
             "  axes      expected 4 (batch, channels=1, 28, 28), got 3",
-            "  hint      it has no channel axis; use images.unsqueeze(1)",
+            "  hint      axis 1 (channels=1) is missing; use images.unsqueeze(1)",
         ],
     ),
     (

@@ -2,11 +2,12 @@ from typing import Any
 
 import pytest
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
-from shapezoo import ShapeError, checked
+from shapezoo import ShapeError, checked, signature
 from shapezoo.contracts.fixes import suggest
+from shapezoo.models import gru
 
 
 @checked
@@ -21,6 +22,8 @@ def matrix(x: Float[Tensor, "batch 5"]) -> None: ...
 def tokens(x: Float[Tensor, "batch seq 5"]) -> None: ...
 @checked
 def classes(x: Float[Tensor, "batch 5"], y: Int64[Tensor, "batch"]) -> None: ...
+@checked
+def precise(x: Float64[Tensor, "batch"]) -> None: ...
 @checked
 def masked(x: Float[Tensor, "batch"], mask: Bool[Tensor, "batch"]) -> None: ...
 
@@ -39,6 +42,7 @@ MENDED: dict[str, tuple[Any, ...]] = {
     "y.argmax(-1)": (classes, torch.zeros(2, 5), torch.zeros(2, 5)),
     "y.long()": (classes, torch.zeros(2, 5), torch.zeros(2)),
     "y.squeeze(-1).long()": (classes, torch.zeros(2, 5), torch.zeros(2, 1)),
+    "x.double()": (precise, torch.zeros(2)),
     "mask.bool()": (masked, torch.zeros(2), torch.zeros(2).int()),
 }
 
@@ -66,15 +70,36 @@ def test_the_culprit_may_be_an_earlier_argument() -> None:
     with pytest.raises(ShapeError) as error:
         sequences(torch.zeros(2, 7, 4), torch.zeros(1, 2, 2))
     assert error.value.argument == "state"
-    assert "use x.transpose(0, 1)" in str(error.value)
+    hint = "argument 'x': its first two axes are swapped; use x.transpose(0, 1)"
+    assert str(error.value).endswith(hint)
 
 
 def test_a_fix_is_tried_without_copying_data() -> None:
     seen = []
 
-    def fits(x: Tensor) -> bool:
-        seen.append(x.device.type)
+    def accepts(arguments: dict[str, Any]) -> bool:
+        seen.append(arguments["x"].device.type)
         return False
 
-    assert suggest("x", torch.zeros(2, 3), fits) is None
+    assert suggest(signature(matrix).inputs, {"x": torch.zeros(2, 3)}, "x", accepts) is None
     assert set(seen) == {"meta"}
+
+
+def test_the_batch_is_put_where_the_contract_has_it() -> None:
+    with pytest.raises(
+        ShapeError, match=r"axis 1 \(batch\) is missing; use inputs\.unsqueeze\(1\)"
+    ):
+        gru()(torch.zeros(7, 4))
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.complex64])
+def test_scores_and_whole_numbers_are_not_guessed(dtype: torch.dtype) -> None:
+    with pytest.raises(ShapeError) as error:
+        classes(torch.zeros(2, 5), torch.zeros(2, 5, dtype=dtype))
+    assert "hint" not in str(error.value)
+
+
+def test_a_tensor_without_a_plain_shape_gets_no_hint_and_no_crash() -> None:
+    jagged = torch.nested.nested_tensor([torch.zeros(2, 4), torch.zeros(3, 4)], layout=torch.jagged)
+    with pytest.raises(ShapeError, match="expected 5, got 4"):
+        tokens(jagged)

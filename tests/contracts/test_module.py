@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapezoo import Module, ShapeError
+from shapezoo import ContractError, Module, ShapeError
 from shapezoo.contracts import is_checked
 
 
@@ -70,3 +70,39 @@ def test_hooks_run_and_gradients_flow() -> None:
     torch.autograd.backward(model(torch.zeros(2, 8)).sum())
     assert shapes == [(2, 3)]
     assert model.linear.weight.grad is not None
+
+
+class Mixin:
+    def forward(self, x: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3"]:
+        return x
+
+
+class Mixed(Mixin, Module):
+    """Takes its forward from a class that is no module."""
+
+
+def test_an_inherited_forward_is_checked_too() -> None:
+    assert Mixed()(torch.zeros(2, 3)).shape == (2, 3)
+    with pytest.raises(ShapeError):
+        Mixed()(torch.zeros(2, 4))
+    assert not is_checked(Mixin.forward)
+
+
+def test_a_forward_that_could_not_be_checked_is_refused() -> None:
+    with pytest.raises(ContractError, match="checked takes a plain function"):
+
+        class Static(Module):
+            @staticmethod
+            def forward(x: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3"]:
+                return x
+
+
+def test_a_broken_contract_of_a_base_is_told_by_the_name_of_the_base() -> None:
+    class Wide(Head):
+        def forward(
+            self, x: Float[Tensor, "batch 9"]
+        ) -> Float[Tensor, "batch classes={self.num_classes}"]:
+            return super().forward(x)
+
+    with pytest.raises(ShapeError, match=r"test_module\.Head\.forward: argument 'x'"):
+        Wide(3)(torch.zeros(2, 9))

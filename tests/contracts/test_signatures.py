@@ -1,13 +1,17 @@
 import json
-from dataclasses import dataclass
-from typing import Annotated, NamedTuple, TypedDict
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import InitVar, dataclass
+from typing import Annotated, ClassVar, Generic, NamedTuple, NewType, TypedDict, TypeVar
 
 import pytest
+import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from shapezoo import ContractError, Module, checked, signature
-from shapezoo.contracts import Axis, SequenceType, TensorType, UnionType
+from shapezoo.contracts import Axis, RecordType, TensorType, TupleType, UnionType
 
 
 class Scores(NamedTuple):
@@ -39,7 +43,7 @@ class Attend(nn.Module):
 def test_the_text_is_the_annotation() -> None:
     assert str(signature(Attend)) == (
         '(queries: Float[Tensor, "*batch seq hidden={self.hidden}"], '
-        'mask: Bool[Tensor, "seq kv_seq"] | None = None, scale: float = 1.0) -> '
+        'mask: Bool[Tensor, "seq kv_seq"] | None = None, *, scale: float = 1.0) -> '
         'tuple[Float[Tensor, "*batch seq hidden={self.hidden}"], int]'
     )
 
@@ -59,9 +63,9 @@ def test_parts_are_plain_data() -> None:
     contract = signature(Attend(7))
     mask = contract.inputs[1].type
     assert isinstance(mask, UnionType)
-    assert isinstance(mask.options[0], TensorType)
-    assert mask.options[0].axes == (Axis(name="seq"), Axis(name="kv_seq"))
-    assert isinstance(contract.output, SequenceType)
+    assert isinstance(mask.parts[0], TensorType)
+    assert mask.parts[0].axes == (Axis(name="seq"), Axis(name="kv_seq"))
+    assert isinstance(contract.output, TupleType)
     assert contract.axes == ("batch", "seq", "hidden", "kv_seq")
     assert contract.dtypes == ("Float", "Bool")
     assert json.loads(json.dumps(contract.to_dict()))["inputs"][0] == {
@@ -71,9 +75,10 @@ def test_parts_are_plain_data() -> None:
             "axes": [
                 {"name": "batch", "variadic": True},
                 {"name": "seq"},
-                {"name": "hidden", "size": 7},
+                {"size": 7, "label": "hidden"},
             ],
         },
+        "kind": "positional_or_keyword",
         "default": None,
     }
 
@@ -93,8 +98,7 @@ def test_every_container_has_a_text_and_json() -> None:
     assert str(contract) == (
         '(batch: Padded, sizes: list[Float[Tensor, "batch"]], '
         'named: dict[str, Float[Tensor, "batch"]], pair: tuple[int, ...], '
-        'rest: tuple[Float[Tensor, "batch"], ...] = (), '
-        'more: dict[str, Float[Tensor, "batch"]] = {}) -> Scores'
+        '*rest: Float[Tensor, "batch"], **more: Float[Tensor, "batch"]) -> Scores'
     )
     json.dumps(contract.to_dict())
     assert contract.axes == ("batch", "seq", "classes", "hidden")
@@ -106,11 +110,45 @@ class Tree:
     value: Float[Tensor, "batch"]
 
 
-def test_a_record_may_contain_itself() -> None:
-    def total(tree: Tree) -> Float[Tensor, "batch"]:
+@dataclass
+class Folder:
+    inner: list["Folder"]
+
+
+def test_a_record_that_contains_itself_is_looked_into_only_without_tensors() -> None:
+    def count(folder: Folder) -> int:
         raise AssertionError
 
-    assert signature(total).axes == ("batch",)
+    def total(tree: Tree) -> Float[Tensor, ""]:
+        raise AssertionError
+
+    assert str(signature(count)) == "(folder: Folder) -> int"
+    with pytest.raises(ContractError, match="Tree contains itself"):
+        signature(total)
+
+
+Row = NewType("Row", Float[Tensor, "width"])
+Bounded = TypeVar("Bounded", bound=Float[Tensor, "width"])
+Tag = TypeVar("Tag")
+
+
+@dataclass
+class Partial(Generic[Tag]):
+    tag: Tag
+    values: Float[Tensor, "batch"]
+    kind: ClassVar[int] = 0
+    start: InitVar[int] = 0
+
+
+@dataclass
+class Hidden:
+    bag: "OrderedBag"  # type: ignore[name-defined]  # as behind TYPE_CHECKING
+
+
+@dataclass
+class HiddenTensors:
+    values: Float[Tensor, "batch"]
+    bag: "OrderedBag"  # type: ignore[name-defined]  # as behind TYPE_CHECKING
 
 
 class Options(TypedDict):
@@ -158,6 +196,50 @@ def test_accepts(shapes: tuple[tuple[int | None, ...], ...], accepted: bool) -> 
     assert signature(classify).accepts(*shapes) is accepted
 
 
+def test_accepts_computes_expressions_and_compares_variadic_axes() -> None:
+    def half(
+        x: Float[Tensor, "*batch width"], y: Float[Tensor, "*batch width//2"]
+    ) -> Float[Tensor, "*batch"]:
+        raise AssertionError
+
+    contract = signature(half)
+    assert contract.accepts((2, 3, 8), (2, 3, 4))
+    assert contract.accepts((2, 3, None), (2, 3, 4))
+    assert not contract.accepts((2, 3, 8), (2, 3, 5))
+    assert not contract.accepts((2, 3, 8), (3, 2, 4))
+
+
+def test_accepts_speaks_of_tensors_not_of_containers() -> None:
+    def function(x: tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]) -> None: ...
+
+    assert not signature(function).accepts((2,))
+
+
+@pytest.mark.parametrize("width", [3, torch.tensor(3)])
+def test_sizes_in_braces_are_numbers(width: object) -> None:
+    class Sized(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.width = width
+
+        def forward(self, x: Float[Tensor, "w={self.width} {self.width}/2"]) -> None: ...
+
+    assert str(signature(Sized()).inputs[0]) == 'x: Float[Tensor, "w=3 3/2"]'
+
+
+@pytest.mark.parametrize("width", [None, "3", (3,)])
+def test_other_things_in_braces_are_refused(width: object) -> None:
+    class Sized(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.width = width
+
+        def forward(self, x: Float[Tensor, "w={self.width}"]) -> None: ...
+
+    with pytest.raises(ContractError, match=r"cannot read \{self\.width\} as a size"):
+        signature(Sized())
+
+
 def test_accepts_tries_every_option_of_a_union() -> None:
     def embed(
         tokens: Int64[Tensor, "batch seq"] | Float[Tensor, "batch seq vocab"],
@@ -180,6 +262,7 @@ def test_accepts_compares_named_and_variadic_axes_over_all_arguments() -> None:
 
     contract = signature(attend)
     assert contract.accepts((2, 3, 5, 8), (7, 8))
+    assert contract.accepts((2, None, 5, None), (7, 8))
     assert contract.accepts((5, 8), (7, 8), (1,))
     assert not contract.accepts((8,), (7, 8))
     assert not contract.accepts((5, 8), (7, 9))
@@ -217,12 +300,90 @@ def test_an_optional_argument_binds_nothing_for_the_result() -> None:
         signature(masked)
 
 
-def test_a_label_binds_nothing_for_the_result() -> None:
-    def labelled(x: Float[Tensor, "batch channels=3"]) -> Float[Tensor, "batch channels"]:
+@pytest.mark.parametrize(
+    ("argument", "result", "axis"),
+    [
+        ("batch channels=3", "batch channels", "channels"),
+        ("#batch 3", "batch 3", "batch"),
+        ("*batch 3", "batch 3", "batch"),
+        ("batch 3", "*batch 3", "*batch"),
+    ],
+)
+def test_what_binds_nothing_cannot_stand_in_the_result(
+    argument: str, result: str, axis: str
+) -> None:
+    def function(x: int) -> int:
         raise AssertionError
 
-    with pytest.raises(ContractError, match="axis 'channels' of the result"):
-        signature(labelled)
+    function.__annotations__ = {"x": Float[Tensor, argument], "return": Float[Tensor, result]}
+    with pytest.raises(ContractError, match=re.escape(f"axis {axis!r} of the result is bound")):
+        signature(function)
+
+
+def test_an_option_of_a_union_cannot_use_the_names_of_another() -> None:
+    def function(x: Float[Tensor, "n 3"] | Float[Tensor, "n//2 4"]) -> None: ...
+
+    with pytest.raises(ContractError, match="'n//2' refers to n, which no argument before it"):
+        signature(function)
+
+
+def test_pythons_functions_may_stand_in_an_axis_but_are_no_axes() -> None:
+    def good(x: Float[Tensor, "height"]) -> Float[Tensor, "min(height,4)"]:
+        raise AssertionError
+
+    def bad(x: Float[Tensor, "len*2"]) -> None: ...
+
+    assert signature(good).axes == ("height",)
+    with pytest.raises(ContractError, match=r"'len\*2' refers to len"):
+        signature(bad)
+
+
+def test_new_types_and_bounded_variables_are_what_they_stand_for() -> None:
+    def function(x: Row, y: Bounded) -> None: ...
+
+    assert (
+        str(signature(function)) == '(x: Float[Tensor, "width"], y: Float[Tensor, "width"]) -> None'
+    )
+
+
+def test_fields_of_a_dataclass_are_those_that_its_values_have() -> None:
+    def function(x: Partial[int]) -> None: ...
+
+    (argument,) = signature(function).inputs
+    assert isinstance(argument.type, RecordType)
+    assert argument.type.fields == ("tag", "values")
+
+
+def test_a_record_with_names_for_type_checkers_only_is_plain() -> None:
+    def plain(x: Hidden) -> None: ...
+    def hides_tensors(x: HiddenTensors) -> None: ...
+
+    assert str(signature(plain)) == "(x: Hidden) -> None"
+    with pytest.raises(ContractError, match="name 'OrderedBag' is not defined"):
+        signature(hides_tensors)
+
+
+def test_a_leading_cls_with_an_annotation_is_an_argument() -> None:
+    def prepend(cls: Float[Tensor, "hidden"]) -> Float[Tensor, "hidden"]:
+        raise AssertionError
+
+    assert [argument.name for argument in signature(prepend).inputs] == ["cls"]
+
+
+def test_what_beartype_cannot_check_is_refused() -> None:
+    def function(x: Float) -> None: ...  # type: ignore[valid-type]  # the fault under test
+
+    with pytest.raises(ContractError, match=r"function: Float cannot be checked"):
+        signature(function)
+
+
+def test_callables_and_every_mapping_are_understood() -> None:
+    def function(
+        act: Callable[[Float[Tensor, "batch"]], Float[Tensor, "batch"]],
+        named: OrderedDict[str, Float[Tensor, "batch"]],
+    ) -> None: ...
+
+    assert "OrderedDict[str, Float" in str(signature(function))
 
 
 def test_fields_of_a_returned_record_may_name_axes_of_their_own() -> None:

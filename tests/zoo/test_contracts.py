@@ -49,9 +49,9 @@ def faults(function: Callable[..., Any]) -> list[str]:
     except ContractError as error:
         return [str(error)]
     found = [] if is_checked(function) else ["unchecked"]
-    names = {axis.name for tensor in contract.tensors for axis in tensor.axes if axis.name}
+    axes = [axis for tensor in contract.tensors for axis in tensor.axes]
+    names = {name for axis in axes for name in (axis.name, axis.label, *axis.needs) if name}
     for tensor in contract.tensors:
-        names |= {name for axis in tensor.axes for name in axis.refers_to}
         if tensor.dtype == "Shaped":
             found.append("Shaped instead of a dtype")
     found += [f"unknown axis {name}" for name in sorted(names - set(AXES))]

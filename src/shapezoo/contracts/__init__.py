@@ -1,16 +1,18 @@
 """What a shape contract is, and how it is enforced."""
 
 from shapezoo.contracts.axes import AXES, Axis
-from shapezoo.contracts.check import checked, is_checked, unchecked
+from shapezoo.contracts.check import checked, is_checked
 from shapezoo.contracts.errors import ContractError, ShapeError
 from shapezoo.contracts.module import Module
-from shapezoo.contracts.signatures import Argument, Signature, signature
+from shapezoo.contracts.signatures import Argument, ArgumentKind, Signature, signature
+from shapezoo.contracts.switch import unchecked
 from shapezoo.contracts.types import (
     DictType,
     PlainType,
     RecordType,
     SequenceType,
     TensorType,
+    TupleType,
     Type,
     UnionType,
 )
@@ -18,6 +20,7 @@ from shapezoo.contracts.types import (
 __all__ = [
     "AXES",
     "Argument",
+    "ArgumentKind",
     "Axis",
     "ContractError",
     "DictType",
@@ -28,6 +31,7 @@ __all__ = [
     "ShapeError",
     "Signature",
     "TensorType",
+    "TupleType",
     "Type",
     "UnionType",
     "checked",

@@ -3,7 +3,7 @@
 import ast
 import builtins
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from shapezoo.contracts.errors import ContractError
@@ -32,7 +32,6 @@ AXES = {
 BRACES = re.compile(r"\{[^{}]*\}")
 """The part of an axis that is read from the arguments at each call: ``{self.in_channels}``."""
 
-
 Extent = int | None | tuple[int | None, ...]
 """The size of an axis, or the sizes of a variadic one; None stands for any size."""
 
@@ -41,12 +40,15 @@ Extent = int | None | tuple[int | None, ...]
 class Axis:
     """One axis of a shape annotation.
 
+    Exactly one of name, size and expression is set, or none where any size will do.
+
     Attributes:
-        name: The name of the axis. Where a size or an expression stands too, as in
-            ``channels=3``, the name is a label: it documents and binds nothing.
-        size: The number, where the annotation fixes one.
-        expression: A Python expression over the other axes, such as ``height//2``, with
+        name: A name that is bound to the size where it first stands in a call.
+        size: A fixed size.
+        expression: A Python expression over other axes, such as ``height//2``, with
             arguments in braces: ``{self.in_channels}``.
+        label: What stands before an equals sign, as in ``channels=3``. It documents the axis
+            and binds nothing.
         variadic: Whether it stands for any number of axes (``*name`` or ``...``).
         broadcast: Whether size 1 is accepted as well (``#name``).
     """
@@ -54,34 +56,33 @@ class Axis:
     name: str | None = None
     size: int | None = None
     expression: str | None = None
+    label: str | None = None
     variadic: bool = False
     broadcast: bool = False
 
     def __str__(self) -> str:
-        if self.variadic and self.name is None:
-            return "..."
-        value = self.expression if self.size is None else str(self.size)
-        label = "=".join(part for part in (self.name, value) if part is not None) or "_"
-        return f"{'#' * self.broadcast}{'*' * self.variadic}{label}"
+        value = self.name or self.expression or self.size
+        if value is None:
+            return "..." if self.variadic else "_"
+        label = f"{self.label}=" if self.label else ""
+        return f"{'#' * self.broadcast}{'*' * self.variadic}{label}{value}"
 
     @property
     def binds(self) -> str | None:
-        """The name that takes this axis's size, if it is one that others can refer to."""
-        if self.size is None and self.expression is None:
-            return self.name
-        return self.expression if (self.expression or "").isidentifier() else None
+        """The name that every size of this axis binds, with a star where it is variadic."""
+        if self.name is None or (self.broadcast and not self.variadic):
+            return None
+        return "*" * self.variadic + self.name
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The names that must be bound before this axis can be computed."""
+        return free_names(_without_braces(self.expression)) if self.expression else frozenset()
 
     @property
     def braces(self) -> tuple[str, ...]:
         """The parts of the expression that are read from the arguments, braces included."""
         return tuple(BRACES.findall(self.expression or ""))
-
-    @property
-    def refers_to(self) -> frozenset[str]:
-        """The axis names that must be bound before this axis can be checked."""
-        if self.expression is None or self.binds:
-            return frozenset()
-        return free_names(BRACES.sub("0", self.expression))
 
     def resolved(self, value_of: Callable[[str], object]) -> "Axis":
         """This axis with its braces replaced by their values.
@@ -93,18 +94,19 @@ class Axis:
         if not self.braces:
             return self
         try:
-            text = BRACES.sub(lambda part: str(value_of(part[0])), self.expression or "")
+            values = {text: value_of(text) for text in self.braces}
         except NameError:
             return self
-        if free_names(text):
-            return replace(self, expression=text)
-        return replace(self, size=int(eval(text)), expression=None)
+        expression = BRACES.sub(lambda part: str(values[part[0]]), self.expression or "")
+        size = None if self.needs else _computed(expression, {})
+        if isinstance(size, int):
+            return replace(self, size=size, expression=None)
+        return replace(self, expression=expression)
 
     def to_dict(self) -> dict[str, object]:
         """The axis as JSON-ready data, with only what is set."""
-        return {
-            k: value for k, value in vars(self).items() if value is not None and value is not False
-        }
+        parts = vars(self).items()
+        return {key: part for key, part in parts if part is not None and part is not False}
 
 
 def parse_axes(text: str) -> tuple[Axis, ...]:
@@ -139,18 +141,49 @@ def align(
     return [*before, (variadic, axes[variadic], shape[variadic:end]), *after]
 
 
+def differences(
+    axes: tuple[Axis, ...], shape: tuple[int | None, ...], bound: dict[str, Extent]
+) -> list[tuple[int, Axis, object, Extent]] | None:
+    """Where a shape differs: position, axis, the size expected and that which came.
+
+    Names that stand here first are bound. None if the number of axes is wrong.
+
+    Args:
+        axes: The axes, their braces resolved.
+        shape: The shape; None stands for any size.
+        bound: The sizes of names, those of variadic ones under their name with a star.
+    """
+    pairs = align(axes, shape)
+    if pairs is None:
+        return None
+    found: list[tuple[int, Axis, object, Extent]] = []
+    for position, axis, came in pairs:
+        if came is None or (axis.broadcast and came == 1):
+            continue
+        expected = _expected(axis, came, bound)
+        if expected != came and not (axis.broadcast and _broadcasts(expected, came)):
+            found.append((position, axis, expected, came))
+    return found
+
+
 def free_names(expression: str) -> frozenset[str]:
-    """The names in a Python expression, apart from Python's own such as ``min``.
+    """The names in a Python expression, apart from functions of Python's own such as ``min``.
 
     Raises:
-        ContractError: It is no expression.
+        ContractError: It is no expression, or a condition.
     """
     try:
-        tree = ast.parse(expression, mode="eval")
+        nodes = list(ast.walk(ast.parse(expression.strip(), mode="eval")))
     except SyntaxError as error:
-        raise ContractError(f"{expression!r} is not an expression of axes") from error
-    names = (node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
-    return frozenset(names) - frozenset(dir(builtins))
+        raise ContractError(f"{expression.strip()!r} is no expression") from error
+    if any(isinstance(node, ast.Compare | ast.BoolOp | ast.Lambda) for node in nodes):
+        raise ContractError(f"{expression.strip()!r} is a condition, not a size")
+    called = {node.func for node in nodes if isinstance(node, ast.Call)}
+    return frozenset(
+        node.id
+        for node in nodes
+        if isinstance(node, ast.Name) and not (node in called and node.id in dir(builtins))
+    )
 
 
 def _parse_axis(token: str) -> Axis:
@@ -163,10 +196,48 @@ def _parse_axis(token: str) -> Axis:
         raise ContractError(f"axis {token!r}: tree paths ('?name') are not supported")
     if body.startswith("_"):
         return marked
-    label, value = body.split("=") if body.count("=") == 1 else ("", body)
+    label, value = body.split("=") if body.count("=") == 1 else (None, body)
+    if label is not None and not label.isidentifier():
+        raise ContractError(f"axis {token!r}: {label!r} before the equals sign is no name")
+    labelled = replace(marked, label=label)
     if value.isdecimal():
-        return replace(marked, name=label or None, size=int(value))
-    if value.isidentifier() and not label:
-        return replace(marked, name=value)
-    free_names(BRACES.sub("0", value))
-    return replace(marked, name=label or None, expression=value)
+        return replace(labelled, size=int(value))
+    if value.isidentifier():
+        return replace(labelled, name=value)
+    try:
+        free_names(_without_braces(value))
+    except ContractError as error:
+        raise ContractError(f"axis {token!r}: {error}") from error
+    return replace(labelled, expression=value)
+
+
+def _without_braces(expression: str) -> str:
+    """The expression with a number for each part in braces."""
+    return BRACES.sub(" 0 ", expression)
+
+
+def _expected(axis: Axis, came: Extent, bound: dict[str, Extent]) -> object:
+    """The size that an axis must have; what came where it may have any."""
+    if axis.name is not None:
+        return bound.setdefault("*" * axis.variadic + axis.name, came)
+    if axis.expression is not None:
+        is_known = not axis.braces and axis.needs <= bound.keys()
+        return _computed(axis.expression, bound) if is_known else came
+    return came if axis.size is None else axis.size
+
+
+def _computed(expression: str, names: Mapping[str, object]) -> object:
+    """The value of an expression as a whole number, where it is one."""
+    try:
+        value = eval(expression, {}, dict(names))
+    except Exception as error:
+        raise ContractError(f"axis {expression!r} cannot be computed: {error}") from error
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _broadcasts(expected: object, came: Extent) -> bool:
+    """Whether two shapes fit each other where size 1 fits all."""
+    if not isinstance(expected, tuple) or not isinstance(came, tuple):
+        return False
+    pairs = zip(reversed(expected), reversed(came), strict=False)
+    return all(1 in pair or pair[0] == pair[1] for pair in pairs)

@@ -5,8 +5,6 @@ already bound or to read it. This file alone uses its two private functions for 
 """
 
 import contextlib
-import functools
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -14,6 +12,7 @@ from jaxtyping import AbstractArray, jaxtyped
 from jaxtyping._storage import get_shape_memo, set_shape_memo
 
 from shapezoo.contracts.axes import BRACES, Extent
+from shapezoo.contracts.errors import ContractError
 
 
 class Bindings(NamedTuple):
@@ -21,10 +20,6 @@ class Bindings(NamedTuple):
 
     sizes: dict[str, int]
     shapes: dict[str, tuple[bool, tuple[int, ...]]]
-
-    def copy(self) -> "Bindings":
-        """The same bindings, in dictionaries of their own."""
-        return Bindings(dict(self.sizes), dict(self.shapes))
 
 
 @contextlib.contextmanager
@@ -46,31 +41,40 @@ def restore(bindings: Bindings) -> None:
     set_shape_memo(dict(bindings.sizes), dict(bindings.shapes), {}, {})
 
 
-def from_braces(values: Mapping[str, Any]) -> Bindings:
-    """Bindings that hold only the values of parts in braces, such as ``{self.in_channels}``."""
-    return Bindings({_reserved(text): value for text, value in values.items()}, {})
+def bind_braces(values: Mapping[str, Any]) -> None:
+    """Bind the values of parts in braces, such as ``{self.in_channels}``."""
+    sizes, *_ = get_shape_memo()  # type: ignore[no-untyped-call]  # private: no types
+    sizes.update({_reserved(text): value for text, value in values.items()})
 
 
-@functools.cache
 def enforceable(annotation: type[AbstractArray]) -> type[AbstractArray]:
-    """The annotation with each part in braces as an axis name that `from_braces` binds.
+    """The annotation with each part in braces as an axis name that `bind_braces` binds.
 
     jaxtyping would format the braces anew at each check, which costs time and fails for
     symbolic sizes.
+
+    Raises:
+        ContractError: It is an annotation of an annotation, whose two dtypes differ.
     """
+    if annotation.dtypes != annotation.dtype.dtypes:
+        raise ContractError(
+            f"{annotation.__name__} has two dtypes; write one, with the whole shape"
+        )
+    if "{" not in annotation.dim_str:
+        return annotation
     text = BRACES.sub(lambda part: _reserved(part[0]), annotation.dim_str)
     rewritten: type[AbstractArray] = annotation.dtype[annotation.array_type, text]
     return rewritten
 
 
 def visible(bindings: Bindings) -> dict[str, Extent]:
-    """The bindings that the author of the annotation named."""
-    single = {name: size for name, size in bindings.sizes.items() if not _RESERVED.match(name)}
+    """The bindings that the author of the annotation named, variadic ones with their star."""
+    single = {k: size for k, size in bindings.sizes.items() if not k.startswith(_RESERVED)}
     return single | {f"*{name}": tuple(shape) for name, (_, shape) in bindings.shapes.items()}
 
 
-_RESERVED = re.compile("shapezoo_braces_")
+_RESERVED = "shapezoo_braces_"
 
 
 def _reserved(braces: str) -> str:
-    return _RESERVED.pattern + braces.encode().hex()
+    return _RESERVED + braces.encode().hex()

@@ -1,81 +1,58 @@
 """Enforcing a contract: the one door through which every checked call goes."""
 
 import contextlib
+import dataclasses
 import functools
 import inspect
-import os
-import threading
-from collections.abc import Callable, Iterator
-from typing import Any, ParamSpec, TypeVar
+import types
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple, ParamSpec, TypeVar, overload
 
-import jaxtyping
-from torch import Tensor
 from torch.compiler import is_dynamo_compiling
+from torch.fx import Proxy
 
-from shapezoo.contracts.bindings import Bindings, current, frame, from_braces
-from shapezoo.contracts.errors import ContractError
-from shapezoo.contracts.explain import explain
+from shapezoo.contracts.bindings import Bindings, current, frame, visible
+from shapezoo.contracts.errors import ContractError, ShapeError, UnresolvedError
+from shapezoo.contracts.explain import explain, public_name
 from shapezoo.contracts.fixes import suggest
-from shapezoo.contracts.matching import MismatchError, match
-from shapezoo.contracts.signatures import Signature, function_signature, values_in
+from shapezoo.contracts.matching import MismatchError, check_value
+from shapezoo.contracts.signatures import (
+    Signature,
+    function_signature,
+    result_axes,
+    values_in,
+)
+from shapezoo.contracts.switch import CHECKS, is_off
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
-_SWITCH = os.environ.get("SHAPEZOO_CHECKS", "on")
-if _SWITCH not in ("on", "off"):
-    raise ValueError(f"environment variable SHAPEZOO_CHECKS must be on or off, got {_SWITCH!r}")
-_paused = 0
-_pausing = threading.Lock()
+_wrappers: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
 
 
-@contextlib.contextmanager
-def unchecked() -> Iterator[None]:
-    """Switch all checks off inside a ``with`` block, in every thread.
+@overload
+def checked(function: type[T]) -> type[T]: ...
+@overload
+def checked(function: Callable[P, R]) -> Callable[P, R]: ...
+def checked(function: Any) -> Any:
+    """Enforce the annotations of a function, of a module's ``forward``, or of a dataclass.
 
-    To leave forwards unwrapped from the start, set the environment variable
-    ``SHAPEZOO_CHECKS=off`` before shapezoo is imported.
-
-    Example:
-        ```pycon
-        >>> import torch
-        >>> from shapezoo import checked, unchecked
-        >>> from jaxtyping import Float
-        >>> @checked
-        ... def double(x: Float[torch.Tensor, "batch 3"]) -> Float[torch.Tensor, "batch 3"]:
-        ...     return 2 * x
-        >>> with unchecked():
-        ...     double(torch.ones(2, 5)).shape
-        torch.Size([2, 5])
-
-        ```
-    """
-    global _paused
-    with _pausing:
-        _paused += 1
-    try:
-        yield
-    finally:
-        with _pausing:
-            _paused -= 1
-
-
-def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """Enforce the annotations of a function or of a module's ``forward``.
-
-    The arguments are checked before the body runs, the result after it. Calls that
-    `torch.compile` traces are not checked yet.
+    The arguments are checked before the body runs, the result after it; a dataclass when it is
+    made. Calls that `torch.compile` traces are not checked yet, and those of `torch.fx` cannot
+    be: its proxies have no shape.
 
     Args:
-        function: A function whose arguments and result are all annotated. Axes may be
-            numbers, names, ``name=expression``, ``*name`` and ``...``; parts in braces, such
-            as ``{self.in_channels}``, are read from the arguments at each call.
+        function: A function whose arguments and result are all annotated, or a dataclass.
+            Axes may be numbers, names, ``name=expression``, ``*name`` and ``...``; parts in
+            braces, such as ``{self.in_channels}``, are read from the arguments at each call.
 
     Returns:
         The function, checked. A checked function is returned as it is.
 
     Raises:
-        ContractError: An annotation is missing or cannot be used.
+        ContractError: An annotation is missing or cannot be used, or this is no function.
 
     Example:
         ```pycon
@@ -91,33 +68,48 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         torch.Size([2, 3])
         >>> halve(torch.zeros(2, 7))
         Traceback (most recent call last):
-        shapezoo.ShapeError: ...
+        shapezoo.ShapeError: __main__.halve: the result breaks its contract
+          expected  Float[Tensor, "batch width//2"]
+          got       Tensor float32 (2, 4)
+          axis 1    expected width//2 = 3, got 4
+          bound     batch=2, width=7
 
         ```
     """
-    if _SWITCH == "off" or is_checked(function):
+    if isinstance(function, type) and dataclasses.is_dataclass(function):
+        function.__init__ = checked(function.__init__)  # type: ignore[method-assign]  # its only way in
         return function
-    is_function = inspect.isroutine(function)
-    if not is_function:
-        raise ContractError(f"checked takes a function or a forward, got {function!r}")
+    if CHECKS == "off" or is_checked(function):
+        return function
+    if not isinstance(function, types.FunctionType) or inspect.iscoroutinefunction(function):
+        raise ContractError(f"checked takes a plain function or a dataclass, got {function!r}")
     contract = _Contract(function)
 
-    @functools.wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        if is_dynamo_compiling() or _paused or jaxtyping.config.jaxtyping_disable:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if is_dynamo_compiling() or is_off() or _has_proxy(args, kwargs):
             return function(*args, **kwargs)
-        call = contract.check_arguments(*args, **kwargs)
+        call = contract.check_arguments(args, kwargs)
         result = function(*args, **kwargs)
         contract.check_result(call, result)
         return result
 
-    wrapper.__shapezoo_contract__ = contract  # type: ignore[attr-defined]  # our mark on it
+    functools.update_wrapper(wrapper, function)
+    # code of its own: tracebacks show the name, and Dynamo counts recompilations per code
+    wrapper.__code__ = wrapper.__code__.replace(co_name=function.__name__)
+    _wrappers.add(wrapper)
     return wrapper
 
 
 def is_checked(function: Callable[..., Any]) -> bool:
     """Whether calls of this function are checked."""
-    return hasattr(function, "__shapezoo_contract__")
+    return isinstance(function, types.FunctionType) and function in _wrappers
+
+
+class _Call(NamedTuple):
+    """A call whose arguments keep the contract."""
+
+    arguments: dict[str, Any]
+    bindings: Bindings
 
 
 class _Contract:
@@ -126,41 +118,46 @@ class _Contract:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.parameters = inspect.signature(function)
-        with contextlib.suppress(NameError):  # a forward reference waits for the first call
-            self.signature  # noqa: B018
+        with contextlib.suppress(UnresolvedError):  # a later name waits for the first call
+            _ = self.signature
 
     @functools.cached_property
     def signature(self) -> Signature:
         return function_signature(self.function)
 
     @functools.cached_property
-    def braces(self) -> tuple[str, ...]:
-        axes = (axis for tensor in self.signature.tensors for axis in tensor.axes)
-        return tuple(dict.fromkeys(text for axis in axes for text in axis.braces))
+    def needed(self) -> frozenset[str]:
+        """The names in the result that arguments must bind, variadic ones with their star."""
+        named = (axis for axis in result_axes(self.signature.output) if axis.name)
+        return frozenset(f"{'*' * axis.variadic}{axis.name}" for axis in named)
 
-    def check_arguments(self, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], Bindings]:
-        """Check the arguments of a call; gives them by name, with the axes that they bind."""
+    def check_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
+        """Check the arguments of a call."""
         try:
             bound = self.parameters.bind(*args, **kwargs)
-        except TypeError:
-            self.function(*args, **kwargs)  # raises Python's own message
-            raise
+        except TypeError as error:
+            raise TypeError(f"{self.function.__qualname__}(): {error}") from None
         bound.apply_defaults()
-        arguments = bound.arguments
         try:
-            return arguments, self.bind(arguments)
+            bindings = self.bind(bound.arguments)
         except MismatchError as mismatch:
-            hint = self.fix(arguments, mismatch.path)
-            raise explain(self.function, mismatch, arguments, hint) from None
+            hint = suggest(self.signature.inputs, bound.arguments, mismatch.path, self.accepts)
+            raise explain(self.function, mismatch, bound.arguments, hint=hint) from None
+        if unbound := self.needed - visible(bindings).keys():
+            raise ShapeError(
+                f"{public_name(self.function)}: no argument of this call binds axis "
+                f"{', '.join(sorted(unbound))} of the result; the sequence that should is empty",
+                argument="return",
+            )
+        return _Call(bound.arguments, bindings)
 
-    def check_result(self, call: tuple[dict[str, Any], Bindings], result: object) -> None:
+    def check_result(self, call: _Call, result: object) -> None:
         """Check the result of a call against the axes that its arguments bound."""
-        arguments, bindings = call
         try:
-            with frame(bindings):
-                match(result, self.signature.output, "return")
+            with frame(call.bindings):
+                check_value(result, self.signature.output, "return", values_in(call.arguments))
         except MismatchError as mismatch:
-            raise explain(self.function, mismatch, arguments) from None
+            raise explain(self.function, mismatch, call.arguments, is_result=True) from None
 
     def bind(self, arguments: dict[str, Any]) -> Bindings:
         """The axes that these arguments bind.
@@ -169,24 +166,20 @@ class _Contract:
             MismatchError: An argument is not of its type.
         """
         value_of = values_in(arguments)
-        with frame(from_braces({text: value_of(text) for text in self.braces})):
+        with frame(Bindings({}, {})):
             for argument in self.signature.inputs:
-                match(arguments[argument.name], argument.type, argument.name)
+                value = arguments[argument.name]
+                check_value(value, argument.collected, argument.name, value_of)
             return current()
 
-    def fix(self, arguments: dict[str, Any], culprit: str) -> str | None:
-        """A change of one tensor after which all arguments are accepted, if one is known."""
+    def accepts(self, arguments: dict[str, Any]) -> bool:
+        """Whether these arguments keep the contract."""
+        try:
+            self.bind(arguments)
+        except (MismatchError, ContractError):
+            return False
+        return True
 
-        def fits(name: str, value: Tensor) -> bool:
-            try:
-                self.bind({**arguments, name: value})
-            except MismatchError:
-                return False
-            return True
 
-        values = {argument.name: arguments[argument.name] for argument in self.signature.inputs}
-        tensors = [name for name, value in values.items() if isinstance(value, Tensor)]
-        for name in sorted(tensors, key=lambda name: name != culprit):
-            if hint := suggest(name, values[name], functools.partial(fits, name)):
-                return hint
-        return None
+def _has_proxy(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return any(isinstance(value, Proxy) for value in (*args, *kwargs.values()))

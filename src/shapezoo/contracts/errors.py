@@ -37,5 +37,9 @@ class ContractError(TypeError):
     __module__ = "shapezoo"
 
 
+class UnresolvedError(ContractError):
+    """An annotation refers to a name that does not exist, or not yet."""
+
+
 def _rebuild(kind: type[ShapeError], message: str, argument: str, axis: int | None) -> ShapeError:
     return kind(message, argument=argument, axis=axis)

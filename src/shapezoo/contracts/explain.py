@@ -1,12 +1,13 @@
 """The text of a ShapeError: what was expected, what came, and where the two differ."""
 
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from shapezoo.contracts.axes import Axis, Extent, align
-from shapezoo.contracts.errors import ContractError, ShapeError
+from shapezoo.contracts.axes import Extent, differences
+from shapezoo.contracts.errors import ShapeError
 from shapezoo.contracts.matching import MismatchError
 from shapezoo.contracts.signatures import values_in
 from shapezoo.contracts.types import TensorType, resolve
@@ -15,8 +16,10 @@ from shapezoo.contracts.types import TensorType, resolve
 def explain(
     function: Callable[..., Any],
     mismatch: MismatchError,
-    arguments: dict[str, Any],
+    arguments: Mapping[str, object],
+    *,
     hint: str | None = None,
+    is_result: bool = False,
 ) -> ShapeError:
     """The error for a mismatch.
 
@@ -25,85 +28,77 @@ def explain(
         mismatch: How it was broken.
         arguments: The arguments of the call, by name.
         hint: A fix, if one is known.
+        is_result: Whether it was the result that broke it.
     """
     kind = resolve(mismatch.kind, values_in(arguments))
     lines = [f"  expected  {kind}", f"  got       {describe(mismatch.value)}"]
     axis = None
     if isinstance(kind, TensorType):
-        differences = list(_differences(kind, mismatch.value, mismatch.bound))
-        lines += [line for line, _ in differences]
-        axis = differences[0][1] if differences else None
+        axis, ways = _ways(kind, mismatch.value, dict(mismatch.bound))
+        lines += ways
     if bound := ", ".join(f"{name}={size}" for name, size in mismatch.bound.items()):
         lines.append(f"  bound     {bound}")
     if hint:
         lines.append(f"  hint      {hint}")
-    is_result = mismatch.path.startswith("return")
-    what = "the result" if is_result else f"argument {mismatch.path!r}"
-    title = (
-        f"{_name(function, arguments)}: {what}{mismatch.path[6:] * is_result} breaks its contract"
-    )
+    what = f"argument {mismatch.path!r}"
+    if is_result:
+        what = f"the result{mismatch.path.removeprefix('return')}"
+    title = f"{public_name(function)}: {what} breaks its contract"
     return ShapeError("\n".join([title, *lines]), argument=mismatch.path, axis=axis)
 
 
-def describe(value: object) -> str:
-    """A value in a few words: ``Tensor float32 (8, 1, 28, 28)``."""
-    if isinstance(value, Tensor):
-        return f"Tensor {str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{_class(value)} {value.dtype} {tuple(value.shape)}"
-    if isinstance(value, tuple | list) and len(value) <= 8:
-        return f"{type(value).__name__} of {len(value)}: {', '.join(map(describe, value))}"
-    text = repr(value)
-    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
-
-
-def _name(function: Callable[..., Any], arguments: dict[str, Any]) -> str:
-    """The dotted name of the function, by the class of the module that was called."""
-    module = arguments.get("self")
-    if isinstance(module, nn.Module):
-        return f"{type(module).__module__}.{type(module).__qualname__}.{function.__name__}"
+def public_name(function: Callable[..., Any]) -> str:
+    """The shortest dotted name under which a function, or its class, can be imported."""
+    owner = function.__qualname__.partition(".")[0]
+    parts = function.__module__.split(".")
+    packages = [".".join(parts[: i + 1]) for i in range(len(parts))]
+    found = [vars(sys.modules[name]).get(owner) for name in packages if name in sys.modules]
+    if found and found[-1] is not None:
+        shortest = next(name for name, it in zip(packages, found, strict=False) if it is found[-1])
+        return f"{shortest}.{function.__qualname__}"
     return f"{function.__module__}.{function.__qualname__}"
 
 
-def _differences(
-    kind: TensorType, value: Any, bound: Mapping[str, Extent]
-) -> Iterator[tuple[str, int | None]]:
-    """A line for each way in which a value is not the tensor expected, with the axis."""
-    array = kind.annotation.array_type
-    if not isinstance(value, array):
-        came = f"{array.__name__}, got {_class(value)}{_conversion(value)}"
-        yield f"  type      expected {came}", None
-        return
+def describe(value: object, depth: int = 2) -> str:
+    """A value in a few words: ``Tensor float32 (8, 1, 28, 28)``."""
+    name = _class(value)
+    try:
+        if isinstance(value, Tensor):
+            return f"Tensor {_dtype(value)} {tuple(value.shape)}"
+        if isinstance(value, list | tuple | dict) and (depth == 0 or len(value) > 8):
+            return f"{name} of {len(value)}"
+        if isinstance(value, list | tuple):
+            return f"{name} of {len(value)}: {', '.join(describe(v, depth - 1) for v in value)}"
+        if isinstance(value, dict):
+            parts = (f"{key!r}: {describe(part, depth - 1)}" for key, part in value.items())
+            return f"{name} of {len(value)}: {', '.join(parts)}"
+        if name == "numpy.ndarray":
+            return f"{name} {getattr(value, 'dtype', '')} {getattr(value, 'shape', '')}"
+        text = repr(value)
+    except Exception:  # a value that cannot be shown must not hide what is wrong with it
+        return name
+    return f"{name} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def _ways(kind: TensorType, value: Any, bound: dict[str, Extent]) -> tuple[int | None, list[str]]:
+    """The first axis that differs, and a line for each way in which a value is not as expected."""
+    array, lines = kind.annotation.array_type, []
+    if array is not Any and not isinstance(value, array):
+        got = f"{_class(value)}{_conversion(value)}"
+        return None, [f"  type      expected {array.__name__}, got {got}"]
     if not isinstance(value, kind.annotation.dtype[array, "..."]):
-        yield f"  dtype     expected {kind.dtype}, got {_dtype(value)}", None
+        lines.append(f"  dtype     expected {kind.dtype}, got {_dtype(value)}")
     shape = tuple(value.shape)
-    pairs = align(kind.axes, shape)
-    if pairs is None:
+    found = differences(kind.axes, shape, bound)
+    if found is None:
         least = len(kind.axes) - any(axis.variadic for axis in kind.axes)
         more = " or more" if least < len(kind.axes) else ""
         names = ", ".join(map(str, kind.axes))
-        yield f"  axes      expected {least}{more} ({names}), got {len(shape)}", None
-        return
-    sizes = dict(bound)
-    for index, axis, size in pairs:
-        expected = _expected(axis, size, sizes)
-        if expected != size and not (axis.broadcast and size == 1):
-            label = f"{axis} = {expected}" if axis.size is None else str(axis).replace("=", " = ")
-            yield f"  axis {index}    expected {label}, got {size}", index
-
-
-def _expected(axis: Axis, came: Extent, bound: dict[str, Extent]) -> Extent:
-    """The size that an axis must have; a name seen for the first time takes what came."""
-    if axis.size is not None:
-        return axis.size
-    if axis.binds is not None:
-        return bound.setdefault("*" * axis.variadic + axis.binds, came)
-    if axis.expression is None:
-        return came
-    value = eval(axis.expression, {}, dict(bound))
-    if not isinstance(value, int):
-        raise ContractError(f"axis {str(axis)!r} is {value!r}, which is no whole number")
-    return value
+        return None, [*lines, f"  axes      expected {least}{more} ({names}), got {len(shape)}"]
+    for position, axis, expected, came in found:
+        label = str(axis).replace("=", " = ") if axis.size is not None else f"{axis} = {expected}"
+        lines.append(f"  axis {position}    expected {label}, got {came}")
+    return (found[0][0] if found else None), lines
 
 
 def _class(value: object) -> str:
@@ -112,9 +107,8 @@ def _class(value: object) -> str:
 
 
 def _conversion(value: object) -> str:
-    """How to make a tensor of a numpy array, an image or a list."""
-    kind = type(value)
-    if kind.__module__ == "numpy" and hasattr(value, "__array__"):
+    """How to make a tensor of a numpy array or of plain numbers."""
+    if _class(value) == "numpy.ndarray":
         return "; use torch.from_numpy"
     if isinstance(value, list | tuple | int | float):
         return "; use torch.tensor"

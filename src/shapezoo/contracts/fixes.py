@@ -1,60 +1,101 @@
 """Known fixes for common mistakes, proposed only where the fixed input would be accepted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-Fix = tuple[str, str, Callable[[Tensor], Tensor]]
-"""What is wrong, the code that mends it, and the same as a function of the tensor."""
+from shapezoo.contracts.signatures import Argument, values_in
+from shapezoo.contracts.types import TensorType, resolve, tensors
 
-_AS_IT_IS: Fix = ("", "{}", lambda x: x)
-_LAYOUT: tuple[Fix, ...] = (
-    _AS_IT_IS,
-    ("it has no batch axis", "{}.unsqueeze(0)", lambda x: x.unsqueeze(0)),
-    ("it has no channel axis", "{}.unsqueeze(1)", lambda x: x.unsqueeze(1)),
-    ("it has no batch and no channel axis", "{}[None, None]", lambda x: x[None, None]),
-    ("its channels stand last", "{}.permute(0, 3, 1, 2)", lambda x: x.permute(0, 3, 1, 2)),
-    (
+
+class Fix(NamedTuple):
+    """A change to a tensor: what is wrong with it, the code that mends it, and the change."""
+
+    reason: str
+    code: str
+    change: Callable[[Tensor], Tensor]
+
+
+_NONE = Fix("", "{}", lambda x: x)
+_LAYOUTS = (
+    Fix("its channels stand last", "{}.permute(0, 3, 1, 2)", lambda x: x.permute(0, 3, 1, 2)),
+    Fix(
         "it is one image with its channels last",
         "{}.permute(2, 0, 1).unsqueeze(0)",
         lambda x: x.permute(2, 0, 1).unsqueeze(0),
     ),
-    ("its first two axes are swapped", "{}.transpose(0, 1)", lambda x: x.transpose(0, 1)),
-    ("its last two axes are swapped", "{}.transpose(-1, -2)", lambda x: x.transpose(-1, -2)),
-    ("its last axis is one too many", "{}.squeeze(-1)", lambda x: x.squeeze(-1)),
-    ("it is one-hot", "{}.argmax(-1)", lambda x: x.float().argmax(-1)),
+    Fix("its first two axes are swapped", "{}.transpose(0, 1)", lambda x: x.transpose(0, 1)),
+    Fix("its last two axes are swapped", "{}.transpose(-1, -2)", lambda x: x.transpose(-1, -2)),
+    Fix("its last axis is one too many", "{}.squeeze(-1)", lambda x: x.squeeze(-1)),
+)
+_DTYPES = (
+    (torch.float32, "{}.float()"),
+    (torch.float64, "{}.double()"),
+    (torch.int64, "{}.long()"),
+    (torch.bool, "{}.bool()"),
 )
 
 
-def suggest(name: str, value: Tensor, fits: Callable[[Tensor], bool]) -> str | None:
-    """A fix after which the value would be accepted, in words and code, if one is known.
+def suggest(
+    inputs: Sequence[Argument],
+    arguments: dict[str, Any],
+    culprit: str,
+    accepts: Callable[[dict[str, Any]], bool],
+) -> str | None:
+    """A fix of one tensor, in words and code, if one is known that makes a call acceptable.
 
     Args:
-        name: The name of the argument.
-        value: The tensor that was refused.
-        fits: Whether a tensor in its place would be accepted. It gets tensors without data.
+        inputs: What the arguments should be.
+        arguments: The arguments of the call, by name.
+        culprit: The argument that was refused; it is tried first.
+        accepts: Whether arguments would be accepted. It gets tensors without data.
     """
-    shadow = torch.empty(value.shape, dtype=value.dtype, device="meta")
-    for layout, dtype in product(_LAYOUT, (_AS_IT_IS, *_dtype_fixes(value))):
-        try:
-            fixed = dtype[2](layout[2](shadow))
-        except (RuntimeError, IndexError):  # no such axis
+    for argument in sorted(inputs, key=lambda argument: argument.name != culprit):
+        name, value = argument.name, arguments[argument.name]
+        kind = next(tensors(resolve(argument.type, values_in(arguments))), None)
+        if kind is None or not isinstance(value, Tensor):
             continue
-        if fits(fixed):
-            reasons = " and ".join(fix[0] for fix in (layout, dtype) if fix[0])
-            return f"{reasons}; use {dtype[1].format(layout[1].format(name))}"
+        for fix in _fixes(kind, value):
+            try:
+                shadow = fix.change(torch.empty(value.shape, dtype=value.dtype, device="meta"))
+            except Exception:  # no such axis, or no shape at all: no fix
+                continue
+            if accepts({**arguments, name: shadow}):
+                whose = "" if name == culprit else f"argument {name!r}: "
+                return f"{whose}{fix.reason}; use {fix.code.format(name)}"
     return None
 
 
-def _dtype_fixes(value: Tensor) -> tuple[Fix, ...]:
-    if value.dtype is torch.uint8:
-        return (("it holds 8-bit pixels", "{}.float() / 255", lambda x: x.float()),)
+def _fixes(kind: TensorType, value: Tensor) -> Iterator[Fix]:
+    layouts, dtypes = [_NONE, *_missing_axes(kind, value), *_LAYOUTS], [_NONE, *_casts(value)]
+    for layout, dtype in product(layouts, dtypes):
+        reason = " and ".join(fix.reason for fix in (layout, dtype) if fix.reason)
+        code = dtype.code.format(layout.code)
+        yield Fix(reason, code, lambda x, a=layout, b=dtype: b.change(a.change(x)))  # type: ignore[misc]  # defaults keep both
     if value.is_floating_point():
-        return (("it holds floats", "{}.long()", lambda x: x.long()),)
-    return (
-        ("it holds whole numbers", "{}.float()", lambda x: x.float()),
-        (f"it is {value.dtype}".replace("torch.", ""), "{}.long()", lambda x: x.long()),
-        ("it is no mask", "{}.bool()", lambda x: x.bool()),
-    )
+        yield Fix("it has a score for each class", "{}.argmax(-1)", lambda x: x.argmax(-1))
+
+
+def _missing_axes(kind: TensorType, value: Tensor) -> Iterator[Fix]:
+    """Axes of size 1 in front of what came: the batch first, then others that may be 1."""
+    absent = len(kind.axes) - value.ndim
+    places = [i for i, axis in enumerate(kind.axes) if axis.name == "batch" or axis.size == 1]
+    if absent == 1:
+        for i in sorted(places, key=lambda i: kind.axes[i].name != "batch"):
+            code = f"{{}}.unsqueeze({i})"
+            reason = f"axis {i} ({kind.axes[i]}) is missing"
+            yield Fix(reason, code, lambda x, i=i: x.unsqueeze(i))  # type: ignore[misc]  # the default keeps it
+    elif absent == 2 and {0, 1} <= set(places):
+        reason = f"axes 0 ({kind.axes[0]}) and 1 ({kind.axes[1]}) are missing"
+        yield Fix(reason, "{}[None, None]", lambda x: x[None, None])
+
+
+def _casts(value: Tensor) -> Iterator[Fix]:
+    dtype = str(value.dtype).removeprefix("torch.")
+    if value.dtype is torch.uint8:
+        yield Fix("it holds 8-bit pixels", "{}.float() / 255", lambda x: x.float())
+    for target, code in () if value.is_complex() else _DTYPES:
+        yield Fix(f"it is {dtype}", code, lambda x, target=target: x.to(target))  # type: ignore[misc]  # the default keeps it

@@ -1,18 +1,20 @@
 """Comparing a value with its type: jaxtyping checks tensors, beartype what is no container."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 from beartype import BeartypeConf
 from beartype.door import is_bearable
 
-from shapezoo.contracts.bindings import current, enforceable, restore, visible
+from shapezoo.contracts.bindings import bind_braces, current, restore, visible
+from shapezoo.contracts.errors import ContractError
 from shapezoo.contracts.types import (
     DictType,
     PlainType,
     RecordType,
     SequenceType,
     TensorType,
+    TupleType,
     Type,
     UnionType,
 )
@@ -38,49 +40,70 @@ class MismatchError(Exception):
         self.bound = visible(current())
 
 
-def match(value: Any, kind: Type, path: str) -> None:
-    """Check one value, binding the axes that it names.
+def check_value(value: Any, kind: Type, path: str, value_of: Callable[[str], object]) -> None:
+    """Check one value, and bind the axes that it names.
+
+    Args:
+        value: The value.
+        kind: What it must be.
+        path: Where it is.
+        value_of: Gives the value of a part in braces.
 
     Raises:
         MismatchError: It, or something inside it, is not of its type.
+        ContractError: A part in braces or an expression cannot be computed.
     """
     match kind:
-        case TensorType(annotation=annotation):
-            if not isinstance(value, enforceable(annotation)):
-                raise MismatchError(path, kind, value)
-        case UnionType(options=options):
-            _match_union(value, options, path, kind)
-        case SequenceType(container=container, items=items, repeated=repeated):
-            right_kind = isinstance(value, container)
-            expected = items * len(value) if right_kind and repeated else items
-            if not right_kind or len(expected) != len(value):
-                raise MismatchError(path, kind, value)
-            for index, (part, item) in enumerate(zip(value, expected, strict=True)):
-                match(part, item, f"{path}[{index}]")
-        case DictType(key=key_type, value=value_type):
-            if not isinstance(value, Mapping):
-                raise MismatchError(path, kind, value)
-            for key, item in value.items():
-                match(key, key_type, f"{path} key")
-                match(item, value_type, f"{path}[{key!r}]")
-        case RecordType(fields=fields, record=record):
-            if not isinstance(value, record):
-                raise MismatchError(path, kind, value)
-            for name, item in fields:
-                match(getattr(value, name), item, f"{path}.{name}")
+        case TensorType(axes=axes):
+            bind_braces({text: value_of(text) for axis in axes for text in axis.braces})
+            try:
+                fits = isinstance(value, kind.enforceable)
+            except ArithmeticError as error:
+                raise ContractError(f"{kind} cannot be computed: {error}") from error
+        case UnionType():
+            fits = _check_union(value, kind, path, value_of)
+        case TupleType(parts=parts):
+            fits = isinstance(value, tuple) and len(value) == len(parts)
+            if fits:
+                for index, part in enumerate(parts):
+                    check_value(value[index], part, f"{path}[{index}]", value_of)
+        case SequenceType(parts=(part,), container=container):
+            fits = isinstance(value, container)
+            if fits:
+                for index, item in enumerate(value):
+                    check_value(item, part, f"{path}[{index}]", value_of)
+        case DictType(parts=(key_kind, part), container=container):
+            fits = isinstance(value, container)
+            if fits:
+                for key, item in value.items():
+                    check_value(key, key_kind, f"{path} key {key!r}", value_of)
+                    check_value(item, part, f"{path}[{key!r}]", value_of)
+        case RecordType(parts=parts, fields=fields, record=record):
+            fits = isinstance(value, record)
+            if fits:
+                for name, part in zip(fields, parts, strict=True):
+                    check_value(getattr(value, name, None), part, f"{path}.{name}", value_of)
         case PlainType(annotation=annotation):
-            if not is_bearable(value, annotation, conf=_CONF):
-                raise MismatchError(path, kind, value)
+            fits = is_bearable(value, annotation, conf=_CONF)
+    if not fits:
+        raise MismatchError(path, kind, value)
 
 
-def _match_union(value: Any, options: tuple[Type, ...], path: str, kind: Type) -> None:
+def _check_union(value: Any, kind: UnionType, path: str, value_of: Callable[[str], object]) -> bool:
+    """Whether one of the options fits. Where just one could be meant, its mismatch is raised."""
+    if value is None and any(str(part) == "None" for part in kind.parts):
+        return True
     before = current()
     failures = []
-    for option in options:
+    for part in kind.parts:
         try:
-            return match(value, option, path)
+            check_value(value, part, path, value_of)
         except MismatchError as mismatch:
-            failures.append(mismatch)
             restore(before)
-    informative = [f for f in failures if str(f.kind) != "None"]
-    raise informative[0] if len(informative) == 1 else MismatchError(path, kind, value)
+            failures.append(mismatch)
+        else:
+            return True
+    meant = [failure for failure in failures if str(failure.kind) != "None"]
+    if len(meant) == 1:
+        raise meant[0]
+    return False

@@ -1,12 +1,12 @@
 """The base class whose subclasses cannot forget their contract."""
 
-import types
+import inspect
 import typing
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from torch import nn
 
-from shapezoo.contracts.check import checked
+from shapezoo.contracts.check import checked, is_checked
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -17,7 +17,7 @@ class _HasForward(Protocol[P, R_co]):
 
 
 class Module(nn.Module):
-    """A `torch.nn.Module` whose subclasses' ``forward`` is checked without further ado.
+    """A `torch.nn.Module` whose subclasses have their ``forward`` checked.
 
     ``model(x)`` has the type that ``forward`` returns, in mypy and pyright.
 
@@ -56,6 +56,7 @@ class Module(nn.Module):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        forward = cls.__dict__.get("forward")
-        if isinstance(forward, types.FunctionType):
-            cls.forward = checked(forward)
+        forward = inspect.getattr_static(cls, "forward")
+        if forward is nn.Module.forward or is_checked(forward):
+            return
+        cls.forward = checked(forward)

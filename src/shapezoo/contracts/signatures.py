@@ -1,26 +1,42 @@
 """The contract of a module, class or function as data."""
 
+import enum
 import inspect
+import operator
 import typing
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import nn
 
-from shapezoo.contracts.axes import align, free_names
-from shapezoo.contracts.errors import ContractError
+from shapezoo.contracts.axes import Axis, Extent, differences, free_names
+from shapezoo.contracts.errors import ContractError, UnresolvedError
+from shapezoo.contracts.parsing import parse_type
 from shapezoo.contracts.types import (
     DictType,
     PlainType,
+    RecordType,
     SequenceType,
     TensorType,
     Type,
+    UnionType,
     bound_names,
-    parse_type,
     resolve,
     tensors,
 )
+
+
+class ArgumentKind(enum.Enum):
+    """How an argument is passed, as in `inspect.Parameter.kind`."""
+
+    POSITIONAL_ONLY = "positional_only"
+    POSITIONAL_OR_KEYWORD = "positional_or_keyword"
+    VAR_POSITIONAL = "var_positional"
+    KEYWORD_ONLY = "keyword_only"
+    VAR_KEYWORD = "var_keyword"
 
 
 @dataclass(frozen=True)
@@ -29,21 +45,45 @@ class Argument:
 
     Attributes:
         name: The name of the parameter.
-        type: What a value must be; for ``*args`` a tuple, for ``**kwargs`` a dict.
-        default: The default as text, or None where the argument is required.
+        type: What a value must be; for ``*args`` and ``**kwargs``, what each must be.
+        kind: How it is passed.
+        default: The default as text, or None where there is none.
     """
 
     name: str
     type: Type
+    kind: ArgumentKind = ArgumentKind.POSITIONAL_OR_KEYWORD
     default: str | None = None
 
     def __str__(self) -> str:
+        stars = {ArgumentKind.VAR_POSITIONAL: "*", ArgumentKind.VAR_KEYWORD: "**"}
         default = "" if self.default is None else f" = {self.default}"
-        return f"{self.name}: {self.type}{default}"
+        return f"{stars.get(self.kind, '')}{self.name}: {self.type}{default}"
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a call must give it."""
+        is_starred = self.kind in (ArgumentKind.VAR_POSITIONAL, ArgumentKind.VAR_KEYWORD)
+        return self.default is None and not is_starred
+
+    @property
+    def collected(self) -> Type:
+        """The type of what the function gets: a tuple for ``*args``, a dict for ``**kwargs``."""
+        match self.kind:
+            case ArgumentKind.VAR_POSITIONAL:
+                return SequenceType((self.type,), tuple)
+            case ArgumentKind.VAR_KEYWORD:
+                return DictType((PlainType("str", str), self.type), dict)
+        return self.type
 
     def to_dict(self) -> dict[str, object]:
         """The argument as JSON-ready data."""
-        return {"name": self.name, "type": self.type.to_dict(), "default": self.default}
+        return {
+            "name": self.name,
+            "type": self.type.to_dict(),
+            "kind": self.kind.value,
+            "default": self.default,
+        }
 
 
 @dataclass(frozen=True)
@@ -61,7 +101,13 @@ class Signature:
     output: Type
 
     def __str__(self) -> str:
-        return f"({', '.join(map(str, self.inputs))}) -> {self.output}"
+        inputs = [str(argument) for argument in self.inputs]
+        kinds = [argument.kind for argument in self.inputs]
+        if ArgumentKind.KEYWORD_ONLY in kinds and ArgumentKind.VAR_POSITIONAL not in kinds:
+            inputs.insert(kinds.index(ArgumentKind.KEYWORD_ONLY), "*")
+        if ArgumentKind.POSITIONAL_ONLY in kinds:
+            inputs.insert(kinds.count(ArgumentKind.POSITIONAL_ONLY), "/")
+        return f"({', '.join(inputs)}) -> {self.output}"
 
     @property
     def tensors(self) -> tuple[TensorType, ...]:
@@ -72,7 +118,7 @@ class Signature:
     @property
     def axes(self) -> tuple[str, ...]:
         """The names of the axes, in order of first use."""
-        named = (axis.name for tensor in self.tensors for axis in tensor.axes)
+        named = (axis.label or axis.name for tensor in self.tensors for axis in tensor.axes)
         return tuple(dict.fromkeys(name for name in named if name))
 
     @property
@@ -81,20 +127,23 @@ class Signature:
         return tuple(dict.fromkeys(tensor.dtype for tensor in self.tensors))
 
     def accepts(self, *shapes: tuple[int | None, ...]) -> bool:
-        """Whether the tensors among the arguments may have these shapes.
+        """Whether the first arguments may be tensors of these shapes.
 
         Args:
             *shapes: The shapes of the first arguments; None stands for any size. Arguments
                 for which no shape is given must have a default.
         """
         given, rest = self.inputs[: len(shapes)], self.inputs[len(shapes) :]
-        if len(given) < len(shapes) or any(argument.default is None for argument in rest):
+        if len(given) < len(shapes) or any(argument.is_required for argument in rest):
             return False
-        possible: list[dict[str, int]] = [{}]  # the sizes bound, for each way to read the types
+        possible: list[dict[str, Extent]] = [{}]  # the sizes bound, by the options taken so far
         for argument, shape in zip(given, shapes, strict=True):
-            options = list(tensors(argument.type))
-            fits = (_fit(tensor, shape, sizes) for tensor in options for sizes in possible)
-            possible = [sizes for sizes in fits if sizes is not None]
+            options = argument.type.parts if isinstance(argument.type, UnionType) else ()
+            kinds = [k for k in (argument.type, *options) if isinstance(k, TensorType)]
+            before = [(kind, dict(sizes)) for kind in kinds for sizes in possible]
+            possible = [
+                sizes for kind, sizes in before if differences(kind.axes, shape, sizes) == []
+            ]
         return bool(possible)
 
     def resolved(self, value_of: Callable[[str], object]) -> "Signature":
@@ -145,24 +194,13 @@ def function_signature(function: Callable[..., Any]) -> Signature:
     """The contract of a function, with axes in braces as they stand.
 
     Raises:
+        UnresolvedError: An annotation refers to a name that does not exist (yet).
         ContractError: An annotation is missing or cannot be used.
-        NameError: An annotation refers to a name that does not exist (yet).
     """
     function = inspect.unwrap(function)
-    name = f"{function.__module__}.{function.__qualname__}"
-    hints = typing.get_type_hints(function, include_extras=True)
-    parameters = _value_parameters(function)
-    missing = [p.name for p in parameters if p.name not in hints]
-    if missing or "return" not in hints:
-        places = [repr(p) for p in missing] + ["the result"] * ("return" not in hints)
-        raise ContractError(f"{name}: no annotation for {', '.join(places)}")
-    try:
-        inputs = tuple(_argument(p, parse_type(hints[p.name])) for p in parameters)
-        result = Signature(name, inputs, parse_type(hints["return"]))
-        _require_bound(result, frozenset(inspect.signature(function).parameters))
-    except ContractError as error:
-        raise ContractError(f"{name}: {error}") from error
-    return result
+    if function not in _parsed:
+        _parsed[function] = _parse(function)
+    return _parsed[function]
 
 
 def values_in(scope: Mapping[str, object]) -> Callable[[str], object]:
@@ -174,57 +212,87 @@ def values_in(scope: Mapping[str, object]) -> Callable[[str], object]:
 
     def value_of(braces: str) -> object:
         try:
-            return eval(braces[1:-1], {}, dict(scope))
+            value = eval(braces[1:-1], {}, dict(scope))
+            is_number = isinstance(value, int | float | torch.SymInt)
+            return value if is_number else operator.index(value)
         except NameError:
             raise
         except Exception as error:
-            raise ContractError(f"cannot read {braces} in a shape: {error}") from error
+            raise ContractError(f"cannot read {braces} as a size: {error}") from error
 
     return value_of
+
+
+_parsed: MutableMapping[Callable[..., Any], Signature] = weakref.WeakKeyDictionary()
+
+
+def _parse(function: Callable[..., Any]) -> Signature:
+    name = f"{function.__module__}.{function.__qualname__}"
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+        parameters = _value_parameters(function)
+        missing = [repr(p.name) for p in parameters if p.name not in hints]
+        if "return" not in hints:
+            missing.append("the result")
+        if missing:
+            raise ContractError(f"no annotation for {', '.join(missing)}")
+        inputs = tuple(_argument(p, parse_type(hints[p.name])) for p in parameters)
+        result = Signature(name, inputs, parse_type(hints["return"]))
+        _require_bound(result, frozenset(inspect.signature(function).parameters))
+    except NameError as error:
+        raise UnresolvedError(f"{name}: an annotation cannot be read: {error}") from error
+    except ContractError as error:
+        raise ContractError(f"{name}: {error}") from error
+    return result
 
 
 def _value_parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     """The parameters that carry a contract: all but a leading ``self`` or ``cls``."""
     parameters = list(inspect.signature(function).parameters.values())
-    is_method = bool(parameters) and parameters[0].name in ("self", "cls")
-    return parameters[1:] if is_method else parameters
+    if parameters and parameters[0].name in ("self", "cls"):
+        return parameters[parameters[0].annotation is inspect.Parameter.empty :]
+    return parameters
 
 
 def _argument(parameter: inspect.Parameter, kind: Type) -> Argument:
-    if parameter.kind is parameter.VAR_POSITIONAL:
-        return Argument(parameter.name, SequenceType(tuple, (kind,), repeated=True), "()")
-    if parameter.kind is parameter.VAR_KEYWORD:
-        return Argument(parameter.name, DictType(PlainType("str", str), kind), "{}")
     default = None if parameter.default is parameter.empty else repr(parameter.default)
-    return Argument(parameter.name, kind, default)
+    return Argument(parameter.name, kind, ArgumentKind[parameter.kind.name], default)
 
 
 def _require_bound(contract: Signature, parameters: frozenset[str]) -> None:
     """Reject an axis that refers to something which no argument before it provides."""
     bound: frozenset[str] = frozenset()
     for argument in contract.inputs:
-        inside = bound
-        for tensor in tensors(argument.type):
-            inside |= _require_known(tensor, inside, parameters)
+        _require_known(argument.type, bound, parameters)
         bound |= bound_names(argument.type)
-    for tensor in tensors(contract.output, in_records=False):
-        for axis in tensor.axes:
-            if axis.binds and axis.binds not in bound:
-                raise ContractError(
-                    f"axis {str(axis)!r} of the result is bound by no argument\n"
-                    f"  it would match any size; name an axis of an argument, or a size that the\n"
-                    f'  module knows: "{axis.name}={{self.{axis.name}}}"'
-                )
-    for tensor in tensors(contract.output):
-        bound |= _require_known(tensor, bound, parameters)
+    for axis in result_axes(contract.output):
+        if axis.name and "*" * axis.variadic + axis.name not in bound:
+            raise ContractError(
+                f"axis {str(axis)!r} of the result is bound by no argument\n"
+                f"  it would match any size; name an axis of an argument, or a size that the\n"
+                f'  module knows: "{axis.name}={{self.{axis.name}}}"'
+            )
+    _require_known(contract.output, bound, parameters)
 
 
-def _require_known(
-    tensor: TensorType, bound: frozenset[str], parameters: frozenset[str]
-) -> frozenset[str]:
-    """The names bound after this tensor, if all that its axes refer to is known."""
-    for axis in tensor.axes:
-        if unknown := axis.refers_to - bound:
+def result_axes(kind: Type) -> Iterator[Axis]:
+    """The axes of a result whose names an argument must bind: all but those in records."""
+    if isinstance(kind, TensorType):
+        yield from kind.axes
+    for part in () if isinstance(kind, RecordType) else kind.parts:
+        yield from result_axes(part)
+
+
+def _require_known(kind: Type, bound: frozenset[str], parameters: frozenset[str]) -> frozenset[str]:
+    """The names bound after a value of this type, if all that its axes refer to is known."""
+    if isinstance(kind, UnionType):
+        for part in kind.parts:
+            _require_known(part, bound, parameters)
+        return bound | bound_names(kind)
+    for part in kind.parts:
+        bound = _require_known(part, bound, parameters)
+    for axis in kind.axes if isinstance(kind, TensorType) else ():
+        if unknown := axis.needs - bound:
             raise ContractError(
                 f"axis {str(axis)!r} refers to {', '.join(sorted(unknown))}, which no argument "
                 f"before it binds"
@@ -235,21 +303,5 @@ def _require_known(
                     f"axis {str(axis)!r} refers to {', '.join(sorted(unknown))}, which is no "
                     f"argument"
                 )
-        if axis.binds:
-            bound |= {axis.binds}
+        bound |= {axis.binds} if axis.binds else frozenset()
     return bound
-
-
-def _fit(
-    tensor: TensorType, shape: tuple[int | None, ...], sizes: dict[str, int]
-) -> dict[str, int] | None:
-    """The sizes bound after a tensor of this shape, or None if it does not fit."""
-    bound = dict(sizes)
-    pairs = align(tensor.axes, shape)
-    for _, axis, size in pairs or ():
-        if not isinstance(size, int) or (axis.broadcast and size == 1):
-            continue
-        expected = axis.size if axis.binds is None else bound.setdefault(axis.binds, size)
-        if expected not in (None, size):
-            return None
-    return None if pairs is None else bound

@@ -1,0 +1,51 @@
+"""Switching checks off: at import for good, or for a while."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+
+import jaxtyping
+
+CHECKS = os.environ.get("SHAPEZOO_CHECKS") or "on"
+if CHECKS not in ("on", "off"):
+    raise ValueError(f"environment variable SHAPEZOO_CHECKS must be on or off, got {CHECKS!r}")
+
+_depth = 0
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def unchecked() -> Iterator[None]:
+    """Switch all checks off inside a ``with`` block, in every thread.
+
+    To leave forwards unwrapped from the start, set the environment variable
+    ``SHAPEZOO_CHECKS=off`` before shapezoo is imported.
+
+    Example:
+        ```pycon
+        >>> import torch
+        >>> from shapezoo import checked, unchecked
+        >>> from jaxtyping import Float
+        >>> @checked
+        ... def double(x: Float[torch.Tensor, "batch 3"]) -> Float[torch.Tensor, "batch 3"]:
+        ...     return 2 * x
+        >>> with unchecked():
+        ...     double(torch.ones(2, 5)).shape
+        torch.Size([2, 5])
+
+        ```
+    """
+    global _depth
+    with _lock:
+        _depth += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _depth -= 1
+
+
+def is_off() -> bool:
+    """Whether checks are off at this moment, by `unchecked` or by jaxtyping's own switch."""
+    return _depth > 0 or jaxtyping.config.jaxtyping_disable

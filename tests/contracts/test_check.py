@@ -1,3 +1,4 @@
+import functools
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from jaxtyping import Bool, Float, Int, Int64, Num
 from torch import Tensor, nn
 
 from shapezoo import ContractError, ShapeError, checked, unchecked
+from shapezoo.contracts import is_checked
 
 
 class Pair(NamedTuple):
@@ -290,11 +292,163 @@ def test_checked_twice_is_checked_once() -> None:
     assert checked(fixed) is fixed
 
 
-def test_only_functions_are_checked() -> None:
-    with pytest.raises(
-        ContractError, match="checked takes a plain function or a dataclass, got <class"
-    ):
-        checked(Scaled)
+async def wait() -> None: ...
+
+
+@pytest.mark.parametrize("target", [Scaled, Scaled(3).forward, torch.relu, staticmethod(f), wait])
+def test_only_plain_functions_and_dataclasses_are_checked(target: Any) -> None:
+    with pytest.raises(ContractError, match="checked takes a plain function or a dataclass, got"):
+        checked(target)
+
+
+def test_a_checked_dataclass_refuses_wrong_fields() -> None:
+    @checked
+    @dataclass(frozen=True)
+    class Points:
+        places: Float[Tensor, "batch 3"]
+        labels: Int64[Tensor, "batch"]
+
+    assert Points(f(2, 3), i(2)).labels.shape == (2,)
+    with pytest.raises(ShapeError, match=r"Points\.__init__: argument 'labels'"):
+        Points(f(2, 3), i(4))
+
+
+def test_the_mark_of_a_check_is_not_copied() -> None:
+    @functools.wraps(fixed)
+    def wrapped(x: Tensor) -> None: ...
+
+    assert is_checked(fixed)
+    assert not is_checked(wrapped)
+    with pytest.raises(ShapeError):
+        checked(wrapped)(f(9))
+
+
+def test_a_union_forgets_what_a_failed_option_bound() -> None:
+    @checked
+    def second(
+        x: tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]
+        | tuple[Float[Tensor, "seq"], Float[Tensor, "batch"]],
+    ) -> Float[Tensor, "batch"]:
+        return x[1]
+
+    assert second((f(2), f(3))).shape == (3,)
+
+
+def test_a_list_may_bind_axes_of_the_result_unless_it_is_empty() -> None:
+    @checked
+    def total(xs: list[Float[Tensor, "batch _"]]) -> Float[Tensor, "batch"]:
+        return torch.cat(xs, 1).sum(1) if xs else f(9)
+
+    assert total([f(2, 3), f(2, 4)]).shape == (2,)
+    with pytest.raises(ShapeError, match="no argument of this call binds axis batch"):
+        total([])
+
+
+def test_braces_are_read_when_they_are_needed() -> None:
+    @checked
+    def padded(
+        x: Float[Tensor, "batch"],
+        sizes: list[int] | None = None,
+        y: Float[Tensor, "{len(sizes)}"] | None = None,
+    ) -> Float[Tensor, "batch"]:
+        return x
+
+    assert padded(f(2)).shape == (2,)
+    assert padded(f(2), [1, 2, 3], f(3)).shape == (2,)
+    with pytest.raises(ShapeError, match="argument 'x'"):
+        padded(f(2, 2), None, f(3))
+
+
+def test_an_argument_may_be_called_self_or_return_something() -> None:
+    @checked
+    def method(self: int, return_mask: bool = False) -> int:
+        return self
+
+    assert method(self=3) == 3
+    with pytest.raises(ShapeError, match="argument 'return_mask' breaks"):
+        method(3, return_mask="yes")  # type: ignore[arg-type]  # the fault under test
+
+
+def test_an_expression_that_cannot_be_computed_is_told() -> None:
+    @checked
+    def ratio(x: Float[Tensor, "height width"], y: Float[Tensor, "height//width"]) -> None: ...
+
+    with pytest.raises(ContractError, match=r"height//width.* cannot be computed"):
+        ratio(f(3, 0), f(1))
+
+
+def test_true_division_is_compared_as_a_number() -> None:
+    @checked
+    def half(x: Float[Tensor, "height"], y: Float[Tensor, "height/2"]) -> None: ...
+
+    half(f(4), f(2))
+    with pytest.raises(ShapeError, match=r"expected height/2 = 1\.5, got 1"):
+        half(f(3), f(1))
+
+
+def test_broadcasting_is_told_truly() -> None:
+    @checked
+    def add(x: Float[Tensor, "*#batch 3"], y: Float[Tensor, "*#batch 3"]) -> None: ...
+
+    add(f(2, 1, 3), f(2, 5, 3))
+    with pytest.raises(ShapeError) as error:
+        add(f(2, 1, 3), f(2, 5, 4))
+    assert error.value.axis == 2
+    assert "axis 0" not in str(error.value)
+
+
+def test_values_that_cannot_be_shown_do_not_hide_the_mistake() -> None:
+    class Shy:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    loop: list[Any] = []
+    loop.append(loop)
+    for value in (Shy(), loop, {"a": f(2)}, [f(2)] * 9):
+        with pytest.raises(ShapeError, match="'x' breaks its contract"):
+            fixed(value)  # type: ignore[arg-type]  # the fault under test
+
+
+def test_a_decorated_function_is_not_run_when_the_call_does_not_fit() -> None:
+    ran = []
+
+    def scaling(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        @functools.wraps(function)
+        def call(x: Tensor) -> Tensor:
+            ran.append(x)
+            return function(x, 2.0)
+
+        return call
+
+    @checked
+    @scaling
+    def scale(x: Float[Tensor, "batch"], factor: float) -> Float[Tensor, "batch"]:
+        return factor * x
+
+    with pytest.raises(TypeError, match=r"scale\(\): missing a required argument: 'factor'"):
+        scale(f(2))
+    assert ran == []
+
+
+def test_symbolic_tracing_passes_through() -> None:
+    graph = torch.fx.symbolic_trace(nn.Sequential(Scaled(3)))
+    assert graph(f(2, 3)).shape == (2,)
+
+
+def test_checked_functions_have_code_of_their_own() -> None:
+    """Dynamo limits recompilations per code object; tracebacks show its name."""
+
+    def make(width: int) -> Callable[[Tensor], Tensor]:
+        @checked
+        def grow(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+            return x + width
+
+        return grow
+
+    torch.compiler.reset()
+    for width in range(12):
+        torch.compile(make(width), backend="eager", fullgraph=True)(f(2))
+    assert fixed.__code__.co_name == "fixed"
 
 
 class Maker:

@@ -94,6 +94,30 @@ def test_pictures_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ImageError, match="cannot be read as a picture"):
         read_digit(tmp_path / "half.png")
+    with pytest.raises(ImageError, match="cannot be read as a picture"):
+        read_digit("nul\0.png")
     drawing(tmp_path / "blank.png", ink=255, paper=255)
     with pytest.raises(ImageError, match=r"blank\.png': there is no digit on it"):
         read_digit(tmp_path / "blank.png")
+
+
+def test_a_rotation_in_the_files_own_words_is_followed(tmp_path: Path) -> None:
+    upright = read_digit(drawing(tmp_path / "upright.png", ink=0, paper=255))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: to be shown turned clockwise
+    turned = Image.open(tmp_path / "upright.png").transpose(Image.Transpose.ROTATE_90)
+    turned.save(tmp_path / "turned.png", exif=exif)
+    torch.testing.assert_close(read_digit(tmp_path / "turned.png"), upright)
+
+
+@pytest.mark.parametrize("size", [(2, 90_000), (6_000, 40), (1, 2)])
+def test_any_proportions_are_read_in_little_memory(size: tuple[int, int], tmp_path: Path) -> None:
+    picture = Image.new("L", size, 255)
+    picture.paste(0, (0, 0, size[0], size[1] // 2))
+    picture.save(tmp_path / "odd.png")
+    assert read_digit(tmp_path / "odd.png").shape == (1, 1, 28, 28)
+
+
+def test_an_unknown_split_is_refused() -> None:
+    with pytest.raises(ValueError, match="split_by must be 'example' or 'writer', got 'year'"):
+        digits(split_by="year")  # type: ignore[arg-type]  # the fault under test

@@ -48,9 +48,12 @@ def test_a_batch_size_below_one_is_refused() -> None:
         numbered(3).batches(0)
 
 
-def test_indices_must_be_indices() -> None:
-    with pytest.raises(ShapeError, match="'indices'"):
-        numbered(3).select(torch.zeros(2))
+def test_wrong_images_and_labels_are_refused_at_once() -> None:
+    images = torch.zeros(4, 1, 2, 2)
+    with pytest.raises(ShapeError, match="argument 'images'"):
+        ImageDataset(images, torch.zeros(4).long(), ("0",))
+    with pytest.raises(ShapeError, match="expected batch = 4, got 9"):
+        ImageDataset(images.byte(), torch.zeros(9).long(), ("0",))
 
 
 @given(count=st.integers(1, 30), share=st.floats(0, 1), shuffle=st.booleans())

@@ -92,6 +92,32 @@ def test_nothing_that_comes_in_is_modified(name: str) -> None:
         state = after
 
 
+class Partly(nn.Module):
+    """Has a frozen layer and one that the loss does not use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen = nn.Linear(6, 8).requires_grad_(False)
+        self.unused = nn.Linear(6, 8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.frozen(x))
+        return logits
+
+
+def test_frozen_and_unused_parameters_stay() -> None:
+    model, make_optimizer = Partly(), OPTIMIZERS["adam"]
+    before = init(model, make_optimizer)
+    after, _ = train_step(model, make_optimizer, before, batches(1)[0])
+    changed = {
+        name
+        for name, value in after.parameters.items()
+        if not torch.equal(value, before.parameters[name])
+    }
+    assert changed == {"head.weight", "head.bias"}
+
+
 def test_a_step_resumed_from_a_state_is_the_same_step() -> None:
     model, make_optimizer = classifier(), OPTIMIZERS["adam"]
     state = init(model, make_optimizer)
@@ -130,3 +156,15 @@ def test_a_model_takes_over_a_state() -> None:
     install(model, state)
     for key, tensor in model.state_dict().items():
         assert torch.equal({**state.parameters, **state.buffers}[key], tensor)
+
+
+def test_a_state_of_another_model_is_refused_and_nothing_is_taken() -> None:
+    model = nn.Linear(6, 3)
+    before = model.weight.clone()
+    with pytest.raises(
+        ValueError, match=r"'weight' is \(1, 6\) in the state and \(3, 6\) in Linear"
+    ):
+        install(model, init(nn.Linear(6, 1), OPTIMIZERS["sgd"]))
+    with pytest.raises(ValueError, match="'weight' is missing in the state"):
+        install(model, init(classifier(), OPTIMIZERS["sgd"]))
+    assert torch.equal(model.weight, before)

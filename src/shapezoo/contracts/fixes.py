@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from shapezoo.contracts.errors import ContractError
 from shapezoo.contracts.signatures import Argument, values_in
 from shapezoo.contracts.types import TensorType, resolve, tensors
 
@@ -55,7 +56,10 @@ def suggest(
     """
     for argument in sorted(inputs, key=lambda argument: argument.name != culprit):
         name, value = argument.name, arguments[argument.name]
-        kind = next(tensors(resolve(argument.type, values_in(arguments))), None)
+        try:
+            kind = next(tensors(resolve(argument.type, values_in(arguments))), None)
+        except ContractError:  # its size depends on an argument that is not there
+            continue
         if kind is None or not isinstance(value, Tensor):
             continue
         for fix in _fixes(kind, value):

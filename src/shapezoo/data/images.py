@@ -17,7 +17,8 @@ class ImageError(ValueError):
     """A picture cannot be read or cannot be used."""
 
 
-@dataclass(frozen=True)
+@checked
+@dataclass(frozen=True, eq=False)
 class ImageBatch:
     """Images with their labels.
 
@@ -40,7 +41,8 @@ class ImageBatch:
         return self.labels
 
 
-@dataclass(frozen=True)
+@checked
+@dataclass(frozen=True, eq=False)
 class ImageDataset:
     """Labelled images in memory.
 
@@ -62,8 +64,7 @@ class ImageDataset:
         """The shapes of a batch's inputs; None is the size of the batch."""
         return ((None, *self.images.shape[1:]),)
 
-    @checked
-    def select(self, indices: Int64[Tensor, "batch"]) -> ImageBatch:
+    def select(self, indices: Tensor) -> ImageBatch:
         """The examples at these indices, as a batch."""
         return ImageBatch(self.images[indices].float() / 255, self.labels[indices])
 
@@ -114,22 +115,23 @@ def split(
     )
 
 
-def read_grey(path: str | os.PathLike[str]) -> UInt8[Tensor, "height width"]:
-    """The pixels of a picture file, from 0 (black) to 255 (white).
+def read_grey(path: str | os.PathLike[str]) -> Tensor:
+    """The rows and columns of a picture file, from 0 (black) to 255 (white).
 
-    Transparent parts are taken as white.
+    Transparent parts are taken as white. A large picture is reduced to 512 pixels a side.
 
     Raises:
         ImageError: The file is missing or is no picture.
     """
-    from PIL import Image, UnidentifiedImageError  # only who reads pictures waits for it
+    from PIL import Image, ImageOps  # only who reads pictures waits for it
 
     try:
         with Image.open(path) as picture:
-            coloured = picture.convert("RGBA")
+            picture.thumbnail((512, 512))
+            coloured = ImageOps.exif_transpose(picture).convert("RGBA")
     except FileNotFoundError as error:
         raise ImageError(f"no picture at {os.fspath(path)!r}") from error
-    except (UnidentifiedImageError, OSError) as error:
+    except (Image.DecompressionBombError, OSError, ValueError) as error:
         raise ImageError(f"{os.fspath(path)!r} cannot be read as a picture: {error}") from error
     paper = Image.new("RGBA", coloured.size, "white")
     grey = Image.alpha_composite(paper, coloured).convert("L")

@@ -1,12 +1,12 @@
 """Showing how training gets on."""
 
 from types import TracebackType
-
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from typing import TYPE_CHECKING
 
 from shapezoo.train.loop import EpochDone, Event, StepDone
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Progress:
@@ -19,7 +19,10 @@ class Progress:
         console: Where to write.
     """
 
-    def __init__(self, epochs: int, console: Console) -> None:
+    def __init__(self, epochs: int, console: "Console") -> None:
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
         columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
         self._epochs = epochs
         self._bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)

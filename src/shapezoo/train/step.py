@@ -34,7 +34,7 @@ class Batch(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class State:
     """All that changes while a model is trained. Its tensors are never modified in place.
 
@@ -56,7 +56,7 @@ class Metrics:
     """How well a model does on a set of examples.
 
     Attributes:
-        loss: The mean loss, in nats.
+        loss: The mean loss.
         accuracy: The share of examples whose class is scored highest, from 0 to 1.
         examples: How many examples there were.
     """
@@ -89,8 +89,9 @@ def train_step(
     """One step of gradient descent.
 
     The same as an ordinary step in place, but pure: neither the model nor the state that came
-    in is modified. Modules that draw random numbers, such as dropout, draw them from torch's
-    global generator.
+    in is modified. Frozen parameters stay as they are. Modules that draw random numbers, such
+    as dropout, draw them from torch's global generator. Buffers must be updated in place, as
+    torch's own modules do; one that ``forward`` replaces by a new tensor is lost.
 
     Args:
         model: The model; it gives the computation, the state gives its parameters.
@@ -102,24 +103,27 @@ def train_step(
     Returns:
         The state after the step, and the loss before it.
     """
-    parameters = {name: nn.Parameter(value.clone()) for name, value in state.parameters.items()}
+    parameters = {
+        name: nn.Parameter(state.parameters[name].clone(), requires_grad=parameter.requires_grad)
+        for name, parameter in model.named_parameters()
+    }
     buffers = _copies(state.buffers.items())
     values: dict[str, Tensor] = {**parameters, **buffers}
-    leaves = list(parameters.values())
-    optimizer = make_optimizer(leaves)
+    trained = [parameter for parameter in parameters.values() if parameter.requires_grad]
+    optimizer = make_optimizer(list(parameters.values()))
     optimizer.load_state_dict(copy.deepcopy(state.optimizer))
 
     def closure() -> float:
         outputs = functional_call(model, values, batch.inputs)
         value = loss(outputs, batch.targets)
-        gradients = torch.autograd.grad(value, leaves)
-        for leaf, gradient in zip(leaves, gradients, strict=True):
-            leaf.grad = gradient
+        gradients = torch.autograd.grad(value, trained, allow_unused=True)
+        for parameter, gradient in zip(trained, gradients, strict=True):
+            parameter.grad = gradient
         return value.item()
 
     with _mode(model, training=True), torch.enable_grad():
         value = optimizer.step(closure)
-    after = _copies(parameters.items())
+    after = {name: parameter.detach() for name, parameter in parameters.items()}
     return State(after, buffers, optimizer.state_dict(), state.step + 1), value
 
 
@@ -152,12 +156,24 @@ def evaluate(
 
 
 def install(model: nn.Module, state: State) -> None:
-    """Copy the parameters and buffers of a state into a model."""
+    """Copy the parameters and buffers of a state into a model.
+
+    Raises:
+        ValueError: The state is that of another model. The model stays as it was.
+    """
+    targets = dict([*model.named_parameters(), *model.named_buffers()])
+    values = {**state.parameters, **state.buffers}
+    ours = {name: tuple(tensor.shape) for name, tensor in targets.items()}
+    theirs = {name: tuple(tensor.shape) for name, tensor in values.items()}
+    if ours != theirs:
+        name = next(n for n in (*ours, *theirs) if ours.get(n) != theirs.get(n))
+        raise ValueError(
+            f"state: {name!r} is {theirs.get(name, 'missing')} in the state and "
+            f"{ours.get(name, 'missing')} in {type(model).__name__}"
+        )
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(state.parameters[name])
-        for name, buffer in model.named_buffers():
-            buffer.copy_(state.buffers[name])
+        for name, target in targets.items():
+            target.copy_(values[name])
 
 
 def _copies(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:

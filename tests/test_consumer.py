@@ -1,5 +1,6 @@
 """A project of somebody else's: the wheel, a second virtual environment, five lines."""
 
+import os
 import re
 import subprocess
 import sys
@@ -60,7 +61,8 @@ class Consumer:
 
     def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command in the project's folder."""
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
+        clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        return subprocess.run(command, cwd=self.folder, env=clean, capture_output=True, text=True)
 
     def type_check(self, source: str) -> subprocess.CompletedProcess[str]:
         """Run ``mypy --strict`` as it would run inside the virtual environment."""

@@ -1,5 +1,6 @@
 """Every example runs, and says what it should."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SAYS = {
-    "lenet_digits.py": "epoch 5: 9",
-    "own_module.py": "hint      its channels stand last; use x.permute(0, 3, 1, 2)",
+    "lenet_digits.py": r"epoch 5: 9\d\.\d% of 359 test digits right",
+    "own_module.py": r"hint      its channels stand last; use x\.permute\(0, 3, 1, 2\)",
 }
 
 
@@ -19,4 +20,4 @@ def test_no_example_is_forgotten() -> None:
 @pytest.mark.parametrize("name", SAYS)
 def test_an_example_runs(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     runpy.run_path(str(EXAMPLES / name), run_name="__main__")
-    assert SAYS[name] in capsys.readouterr().out
+    assert re.search(SAYS[name], capsys.readouterr().out)

@@ -10,14 +10,15 @@ watching = False
 def hook(event, args):
     if watching and event in ("open", "socket.__new__"):
         events.append(str(args[0]))
-import torch, numpy, jaxtyping, beartype.door, safetensors.torch, rich.progress
+import torch, jaxtyping, beartype.door
 sys.addaudithook(hook)
 watching = True
 import shapezoo
 watching = False
-opened = [name for name in events if ".py" not in name and "__pycache__" not in name]
-heavy = {"PIL.Image", "cyclopts", "sklearn", "torch._dynamo", "torchvision"} & set(sys.modules)
-print(opened, sorted(heavy))
+modules = (".py", ".so")
+opened = [n for n in events if not n.endswith(modules) and ".pyc" not in n]
+heavy = {"PIL.Image", "cyclopts", "rich", "sklearn", "torch._dynamo", "torchvision"}
+print(opened, sorted(heavy & set(sys.modules)))
 """
 
 

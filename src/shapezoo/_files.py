@@ -13,7 +13,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     The content reaches the disk before the name does. If the block fails, the temporary file
     is removed and whatever stood at `path` stays.
     """
-    target = Path(path)
+    target = Path(path).resolve()  # a link stays a link
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         temporary.touch()

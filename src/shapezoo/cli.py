@@ -10,7 +10,8 @@ from rich.console import Console
 from shapezoo import __version__, recipes
 from shapezoo.data import ImageError
 from shapezoo.recipes import DataMismatchError
-from shapezoo.runs import RunError
+from shapezoo.runs import RunConfig, RunError
+from shapezoo.train import Progress
 from shapezoo.weights import WeightsError
 from shapezoo.zoo import UnknownModelError, list_models, model_info
 
@@ -19,7 +20,6 @@ app = App(
     help="A PyTorch model zoo whose shapes are types.",
     version=__version__,
 )
-console = Console(highlight=False, soft_wrap=True)
 
 _REFUSALS = (DataMismatchError, ImageError, OSError, RunError, UnknownModelError, WeightsError)
 
@@ -52,11 +52,11 @@ def train(
     model: str,
     /,
     *,
-    split_by: Literal["example", "writer"] = "example",
-    epochs: int = 10,
-    batch_size: int = 32,
-    lr: float = 0.002,
-    seed: int = 0,
+    split_by: Literal["example", "writer"] = RunConfig.split_by,
+    epochs: int = RunConfig.epochs,
+    batch_size: int = RunConfig.batch_size,
+    lr: float = RunConfig.lr,
+    seed: int = RunConfig.seed,
     run: Path | None = None,
 ) -> None:
     """Train a model to read handwritten digits.
@@ -71,16 +71,11 @@ def train(
         run: The folder to write to, which must not exist; by default runs/MODEL-DATE-TIME.
     """
     print(model_info(model))
-    trained = recipes.train(
-        model,
-        split_by=split_by,
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        seed=seed,
-        run=run,
-        console=console,
+    config = RunConfig(
+        model, split_by=split_by, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed
     )
+    with Progress(epochs, Console(highlight=False, soft_wrap=True)) as progress:
+        trained = recipes.train(config, run=run, observers=[progress])
     print(f"test accuracy  {trained.test.accuracy:.2%} of {trained.test.examples} images")
     print(f"run folder     {trained.run.path}")
 

@@ -2,22 +2,21 @@
 
 import functools
 import os
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
-from rich.console import Console
 
-from shapezoo.contracts import signature
+from shapezoo.contracts import Signature, TensorType, signature
 from shapezoo.data import digits, read_digit
 from shapezoo.data.handwriting import CLASSES
 from shapezoo.runs import Run, RunConfig
-from shapezoo.train import Metrics, Progress, evaluate, fit, init, install
+from shapezoo.train import Event, Metrics, evaluate, fit, init, install
 from shapezoo.zoo import create_model, model_info
 
 
 class DataMismatchError(ValueError):
-    """A model cannot take the inputs that a dataset gives."""
+    """A model cannot take the inputs that a dataset gives, or has other classes."""
 
 
 @dataclass(frozen=True)
@@ -47,80 +46,50 @@ class Prediction:
 
 
 def train(
-    model: str,
+    config: RunConfig,
     *,
-    split_by: Literal["example", "writer"] = "example",
-    epochs: int = 10,
-    batch_size: int = 32,
-    lr: float = 0.002,
-    seed: int = 0,
     run: str | os.PathLike[str] | None = None,
-    console: Console | None = None,
+    observers: Sequence[Callable[[Event], None]] = (),
 ) -> Trained:
-    """Train a model of the zoo to read handwritten digits, with Adam.
+    """Train an image classifier of the zoo to read handwritten digits.
 
-    The same arguments give the same weights on the same machine. Torch's global random state
-    is left as it was.
+    The same configuration gives the same weights on the same machine. Torch's global random
+    state is left as it was.
 
     Args:
-        model: The name of an image classifier, one of `list_models`.
-        split_by: Whether the test set is drawn by ``"example"`` or, which is harder, by
-            ``"writer"``.
-        epochs: How often each example is seen.
-        batch_size: Examples of a step.
-        lr: The learning rate.
-        seed: Seeds the weights, the split and the order of the examples.
+        config: What to train, and how.
         run: The folder to write to, which must not exist; without it ``runs/MODEL-DATE-TIME``.
-        console: Where to show the progress.
+        observers: Called with each event of the training, such as a
+            `shapezoo.train.Progress`.
 
     Raises:
         UnknownModelError: There is no such model.
-        DataMismatchError: The model cannot take the images.
-        RunError: A number is out of its range, or the run folder exists already or cannot be
-            made.
+        DataMismatchError: The model cannot take the images, or has another number of classes.
+        RunError: The run folder exists already or cannot be made.
     """
-    data = digits(split_by=split_by, seed=seed)
+    defaults = model_info(config.model).hyperparameters
+    config = replace(config, hyperparameters=defaults | config.hyperparameters)
+    data = digits(split_by=config.split_by, seed=config.seed)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = create_model(model)
-        contract = signature(network)
-        if not contract.accepts(*data.train.input_shapes):
-            came = ", ".join(
-                f"({', '.join('batch' if size is None else str(size) for size in shape)})"
-                for shape in data.train.input_shapes
-            )
-            raise DataMismatchError(
-                f"model {model!r} does not fit the data\n  the model takes  {contract}\n"
-                f"  digits gives     {came}"
-            )
-        config = RunConfig(
-            model,
-            model_info(model).hyperparameters,
-            "digits",
-            split_by,
-            epochs,
-            batch_size,
-            optimizer="adam",
-            lr=lr,
-            seed=seed,
-        )
+        torch.manual_seed(config.seed)
+        model = create_model(config.model, **config.hyperparameters)
+        _require_fit(config, signature(model), data.train.input_shapes, data.train.classes)
         folder = Run.create(config, run)
-        make_optimizer = functools.partial(torch.optim.Adam, lr=lr)
-        with Progress(epochs, console or Console()) as progress:
-            state = fit(
-                network,
-                make_optimizer,
-                init(network, make_optimizer),
-                data.train,
-                data.test,
-                epochs=epochs,
-                batch_size=batch_size,
-                generator=torch.Generator().manual_seed(seed),
-                observers=[progress, folder.log],
-            )
-    install(network, state)
-    folder.save_model(network)
-    return Trained(folder, evaluate(network, state, data.test.batches(batch_size)))
+        make_optimizer = functools.partial(torch.optim.Adam, lr=config.lr)
+        state = fit(
+            model,
+            make_optimizer,
+            init(model, make_optimizer),
+            data.train,
+            data.test,
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            generator=torch.Generator().manual_seed(config.seed),
+            observers=[*observers, folder.log],
+        )
+    install(model, state)
+    folder.save_model(model)
+    return Trained(folder, evaluate(model, state, data.test.batches(config.batch_size)))
 
 
 def predict(run: str | os.PathLike[str], image: str | os.PathLike[str]) -> Prediction:
@@ -132,12 +101,35 @@ def predict(run: str | os.PathLike[str], image: str | os.PathLike[str]) -> Predi
 
     Raises:
         RunError: There is no such run.
+        DataMismatchError: The run's model does not read digits.
         WeightsError: The run has no weights, because it did not end.
         ImageError: The picture cannot be read, or is blank.
     """
-    model = Run.open(run).load_model()
+    opened = Run.open(run)
+    model = opened.load_model()
+    images = read_digit(image)
+    _require_fit(opened.config, signature(model), (tuple(images.shape),), CLASSES)
     with torch.no_grad():
-        probabilities = model(read_digit(image)).softmax(dim=1)[0]
+        probabilities = model(images).softmax(dim=1)[0]
     order = probabilities.argsort(descending=True).tolist()
     named = {CLASSES[index]: float(probabilities[index]) for index in order}
     return Prediction(next(iter(named)), named)
+
+
+def _require_fit(
+    config: RunConfig,
+    contract: Signature,
+    shapes: tuple[tuple[int | None, ...], ...],
+    classes: tuple[str, ...],
+) -> None:
+    """Refuse a model that cannot take inputs of these shapes, or does not score these classes."""
+    output = contract.output
+    sizes = [axis.size for axis in output.axes] if isinstance(output, TensorType) else []
+    if contract.accepts(*shapes) and sizes[1:] == [len(classes)]:
+        return
+    came = ", ".join("batch" if size is None else str(size) for size in shapes[0])
+    raise DataMismatchError(
+        f"model {config.model!r} does not fit the data\n"
+        f"  the model is  {contract}\n"
+        f"  {config.data} has    ({came}) and {len(classes)} classes"
+    )

@@ -6,22 +6,30 @@
 """
 
 import dataclasses
+import itertools
 import json
+import math
 import os
 import platform
-from dataclasses import dataclass
+import typing
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from beartype import BeartypeConf
+from beartype.door import is_bearable
 from torch import nn
 
 import shapezoo.weights
+from shapezoo import __version__
 from shapezoo._files import replacing
 from shapezoo.contracts import Module
 from shapezoo.train import EpochDone, Event
 from shapezoo.zoo import create_model
+
+_CONF = BeartypeConf(is_pep484_tower=True)  # an lr of 1 is a float too
 
 
 class RunError(ValueError):
@@ -34,9 +42,9 @@ class RunConfig:
 
     Attributes:
         model: The name of the model.
-        hyperparameters: The keywords that it was built with.
+        hyperparameters: Keywords of its builder; those that are missing have their defaults.
         data: The name of the dataset.
-        split_by: How the test set was drawn.
+        split_by: How the test set is drawn; by ``"writer"`` is harder than by ``"example"``.
         epochs: How often each example is seen.
         batch_size: Examples of a step.
         optimizer: The name of the optimizer.
@@ -44,25 +52,31 @@ class RunConfig:
         seed: Seeds the weights, the split and the order of the examples.
 
     Raises:
-        RunError: A number is out of its range.
+        RunError: A value is of the wrong type or out of its range.
     """
 
     model: str
-    hyperparameters: dict[str, Any]
-    data: Literal["digits"]
-    split_by: Literal["example", "writer"]
-    epochs: int
-    batch_size: int
-    optimizer: Literal["adam"]
-    lr: float
-    seed: int
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    data: Literal["digits"] = "digits"
+    split_by: Literal["example", "writer"] = "example"
+    epochs: int = 10
+    batch_size: int = 32
+    optimizer: Literal["adam"] = "adam"
+    lr: float = 0.002
+    seed: int = 0
 
     def __post_init__(self) -> None:
+        for name, kind in typing.get_type_hints(RunConfig).items():
+            if not is_bearable(value := getattr(self, name), kind, conf=_CONF):
+                expected = kind.__name__ if isinstance(kind, type) else kind
+                raise RunError(f"{name} must be {expected}, got {value!r}")
         for name, least in {"epochs": 1, "batch_size": 1, "seed": 0}.items():
             if (value := getattr(self, name)) < least:
                 raise RunError(f"{name} must be at least {least}, got {value}")
-        if not self.lr > 0:
-            raise RunError(f"lr must be positive, got {self.lr}")
+            if value >= 2**31:
+                raise RunError(f"{name} must be below 2**31, got {value}")
+        if not 0 < self.lr < math.inf:
+            raise RunError(f"lr must be positive and finite, got {self.lr}")
 
 
 @dataclass(frozen=True)
@@ -88,15 +102,18 @@ class Run:
         Raises:
             RunError: The folder exists already or cannot be made.
         """
-        started = datetime.now().strftime("%Y%m%d-%H%M%S")
-        folder = Path(path if path is not None else f"runs/{config.model}-{started}")
+        folder = _new_folder(config.model) if path is None else Path(path)
         try:
             folder.mkdir(parents=True)
         except FileExistsError as error:
             raise RunError(f"{str(folder)!r} exists already; choose another folder") from error
         except OSError as error:
             raise RunError(f"{str(folder)!r} cannot be made: {error}") from error
-        versions = {"python": platform.python_version(), "torch": torch.__version__}
+        versions = {
+            "shapezoo": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        }
         record = dataclasses.asdict(config) | {"versions": versions}
         with replacing(folder / "config.json") as temporary:
             temporary.write_text(json.dumps(record, indent=2) + "\n")
@@ -116,7 +133,7 @@ class Run:
             return cls(Path(path), RunConfig(**fields))
         except OSError as error:
             raise RunError(f"{os.fspath(path)!r} is no run folder: {error}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunError(f"{str(file)!r} is no configuration of a run: {error!r}") from error
 
     def log(self, event: Event) -> None:
@@ -133,11 +150,21 @@ class Run:
         """Build the model of this run, with its trained weights, in evaluation mode.
 
         Raises:
+            UnknownModelError: There is no such model (any more).
+            RunError: The model does not take these hyper-parameters.
             WeightsError: The weights are missing or do not fit the model.
         """
-        model = create_model(
-            self.config.model,
-            weights=self.path / "model.safetensors",
-            **self.config.hyperparameters,
-        )
+        weights = self.path / "model.safetensors"
+        try:
+            model = create_model(self.config.model, **self.config.hyperparameters)
+        except (TypeError, ValueError) as error:
+            raise RunError(f"{str(self.path)!r}: the model cannot be built: {error}") from error
+        shapezoo.weights.load(model, weights)
         return model.eval()
+
+
+def _new_folder(model: str) -> Path:
+    """A folder named after the model and the time, and numbered where that exists."""
+    folder = Path("runs") / f"{model}-{datetime.now():%Y%m%d-%H%M%S}"
+    numbered = (folder.with_name(f"{folder.name}-{n}") for n in itertools.count(2))
+    return next(path for path in itertools.chain([folder], numbered) if not path.exists())

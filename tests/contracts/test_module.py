@@ -32,7 +32,7 @@ class Base(Module):
     """Has no forward of its own."""
 
 
-def test_a_forward_is_checked_without_further_ado() -> None:
+def test_a_forward_is_checked() -> None:
     with pytest.raises(ShapeError):
         Head(3)(torch.zeros(2, 9))
 

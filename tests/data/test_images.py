@@ -27,7 +27,7 @@ def test_an_epoch_sees_every_example_once(count: int, batch_size: int, shuffle: 
         assert batch.targets is batch.labels
 
 
-def test_the_course_counts_its_iterations_so() -> None:
+def test_ten_thousand_samples_in_batches_of_a_thousand_are_ten_iterations() -> None:
     dataset = ImageDataset(
         torch.zeros(10_000, 1, 1, 1, dtype=torch.uint8), torch.zeros(10_000).long(), ("0",)
     )

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from shapezoo import weights
@@ -100,3 +101,40 @@ def test_a_saved_file_can_be_read_by_those_who_may_read_its_neighbours(tmp_path:
     (tmp_path / "plain").touch()
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert len(modes) == 1
+
+
+def test_a_model_without_values_is_refused(tmp_path: Path) -> None:
+    weights.save(lenet(), tmp_path / "w.safetensors")
+    with torch.device("meta"):
+        model = lenet()
+    with pytest.raises(WeightsError, match="LeNet is on the meta device"):
+        weights.load(model, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match="LeNet is on the meta device"):
+        weights.save(model, tmp_path / "meta.safetensors")
+
+
+def test_floats_are_not_taken_for_whole_numbers(tmp_path: Path) -> None:
+    norm = nn.BatchNorm1d(3)
+    weights.save(norm, tmp_path / "w.safetensors")
+    other = nn.BatchNorm1d(3)
+    other.num_batches_tracked = torch.tensor(0.5)
+    with pytest.raises(WeightsError, match=r"float32 in the model, torch\.int64 in the file"):
+        weights.load(other, tmp_path / "w.safetensors")
+
+
+def test_a_full_disk_is_an_os_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(tensors: object, path: Path) -> None:
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr("shapezoo.weights.files.save_file", fail)
+    with pytest.raises(OSError, match="cannot be written: No space left"):
+        weights.save(lenet(), tmp_path / "w.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "target.safetensors").touch()
+    (tmp_path / "link.safetensors").symlink_to(tmp_path / "target.safetensors")
+    weights.save(lenet(), tmp_path / "link.safetensors")
+    assert (tmp_path / "link.safetensors").is_symlink()
+    weights.load(lenet(), tmp_path / "target.safetensors")

@@ -1,23 +1,29 @@
 """What holds for every registered model."""
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
-from shapezoo import create_model, list_models, model_info, models, signature, weights
+from shapezoo import ShapeError, create_model, list_models, model_info, models, signature, weights
 from shapezoo.contracts import Signature, TensorType
+from shapezoo.contracts.types import tensors
 from shapezoo.registry import Entry, entries
 
 
-def example(contract: Signature) -> list[Tensor]:
-    """Random tensors for the required arguments, with 2 for every size that is free."""
+def example(contract: Signature, sizes: Sequence[int] = range(2, 20)) -> list[Tensor]:
+    """Random tensors for the required arguments; each axis name has a size of its own."""
     required = [argument.type for argument in contract.inputs if argument.default is None]
-    tensors = [kind for kind in required if isinstance(kind, TensorType)]
-    assert len(tensors) == len(required)
-    return [torch.randn([axis.size or 2 for axis in tensor.axes]) for tensor in tensors]
+    kinds = [kind for kind in required if isinstance(kind, TensorType)]
+    assert len(kinds) == len(required)
+    size = dict(zip(contract.axes, sizes, strict=False))
+    shapes = [[a.size or size[a.name or ""] for a in kind.axes] for kind in kinds]
+    return [torch.randn(shape) for shape in shapes]
 
 
 def leaves(output: object) -> list[Tensor]:
@@ -32,6 +38,48 @@ def test_every_parameter_gets_a_finite_gradient(name: str) -> None:
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name
+
+
+@pytest.mark.parametrize("name", list_models())
+@settings(max_examples=20)
+@given(sizes=st.lists(st.integers(1, 5), min_size=10, max_size=10))
+def test_every_size_that_the_contract_allows_is_taken(name: str, sizes: list[int]) -> None:
+    model = create_model(name)
+    model(*example(signature(model), sizes))  # its own check compares the result
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_fixed_size_is_enforced(name: str) -> None:
+    model = create_model(name)
+    contract = signature(model)
+    spoiled = 0
+    for argument, (position, tensor) in zip(
+        contract.inputs, enumerate(example(contract)), strict=False
+    ):
+        assert isinstance(argument.type, TensorType)
+        for axis, part in enumerate(argument.type.axes):
+            if part.size is not None:
+                inputs = example(contract)
+                inputs[position] = torch.cat([tensor, tensor.narrow(axis, 0, 1)], axis)
+                with pytest.raises(ShapeError) as error:
+                    model(*inputs)
+                assert (error.value.argument, error.value.axis) == (argument.name, axis)
+                spoiled += 1
+    assert spoiled
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_an_example_does_not_depend_on_its_batch_mates(name: str) -> None:
+    model = create_model(name).double().eval()
+    contract = signature(model)
+    (tensor,) = (given.double() for given in example(contract))
+    kind = contract.inputs[0].type
+    assert isinstance(kind, TensorType)
+    place = [axis.name for axis in kind.axes].index("batch")
+    (first, *_), (alone, *_) = leaves(model(tensor)), leaves(model(tensor.narrow(place, 0, 1)))
+    out = next(tensors(contract.output))
+    at = [axis.name for axis in out.axes].index("batch")
+    torch.testing.assert_close(first.narrow(at, 0, 1), alone)
 
 
 @pytest.mark.parametrize("name", list_models())

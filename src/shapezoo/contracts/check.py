@@ -68,7 +68,7 @@ def checked(function: Any) -> Any:
         torch.Size([2, 3])
         >>> halve(torch.zeros(2, 7))
         Traceback (most recent call last):
-        shapezoo.ShapeError: __main__.halve: the result breaks its contract
+        shapezoo.ShapeError: ...halve: the result breaks its contract
           expected  Float[Tensor, "batch width//2"]
           got       Tensor float32 (2, 4)
           axis 1    expected width//2 = 3, got 4

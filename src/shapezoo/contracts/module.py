@@ -50,7 +50,7 @@ class Module(nn.Module):
 
     if typing.TYPE_CHECKING:
 
-        def __call__(  # noqa: D102  # the class tells
+        def __call__(  # noqa: D102  # the class has the docstring
             self: _HasForward[P, R_co], *args: P.args, **kwargs: P.kwargs
         ) -> R_co: ...
 

@@ -3,7 +3,8 @@
 LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition",
 Proceedings of the IEEE 86(11), 1998, Figure 2, in the form that PyTorch courses teach. It
 departs from the paper: 10 and 20 maps instead of 6 and 16, every map connected to every other,
-ReLU for the squashed tangent, maximum for the trained average, one linear layer for three.
+ReLU for the scaled hyperbolic tangent, maximum for trained average pooling, and one linear layer
+for three.
 """
 
 from jaxtyping import Float

@@ -4,7 +4,8 @@ from shapezoo.contracts.axes import AXES, Axis
 from shapezoo.contracts.check import checked, is_checked
 from shapezoo.contracts.errors import ContractError, ShapeError
 from shapezoo.contracts.module import Module
-from shapezoo.contracts.signatures import Argument, ArgumentKind, Signature, signature
+from shapezoo.contracts.reading import signature
+from shapezoo.contracts.signatures import Argument, ArgumentKind, Signature
 from shapezoo.contracts.switch import unchecked
 from shapezoo.contracts.types import (
     DictType,

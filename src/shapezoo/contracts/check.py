@@ -17,12 +17,8 @@ from shapezoo.contracts.errors import ContractError, ShapeError, UnresolvedError
 from shapezoo.contracts.explain import explain, public_name
 from shapezoo.contracts.fixes import suggest
 from shapezoo.contracts.matching import MismatchError, check_value
-from shapezoo.contracts.signatures import (
-    Signature,
-    function_signature,
-    result_axes,
-    values_in,
-)
+from shapezoo.contracts.reading import function_signature, result_axes, values_in
+from shapezoo.contracts.signatures import Signature
 from shapezoo.contracts.switch import CHECKS, is_off
 
 P = ParamSpec("P")

@@ -9,7 +9,7 @@ from torch import Tensor
 from shapezoo.contracts.axes import Extent, differences
 from shapezoo.contracts.errors import ShapeError
 from shapezoo.contracts.matching import MismatchError
-from shapezoo.contracts.signatures import values_in
+from shapezoo.contracts.reading import values_in
 from shapezoo.contracts.types import TensorType, resolve
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from shapezoo.contracts.errors import ContractError
-from shapezoo.contracts.signatures import Argument, values_in
+from shapezoo.contracts.reading import values_in
+from shapezoo.contracts.signatures import Argument
 from shapezoo.contracts.types import TensorType, resolve, tensors
 
 

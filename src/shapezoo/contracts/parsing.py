@@ -1,4 +1,4 @@
-"""Reading the annotation of an argument or a result."""
+"""Reading one annotation, of an argument or of a result."""
 
 import collections.abc
 import dataclasses

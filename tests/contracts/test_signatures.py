@@ -50,6 +50,7 @@ def test_the_text_is_the_annotation() -> None:
 
 def test_a_module_knows_its_sizes() -> None:
     assert 'hidden=7"' in str(signature(Attend(7)).output)
+    assert signature(Attend(7).forward) == signature(Attend(7))
 
 
 def test_a_module_whose_attribute_is_missing_says_so() -> None:

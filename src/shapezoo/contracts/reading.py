@@ -2,6 +2,7 @@
 
 import inspect
 import operator
+import types
 import typing
 import weakref
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -42,6 +43,8 @@ def signature(obj: nn.Module | type[nn.Module] | Callable[..., Any]) -> Signatur
         return function_signature(type(obj).forward).resolved(values_in({"self": obj}))
     if isinstance(obj, type) and issubclass(obj, nn.Module):
         return function_signature(obj.forward)
+    if isinstance(obj, types.MethodType):
+        return function_signature(obj.__func__).resolved(values_in({"self": obj.__self__}))
     return function_signature(obj)
 
 

@@ -1,5 +1,6 @@
 """Reading the contract of a module, class or function from its annotations."""
 
+import functools
 import inspect
 import operator
 import types
@@ -70,7 +71,7 @@ def values_in(scope: Mapping[str, object]) -> Callable[[str], object]:
 
     def value_of(braces: str) -> object:
         try:
-            value = eval(braces[1:-1], {}, dict(scope))
+            value = eval(_code(braces), {}, dict(scope))
             is_number = isinstance(value, int | float | torch.SymInt)
             return value if is_number else operator.index(value)
         except NameError:
@@ -79,6 +80,11 @@ def values_in(scope: Mapping[str, object]) -> Callable[[str], object]:
             raise ContractError(f"cannot read {braces} as a size: {error}") from error
 
     return value_of
+
+
+@functools.cache
+def _code(braces: str) -> types.CodeType:
+    return compile(braces[1:-1], braces, "eval")
 
 
 _parsed: MutableMapping[Callable[..., Any], Signature] = weakref.WeakKeyDictionary()

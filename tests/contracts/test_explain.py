@@ -45,7 +45,7 @@ MISTAKES: list[tuple[object, int | None, list[str]]] = [
         [
             "  got       Tensor uint8 (8, 1, 28, 28)",
             "  dtype     expected Float, got uint8",
-            "  hint      it holds 8-bit pixels; use images.float() / 255",
+            "  hint      it holds 8-bit pixels; use images.float().div(255)",
         ],
     ),
     (

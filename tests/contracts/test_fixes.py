@@ -31,10 +31,10 @@ def masked(x: Float[Tensor, "batch"], mask: Bool[Tensor, "batch"]) -> None: ...
 MENDED: dict[str, tuple[Any, ...]] = {
     "x.unsqueeze(0)": (colour, torch.zeros(3, 8, 9)),
     "x.unsqueeze(1)": (grey, torch.zeros(2, 28, 28)),
-    "x[None, None]": (grey, torch.zeros(28, 28)),
+    "x.unsqueeze(0).unsqueeze(1)": (grey, torch.zeros(28, 28)),
     "x.permute(0, 3, 1, 2)": (colour, torch.zeros(2, 8, 9, 3)),
     "x.permute(2, 0, 1).unsqueeze(0)": (colour, torch.zeros(8, 9, 3)),
-    "x.permute(0, 3, 1, 2).float() / 255": (colour, torch.zeros(2, 8, 9, 3).byte()),
+    "x.permute(0, 3, 1, 2).float().div(255)": (colour, torch.zeros(2, 8, 9, 3).byte()),
     "x.transpose(0, 1)": (sequences, torch.zeros(2, 7, 4), torch.zeros(1, 2, 2)),
     "x.transpose(-1, -2)": (tokens, torch.zeros(2, 5, 7)),
     "x.squeeze(-1)": (matrix, torch.zeros(2, 5, 1)),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
+from operator import methodcaller
 from typing import Any, NamedTuple
 
 import torch
@@ -14,31 +15,39 @@ from shapezoo.contracts.types import TensorType, resolve, tensors
 
 
 class Fix(NamedTuple):
-    """A change to a tensor: what is wrong with it, the code that mends it, and the change."""
+    """Method calls that mend a tensor, and what is wrong with it before."""
 
     reason: str
-    code: str
-    change: Callable[[Tensor], Tensor]
+    calls: tuple[tuple[str, tuple[int, ...]], ...]
+
+    def __str__(self) -> str:
+        return "".join(f".{name}({', '.join(map(str, args))})" for name, args in self.calls)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The tensor after the calls."""
+        for name, args in self.calls:
+            x = methodcaller(name, *args)(x)
+        return x
+
+    def then(self, other: "Fix") -> "Fix":
+        """This fix, followed by another one."""
+        reasons = " and ".join(filter(None, (self.reason, other.reason)))
+        return Fix(reasons, self.calls + other.calls)
 
 
-_NONE = Fix("", "{}", lambda x: x)
+_NONE = Fix("", ())
 _LAYOUTS = (
-    Fix("its channels stand last", "{}.permute(0, 3, 1, 2)", lambda x: x.permute(0, 3, 1, 2)),
+    Fix("its channels stand last", (("permute", (0, 3, 1, 2)),)),
     Fix(
         "it is one image with its channels last",
-        "{}.permute(2, 0, 1).unsqueeze(0)",
-        lambda x: x.permute(2, 0, 1).unsqueeze(0),
+        (("permute", (2, 0, 1)), ("unsqueeze", (0,))),
     ),
-    Fix("its first two axes are swapped", "{}.transpose(0, 1)", lambda x: x.transpose(0, 1)),
-    Fix("its last two axes are swapped", "{}.transpose(-1, -2)", lambda x: x.transpose(-1, -2)),
-    Fix("its last axis is one too many", "{}.squeeze(-1)", lambda x: x.squeeze(-1)),
+    Fix("its first two axes are swapped", (("transpose", (0, 1)),)),
+    Fix("its last two axes are swapped", (("transpose", (-1, -2)),)),
+    Fix("its last axis is one too many", (("squeeze", (-1,)),)),
 )
-_DTYPES = (
-    (torch.float32, "{}.float()"),
-    (torch.float64, "{}.double()"),
-    (torch.int64, "{}.long()"),
-    (torch.bool, "{}.bool()"),
-)
+_PIXELS = Fix("it holds 8-bit pixels", (("float", ()), ("div", (255,))))
+_SCORES = Fix("it has a score for each class", (("argmax", (-1,)),))
 
 
 def suggest(
@@ -65,42 +74,38 @@ def suggest(
             continue
         for fix in _fixes(kind, value):
             try:
-                shadow = fix.change(torch.empty(value.shape, dtype=value.dtype, device="meta"))
+                shadow = fix(torch.empty(value.shape, dtype=value.dtype, device="meta"))
             except Exception:  # no such axis, or no shape at all: no fix
                 continue
             if accepts({**arguments, name: shadow}):
                 whose = "" if name == culprit else f"argument {name!r}: "
-                return f"{whose}{fix.reason}; use {fix.code.format(name)}"
+                return f"{whose}{fix.reason}; use {name}{fix}"
     return None
 
 
 def _fixes(kind: TensorType, value: Tensor) -> Iterator[Fix]:
-    layouts, dtypes = [_NONE, *_missing_axes(kind, value), *_LAYOUTS], [_NONE, *_casts(value)]
-    for layout, dtype in product(layouts, dtypes):
-        reason = " and ".join(fix.reason for fix in (layout, dtype) if fix.reason)
-        code = dtype.code.format(layout.code)
-        yield Fix(reason, code, lambda x, a=layout, b=dtype: b.change(a.change(x)))  # type: ignore[misc]  # defaults keep both
+    layouts = [_NONE, *_missing_axes(kind, value), *_LAYOUTS]
+    for layout, cast in product(layouts, [_NONE, *_casts(value)]):
+        yield layout.then(cast)
     if value.is_floating_point():
-        yield Fix("it has a score for each class", "{}.argmax(-1)", lambda x: x.argmax(-1))
+        yield _SCORES
 
 
 def _missing_axes(kind: TensorType, value: Tensor) -> Iterator[Fix]:
-    """Axes of size 1 in front of what came: the batch first, then others that may be 1."""
+    """Axes of size 1 where the contract has one: the batch first, then others that may be 1."""
     absent = len(kind.axes) - value.ndim
     places = [i for i, axis in enumerate(kind.axes) if axis.name == "batch" or axis.size == 1]
     if absent == 1:
         for i in sorted(places, key=lambda i: kind.axes[i].name != "batch"):
-            code = f"{{}}.unsqueeze({i})"
-            reason = f"axis {i} ({kind.axes[i]}) is missing"
-            yield Fix(reason, code, lambda x, i=i: x.unsqueeze(i))  # type: ignore[misc]  # the default keeps it
+            yield Fix(f"axis {i} ({kind.axes[i]}) is missing", (("unsqueeze", (i,)),))
     elif absent == 2 and {0, 1} <= set(places):
         reason = f"axes 0 ({kind.axes[0]}) and 1 ({kind.axes[1]}) are missing"
-        yield Fix(reason, "{}[None, None]", lambda x: x[None, None])
+        yield Fix(reason, (("unsqueeze", (0,)), ("unsqueeze", (1,))))
 
 
 def _casts(value: Tensor) -> Iterator[Fix]:
-    dtype = str(value.dtype).removeprefix("torch.")
     if value.dtype is torch.uint8:
-        yield Fix("it holds 8-bit pixels", "{}.float() / 255", lambda x: x.float())
-    for target, code in () if value.is_complex() else _DTYPES:
-        yield Fix(f"it is {dtype}", code, lambda x, target=target: x.to(target))  # type: ignore[misc]  # the default keeps it
+        yield _PIXELS
+    dtype = str(value.dtype).removeprefix("torch.")
+    for name in () if value.is_complex() else ("float", "double", "long", "bool"):
+        yield Fix(f"it is {dtype}", ((name, ()),))

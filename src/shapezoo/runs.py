@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from beartype import BeartypeConf
 from beartype.door import is_bearable
 from torch import nn
 
@@ -26,10 +25,9 @@ import shapezoo.weights
 from shapezoo import __version__
 from shapezoo._files import replacing
 from shapezoo.contracts import Module
+from shapezoo.contracts.matching import CONF
 from shapezoo.train import EpochDone, Event
 from shapezoo.zoo import create_model
-
-_CONF = BeartypeConf(is_pep484_tower=True)  # an lr of 1 is a float too
 
 
 class RunError(ValueError):
@@ -67,7 +65,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         for name, kind in typing.get_type_hints(RunConfig).items():
-            if not is_bearable(value := getattr(self, name), kind, conf=_CONF):
+            if not is_bearable(value := getattr(self, name), kind, conf=CONF):
                 expected = kind.__name__ if isinstance(kind, type) else kind
                 raise RunError(f"{name} must be {expected}, got {value!r}")
         for name, least in {"epochs": 1, "batch_size": 1, "seed": 0}.items():
@@ -129,8 +127,8 @@ class Run:
         file = Path(path) / "config.json"
         try:
             record = json.loads(file.read_text())
-            fields = {field.name: record[field.name] for field in dataclasses.fields(RunConfig)}
-            return cls(Path(path), RunConfig(**fields))
+            names = [part.name for part in dataclasses.fields(RunConfig)]
+            return cls(Path(path), RunConfig(**{name: record[name] for name in names}))
         except OSError as error:
             raise RunError(f"{os.fspath(path)!r} is no run folder: {error}") from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -154,12 +152,11 @@ class Run:
             RunError: The model does not take these hyper-parameters.
             WeightsError: The weights are missing or do not fit the model.
         """
-        weights = self.path / "model.safetensors"
         try:
             model = create_model(self.config.model, **self.config.hyperparameters)
         except (TypeError, ValueError) as error:
             raise RunError(f"{str(self.path)!r}: the model cannot be built: {error}") from error
-        shapezoo.weights.load(model, weights)
+        shapezoo.weights.load(model, self.path / "model.safetensors")
         return model.eval()
 
 

@@ -68,11 +68,14 @@ class Axis:
         return f"{'#' * self.broadcast}{'*' * self.variadic}{label}{value}"
 
     @property
+    def key(self) -> str | None:
+        """The name with a star where it is variadic: ``*batch`` and ``batch`` are two names."""
+        return self.name and "*" * self.variadic + self.name
+
+    @property
     def binds(self) -> str | None:
-        """The name that every size of this axis binds, with a star where it is variadic."""
-        if self.name is None or (self.broadcast and not self.variadic):
-            return None
-        return "*" * self.variadic + self.name
+        """The key, if every size of this axis binds it; size 1 of ``#name`` does not."""
+        return None if self.broadcast and not self.variadic else self.key
 
     @property
     def needs(self) -> frozenset[str]:
@@ -151,7 +154,7 @@ def differences(
     Args:
         axes: The axes, their braces resolved.
         shape: The shape; None stands for any size.
-        bound: The sizes of names, those of variadic ones under their name with a star.
+        bound: The sizes so far, by the keys of their axes.
     """
     pairs = align(axes, shape)
     if pairs is None:
@@ -218,8 +221,8 @@ def _without_braces(expression: str) -> str:
 
 def _expected(axis: Axis, came: Extent, bound: dict[str, Extent]) -> object:
     """The size that an axis must have; what came where it may have any."""
-    if axis.name is not None:
-        return bound.setdefault("*" * axis.variadic + axis.name, came)
+    if axis.key is not None:
+        return bound.setdefault(axis.key, came)
     if axis.expression is not None:
         is_known = not axis.braces and axis.needs <= bound.keys()
         return _computed(axis.expression, bound) if is_known else came

@@ -123,9 +123,9 @@ class _Contract:
 
     @functools.cached_property
     def needed(self) -> frozenset[str]:
-        """The names in the result that arguments must bind, variadic ones with their star."""
-        named = (axis for axis in result_axes(self.signature.output) if axis.name)
-        return frozenset(f"{'*' * axis.variadic}{axis.name}" for axis in named)
+        """The keys of axes of the result that arguments must bind."""
+        keys = (axis.key for axis in result_axes(self.signature.output))
+        return frozenset(key for key in keys if key)
 
     def check_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
         """Check the arguments of a call."""

@@ -64,7 +64,7 @@ def describe(value: object, depth: int = 2) -> str:
     name = _class(value)
     try:
         if isinstance(value, Tensor):
-            return f"Tensor {_dtype(value)} {tuple(value.shape)}"
+            return f"Tensor {dtype_name(value)} {tuple(value.shape)}"
         if isinstance(value, list | tuple | dict) and (depth == 0 or len(value) > 8):
             return f"{name} of {len(value)}"
         if isinstance(value, list | tuple):
@@ -87,7 +87,7 @@ def _ways(kind: TensorType, value: Any, bound: dict[str, Extent]) -> tuple[int |
         got = f"{_class(value)}{_conversion(value)}"
         return None, [f"  type      expected {array.__name__}, got {got}"]
     if not isinstance(value, kind.annotation.dtype[array, "..."]):
-        lines.append(f"  dtype     expected {kind.dtype}, got {_dtype(value)}")
+        lines.append(f"  dtype     expected {kind.dtype}, got {dtype_name(value)}")
     shape = tuple(value.shape)
     found = differences(kind.axes, shape, bound)
     if found is None:
@@ -115,5 +115,6 @@ def _conversion(value: object) -> str:
     return ""
 
 
-def _dtype(value: Any) -> str:
+def dtype_name(value: Any) -> str:
+    """The dtype of a tensor or array, without the library's name."""
     return str(value.dtype).removeprefix("torch.")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from shapezoo.contracts.errors import ContractError
+from shapezoo.contracts.explain import dtype_name
 from shapezoo.contracts.reading import values_in
 from shapezoo.contracts.signatures import Argument
 from shapezoo.contracts.types import TensorType, resolve, tensors
@@ -106,6 +107,5 @@ def _missing_axes(kind: TensorType, value: Tensor) -> Iterator[Fix]:
 def _casts(value: Tensor) -> Iterator[Fix]:
     if value.dtype is torch.uint8:
         yield _PIXELS
-    dtype = str(value.dtype).removeprefix("torch.")
     for name in () if value.is_complex() else ("float", "double", "long", "bool"):
-        yield Fix(f"it is {dtype}", ((name, ()),))
+        yield Fix(f"it is {dtype_name(value)}", ((name, ()),))

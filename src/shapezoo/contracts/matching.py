@@ -1,6 +1,7 @@
 """Comparing a value with its type: jaxtyping checks tensors, beartype what is no container."""
 
 from collections.abc import Callable
+from types import NoneType
 from typing import Any
 
 from beartype import BeartypeConf
@@ -19,7 +20,8 @@ from shapezoo.contracts.types import (
     UnionType,
 )
 
-_CONF = BeartypeConf(is_pep484_tower=True)  # `float` accepts an int, as in mypy
+CONF = BeartypeConf(is_pep484_tower=True)
+"""How beartype checks: as in mypy, a ``float`` may be an int."""
 
 
 class MismatchError(Exception):
@@ -54,8 +56,9 @@ def check_value(value: Any, kind: Type, path: str, value_of: Callable[[str], obj
         ContractError: A part in braces or an expression cannot be computed.
     """
     match kind:
-        case TensorType(axes=axes):
-            bind_braces({text: value_of(text) for axis in axes for text in axis.braces})
+        case TensorType(braces=braces):
+            if braces:
+                bind_braces({text: value_of(text) for text in braces})
             try:
                 fits = isinstance(value, kind.enforceable)
             except ArithmeticError as error:
@@ -84,14 +87,14 @@ def check_value(value: Any, kind: Type, path: str, value_of: Callable[[str], obj
                 for name, part in zip(fields, parts, strict=True):
                     check_value(getattr(value, name, None), part, f"{path}.{name}", value_of)
         case PlainType(annotation=annotation):
-            fits = is_bearable(value, annotation, conf=_CONF)
+            fits = is_bearable(value, annotation, conf=CONF)
     if not fits:
         raise MismatchError(path, kind, value)
 
 
 def _check_union(value: Any, kind: UnionType, path: str, value_of: Callable[[str], object]) -> bool:
     """Whether one of the options fits. Where just one could be meant, its mismatch is raised."""
-    if value is None and any(str(part) == "None" for part in kind.parts):
+    if value is None and any(map(_is_none, kind.parts)):
         return True
     before = current()
     failures = []
@@ -103,7 +106,11 @@ def _check_union(value: Any, kind: UnionType, path: str, value_of: Callable[[str
             failures.append(mismatch)
         else:
             return True
-    meant = [failure for failure in failures if str(failure.kind) != "None"]
+    meant = [failure for failure in failures if not _is_none(failure.kind)]
     if len(meant) == 1:
         raise meant[0]
     return False
+
+
+def _is_none(kind: Type) -> bool:
+    return isinstance(kind, PlainType) and kind.annotation is NoneType

@@ -130,7 +130,7 @@ def _require_bound(contract: Signature, parameters: frozenset[str]) -> None:
         _require_known(argument.type, bound, parameters)
         bound |= bound_names(argument.type)
     for axis in result_axes(contract.output):
-        if axis.name and "*" * axis.variadic + axis.name not in bound:
+        if axis.key and axis.key not in bound:
             raise ContractError(
                 f"axis {str(axis)!r} of the result is bound by no argument\n"
                 f"  it would match any size; name an axis of an argument, or a size that the\n"

@@ -33,6 +33,11 @@ class TensorType:
         return f'{self.dtype}[{getattr(array, "__name__", array)}, "{axes}"]'
 
     @functools.cached_property
+    def braces(self) -> tuple[str, ...]:
+        """The parts of its axes that are read from the arguments, braces included."""
+        return tuple(text for axis in self.axes for text in axis.braces)
+
+    @functools.cached_property
     def enforceable(self) -> type[AbstractArray]:
         """The annotation in the form that jaxtyping is asked to check."""
         return enforceable(self.annotation)

@@ -50,7 +50,7 @@ class LeNet(Module):
     paper="LeCun et al., Gradient-based learning applied to document recognition, 1998",
 )
 def lenet(*, in_channels: int = 1, num_classes: int = 10) -> LeNet:
-    """LeNet with 10 and 20 maps, for images of 28 x 28 pixels.
+    """LeNet with 10 and 20 maps, for handwritten digits.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.

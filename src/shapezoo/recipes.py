@@ -124,7 +124,7 @@ def _require_fit(
 ) -> None:
     """Refuse a model that cannot take inputs of these shapes, or does not score these classes."""
     output = contract.output
-    sizes = [axis.size for axis in output.axes] if isinstance(output, TensorType) else []
+    sizes = [axis.fixed for axis in output.axes] if isinstance(output, TensorType) else []
     if contract.accepts(*shapes) and sizes[1:] == [len(classes)]:
         return
     came = ", ".join("batch" if size is None else str(size) for size in shapes[0])

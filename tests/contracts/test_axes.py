@@ -1,14 +1,19 @@
+from typing import Any
+
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from jaxtyping import Float
 
-from shapezoo.contracts.axes import Axis, align, free_names, parse_axes
+from shapezoo.contracts.axes import Axis, Extent, align, differences, free_names, parse_axes
+from shapezoo.contracts.bindings import Bindings, frame
 from shapezoo.contracts.errors import ContractError
 
 NAMES = st.sampled_from(["batch", "channels", "height", "seq"])
 AXES = st.one_of(
     st.builds(Axis, name=NAMES, broadcast=st.booleans(), variadic=st.booleans()),
-    st.builds(Axis, label=st.none() | NAMES, size=st.integers(0, 99), broadcast=st.booleans()),
+    st.builds(Axis, label=st.none() | NAMES, fixed=st.integers(0, 99), broadcast=st.booleans()),
     st.builds(
         Axis,
         label=st.none() | NAMES,
@@ -24,8 +29,8 @@ AXES = st.one_of(
     ("text", "axis"),
     [
         ("batch", Axis(name="batch")),
-        ("28", Axis(size=28)),
-        ("channels=3", Axis(label="channels", size=3)),
+        ("28", Axis(fixed=28)),
+        ("channels=3", Axis(label="channels", fixed=3)),
         ("height//2", Axis(expression="height//2")),
         ("height=(height-1)//2+1", Axis(label="height", expression="(height-1)//2+1")),
         ("channels={self.in_channels}", Axis(label="channels", expression="{self.in_channels}")),
@@ -63,9 +68,9 @@ def test_braces_are_resolved_as_far_as_they_are_known() -> None:
     values = {"{self.scale}": 3, "{self.offset}": 1}
     first, second, third = parse_axes("{self.scale}*2+{self.offset} {self.scale}*height name")
 
-    assert first.resolved(values.__getitem__) == Axis(size=7)
-    assert second.resolved(values.__getitem__) == Axis(expression="3*height")
-    assert third.resolved(values.__getitem__) is third
+    assert first.resolved(values) == Axis(fixed=7)
+    assert second.resolved(values) == Axis(expression="3*height")
+    assert third.resolved(values) is third
 
 
 @pytest.mark.parametrize(
@@ -84,7 +89,7 @@ def test_names_in_an_expression() -> None:
 def test_an_axis_as_data_has_what_is_set() -> None:
     assert [axis.to_dict() for axis in parse_axes("#batch classes=0 height//2 _")] == [
         {"name": "batch", "broadcast": True},
-        {"label": "classes", "size": 0},
+        {"label": "classes", "fixed": 0},
         {"expression": "height//2"},
         {},
     ]
@@ -117,3 +122,30 @@ def test_axes_without_a_variadic_one_fit_one_number_only() -> None:
         (1, Axis(name="seq"), None),
     ]
     assert align(parse_axes("batch seq"), (2,)) is None
+
+
+TOKENS = st.sampled_from(
+    ["2", "n=2", "height", "width", "#height", "*batch", "...", "_", "height+1", "2*width"]
+)
+SIZES = st.lists(st.integers(0, 3), max_size=3).map(tuple)
+
+
+@given(st.lists(st.tuples(st.lists(TOKENS, max_size=3, unique=True), SIZES), max_size=3))
+def test_differences_are_found_where_jaxtyping_finds_some(
+    tensors: list[tuple[list[str], tuple[int, ...]]],
+) -> None:
+    bound: dict[str, Extent] = {}
+    with frame(Bindings({}, {})):
+        for tokens, shape in tensors:
+            axes = parse_axes(" ".join(tokens))
+            known = frozenset(name for name in bound if not name.startswith("*"))
+            names = known | {axis.name for axis in axes if axis.binds}
+            if sum(axis.variadic for axis in axes) > 1 or any(a.needs - names for a in axes):
+                return  # jaxtyping refuses the annotation
+            if any(axis.needs - known for axis in axes):
+                return  # the order of binding is jaxtyping's own
+            annotation: Any = Float[torch.Tensor, " ".join(tokens)]
+            fits = isinstance(torch.zeros(shape), annotation)
+            assert (differences(axes, shape, bound) == []) is fits
+            if not fits:
+                return

@@ -7,13 +7,16 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, zeros
 
 from shapezoo import ContractError
+from shapezoo.contracts.axes import parse_axes
 from shapezoo.contracts.bindings import (
     Bindings,
-    bind_braces,
+    assume,
+    bound_braces,
     current,
     enforceable,
     frame,
     restore,
+    value_of,
     visible,
 )
 
@@ -56,11 +59,18 @@ def test_bindings_can_be_taken_back() -> None:
 
 def test_braces_are_bound_like_a_hidden_axis() -> None:
     annotation: Any = Float[Tensor, "batch channels={self.width}*2+{size}"]
-    with frame(Bindings({}, {})):
-        bind_braces({"{self.width}": 3, "{size}": 1})
+    with frame(bound_braces({"{self.width}": 3, "{size}": 1})):
+        assert value_of("{size}") == 1
+        assert value_of("{other}") is None
         assert matches(enforceable(annotation), 5, 7)
         assert not matches(enforceable(annotation), 5, 6)
         assert visible(current()) == {"batch": 5}
+
+
+def test_a_shape_can_be_assumed() -> None:
+    with frame(Bindings({"seq": 7}, {})):
+        assume(parse_axes("*batch seq 3 width"), (1, 2, 9, 3, 5))
+        assert visible(current()) == {"seq": 7, "width": 5, "*batch": (1, 2)}
 
 
 def test_an_annotation_without_braces_is_enforced_as_it_is() -> None:

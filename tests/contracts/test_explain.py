@@ -1,12 +1,13 @@
 """The wrong inputs that people bring, and the whole text that they get."""
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
 
 from shapezoo import Module, ShapeError, checked
 from shapezoo.models import lenet
@@ -31,13 +32,18 @@ MISTAKES: list[tuple[object, int | None, list[str]]] = [
             "  got       Tensor float32 (8, 28, 28, 1)",
             "  axis 1    expected channels = 1, got 28",
             "  axis 3    expected 28, got 1",
+            "  bound     batch=8",
             "  hint      its channels stand last; use images.permute(0, 3, 1, 2)",
         ],
     ),
     (
         torch.zeros(8, 1, 27, 28),
         2,
-        ["  got       Tensor float32 (8, 1, 27, 28)", "  axis 2    expected 28, got 27"],
+        [
+            "  got       Tensor float32 (8, 1, 27, 28)",
+            "  axis 2    expected 28, got 27",
+            "  bound     batch=8",
+        ],
     ),
     (
         torch.zeros(8, 1, 28, 28, dtype=torch.uint8),
@@ -53,7 +59,8 @@ MISTAKES: list[tuple[object, int | None, list[str]]] = [
         None,
         [
             "  got       numpy.ndarray float32 (8, 1, 28, 28)",
-            "  type      expected Tensor, got numpy.ndarray; use torch.from_numpy",
+            "  type      expected Tensor, got numpy.ndarray",
+            "  hint      it is an array; use torch.from_numpy(images)",
         ],
     ),
     (
@@ -61,8 +68,13 @@ MISTAKES: list[tuple[object, int | None, list[str]]] = [
         None,
         [
             "  got       list of 1: list of 1: float 0.0",
-            "  type      expected Tensor, got list; use torch.tensor",
+            "  type      expected Tensor, got list",
         ],
+    ),
+    (
+        None,
+        None,
+        ["  got       None", "  type      expected Tensor, got NoneType"],
     ),
 ]
 
@@ -130,3 +142,108 @@ def test_an_error_survives_pickling() -> None:
         lenet()(torch.zeros(8, 1, 27, 28))
     copy = pickle.loads(pickle.dumps(error.value))
     assert (str(copy), copy.argument, copy.axis) == (str(error.value), "images", 2)
+
+
+class Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    @checked
+    def forward(self, x: Float[Tensor, "batch {self.width}"]) -> Float[Tensor, "batch _"]:
+        return x
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Identity(), Block(4), Block(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.body(x)
+        return result
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_place_of_the_module_is_told(compiled: bool) -> None:
+    model: nn.Module = Net()
+    if compiled:
+        torch.compiler.reset()
+        model.compile(backend="eager", fullgraph=True)
+    with pytest.raises(ShapeError) as error:
+        model(torch.zeros(2, 4))
+    place = "body.2" if compiled else f"body.2 of {__name__}.Net"
+    assert f"  module    {place}\n" in str(error.value)
+
+
+def test_a_module_that_is_called_itself_has_no_place() -> None:
+    for block in (Block(5), torch.compile(Block(5), backend="eager")):
+        with pytest.raises(ShapeError) as error:
+            block(torch.zeros(2, 4))
+        assert "  module" not in str(error.value)
+
+
+def test_a_compiled_error_shows_the_users_code_and_not_ours() -> None:
+    torch.compiler.reset()
+    with pytest.raises(ShapeError) as error:
+        torch.compile(Net(), backend="eager")(torch.zeros(2, 4))
+    assert "self.body(x)" in str(error.value)
+    assert "shapezoo/contracts" not in str(error.value)
+    copy = pickle.loads(pickle.dumps(error.value))
+    assert (str(copy), copy.axis) == (str(error.value), 1)
+
+
+def test_each_tensor_of_a_union_is_told() -> None:
+    @checked
+    def either(x: Float[Tensor, "batch 2"] | Int64[Tensor, "batch"] | str) -> None: ...
+
+    with pytest.raises(ShapeError) as error:
+        either(torch.zeros(3, 3))
+    assert str(error.value).splitlines()[3:] == [
+        '  option    Float[Tensor, "batch 2"]: axis 1 expected 2, got 3',
+        (
+            '  option    Int64[Tensor, "batch"]: dtype expected Int64, got float32; '
+            "axes expected 1 (batch), got 2"
+        ),
+        "  option    str",
+    ]
+
+
+def test_nothing_fills_the_screen() -> None:
+    axes = " ".join(f"axis{i}={i}" for i in range(1, 10))
+    annotation: Any = Float[Tensor, axes]
+
+    def wide(x: Any, model: int) -> None: ...
+
+    wide.__annotations__["x"] = annotation
+    with pytest.raises(ShapeError) as error:
+        checked(wide)(torch.zeros([2] * 9), 1)
+    assert len(str(error.value).splitlines()) <= 12
+    model: Any = nn.Sequential(*[nn.ReLU()] * 50)
+    with pytest.raises(ShapeError, match=r"got       torch\.nn\.modules\.container\.Sequential$"):
+        checked(wide)(torch.zeros(*range(1, 10)), model)
+
+
+def test_a_missing_return_is_guessed() -> None:
+    @checked
+    def double(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:  # type: ignore[return]  # the fault under test
+        _ = 2 * x
+
+    with pytest.raises(ShapeError, match="hint      is a return missing"):
+        double(torch.zeros(2))
+
+
+def test_a_tuple_of_another_length_is_told() -> None:
+    @checked
+    def two(x: tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]) -> None: ...
+
+    with pytest.raises(ShapeError, match="items     expected 2, got 3"):
+        two((torch.zeros(2),) * 3)  # type: ignore[arg-type]  # the fault under test
+
+
+def test_a_scalar_is_called_so() -> None:
+    @checked
+    def scalar(x: Float[Tensor, ""]) -> None: ...
+
+    with pytest.raises(ShapeError, match=r"axes      expected 0 \(a scalar\), got 1"):
+        scalar(torch.zeros(2))

@@ -72,11 +72,13 @@ def test_parts_are_plain_data() -> None:
     assert json.loads(json.dumps(contract.to_dict()))["inputs"][0] == {
         "name": "queries",
         "type": {
+            "kind": "tensor",
+            "array": "Tensor",
             "dtype": "Float",
             "axes": [
                 {"name": "batch", "variadic": True},
                 {"name": "seq"},
-                {"size": 7, "label": "hidden"},
+                {"fixed": 7, "label": "hidden"},
             ],
         },
         "kind": "positional_or_keyword",
@@ -101,7 +103,11 @@ def test_every_container_has_a_text_and_json() -> None:
         'named: dict[str, Float[Tensor, "batch"]], pair: tuple[int, ...], '
         '*rest: Float[Tensor, "batch"], **more: Float[Tensor, "batch"]) -> Scores'
     )
-    json.dumps(contract.to_dict())
+    kinds = [argument.to_dict()["type"] for argument in contract.inputs]
+    assert [kind["kind"] for kind in json.loads(json.dumps(kinds))] == [
+        *("record", "sequence", "dict", "sequence", "tensor", "tensor")
+    ]
+    assert json.loads(json.dumps(contract.output.to_dict()))["kind"] == "record"
     assert contract.axes == ("batch", "seq", "classes", "hidden")
 
 
@@ -156,7 +162,7 @@ class Options(TypedDict):
     images: Float[Tensor, "batch"]
 
 
-@pytest.mark.parametrize("kind", [Options, set[Float[Tensor, "batch"]]])
+@pytest.mark.parametrize("kind", [set[Float[Tensor, "batch"]], set[Options]])
 def test_tensors_that_would_not_be_checked_are_refused(kind: object) -> None:
     def function(x: int) -> None: ...
 

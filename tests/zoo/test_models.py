@@ -22,7 +22,7 @@ def example(contract: Signature, sizes: Sequence[int] = range(2, 20)) -> list[Te
     kinds = [kind for kind in required if isinstance(kind, TensorType)]
     assert len(kinds) == len(required)
     size = dict(zip(contract.axes, sizes, strict=False))
-    shapes = [[a.size or size[a.name or ""] for a in kind.axes] for kind in kinds]
+    shapes = [[a.fixed or size[a.name or ""] for a in kind.axes] for kind in kinds]
     return [torch.randn(shape) for shape in shapes]
 
 
@@ -58,7 +58,7 @@ def test_every_fixed_size_is_enforced(name: str) -> None:
     ):
         assert isinstance(argument.type, TensorType)
         for axis, part in enumerate(argument.type.axes):
-            if part.size is not None:
+            if part.fixed is not None:
                 inputs = example(contract)
                 inputs[position] = torch.cat([tensor, tensor.narrow(axis, 0, 1)], axis)
                 with pytest.raises(ShapeError) as error:

@@ -15,6 +15,7 @@ from shapezoo.contracts.types import (
     TensorType,
     TupleType,
     Type,
+    TypedDictType,
     UnionType,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "TensorType",
     "TupleType",
     "Type",
+    "TypedDictType",
     "UnionType",
     "checked",
     "is_checked",

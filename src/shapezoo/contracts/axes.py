@@ -3,7 +3,7 @@
 import ast
 import builtins
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from shapezoo.contracts.errors import ContractError
@@ -40,11 +40,11 @@ Extent = int | None | tuple[int | None, ...]
 class Axis:
     """One axis of a shape annotation.
 
-    Exactly one of name, size and expression is set, or none where any size will do.
+    Exactly one of name, fixed and expression is set, or none where any size will do.
 
     Attributes:
         name: A name that is bound to the size where it first stands in a call.
-        size: A fixed size.
+        fixed: A fixed size.
         expression: A Python expression over other axes, such as ``height//2``, with
             arguments in braces: ``{self.in_channels}``.
         label: What stands before an equals sign, as in ``channels=3``. It documents the axis
@@ -54,14 +54,14 @@ class Axis:
     """
 
     name: str | None = None
-    size: int | None = None
+    fixed: int | None = None
     expression: str | None = None
     label: str | None = None
     variadic: bool = False
     broadcast: bool = False
 
     def __str__(self) -> str:
-        value = self.name or self.expression or self.size
+        value = self.name or self.expression or self.fixed
         if value is None:
             return "..." if self.variadic else "_"
         label = f"{self.label}=" if self.label else ""
@@ -87,23 +87,18 @@ class Axis:
         """The parts of the expression that are read from the arguments, braces included."""
         return tuple(BRACES.findall(self.expression or ""))
 
-    def resolved(self, value_of: Callable[[str], object]) -> "Axis":
-        """This axis with its braces replaced by their values.
+    def resolved(self, values: Mapping[str, object]) -> "Axis":
+        """This axis with its braces replaced by their values, where all are known.
 
         Args:
-            value_of: Gives the value of one part in braces; raises NameError where it is not
-                known yet.
+            values: The values of parts in braces.
         """
-        if not self.braces:
-            return self
-        try:
-            values = {text: value_of(text) for text in self.braces}
-        except NameError:
+        if not self.braces or not values.keys() >= set(self.braces):
             return self
         expression = BRACES.sub(lambda part: str(values[part[0]]), self.expression or "")
-        size = None if self.needs else _computed(expression, {})
-        if isinstance(size, int):
-            return replace(self, size=size, expression=None)
+        fixed = None if self.needs else _computed(expression, {})
+        if isinstance(fixed, int):
+            return replace(self, fixed=fixed, expression=None)
         return replace(self, expression=expression)
 
     def to_dict(self) -> dict[str, object]:
@@ -204,7 +199,7 @@ def _parse_axis(token: str) -> Axis:
         raise ContractError(f"axis {token!r}: {label!r} before the equals sign is no name")
     labelled = replace(marked, label=label)
     if value.isdecimal():
-        return replace(labelled, size=int(value))
+        return replace(labelled, fixed=int(value))
     if value.isidentifier():
         return replace(labelled, name=value)
     try:
@@ -220,13 +215,17 @@ def _without_braces(expression: str) -> str:
 
 
 def _expected(axis: Axis, came: Extent, bound: dict[str, Extent]) -> object:
-    """The size that an axis must have; what came where it may have any."""
+    """The size that an axis must have; what came where it may have any, or cannot be known."""
     if axis.key is not None:
         return bound.setdefault(axis.key, came)
     if axis.expression is not None:
-        is_known = not axis.braces and axis.needs <= bound.keys()
-        return _computed(axis.expression, bound) if is_known else came
-    return came if axis.size is None else axis.size
+        if axis.braces or not axis.needs <= bound.keys():
+            return came
+        try:
+            return _computed(axis.expression, bound)
+        except ContractError:  # a division by zero
+            return came
+    return came if axis.fixed is None else axis.fixed
 
 
 def _computed(expression: str, names: Mapping[str, object]) -> object:

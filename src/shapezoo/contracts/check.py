@@ -1,25 +1,22 @@
 """Enforcing a contract: the one door through which every checked call goes."""
 
-import contextlib
 import dataclasses
 import functools
 import inspect
 import types
 import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 from torch.compiler import is_dynamo_compiling
-from torch.fx import Proxy
 
-from shapezoo.contracts.bindings import Bindings, current, frame, visible
-from shapezoo.contracts.errors import ContractError, ShapeError, UnresolvedError
-from shapezoo.contracts.explain import explain, public_name
-from shapezoo.contracts.fixes import suggest
-from shapezoo.contracts.matching import MismatchError, check_value
-from shapezoo.contracts.reading import function_signature, result_axes, values_in
-from shapezoo.contracts.signatures import Signature
-from shapezoo.contracts.switch import CHECKS, is_off
+from shapezoo.contracts import switch
+from shapezoo.contracts.contract import Call, Contract
+from shapezoo.contracts.dynamo import at_trace_time, observe, seen
+from shapezoo.contracts.errors import ContractError, UnresolvedError
+from shapezoo.contracts.hiding import passed_over, unseen
+from shapezoo.contracts.jit import refuse_script
+from shapezoo.contracts.reading import function_signature
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,8 +33,12 @@ def checked(function: Any) -> Any:
     """Enforce the annotations of a function, of a module's ``forward``, or of a dataclass.
 
     The arguments are checked before the body runs, the result after it; a dataclass when it is
-    made. Calls that `torch.compile` traces are not checked yet, and those of `torch.fx` cannot
-    be: its proxies have no shape.
+    made. What passed is remembered, so that a call with the same shapes costs a lookup. Under
+    `torch.compile` and `torch.export` the check runs while the call is traced. Proxies of
+    `torch.fx` have no shape and are not checked.
+
+    A dataclass is checked where its own ``__init__`` gets the fields: a field that a
+    ``default_factory`` fills is not, and a subclass that is a dataclass needs ``checked`` too.
 
     Args:
         function: A function whose arguments and result are all annotated, or a dataclass.
@@ -48,7 +49,9 @@ def checked(function: Any) -> Any:
         The function, checked. A checked function is returned as it is.
 
     Raises:
-        ContractError: An annotation is missing or cannot be used, or this is no function.
+        ContractError: An annotation is missing or cannot be used, or this is no function. A call
+            raises it too, where the contract cannot be computed for it.
+        ShapeError: A call of the function breaks its contract.
 
     Example:
         ```pycon
@@ -75,107 +78,94 @@ def checked(function: Any) -> Any:
     if isinstance(function, type) and dataclasses.is_dataclass(function):
         function.__init__ = checked(function.__init__)  # type: ignore[method-assign]  # its only way in
         return function
-    if CHECKS == "off" or is_checked(function):
+    if switch.CHECKS == "off":
         return function
     if not isinstance(function, types.FunctionType) or inspect.iscoroutinefunction(function):
         raise ContractError(f"checked takes a plain function or a dataclass, got {function!r}")
-    contract = _Contract(function)
+    if is_checked(function):
+        return function
+    try:
+        contract = Contract(function)
+    except UnresolvedError:
+        return _checked_later(function)
+    recall, sizes_of, arguments_of = contract.recall, contract.sizes_of, contract.arguments_of
+    records = contract.records
+
+    # the wrapper holds functions only, no object or bound method: in a checked dataclass that is
+    # made inside a graph, Dynamo knows no others
+    @unseen
+    def check_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        return contract.check_arguments(args, kwargs)
+
+    @unseen
+    def check_result(call: Call, result: object, args: tuple[Any, ...]) -> None:
+        contract.check_result(call, result, args)
+
+    def verify(*call: Any) -> object:
+        return contract.verify(*call)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if is_dynamo_compiling() or is_off() or _has_proxy(args, kwargs):
+        if switch.off:
             return function(*args, **kwargs)
-        call = contract.check_arguments(args, kwargs)
+        if is_dynamo_compiling():
+            sizes = seen(sizes_of(*args, **kwargs), records)
+            arguments = seen(arguments_of(*args, **kwargs), records)
+            observe(verify, sizes, arguments, ())
+            result = function(*args, **kwargs)
+            observe(verify, sizes, arguments, seen((result,), records))
+            return result
+        try:
+            call = recall(*args, **kwargs)
+        except Exception:  # an unknown object, a symbolic size, arguments that do not fit
+            call = None
+        if call is None:
+            call = check_arguments(args, kwargs)
+            if call is None:
+                return function(*args, **kwargs)
         result = function(*args, **kwargs)
-        contract.check_result(call, result)
+        try:
+            is_known = call.key_of(result) in call.results
+        except Exception:  # an unknown object, a symbolic size, no tensor
+            is_known = False
+        if not is_known:
+            check_result(call, result, args)
         return result
 
+    return _wrapping(wrapper, function)
+
+
+def _checked_later(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, checked from its first call on: its annotations name what is not there yet."""
+    resolved: list[Callable[..., Any]] = []
+
+    @unseen
+    def resolve(_: object) -> None:
+        if not resolved:
+            function_signature(function)  # says so if the name is still not there
+            resolved.append(checked(function))
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if switch.off:
+            return function(*args, **kwargs)
+        if is_dynamo_compiling():
+            at_trace_time(resolve)
+        else:
+            resolve(None)
+        return resolved[0](*args, **kwargs)
+
+    return _wrapping(wrapper, function)
+
+
+def _wrapping(wrapper: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """The wrapper, as it looks from outside."""
     functools.update_wrapper(wrapper, function)
     # code of its own: tracebacks show the name, and Dynamo counts recompilations per code
     wrapper.__code__ = wrapper.__code__.replace(co_name=function.__name__)
+    wrapper.__prepare_scriptable__ = refuse_script  # type: ignore[attr-defined]  # torch.jit.script asks for it
     _wrappers.add(wrapper)
-    return wrapper
+    return passed_over(wrapper)
 
 
 def is_checked(function: Callable[..., Any]) -> bool:
     """Whether calls of this function are checked."""
-    return isinstance(function, types.FunctionType) and function in _wrappers
-
-
-class _Call(NamedTuple):
-    """A call whose arguments keep the contract."""
-
-    arguments: dict[str, Any]
-    bindings: Bindings
-
-
-class _Contract:
-    """The signature of one function, ready to be enforced."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-        self.parameters = inspect.signature(function)
-        with contextlib.suppress(UnresolvedError):  # a later name waits for the first call
-            _ = self.signature
-
-    @functools.cached_property
-    def signature(self) -> Signature:
-        return function_signature(self.function)
-
-    @functools.cached_property
-    def needed(self) -> frozenset[str]:
-        """The keys of axes of the result that arguments must bind."""
-        keys = (axis.key for axis in result_axes(self.signature.output))
-        return frozenset(key for key in keys if key)
-
-    def check_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
-        """Check the arguments of a call."""
-        try:
-            bound = self.parameters.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{self.function.__qualname__}(): {error}") from None
-        bound.apply_defaults()
-        try:
-            bindings = self.bind(bound.arguments)
-        except MismatchError as mismatch:
-            hint = suggest(self.signature.inputs, bound.arguments, mismatch.path, self.accepts)
-            raise explain(self.function, mismatch, bound.arguments, hint=hint) from None
-        if unbound := self.needed - visible(bindings).keys():
-            raise ShapeError(
-                f"{public_name(self.function)}: no argument of this call binds axis "
-                f"{', '.join(sorted(unbound))} of the result; the sequence that should is empty",
-                argument="return",
-            )
-        return _Call(bound.arguments, bindings)
-
-    def check_result(self, call: _Call, result: object) -> None:
-        """Check the result of a call against the axes that its arguments bound."""
-        try:
-            with frame(call.bindings):
-                check_value(result, self.signature.output, "return", values_in(call.arguments))
-        except MismatchError as mismatch:
-            raise explain(self.function, mismatch, call.arguments, is_result=True) from None
-
-    def bind(self, arguments: dict[str, Any]) -> Bindings:
-        """The axes that these arguments bind.
-
-        Raises:
-            MismatchError: An argument is not of its type.
-        """
-        value_of = values_in(arguments)
-        with frame(Bindings({}, {})):
-            for argument in self.signature.inputs:
-                value = arguments[argument.name]
-                check_value(value, argument.collected, argument.name, value_of)
-            return current()
-
-    def accepts(self, arguments: dict[str, Any]) -> bool:
-        """Whether these arguments keep the contract."""
-        try:
-            self.bind(arguments)
-        except (MismatchError, ContractError):
-            return False
-        return True
-
-
-def _has_proxy(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    return any(isinstance(value, Proxy) for value in (*args, *kwargs.values()))
+    return getattr(function, "__func__", function) in _wrappers  # that of a bound method

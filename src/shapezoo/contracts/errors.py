@@ -24,22 +24,26 @@ class ShapeError(jaxtyping.TypeCheckError):
         self.axis = axis
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), str(self), self.argument, self.axis)
+        return _rebuild, (str(self), self.argument, self.axis)
 
 
 class ContractError(TypeError):
     """An annotation cannot be used as a contract.
 
     Raised when a class or function is defined or, where its annotation refers to a name that
-    does not exist yet, when it is first used.
+    does not exist yet, when it is first used. A call raises it where a part in braces or an
+    expression cannot be computed, and `torch.jit.script`, which cannot read shapes, at once.
     """
 
     __module__ = "shapezoo"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return ContractError, (str(self),)
 
 
 class UnresolvedError(ContractError):
     """An annotation refers to a name that does not exist, or not yet."""
 
 
-def _rebuild(kind: type[ShapeError], message: str, argument: str, axis: int | None) -> ShapeError:
-    return kind(message, argument=argument, axis=axis)
+def _rebuild(message: str, argument: str, axis: int | None) -> ShapeError:
+    return ShapeError(message, argument=argument, axis=axis)

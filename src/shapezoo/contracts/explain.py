@@ -4,20 +4,21 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Tensor
-
-from shapezoo.contracts.axes import Extent, differences
+from shapezoo.contracts.axes import Extent, align, differences
+from shapezoo.contracts.describing import class_name, describe, dtype_name, known, known_shape
 from shapezoo.contracts.errors import ShapeError
-from shapezoo.contracts.matching import MismatchError
-from shapezoo.contracts.reading import values_in
-from shapezoo.contracts.types import TensorType, resolve
+from shapezoo.contracts.matching import MismatchError, Missing
+from shapezoo.contracts.types import TensorType, TupleType, Type, resolve
+
+_MOST_LINES = 4
 
 
 def explain(
     function: Callable[..., Any],
     mismatch: MismatchError,
-    arguments: Mapping[str, object],
+    braces: Mapping[str, object],
     *,
+    place: str = "",
     hint: str | None = None,
     is_result: bool = False,
 ) -> ShapeError:
@@ -26,18 +27,29 @@ def explain(
     Args:
         function: The function whose contract was broken.
         mismatch: How it was broken.
-        arguments: The arguments of the call, by name.
+        braces: The values of parts in braces, as far as they are known.
+        place: Where the module whose forward it is stands in the one around it.
         hint: A fix, if one is known.
         is_result: Whether it was the result that broke it.
     """
-    kind = resolve(mismatch.kind, values_in(arguments))
+    bound = {name: known(size) for name, size in mismatch.bound.items()}
+    kind = resolve(mismatch.kind, braces)
     lines = [f"  expected  {kind}", f"  got       {describe(mismatch.value)}"]
     axis = None
     if isinstance(kind, TensorType):
-        axis, ways = _ways(kind, mismatch.value, dict(mismatch.bound))
-        lines += ways
-    if bound := ", ".join(f"{name}={size}" for name, size in mismatch.bound.items()):
-        lines.append(f"  bound     {bound}")
+        axis, ways = _ways(kind, mismatch.value, dict(bound))
+        lines += ways[:_MOST_LINES]
+        bound |= _bound_before(axis, kind, mismatch.value)
+    if isinstance(kind, TupleType) and isinstance(mismatch.value, tuple):
+        lines.append(f"  items     expected {len(kind.parts)}, got {len(mismatch.value)}")
+    for option in mismatch.options[:_MOST_LINES]:
+        lines.append(f"  option    {_option(resolve(option.kind, braces), option)}")
+    if bound:
+        lines.append(f"  bound     {', '.join(f'{name}={size}' for name, size in bound.items())}")
+    if place:
+        lines.append(f"  module    {place}")
+    if is_result and mismatch.value is None:
+        hint = "is a return missing?"
     if hint:
         lines.append(f"  hint      {hint}")
     what = f"argument {mismatch.path!r}"
@@ -59,62 +71,38 @@ def public_name(function: Callable[..., Any]) -> str:
     return f"{function.__module__}.{function.__qualname__}"
 
 
-def describe(value: object, depth: int = 2) -> str:
-    """A value in a few words: ``Tensor float32 (8, 1, 28, 28)``."""
-    name = _class(value)
-    try:
-        if isinstance(value, Tensor):
-            return f"Tensor {dtype_name(value)} {tuple(value.shape)}"
-        if isinstance(value, list | tuple | dict) and (depth == 0 or len(value) > 8):
-            return f"{name} of {len(value)}"
-        if isinstance(value, list | tuple):
-            return f"{name} of {len(value)}: {', '.join(describe(v, depth - 1) for v in value)}"
-        if isinstance(value, dict):
-            parts = (f"{key!r}: {describe(part, depth - 1)}" for key, part in value.items())
-            return f"{name} of {len(value)}: {', '.join(parts)}"
-        if name == "numpy.ndarray":
-            return f"{name} {getattr(value, 'dtype', '')} {getattr(value, 'shape', '')}"
-        text = repr(value)
-    except Exception:  # a value that cannot be shown must not hide what is wrong with it
-        return name
-    return f"{name} {text if len(text) <= 60 else text[:57] + '...'}"
-
-
 def _ways(kind: TensorType, value: Any, bound: dict[str, Extent]) -> tuple[int | None, list[str]]:
     """The first axis that differs, and a line for each way in which a value is not as expected."""
     array, lines = kind.annotation.array_type, []
     if array is not Any and not isinstance(value, array):
-        got = f"{_class(value)}{_conversion(value)}"
+        got = "nothing" if isinstance(value, Missing) else class_name(value)
         return None, [f"  type      expected {array.__name__}, got {got}"]
     if not isinstance(value, kind.annotation.dtype[array, "..."]):
         lines.append(f"  dtype     expected {kind.dtype}, got {dtype_name(value)}")
-    shape = tuple(value.shape)
+    shape = known_shape(value)
     found = differences(kind.axes, shape, bound)
     if found is None:
         least = len(kind.axes) - any(axis.variadic for axis in kind.axes)
         more = " or more" if least < len(kind.axes) else ""
-        names = ", ".join(map(str, kind.axes))
+        names = ", ".join(map(str, kind.axes)) or "a scalar"
         return None, [*lines, f"  axes      expected {least}{more} ({names}), got {len(shape)}"]
     for position, axis, expected, came in found:
-        label = str(axis).replace("=", " = ") if axis.size is not None else f"{axis} = {expected}"
+        label = str(axis).replace("=", " = ") if axis.fixed is not None else f"{axis} = {expected}"
         lines.append(f"  axis {position}    expected {label}, got {came}")
     return (found[0][0] if found else None), lines
 
 
-def _class(value: object) -> str:
-    kind = type(value)
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+def _bound_before(axis: int | None, kind: TensorType, value: Any) -> dict[str, Extent]:
+    """What the axes of a tensor before the first that differs stand for."""
+    if axis is None:
+        return {}
+    pairs = align(kind.axes, known_shape(value)) or ()
+    return {part.key: size for position, part, size in pairs if part.key and position < axis}
 
 
-def _conversion(value: object) -> str:
-    """How to make a tensor of a numpy array or of plain numbers."""
-    if _class(value) == "numpy.ndarray":
-        return "; use torch.from_numpy"
-    if isinstance(value, list | tuple | int | float):
-        return "; use torch.tensor"
-    return ""
-
-
-def dtype_name(value: Any) -> str:
-    """The dtype of a tensor or array, without the library's name."""
-    return str(value.dtype).removeprefix("torch.")
+def _option(kind: Type, mismatch: MismatchError) -> str:
+    """An option of a union, and why the value was none."""
+    if not isinstance(kind, TensorType):
+        return str(kind)
+    _, ways = _ways(kind, mismatch.value, {k: known(v) for k, v in mismatch.bound.items()})
+    return f"{kind}: {'; '.join(' '.join(way.split()) for way in ways)}"

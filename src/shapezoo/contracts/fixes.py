@@ -1,25 +1,37 @@
 """Known fixes for common mistakes, proposed only where the fixed input would be accepted."""
 
+import contextlib
+import inspect
 from collections.abc import Callable, Iterator, Sequence
-from itertools import product
+from itertools import chain, combinations, product
+from math import prod
 from operator import methodcaller
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from shapezoo.contracts.errors import ContractError
-from shapezoo.contracts.explain import dtype_name
-from shapezoo.contracts.reading import values_in
+from shapezoo.contracts.axes import align
+from shapezoo.contracts.describing import class_name, dtype_name, known_shape
+from shapezoo.contracts.matching import MismatchError
 from shapezoo.contracts.signatures import Argument
-from shapezoo.contracts.types import TensorType, resolve, tensors
+from shapezoo.contracts.types import TensorType, tensors
+
+Accepts = Callable[[dict[str, Any], dict[str, object]], bool]
 
 
 class Fix(NamedTuple):
-    """Method calls that mend a tensor, and what is wrong with it before."""
+    """Method calls that mend a tensor.
+
+    Attributes:
+        reason: What is wrong with the tensor.
+        calls: The names of the methods, with their arguments.
+        condition: When this is the right fix, if it is not always.
+    """
 
     reason: str
-    calls: tuple[tuple[str, tuple[int, ...]], ...]
+    calls: tuple[tuple[str, tuple[Any, ...]], ...]
+    condition: str = ""
 
     def __str__(self) -> str:
         return "".join(f".{name}({', '.join(map(str, args))})" for name, args in self.calls)
@@ -33,79 +45,199 @@ class Fix(NamedTuple):
     def then(self, other: "Fix") -> "Fix":
         """This fix, followed by another one."""
         reasons = " and ".join(filter(None, (self.reason, other.reason)))
-        return Fix(reasons, self.calls + other.calls)
+        return Fix(reasons, self.calls + other.calls, self.condition or other.condition)
 
 
-_NONE = Fix("", ())
-_LAYOUTS = (
-    Fix("its channels stand last", (("permute", (0, 3, 1, 2)),)),
-    Fix(
-        "it is one image with its channels last",
-        (("permute", (2, 0, 1)), ("unsqueeze", (0,))),
-    ),
-    Fix("its first two axes are swapped", (("transpose", (0, 1)),)),
-    Fix("its last two axes are swapped", (("transpose", (-1, -2)),)),
-    Fix("its last axis is one too many", (("squeeze", (-1,)),)),
-)
+_AS_IS = Fix("", ())
+_COLOURS = (1, 3, 4)
 _PIXELS = Fix("it holds 8-bit pixels", (("float", ()), ("div", (255,))))
-_SCORES = Fix("it has a score for each class", (("argmax", (-1,)),))
+_SCORES = Fix("it has a value for each class", (("argmax", (-1,)),))
 
 
 def suggest(
     inputs: Sequence[Argument],
     arguments: dict[str, Any],
-    culprit: str,
-    accepts: Callable[[dict[str, Any]], bool],
+    mismatch: MismatchError,
+    accepts: Accepts,
 ) -> str | None:
-    """A fix of one tensor, in words and code, if one is known that makes a call acceptable.
+    """A fix, in words and code, if one is known that makes a call acceptable.
 
     Args:
-        inputs: What the arguments should be.
+        inputs: What the arguments should be, with numbers for parts in braces.
         arguments: The arguments of the call, by name.
-        culprit: The argument that was refused; it is tried first.
-        accepts: Whether arguments would be accepted. It gets tensors without data.
+        mismatch: The argument that was refused.
+        accepts: Whether arguments would be accepted, which may be tensors without data, with
+            these values of parts in braces.
     """
-    for argument in sorted(inputs, key=lambda argument: argument.name != culprit):
-        name, value = argument.name, arguments[argument.name]
-        try:
-            kind = next(tensors(resolve(argument.type, values_in(arguments))), None)
-        except ContractError:  # its size depends on an argument that is not there
-            continue
-        if kind is None or not isinstance(value, Tensor):
-            continue
-        for fix in _fixes(kind, value):
-            try:
-                shadow = fix(torch.empty(value.shape, dtype=value.dtype, device="meta"))
-            except Exception:  # no such axis, or no shape at all: no fix
-                continue
-            if accepts({**arguments, name: shadow}):
-                whose = "" if name == culprit else f"argument {name!r}: "
-                return f"{whose}{fix.reason}; use {name}{fix}"
-    return None
+    culprit = [argument for argument in inputs if argument.name == mismatch.path]
+    others = [argument for argument in inputs if argument.name != mismatch.path]
+    hints = chain(
+        _mended(culprit, arguments, mismatch, accepts),
+        _swapped(culprit, others, arguments, accepts),
+        _other_module(inputs, arguments, mismatch, accepts),
+        _mended(others, arguments, mismatch, accepts),
+    )
+    try:
+        return next(hints, None)
+    except Exception:  # a tensor without a plain shape; no hint may hide the error
+        return None
 
 
-def _fixes(kind: TensorType, value: Tensor) -> Iterator[Fix]:
-    layouts = [_NONE, *_missing_axes(kind, value), *_LAYOUTS]
-    for layout, cast in product(layouts, [_NONE, *_casts(value)]):
+def _mended(
+    wrong: Sequence[Argument],
+    arguments: dict[str, Any],
+    mismatch: MismatchError,
+    accepts: Accepts,
+) -> Iterator[str]:
+    """One tensor, changed by methods of its own."""
+    given = [value for value in arguments.values() if isinstance(value, Tensor)]
+    for argument in wrong:
+        others = [value for value in given if value is not arguments[argument.name]]
+        name, kinds = argument.name, list(tensors(argument.type))
+        if not kinds:
+            continue
+        whose = "" if name == mismatch.path else f"perhaps it is argument {name!r}: "
+        for what, code, value in _as_tensors(name, arguments[name], kinds[0].dtype):
+            for fix in _fixes(kinds, value, others):
+                shadow = fix(torch.empty(known_shape(value), dtype=value.dtype, device="meta"))
+                if accepts({**arguments, name: shadow}, {}):
+                    reasons = " and ".join(filter(None, (what, fix.reason)))
+                    condition = fix.condition and f" {fix.condition}"
+                    yield f"{whose}{reasons}; use {code}{fix}{condition}"
+
+
+def _swapped(
+    wrong: Sequence[Argument],
+    others: Sequence[Argument],
+    arguments: dict[str, Any],
+    accepts: Accepts,
+) -> Iterator[str]:
+    """Two tensors, each in the place of the other."""
+    for one, other in product(wrong, others):
+        left, right = arguments[one.name], arguments[other.name]
+        if isinstance(left, Tensor) and isinstance(right, Tensor):
+            swapped = {**arguments, one.name: right, other.name: left}
+            if accepts(swapped, {}):
+                yield f"arguments {one.name!r} and {other.name!r} are swapped"
+
+
+def _other_module(
+    inputs: Sequence[Argument],
+    arguments: dict[str, Any],
+    mismatch: MismatchError,
+    accepts: Accepts,
+) -> Iterator[str]:
+    """The argument of the module's constructor with which it takes such an input."""
+    module, kind, value = arguments.get("self"), mismatch.kind, mismatch.value
+    if not isinstance(kind, TensorType) or not isinstance(value, Tensor):
+        return
+    if not isinstance(module, nn.Module) or mismatch.path != inputs[0].name:
+        return
+    takes = inspect.signature(type(module)).parameters
+    for _, axis, size in align(kind.axes, known_shape(value)) or ():
+        name = (axis.expression or "").removeprefix("{self.").removesuffix("}")
+        is_own = name in takes and name in vars(module)  # and no property that computes it
+        if is_own and accepts(arguments, {f"{{self.{name}}}": size}):
+            yield f"build {type(module).__name__} with {name}={size}"
+
+
+def _as_tensors(name: str, value: Any, dtype: str) -> Iterator[tuple[str, str, Tensor]]:
+    """What a value is, if it is no tensor, the code that makes it one, and the tensor."""
+    if isinstance(value, Tensor):
+        yield "", name, value
+    elif class_name(value) == "numpy.ndarray":
+        its_dtype = getattr(torch, str(value.dtype), None)
+        if isinstance(its_dtype, torch.dtype):
+            code = f"torch.from_numpy({name})"
+            tensor = torch.empty(value.shape, dtype=its_dtype, device="meta")
+            if its_dtype is torch.float64 and dtype != "Float64":  # numpy's choice, no module's
+                code, tensor = f"{code}.float()", tensor.float()
+            yield "it is an array", code, tensor
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value[:4]):
+            if isinstance(item, Tensor):
+                yield "it is a tuple", f"{name}[{index}]", item
+    elif isinstance(value, list) and value and all(isinstance(item, Tensor) for item in value):
+        if len({known_shape(item) for item in value}) == 1:
+            shape = (len(value), *known_shape(value[0]))
+            stacked = torch.empty(shape, dtype=value[0].dtype, device="meta")
+            yield "it is a list of tensors", f"torch.stack({name})", stacked
+    elif isinstance(value, list | int | float):
+        with contextlib.suppress(Exception):  # no numbers, or not as many in each row
+            yield "it is no tensor", f"torch.tensor({name})", torch.tensor(value)
+
+
+def _fixes(kinds: Sequence[TensorType], value: Tensor, others: Sequence[Tensor]) -> Iterator[Fix]:
+    """What may mend a tensor. Its dtype is left alone where the annotation is a union."""
+    kind, is_clear = kinds[0], len(kinds) == 1
+    layouts = [_AS_IS, *_layouts(kind, value)]
+    casts = [_AS_IS, *_casts(kind, value)] if is_clear else [_AS_IS]
+    for layout, cast in product(layouts, casts):
         yield layout.then(cast)
-    if value.is_floating_point():
+    if is_clear and _has_classes(value, others):
         yield _SCORES
 
 
-def _missing_axes(kind: TensorType, value: Tensor) -> Iterator[Fix]:
+def _layouts(kind: TensorType, value: Tensor) -> Iterator[Fix]:
+    """Other orders of the axes, or other axes, which the tensor can be given."""
+    shape = known_shape(value)
+    if len(shape) == 3 and shape[-1] in _COLOURS and shape[0] not in _COLOURS:
+        calls = (("permute", (2, 0, 1)), ("unsqueeze", (0,)))
+        yield Fix("it is one image with its channels last", calls)
+    yield from _flattened(kind, shape)
+    yield from _missing_axes(kind, shape)
+    if len(shape) >= 2:
+        yield Fix("its first two axes are swapped", (("transpose", (0, 1)),))
+        yield Fix("its last two axes are swapped", (("transpose", (-1, -2)),))
+    if len(shape) == 4:
+        yield Fix("its channels stand last", (("permute", (0, 3, 1, 2)),))
+    if shape[-1:] == (1,):
+        yield Fix("its last axis is one too many", (("squeeze", (-1,)),))
+
+
+def _missing_axes(kind: TensorType, shape: tuple[Any, ...]) -> Iterator[Fix]:
     """Axes of size 1 where the contract has one: the batch first, then others that may be 1."""
-    absent = len(kind.axes) - value.ndim
-    places = [i for i, axis in enumerate(kind.axes) if axis.name == "batch" or axis.size == 1]
-    if absent == 1:
-        for i in sorted(places, key=lambda i: kind.axes[i].name != "batch"):
-            yield Fix(f"axis {i} ({kind.axes[i]}) is missing", (("unsqueeze", (i,)),))
-    elif absent == 2 and {0, 1} <= set(places):
-        reason = f"axes 0 ({kind.axes[0]}) and 1 ({kind.axes[1]}) are missing"
-        yield Fix(reason, (("unsqueeze", (0,)), ("unsqueeze", (1,))))
+    places = [i for i, axis in enumerate(kind.axes) if axis.name == "batch" or axis.fixed == 1]
+    places.sort(key=lambda i: kind.axes[i].name != "batch")
+    absent = len(kind.axes) - len(shape)
+    if not 0 < absent <= 3:  # more is no slip, and would take long to try
+        return
+    for missing in combinations(places[:6], absent):
+        axes = [f"axis {i} ({_named(kind, i)})" for i in sorted(missing)]
+        calls = tuple(("unsqueeze", (i,)) for i in sorted(missing))
+        has_batch = any(kind.axes[i].name == "batch" for i in missing)
+        verb = "is" if len(axes) == 1 else "are"
+        condition = "for one example" if has_batch else ""
+        yield Fix(f"{' and '.join(axes)} {verb} missing", calls, condition)
 
 
-def _casts(value: Tensor) -> Iterator[Fix]:
-    if value.dtype is torch.uint8:
+def _named(kind: TensorType, position: int) -> str:
+    text = str(kind.axes[position])
+    return f"of size {text}" if text.isdecimal() else text
+
+
+def _flattened(kind: TensorType, shape: tuple[Any, ...]) -> Iterator[Fix]:
+    """The axes after the first, where all are fixed and the tensor has them as one."""
+    sizes = [axis.fixed for axis in kind.axes[1:] if axis.fixed is not None]
+    is_fixed = 1 < len(sizes) == len(kind.axes) - 1
+    if is_fixed and len(shape) == 2 and prod(sizes) == shape[1]:
+        yield Fix("its axes after the first are flattened", (("unflatten", (1, tuple(sizes))),))
+
+
+def _casts(kind: TensorType, value: Tensor) -> Iterator[Fix]:
+    """Other dtypes that can hold the same data."""
+    if value.dtype is torch.uint8 and len(kind.axes) >= 3:
         yield _PIXELS
-    for name in () if value.is_complex() else ("float", "double", "long", "bool"):
+    if value.is_complex():
+        return
+    names = (
+        ("float", "double") if value.is_floating_point() else ("float", "double", "long", "bool")
+    )
+    for name in names:
         yield Fix(f"it is {dtype_name(value)}", ((name, ()),))
+
+
+def _has_classes(value: Tensor, others: Sequence[Tensor]) -> bool:
+    """Whether a tensor has a value for each class, being like another one that has scores."""
+    is_like_scores = any(known_shape(value) == known_shape(other) for other in others)
+    return is_like_scores and (value.is_floating_point() or value.dtype is torch.int64)

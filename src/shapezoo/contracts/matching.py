@@ -1,13 +1,17 @@
 """Comparing a value with its type: jaxtyping checks tensors, beartype what is no container."""
 
-from collections.abc import Callable
+import reprlib
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from beartype import BeartypeConf
 from beartype.door import is_bearable
+from torch import Tensor
+from torch.fx import Proxy
 
-from shapezoo.contracts.bindings import bind_braces, current, restore, visible
+from shapezoo.contracts.axes import differences
+from shapezoo.contracts.bindings import assume, current, restore, value_of, visible
 from shapezoo.contracts.errors import ContractError
 from shapezoo.contracts.types import (
     DictType,
@@ -17,11 +21,21 @@ from shapezoo.contracts.types import (
     TensorType,
     TupleType,
     Type,
+    TypedDictType,
     UnionType,
+    tensors,
 )
 
 CONF = BeartypeConf(is_pep484_tower=True)
 """How beartype checks: as in mypy, a ``float`` may be an int."""
+
+
+class Opaque(NamedTuple):
+    """Stands for an object that cannot be looked at while a graph is traced; it fits anything."""
+
+
+class Missing:
+    """Stands for a key that is not there."""
 
 
 class MismatchError(Exception):
@@ -32,67 +46,126 @@ class MismatchError(Exception):
         kind: What it should be.
         value: What it is.
         bound: The axes bound before it was found.
+        options: For a union, how each of its tensors was missed.
     """
 
-    def __init__(self, path: str, kind: Type, value: object) -> None:
+    def __init__(
+        self, path: str, kind: Type, value: object, options: tuple["MismatchError", ...] = ()
+    ) -> None:
         super().__init__(path)
         self.path = path
         self.kind = kind
         self.value = value
         self.bound = visible(current())
+        self.options = options
 
 
-def check_value(value: Any, kind: Type, path: str, value_of: Callable[[str], object]) -> None:
+class StepAside(Exception):  # noqa: N818  # no error
+    """A value should have a shape, but cannot be looked at, as the proxies of `torch.fx`."""
+
+
+def check_value(value: Any, kind: Type, path: str) -> None:
     """Check one value, and bind the axes that it names.
 
     Args:
         value: The value.
         kind: What it must be.
         path: Where it is.
-        value_of: Gives the value of a part in braces.
 
     Raises:
         MismatchError: It, or something inside it, is not of its type.
-        ContractError: A part in braces or an expression cannot be computed.
+        ContractError: An expression cannot be computed, or a part in braces not be read.
+        StepAside: There is a value that cannot be checked.
     """
+    if isinstance(value, Opaque):
+        if any(tensors(kind)):
+            raise StepAside
+        return
     match kind:
-        case TensorType(braces=braces):
-            if braces:
-                bind_braces({text: value_of(text) for text in braces})
-            try:
-                fits = isinstance(value, kind.enforceable)
-            except ArithmeticError as error:
-                raise ContractError(f"{kind} cannot be computed: {error}") from error
+        case TensorType():
+            fits = _check_tensor(value, kind)
         case UnionType():
-            fits = _check_union(value, kind, path, value_of)
+            fits = _check_union(value, kind, path)
         case TupleType(parts=parts):
             fits = isinstance(value, tuple) and len(value) == len(parts)
             if fits:
                 for index, part in enumerate(parts):
-                    check_value(value[index], part, f"{path}[{index}]", value_of)
+                    check_value(value[index], part, f"{path}[{index}]")
         case SequenceType(parts=(part,), container=container):
             fits = isinstance(value, container)
             if fits:
                 for index, item in enumerate(value):
-                    check_value(item, part, f"{path}[{index}]", value_of)
+                    check_value(item, part, f"{path}[{index}]")
         case DictType(parts=(key_kind, part), container=container):
             fits = isinstance(value, container)
             if fits:
                 for key, item in value.items():
-                    check_value(key, key_kind, f"{path} key {key!r}", value_of)
-                    check_value(item, part, f"{path}[{key!r}]", value_of)
+                    name = reprlib.repr(key)
+                    check_value(key, key_kind, f"{path} key {name}")
+                    check_value(item, part, f"{path}[{name}]")
+        case TypedDictType(parts=parts, keys=keys, required=required):
+            fits = isinstance(value, dict)
+            if fits:
+                for key, part in zip(keys, parts, strict=True):
+                    if key in value or key in required:
+                        check_value(value.get(key, Missing()), part, f"{path}[{key!r}]")
         case RecordType(parts=parts, fields=fields, record=record):
             fits = isinstance(value, record)
             if fits:
                 for name, part in zip(fields, parts, strict=True):
-                    check_value(getattr(value, name, None), part, f"{path}.{name}", value_of)
+                    check_value(getattr(value, name, None), part, f"{path}.{name}")
         case PlainType(annotation=annotation):
-            fits = is_bearable(value, annotation, conf=CONF)
+            fits = _check_plain(value, annotation)
+    if not fits and isinstance(value, Proxy):
+        raise StepAside
     if not fits:
         raise MismatchError(path, kind, value)
 
 
-def _check_union(value: Any, kind: UnionType, path: str, value_of: Callable[[str], object]) -> bool:
+def _check_tensor(value: Any, kind: TensorType) -> bool:
+    for braces in kind.braces:
+        if isinstance(failure := value_of(braces), ContractError):
+            raise failure
+    try:
+        return isinstance(value, kind.enforceable)
+    except ArithmeticError as error:
+        raise ContractError(f"{kind} cannot be computed: {error}") from error
+    except Exception as error:
+        if _is_undecidable(error):
+            return _may_fit(value, kind)
+        raise
+
+
+def _is_undecidable(error: Exception) -> bool:
+    """Whether a check came upon what only the data decide, which a graph is traced without."""
+    names = ("GuardOnDataDependentSymNode", "DataDependentOutputException")
+    return type(error).__name__ in names  # by name: their modules are slow to import
+
+
+def _may_fit(value: Tensor, kind: TensorType) -> bool:
+    """Whether a tensor may fit, some of whose sizes only the data decide."""
+    from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
+
+    shape = tuple(None if free_unbacked_symbols(size) else size for size in value.shape)
+    fits = differences(kind.axes, shape, visible(current())) == []
+    if fits:
+        assume(kind.axes, value.shape)
+    return fits
+
+
+def _check_plain(value: Any, annotation: Any) -> bool:
+    if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
+        kind = {torch.SymInt: int, torch.SymFloat: float, torch.SymBool: bool}[type(value)]
+        value = kind() if isinstance(annotation, type) else kind(value)  # the class decides
+    try:
+        return is_bearable(value, annotation, conf=CONF)
+    except Exception as error:
+        if _is_undecidable(error):
+            return True
+        raise
+
+
+def _check_union(value: Any, kind: UnionType, path: str) -> bool:
     """Whether one of the options fits. Where just one could be meant, its mismatch is raised."""
     if value is None and any(map(_is_none, kind.parts)):
         return True
@@ -100,16 +173,16 @@ def _check_union(value: Any, kind: UnionType, path: str, value_of: Callable[[str
     failures = []
     for part in kind.parts:
         try:
-            check_value(value, part, path, value_of)
+            check_value(value, part, path)
         except MismatchError as mismatch:
             restore(before)
-            failures.append(mismatch)
+            failures.append(mismatch.with_traceback(None))  # it would hold the arguments
         else:
             return True
     meant = [failure for failure in failures if not _is_none(failure.kind)]
     if len(meant) == 1:
         raise meant[0]
-    return False
+    raise MismatchError(path, kind, value, tuple(meant))
 
 
 def _is_none(kind: Type) -> bool:

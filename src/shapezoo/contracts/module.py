@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from torch import nn
 
 from shapezoo.contracts.check import checked, is_checked
+from shapezoo.contracts.jit import refuse_script
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -53,6 +54,8 @@ class Module(nn.Module):
         def __call__(  # noqa: D102  # the class has the docstring
             self: _HasForward[P, R_co], *args: P.args, **kwargs: P.kwargs
         ) -> R_co: ...
+
+    __prepare_scriptable__ = refuse_script  # torch.jit.script asks for it
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

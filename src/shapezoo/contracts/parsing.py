@@ -22,8 +22,10 @@ from shapezoo.contracts.types import (
     TensorType,
     TupleType,
     Type,
+    TypedDictType,
     UnionType,
     tensors,
+    walk,
 )
 
 
@@ -48,27 +50,40 @@ def parse_type(annotation: Any, inside: frozenset[type] = frozenset()) -> Type:
         return parse(annotation.__supertype__)
     if isinstance(annotation, typing.TypeVar) and annotation.__bound__ is not None:
         return parse(annotation.__bound__)
-    if origin is typing.Annotated and _has_shapes(arguments[0]):
+    if type(annotation).__name__ == "TypeAliasType":
+        return parse(annotation.__value__)
+    if origin is typing.Annotated and _has_shapes(arguments[0], inside):
+        if any(type(extra).__module__.startswith("beartype.vale") for extra in arguments[1:]):
+            raise ContractError(f"{annotation} has a validator; check what it says in the body")
         return parse(arguments[0])
     if origin in (typing.Union, types.UnionType):
         return UnionType(tuple(map(parse, arguments)))
+    if origin is not None and getattr(annotation, "__args__", None) is None:
+        return parse(origin)  # as typing.List without brackets
     if origin is tuple and arguments[-1:] != (...,):
         return TupleType(tuple(map(parse, arguments)))
     if origin in (tuple, list, collections.abc.Sequence):
         return SequenceType((parse(arguments[0]),), origin)
-    if isinstance(origin, type) and issubclass(origin, collections.abc.Mapping):
+    is_mapping = isinstance(origin, type) and issubclass(origin, collections.abc.Mapping)
+    if is_mapping and len(arguments) == 2:
         return DictType((parse(arguments[0]), parse(arguments[1])), origin)
-    if fields := _fields(origin or annotation, inside):
-        return RecordType(tuple(fields.values()), tuple(fields), origin or annotation)
-    return _plain(annotation)
+    if origin in (typing.Required, typing.NotRequired):
+        return parse(arguments[0])
+    record = origin or annotation
+    if fields := _fields(record, inside):
+        parts, names = tuple(fields.values()), tuple(fields)
+        if typing.is_typeddict(record):
+            return TypedDictType(parts, names, record.__required_keys__, record)
+        return RecordType(parts, names, record)
+    return _plain(annotation, inside)
 
 
-def _plain(annotation: Any) -> PlainType:
+def _plain(annotation: Any, inside: frozenset[type]) -> PlainType:
     """An annotation that beartype checks as a whole."""
     if annotation is types.NoneType:
         return PlainType("None", annotation)
     name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    if _has_shapes(annotation):
+    if _has_shapes(annotation, inside):
         raise ContractError(f"{name} holds tensors, but shapezoo does not look into it")
     try:
         is_bearable(None, annotation)
@@ -78,13 +93,15 @@ def _plain(annotation: Any) -> PlainType:
 
 
 def _fields(record: Any, inside: frozenset[type]) -> dict[str, Type]:
-    """The fields of a dataclass or NamedTuple, if there is a tensor among them."""
+    """The fields of a dataclass, NamedTuple or TypedDict, if there is a tensor among them."""
     if not isinstance(record, type) or record in inside:
         return {}
     if dataclasses.is_dataclass(record):
         names = [field.name for field in dataclasses.fields(record)]
-    elif issubclass(record, tuple) and "_fields" in vars(record):
-        names = list(vars(record)["_fields"])
+    elif typing.is_typeddict(record):
+        names = list(record.__annotations__)
+    elif issubclass(record, tuple):
+        names = list(getattr(record, "_fields", ()))
     else:
         return {}
     try:
@@ -101,15 +118,15 @@ def _fields(record: Any, inside: frozenset[type]) -> dict[str, Type]:
     return fields
 
 
-def _has_shapes(annotation: Any) -> bool:
+def _has_shapes(annotation: Any, inside: frozenset[type]) -> bool:
     """Whether a shape stands anywhere inside; a callable keeps its own contract."""
     if isinstance(annotation, type) and issubclass(annotation, AbstractArray):
         return True
     if typing.get_origin(annotation) is collections.abc.Callable:
         return False
-    is_dict = typing.is_typeddict(annotation)
-    parts = typing.get_type_hints(annotation).values() if is_dict else typing.get_args(annotation)
-    return any(map(_has_shapes, parts))
+    if _fields(annotation, inside):
+        return True
+    return any(_has_shapes(part, inside) for part in typing.get_args(annotation))
 
 
 def _holds_tensors(kind: Type) -> bool:
@@ -117,5 +134,4 @@ def _holds_tensors(kind: Type) -> bool:
 
 
 def _mentions(kind: Type, record: type) -> bool:
-    is_it = isinstance(kind, PlainType) and kind.annotation is record
-    return is_it or any(_mentions(part, record) for part in kind.parts)
+    return any(isinstance(part, PlainType) and part.annotation is record for part in walk(kind))

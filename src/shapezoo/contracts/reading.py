@@ -1,22 +1,26 @@
 """Reading the contract of a module, class or function from its annotations."""
 
-import functools
 import inspect
-import operator
 import types
 import typing
-import weakref
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import torch
 from torch import nn
 
 from shapezoo.contracts.axes import Axis, free_names
+from shapezoo.contracts.braces import read_braces
 from shapezoo.contracts.errors import ContractError, UnresolvedError
 from shapezoo.contracts.parsing import parse_type
 from shapezoo.contracts.signatures import Argument, ArgumentKind, Signature
-from shapezoo.contracts.types import RecordType, TensorType, Type, UnionType, bound_names
+from shapezoo.contracts.types import (
+    RecordType,
+    TensorType,
+    Type,
+    TypedDictType,
+    UnionType,
+    bound_names,
+)
 
 
 def signature(obj: nn.Module | type[nn.Module] | Callable[..., Any]) -> Signature:
@@ -41,11 +45,11 @@ def signature(obj: nn.Module | type[nn.Module] | Callable[..., Any]) -> Signatur
         ```
     """
     if isinstance(obj, nn.Module):
-        return function_signature(type(obj).forward).resolved(values_in({"self": obj}))
+        return _resolved(function_signature(type(obj).forward), obj)
     if isinstance(obj, type) and issubclass(obj, nn.Module):
         return function_signature(obj.forward)
     if isinstance(obj, types.MethodType):
-        return function_signature(obj.__func__).resolved(values_in({"self": obj.__self__}))
+        return _resolved(function_signature(obj.__func__), obj.__self__)
     return function_signature(obj)
 
 
@@ -57,37 +61,20 @@ def function_signature(function: Callable[..., Any]) -> Signature:
         ContractError: An annotation is missing or cannot be used.
     """
     function = inspect.unwrap(function)
-    if function not in _parsed:
-        _parsed[function] = _parse(function)
-    return _parsed[function]
+    parsed: tuple[object, Signature] | None = vars(function).get(_CACHE)
+    if parsed is None or parsed[0] is not function:  # functools.wraps copies what is cached
+        parsed = function, _parse(function)
+        setattr(function, _CACHE, parsed)
+    return parsed[1]
 
 
-def values_in(scope: Mapping[str, object]) -> Callable[[str], object]:
-    """A function that gives the value of a part in braces.
-
-    Args:
-        scope: The arguments by name, or those that are known.
-    """
-
-    def value_of(braces: str) -> object:
-        try:
-            value = eval(_code(braces), {}, dict(scope))
-            is_number = isinstance(value, int | float | torch.SymInt)
-            return value if is_number else operator.index(value)
-        except NameError:
-            raise
-        except Exception as error:
-            raise ContractError(f"cannot read {braces} as a size: {error}") from error
-
-    return value_of
+def _resolved(contract: Signature, self: object) -> Signature:
+    """The contract of a method of this object."""
+    known = (braces for braces in contract.braces if free_names(braces[1:-1]) <= {"self"})
+    return contract.resolved({braces: read_braces(braces, {"self": self}) for braces in known})
 
 
-@functools.cache
-def _code(braces: str) -> types.CodeType:
-    return compile(braces[1:-1], braces, "eval")
-
-
-_parsed: MutableMapping[Callable[..., Any], Signature] = weakref.WeakKeyDictionary()
+_CACHE = "_shapezoo_signature"  # on the function: its types may refer to the function's class
 
 
 def _parse(function: Callable[..., Any]) -> Signature:
@@ -143,18 +130,17 @@ def result_axes(kind: Type) -> Iterator[Axis]:
     """The axes of a result whose names an argument must bind: all but those in records."""
     if isinstance(kind, TensorType):
         yield from kind.axes
-    for part in () if isinstance(kind, RecordType) else kind.parts:
+    for part in () if isinstance(kind, RecordType | TypedDictType) else kind.parts:
         yield from result_axes(part)
 
 
-def _require_known(kind: Type, bound: frozenset[str], parameters: frozenset[str]) -> frozenset[str]:
+def _require_known(
+    kind: Type, before: frozenset[str], parameters: frozenset[str]
+) -> frozenset[str]:
     """The names bound after a value of this type, if all that its axes refer to is known."""
-    if isinstance(kind, UnionType):
-        for part in kind.parts:
-            _require_known(part, bound, parameters)
-        return bound | bound_names(kind)
+    bound = before
     for part in kind.parts:
-        bound = _require_known(part, bound, parameters)
+        bound = _require_known(part, before if isinstance(kind, UnionType) else bound, parameters)
     for axis in kind.axes if isinstance(kind, TensorType) else ():
         if unknown := axis.needs - bound:
             raise ContractError(
@@ -168,4 +154,4 @@ def _require_known(kind: Type, bound: frozenset[str], parameters: frozenset[str]
                     f"argument"
                 )
         bound |= {axis.binds} if axis.binds else frozenset()
-    return bound
+    return before | bound_names(kind)

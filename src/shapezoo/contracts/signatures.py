@@ -1,7 +1,7 @@
 """The contract of a function as data."""
 
 import enum
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from shapezoo.contracts.axes import Extent, differences
@@ -110,6 +110,11 @@ class Signature:
         return tuple(dict.fromkeys(name for name in named if name))
 
     @property
+    def braces(self) -> tuple[str, ...]:
+        """The parts of axes that are read from the arguments at each call, braces included."""
+        return tuple(dict.fromkeys(text for tensor in self.tensors for text in tensor.braces))
+
+    @property
     def dtypes(self) -> tuple[str, ...]:
         """The dtypes in jaxtyping's names, in order of first use."""
         return tuple(dict.fromkeys(tensor.dtype for tensor in self.tensors))
@@ -134,15 +139,14 @@ class Signature:
             ]
         return bool(possible)
 
-    def resolved(self, value_of: Callable[[str], object]) -> "Signature":
+    def resolved(self, values: Mapping[str, object]) -> "Signature":
         """This contract with the axes in braces replaced by their sizes, where known.
 
         Args:
-            value_of: Gives the value of one part in braces; raises NameError where it is not
-                known yet.
+            values: The values of parts in braces.
         """
-        inputs = tuple(replace(a, type=resolve(a.type, value_of)) for a in self.inputs)
-        return replace(self, inputs=inputs, output=resolve(self.output, value_of))
+        inputs = tuple(replace(a, type=resolve(a.type, values)) for a in self.inputs)
+        return replace(self, inputs=inputs, output=resolve(self.output, values))
 
     def to_dict(self) -> dict[str, object]:
         """The contract as JSON-ready data."""

@@ -5,11 +5,12 @@ import os
 import threading
 from collections.abc import Iterator
 
-import jaxtyping
-
 CHECKS = os.environ.get("SHAPEZOO_CHECKS") or "on"
 if CHECKS not in ("on", "off"):
     raise ValueError(f"environment variable SHAPEZOO_CHECKS must be on or off, got {CHECKS!r}")
+
+off = False
+"""Whether checks are off at this moment, by `unchecked`."""
 
 _depth = 0
 _lock = threading.Lock()
@@ -36,16 +37,15 @@ def unchecked() -> Iterator[None]:
 
         ```
     """
-    global _depth
-    with _lock:
-        _depth += 1
+    _change(1)
     try:
         yield
     finally:
-        with _lock:
-            _depth -= 1
+        _change(-1)
 
 
-def is_off() -> bool:
-    """Whether checks are off at this moment, by `unchecked` or by jaxtyping's own switch."""
-    return _depth > 0 or jaxtyping.config.jaxtyping_disable
+def _change(step: int) -> None:
+    global off, _depth
+    with _lock:
+        _depth += step
+        off = _depth > 0

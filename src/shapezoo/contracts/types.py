@@ -1,7 +1,7 @@
 """What an annotation says of a value: a tensor with axes, or a container of such."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,9 +28,14 @@ class TensorType:
     parts = ()
 
     def __str__(self) -> str:
-        array = self.annotation.array_type
         axes = " ".join(map(str, self.axes))
-        return f'{self.dtype}[{getattr(array, "__name__", array)}, "{axes}"]'
+        return f'{self.dtype}[{self.array}, "{axes}"]'
+
+    @property
+    def array(self) -> str:
+        """The name of the class of the tensor, such as ``Tensor``."""
+        array = self.annotation.array_type
+        return str(getattr(array, "__name__", array))
 
     @functools.cached_property
     def braces(self) -> tuple[str, ...]:
@@ -44,7 +49,8 @@ class TensorType:
 
     def to_dict(self) -> dict[str, object]:
         """The type as JSON-ready data."""
-        return {"dtype": self.dtype, "axes": [axis.to_dict() for axis in self.axes]}
+        axes = [axis.to_dict() for axis in self.axes]
+        return {"kind": "tensor", "array": self.array, "dtype": self.dtype, "axes": axes}
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class TupleType:
 
     def to_dict(self) -> dict[str, object]:
         """The type as JSON-ready data."""
-        return {"tuple": [part.to_dict() for part in self.parts]}
+        return {"kind": "tuple", "items": [part.to_dict() for part in self.parts]}
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,8 @@ class SequenceType:
 
     def to_dict(self) -> dict[str, object]:
         """The type as JSON-ready data."""
-        return {"container": self.container.__name__, "item": self.parts[0].to_dict()}
+        item, container = self.parts[0].to_dict(), self.container.__name__
+        return {"kind": "sequence", "container": container, "item": item}
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,9 @@ class DictType:
 
     def to_dict(self) -> dict[str, object]:
         """The type as JSON-ready data."""
-        return {"key": self.parts[0].to_dict(), "value": self.parts[1].to_dict()}
+        key, value = (part.to_dict() for part in self.parts)
+        container = self.container.__name__
+        return {"kind": "dict", "container": container, "key": key, "value": value}
 
 
 @dataclass(frozen=True)
@@ -128,8 +137,36 @@ class RecordType:
 
     def to_dict(self) -> dict[str, object]:
         """The type as JSON-ready data."""
-        fields = zip(self.fields, self.parts, strict=True)
-        return {"record": str(self), "fields": {name: part.to_dict() for name, part in fields}}
+        fields = {name: p.to_dict() for name, p in zip(self.fields, self.parts, strict=True)}
+        return {"kind": "record", "class": str(self), "fields": fields}
+
+
+@dataclass(frozen=True)
+class TypedDictType:
+    """A dictionary with a type for each key. Keys that it does not name are not looked at.
+
+    In a result its items may name axes that no argument binds, like the fields of a record.
+
+    Attributes:
+        parts: The types of the items.
+        keys: The keys.
+        required: Those keys that must be there.
+        record: The class.
+    """
+
+    parts: tuple["Type", ...]
+    keys: tuple[str, ...]
+    required: frozenset[str]
+    record: type
+
+    def __str__(self) -> str:
+        return self.record.__name__
+
+    def to_dict(self) -> dict[str, object]:
+        """The type as JSON-ready data."""
+        items = {key: part.to_dict() for key, part in zip(self.keys, self.parts, strict=True)}
+        required = sorted(self.required)
+        return {"kind": "typed_dict", "class": str(self), "items": items, "required": required}
 
 
 @dataclass(frozen=True)
@@ -147,7 +184,7 @@ class UnionType:
 
     def to_dict(self) -> dict[str, object]:
         """The type as JSON-ready data."""
-        return {"any_of": [part.to_dict() for part in self.parts]}
+        return {"kind": "union", "options": [part.to_dict() for part in self.parts]}
 
 
 @dataclass(frozen=True)
@@ -169,34 +206,46 @@ class PlainType:
 
     def to_dict(self) -> dict[str, object]:
         """The type as JSON-ready data."""
-        return {"type": self.name}
+        return {"kind": "plain", "type": self.name}
 
 
-Type = TensorType | TupleType | SequenceType | DictType | RecordType | UnionType | PlainType
+Type = (
+    TensorType
+    | TupleType
+    | SequenceType
+    | DictType
+    | TypedDictType
+    | RecordType
+    | UnionType
+    | PlainType
+)
 """What an annotation says of a value."""
+
+
+def walk(kind: Type) -> Iterator[Type]:
+    """A type and all the types inside it, in order."""
+    yield kind
+    for part in kind.parts:
+        yield from walk(part)
 
 
 def tensors(kind: Type) -> Iterator[TensorType]:
     """Every tensor type inside a type, in order."""
-    if isinstance(kind, TensorType):
-        yield kind
-    for part in kind.parts:
-        yield from tensors(part)
+    return (part for part in walk(kind) if isinstance(part, TensorType))
 
 
-def resolve(kind: Type, value_of: Callable[[str], object]) -> Type:
+def resolve(kind: Type, values: Mapping[str, object]) -> Type:
     """A type with the axes in braces replaced by their sizes, where known.
 
     Args:
         kind: The type.
-        value_of: Gives the value of one part in braces; raises NameError where it is not
-            known yet.
+        values: The values of parts in braces.
     """
     if isinstance(kind, TensorType):
-        return replace(kind, axes=tuple(axis.resolved(value_of) for axis in kind.axes))
+        return replace(kind, axes=tuple(axis.resolved(values) for axis in kind.axes))
     if isinstance(kind, PlainType):
         return kind
-    parts: Any = tuple(resolve(part, value_of) for part in kind.parts)  # as many as before
+    parts: Any = tuple(resolve(part, values) for part in kind.parts)  # as many as before
     return replace(kind, parts=parts)
 
 
@@ -208,6 +257,8 @@ def bound_names(kind: Type) -> frozenset[str]:
     if isinstance(kind, TensorType):
         return frozenset(axis.binds for axis in kind.axes if axis.binds)
     names = [bound_names(part) for part in kind.parts]
-    return (
-        frozenset.intersection(*names) if isinstance(kind, UnionType) else frozenset().union(*names)
-    )
+    if isinstance(kind, UnionType):
+        return frozenset.intersection(*names)
+    if isinstance(kind, TypedDictType):
+        names = [part for key, part in zip(kind.keys, names, strict=True) if key in kind.required]
+    return frozenset().union(*names)

@@ -1,0 +1,294 @@
+"""The contract of one function, ready to be enforced."""
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field, is_dataclass
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import jaxtyping
+
+from shapezoo.contracts.bindings import Bindings, bound_braces, current, frame, missing
+from shapezoo.contracts.braces import number, read_braces, value_or_none
+from shapezoo.contracts.describing import known
+from shapezoo.contracts.errors import ContractError, ShapeError
+from shapezoo.contracts.explain import explain, public_name
+from shapezoo.contracts.fixes import suggest
+from shapezoo.contracts.hiding import unseen
+from shapezoo.contracts.jit import paused
+from shapezoo.contracts.matching import MismatchError, StepAside, check_value
+from shapezoo.contracts.memo import key_code, key_of, remember
+from shapezoo.contracts.parameters import with_parameters_of
+from shapezoo.contracts.places import place_of
+from shapezoo.contracts.reading import function_signature, result_axes
+from shapezoo.contracts.types import RecordType, TensorType, Type, walk
+
+MOST_CALLS = 512
+MOST_RESULTS = 16
+
+
+@dataclass
+class _Made:
+    value: list[int] = field(default_factory=list)
+
+
+_FACTORY = inspect.signature(_Made).parameters["value"].default
+"""What the ``__init__`` of a dataclass gets for a field that a factory will fill."""
+
+
+class Call(NamedTuple):
+    """Arguments that keep a contract.
+
+    Attributes:
+        sizes: The values of the parts in braces, or an error where one cannot be read.
+        bindings: The axes that the arguments bind, and the parts in braces.
+        results: The keys of results that passed.
+        key_of: Gives the key of a result.
+    """
+
+    sizes: dict[str, object]
+    bindings: Bindings
+    results: dict[Hashable, None]
+    key_of: Callable[[Any], Hashable]
+
+
+class Contract:
+    """The contract of one function, with the calls that are known to keep it.
+
+    Args:
+        function: The function.
+
+    Attributes:
+        signature: The contract as data.
+        records: The dataclasses in it whose fields hold tensors.
+        calls: The arguments that passed, by their keys.
+        arguments_of: Takes what the function takes, and gives the arguments by name.
+        sizes_of: Likewise, and gives the values of the parts in braces; None for what fails.
+        recall: Likewise, and gives the entry of `calls`, if there is one.
+
+    Raises:
+        UnresolvedError: An annotation refers to a name that does not exist, or not yet.
+        ContractError: An annotation is missing or cannot be used.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.signature = function_signature(function)
+        kinds = [argument.collected for argument in self.signature.inputs]
+        output = self.signature.output
+        inside = [part for kind in (*kinds, output) for part in walk(kind)]
+        records = [part.record for part in inside if isinstance(part, RecordType)]
+        self.records = tuple(filter(is_dataclass, records))
+        self.calls: dict[Hashable, Call] = {}
+
+        names = list(inspect.signature(function).parameters)
+        self._function = function
+        self._has_self = names[:1] == ["self"]
+        self._braces = self.signature.braces
+        self._kinds = [(a.name, kind) for a, kind in zip(self.signature.inputs, kinds, strict=True)]
+        keys = (axis.key for axis in result_axes(output))
+        self._needed = frozenset(key for key in keys if key)  # what arguments must bind
+
+        take = functools.partial(with_parameters_of, function)
+        self.arguments_of = take(f"{{{', '.join(f'{name!r}: {name}' for name in names)}}}")
+        reads = (f"read(lambda: {braces[1:-1]})" for braces in self._braces)
+        self.sizes_of = take(_tuple(reads), read=value_or_none)
+        codes = [key_code(name, kind) for name, kind in self._kinds]
+        self._has_key = None not in codes
+        sizes = (f"({braces[1:-1]})" for braces in self._braces)
+        key = _tuple([*sizes, *filter(None, codes)])
+        self._key_of = take(key, key_of=key_of)
+        find = f"recall({key})" if self._has_key else "None"
+        self.recall = unseen(take(find, key_of=key_of, recall=self.calls.get))
+        self._key_of_result = _key_of_result(output)
+
+    def check_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        """Check the arguments of a call, or give None where there is nothing to check.
+
+        Raises:
+            TypeError: The function does not take such arguments.
+            ShapeError: An argument breaks the contract.
+            ContractError: The contract cannot be computed for these arguments.
+        """
+        arguments = self.arguments_of(*args, **kwargs)
+        if jaxtyping.config.jaxtyping_disable:
+            return None
+        try:
+            with paused():
+                try:
+                    key = self._key_of(*args, **kwargs)
+                    sizes = self._numbers_of(key[: len(self._braces)])
+                except Exception:  # an unknown object, a size that cannot be read
+                    key, sizes = None, self._read(arguments)
+                call = self._check(arguments, sizes)
+        except StepAside:
+            return None
+        if key is not None and self._can_keep(key):
+            with contextlib.suppress(TypeError):  # a symbolic size
+                remember(self.calls, key, call, MOST_CALLS)
+        return call
+
+    def check_result(self, call: Call, result: object, args: tuple[Any, ...]) -> None:
+        """Check the result of a call against the axes that its arguments bound.
+
+        Raises:
+            ShapeError: It breaks the contract.
+            ContractError: The contract cannot be computed for it.
+        """
+        if jaxtyping.config.jaxtyping_disable:
+            return
+        with paused():
+            try:
+                self._check_result(call, result, args[0] if self._has_self and args else None)
+            except StepAside:
+                return
+            with contextlib.suppress(Exception):  # an unknown object, a symbolic size
+                remember(call.results, call.key_of(result), None, MOST_RESULTS)
+
+    def verify(
+        self,
+        sizes: tuple[object, ...],
+        arguments: dict[str, Any],
+        results: tuple[object, ...],
+        place: str,
+        call: Call | None,
+    ) -> Call | None:
+        """Check a call that is being traced, or a part of it.
+
+        Args:
+            sizes: The values of the parts in braces.
+            arguments: The arguments, by name.
+            results: The result, if there is one yet.
+            place: Where the module stands that is being traced.
+            call: What this gave before the body ran, which may have changed the arguments.
+
+        Raises:
+            ShapeError: The call breaks the contract.
+            ContractError: The contract cannot be computed for this call.
+        """
+        if jaxtyping.config.jaxtyping_disable:
+            return None
+        place = place if self._has_self else ""
+        with contextlib.suppress(StepAside):
+            call = call or self._check(arguments, self._numbers_of(sizes), place)
+            for result in results:
+                self._check_result(call, result, None, place)
+        return call
+
+    def _check(self, arguments: dict[str, Any], sizes: dict[str, object], place: str = "") -> Call:
+        try:
+            bindings = self._bind(arguments, sizes)
+        except MismatchError as mismatch:
+            numbers = _numbers(sizes)
+            accepts = functools.partial(self._accepts, sizes)
+            inputs = self.signature.resolved(numbers).inputs
+            owner = arguments.get("self") if self._has_self else None
+            raise explain(
+                self._function,
+                mismatch,
+                numbers,
+                place=place or place_of(owner),
+                hint=suggest(inputs, arguments, mismatch, accepts),
+            ) from None
+        except ContractError as error:
+            raise self._named(error) from error
+        if unbound := missing(bindings, self._needed):
+            raise ShapeError(
+                f"{public_name(self._function)}: no argument of this call binds axis "
+                f"{', '.join(sorted(unbound))} of the result (an empty list binds nothing)",
+                argument="return",
+            )
+        return Call(sizes, bindings, {}, self._key_of_result)
+
+    def _check_result(self, call: Call, result: object, owner: object, place: str = "") -> None:
+        try:
+            with frame(call.bindings):
+                check_value(result, self.signature.output, "return")
+        except MismatchError as mismatch:
+            raise explain(
+                self._function,
+                mismatch,
+                _numbers(call.sizes),
+                place=place or place_of(owner),
+                is_result=True,
+            ) from None
+        except ContractError as error:
+            raise self._named(error) from error
+
+    def _named(self, error: ContractError) -> ContractError:
+        return ContractError(f"{public_name(self._function)}: {error}")
+
+    def _bind(self, arguments: dict[str, Any], sizes: dict[str, object]) -> Bindings:
+        """The axes that these arguments bind.
+
+        Raises:
+            MismatchError: An argument is not of its type.
+            ContractError: A part in braces cannot be read, but is needed.
+        """
+        with frame(bound_braces(sizes)):
+            for name, kind in self._kinds:
+                if arguments[name] is not _FACTORY:
+                    check_value(arguments[name], kind, name)
+            return current()
+
+    def _accepts(
+        self, sizes: dict[str, object], arguments: dict[str, Any], changes: dict[str, object]
+    ) -> bool:
+        """Whether other arguments, and other values of parts in braces, keep the contract."""
+        try:
+            self._bind(arguments, sizes | _numbers(self._read(arguments)) | changes)
+        except (MismatchError, ContractError):
+            return False
+        return True
+
+    def _can_keep(self, key: tuple[Any, ...]) -> bool:
+        """Whether a key means the same for good; a tensor that is read as a size can change."""
+        sizes = key[: len(self._braces)]
+        return self._has_key and all(type(size) in (int, float) for size in sizes)
+
+    def _read(self, arguments: dict[str, Any]) -> dict[str, object]:
+        """The values of the parts in braces, or the error where one cannot be read."""
+        sizes: dict[str, object] = {}
+        for braces in self._braces:
+            try:
+                sizes[braces] = read_braces(braces, arguments)
+            except ContractError as error:
+                sizes[braces] = ContractError(str(error))  # its traceback would hold the arguments
+        return sizes
+
+    def _numbers_of(self, sizes: tuple[object, ...]) -> dict[str, object]:
+        """Values that were read, as numbers, or the error where one is none."""
+        return {text: _number(text, v) for text, v in zip(self._braces, sizes, strict=True)}
+
+
+def _key_of_result(output: Type) -> Callable[[Any], Hashable]:
+    """A function that gives the key of a result."""
+    code = key_code("result", output)
+    if code is None:
+        return _no_key
+    if isinstance(output, TensorType):
+        return attrgetter("shape", "dtype", "__class__")  # what the code says, without a frame
+    return unseen(with_parameters_of(lambda result: None, code, key_of=key_of))
+
+
+def _no_key(result: object) -> Hashable:
+    raise TypeError("the check can see more than any key")
+
+
+def _tuple(parts: Iterable[str]) -> str:
+    """The code of a tuple of the values of these expressions."""
+    return "(" + "".join(f"{part}, " for part in parts) + ")"
+
+
+def _numbers(sizes: dict[str, object]) -> dict[str, object]:
+    """Those that could be read, symbolic ones as those of the example."""
+    return {text: known(v) for text, v in sizes.items() if not isinstance(v, ContractError)}
+
+
+def _number(braces: str, value: object) -> object:
+    """A value as a number, or the error where it is none."""
+    try:
+        return number(value)
+    except TypeError as error:
+        return ContractError(f"cannot read {braces} as a size: {error}")

@@ -1,0 +1,142 @@
+"""The check while `torch.compile` or `torch.export` traces a call.
+
+It runs on the tensors that Dynamo traces with, whose sizes are symbols where they may change:
+what holds for them holds for every size that the graph serves. It leaves no node in the graph.
+Dynamo is imported only while it traces.
+"""
+
+import dataclasses
+import functools
+import weakref
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from traceback import StackSummary
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.fx import Proxy
+from torch.nn.utils.rnn import PackedSequence
+
+from shapezoo.contracts.errors import ContractError, ShapeError
+from shapezoo.contracts.matching import Opaque
+
+
+def observe(verify: Callable[..., object], *seen: Any) -> None:
+    """Verify a part of a call that Dynamo traces; Dynamo traces this too.
+
+    Args:
+        verify: Gets the values that Dynamo traces with, the place of the module, and what
+            it gave for an earlier part of the same call, or None.
+        *seen: The values, as `seen` gives them.
+
+    Raises:
+        ShapeError: The call breaks its contract.
+        ContractError: The contract cannot be computed for this call.
+    """
+    at_trace_time(_verify_seen)
+
+
+def at_trace_time(function: Callable[[Any], None]) -> None:
+    """Have a function called with Dynamo's context while Dynamo traces this; else do nothing."""
+    from torch._dynamo.comptime import comptime
+
+    comptime(function)
+
+
+def seen(value: Any, records: tuple[type, ...]) -> Any:
+    """A value in the form in which Dynamo can hand it out. Dynamo traces this.
+
+    Args:
+        value: The value.
+        records: The dataclasses to look into.
+    """
+    if value is None or isinstance(value, Tensor | bool | int | float | str):
+        return value
+    if type(value) in (list, tuple) or _is_named(value):
+        return _rebuilt(value, [seen(item, records) for item in value])
+    if isinstance(value, dict):
+        return {key: seen(item, records) for key, item in value.items()}
+    if isinstance(value, records):
+        names = [field.name for field in dataclasses.fields(value)]  # type: ignore[arg-type]  # all records are
+        return _Record(type(value), {name: seen(getattr(value, name), records) for name in names})
+    return Opaque()
+
+
+class _Record(NamedTuple):
+    """A dataclass taken apart, because Dynamo cannot hand it out."""
+
+    kind: type
+    fields: dict[str, Any]
+
+
+def _verify_seen(context: Any) -> None:
+    """Verify the call that Dynamo traces: it calls this with the arguments of `observe`."""
+    verify = context.get_local("verify", stacklevel=1).as_python_constant()
+    values = context.get_local("seen", stacklevel=1).as_proxy()
+    translator = context._i_will_not_complain_if_bc_breaks_InstructionTranslator()
+    call = translator.parent.parent  # of at_trace_time and of observe: who traces the call
+    try:
+        verified = verify(*map(_fake, values), _place(translator), _verified.get(call))
+    except (ShapeError, ContractError) as error:
+        raise _let_through(error) from None
+    _verified[call] = verified
+
+
+_verified: weakref.WeakKeyDictionary[Any, object] = weakref.WeakKeyDictionary()
+
+
+def _place(translator: Any) -> str:
+    """Where the module that is being traced stands in the one around it."""
+    sources = [source for source, _ in translator.nn_module_stack.values()]
+    place = sources[-1].partition("].")[2] if sources else ""  # L['self'].blocks.0
+    return str(place).removeprefix("_export_root.")
+
+
+def _fake(value: Any) -> Any:
+    """The value that Dynamo traces with, from what it hands out."""
+    if isinstance(value, Proxy):
+        return value.node.meta["example_value"]
+    if isinstance(value, _Record):
+        record: Any = object.__new__(value.kind)
+        for name, item in value.fields.items():
+            object.__setattr__(record, name, _fake(item))
+        return record
+    if isinstance(value, list | tuple):
+        return _rebuilt(value, map(_fake, value))
+    if isinstance(value, dict):
+        return {key: _fake(item) for key, item in value.items()}
+    return value
+
+
+def _is_named(value: Any) -> bool:
+    """Whether a value is a NamedTuple, with a constructor like any other."""
+    is_tuple = isinstance(value, tuple) and not isinstance(value, PackedSequence | torch.Size)
+    return is_tuple and hasattr(value, "_fields")
+
+
+def _rebuilt(value: Any, items: Iterable[Any]) -> Any:
+    """A list, tuple or NamedTuple like another one, with other items. Dynamo traces this."""
+    if isinstance(value, list):
+        return list(items)
+    return type(value)(*items) if _is_named(value) else tuple(items)
+
+
+def _let_through(error: Exception) -> Any:
+    """The error as one that Dynamo raises as it is, instead of running the call untraced."""
+    from torch._dynamo.exc import TorchRuntimeError
+
+    kind: Any = type(error)
+    traced = _traced(kind, TorchRuntimeError)(str(error))
+    traced.__dict__.update(vars(error))
+    ours = Path(__file__).parent
+    frames = [frame for frame in traced.real_stack if Path(frame.filename).parent != ours]
+    traced.real_stack = StackSummary.from_list(frames)  # where the user's code is, for Dynamo
+    return traced
+
+
+@functools.cache
+def _traced(kind: type, dynamos: type) -> Any:
+    """A kind of error that is one of Dynamo's too."""
+    body = {"__init__": vars(dynamos)["__init__"], "__module__": kind.__module__}
+    return type(kind.__name__, (kind, dynamos), body)

@@ -1,0 +1,31 @@
+"""Functions that take what another function takes, so that Python itself binds a call."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+
+def with_parameters_of(
+    function: Callable[..., Any], expression: str, **names: object
+) -> Callable[..., Any]:
+    """A function with the parameters and defaults of another, that gives an expression's value.
+
+    It binds the arguments of a call some ten times faster than `inspect.Signature.bind`, and
+    `torch.compile` can trace it.
+
+    Args:
+        function: The other function.
+        expression: Python code over its parameters.
+        **names: What else the expression refers to.
+    """
+    parameters = list(inspect.signature(function).parameters.values())
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+    named = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    bare = inspect.Signature([p.replace(annotation=p.empty, default=p.empty) for p in parameters])
+    source = f"lambda {str(bare)[1:-1]}: {expression}"
+    name = f"{function.__module__}.{function.__qualname__}"
+    made: Callable[..., Any] = eval(compile(source, f"<contract of {name}>", "eval"), dict(names))
+    made.__defaults__ = tuple(v for k, v in defaults.items() if k not in named)
+    made.__kwdefaults__ = {k: v for k, v in defaults.items() if k in named}
+    made.__qualname__ = function.__qualname__
+    return made

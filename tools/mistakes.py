@@ -1,0 +1,210 @@
+"""A hook of mkdocs that makes common mistakes, and writes down what PyTorch and shapezoo say."""
+
+import warnings
+from typing import Any, NamedTuple
+
+import torch
+
+import shapezoo
+from shapezoo.contracts.describing import describe
+
+PLACEHOLDER = "<!-- mistakes -->"
+IMPORTS = """\
+import numpy
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn, zeros
+from torch.nn import functional
+
+from shapezoo import Module, checked
+from shapezoo.models import gru, lenet
+from shapezoo.train import cross_entropy"""
+
+
+class Mistake(NamedTuple):
+    """A call that breaks a contract.
+
+    Attributes:
+        title: What is wrong, in a few words.
+        why: What is wrong, in a sentence.
+        call: The call, one expression.
+        given: Code that defines what is called, if shapezoo does not.
+    """
+
+    title: str
+    why: str
+    call: str
+    given: str = ""
+
+
+MISTAKES = [
+    Mistake(
+        "Batch and sequence swapped",
+        "The GRU was built without `batch_first=True`. It takes 8 sequences of 20 positions for "
+        "20 sequences of 8.",
+        "Encoder()(zeros(8, 20, 4))",
+        """\
+class Encoder(Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = gru(hidden_size=16)
+
+    def forward(
+        self, inputs: Float[Tensor, "batch seq features=4"]
+    ) -> Float[Tensor, "batch hidden=16"]:
+        outputs, last = self.gru(inputs)
+        return last[-1]""",
+    ),
+    Mistake(
+        "A loss that broadcasts",
+        "The difference has shape (8, 8): every prediction is compared with every target.",
+        "squared_error(zeros(8, 1), zeros(8))",
+        """\
+@checked
+def squared_error(
+    predictions: Float[Tensor, "batch 1"], targets: Float[Tensor, "batch 1"]
+) -> Float[Tensor, ""]:
+    return (predictions - targets).square().mean()""",
+    ),
+    Mistake(
+        "A mask along the wrong axis",
+        "The mask blanks the queries that are padding. The other queries still see the keys "
+        "that are.",
+        "mask_padding(zeros(8, 20, 20), zeros(8, 20, 1).bool())",
+        """\
+@checked
+def mask_padding(
+    scores: Float[Tensor, "batch seq kv_seq"], padding: Bool[Tensor, "batch 1 kv_seq"]
+) -> Float[Tensor, "batch seq kv_seq"]:
+    return scores.masked_fill(padding, -torch.inf)""",
+    ),
+    Mistake(
+        "The mean over the wrong axis",
+        "The last axis holds the features of a position. The mean over the positions was meant.",
+        "Pool()(zeros(8, 20, 16))",
+        """\
+class Pool(Module):
+    def forward(
+        self, inputs: Float[Tensor, "batch seq features"]
+    ) -> Float[Tensor, "batch features"]:
+        return inputs.mean(-1)""",
+    ),
+    Mistake(
+        "One tensor of a list is shorter",
+        "The third model saw one image only. Its scores are added to those of all images.",
+        "average([zeros(8, 10), zeros(8, 10), zeros(1, 10)])",
+        """\
+@checked
+def average(
+    logits: list[Float[Tensor, "batch classes"]],
+) -> Float[Tensor, "batch classes"]:
+    return sum(logits) / len(logits)""",
+    ),
+    Mistake(
+        "No batch axis",
+        "A single image is a batch of one.",
+        "lenet()(zeros(1, 28, 28))",
+    ),
+    Mistake(
+        "Colour images, grey model",
+        "LeNet is built for grey images unless it is told otherwise.",
+        "lenet()(zeros(8, 3, 28, 28))",
+    ),
+    Mistake(
+        "Pixels that are bytes",
+        "Image files hold whole numbers from 0 to 255.",
+        "lenet()(zeros(8, 1, 28, 28, dtype=torch.uint8))",
+    ),
+    Mistake(
+        "Images that are too small",
+        "The digits of scikit-learn have 8 by 8 pixels.",
+        "lenet()(zeros(8, 1, 8, 8))",
+    ),
+    Mistake(
+        "One-hot labels",
+        "The loss takes the index of the right class, not a row with a one in its place.",
+        "cross_entropy(zeros(8, 10), functional.one_hot(zeros(8).long(), 10))",
+    ),
+    Mistake(
+        "Whole numbers for targets",
+        "The targets of a binary loss are probabilities, so they must be floating-point.",
+        "binary_loss(zeros(8), zeros(8).long())",
+        """\
+@checked
+def binary_loss(
+    logits: Float[Tensor, "batch"], targets: Float[Tensor, "batch"]
+) -> Float[Tensor, ""]:
+    return functional.binary_cross_entropy_with_logits(logits, targets)""",
+    ),
+    Mistake(
+        "An array in place of a tensor",
+        "The images were never converted from NumPy.",
+        'lenet()(numpy.zeros((8, 1, 28, 28), dtype="float32"))',
+    ),
+]
+
+
+def without_checks(mistake: Mistake) -> tuple[str, bool]:
+    """What PyTorch says to a mistake, and whether it raises an error."""
+    with warnings.catch_warnings(record=True, action="always") as caught, shapezoo.unchecked():
+        try:
+            said, raises = f"No error. It returns: {describe(_run(mistake))}", False
+        except Exception as error:
+            said, raises = _text(error), True
+    return "\n".join([said, *(_text(warning.message) for warning in caught)]), raises
+
+
+def with_checks(mistake: Mistake) -> str:
+    """What shapezoo says to a mistake.
+
+    Raises:
+        ValueError: It says nothing, so this is no mistake.
+    """
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            _run(mistake)
+        except shapezoo.ShapeError as error:
+            return _text(error)
+    raise ValueError(f"{mistake.title!r} is no mistake: shapezoo accepts {mistake.call}")
+
+
+def render(mistakes: list[Mistake]) -> str:
+    """The mistakes in Markdown, those first to which PyTorch raises no error."""
+    versions = f"The versions are PyTorch {torch.__version__} and shapezoo {shapezoo.__version__}."
+    parts = [f"{versions} Every example begins with these imports:", _fence("python", IMPORTS)]
+    said = [(mistake, *without_checks(mistake)) for mistake in mistakes]
+    for heading, group in (
+        ("PyTorch gives no error", [part for part in said if not part[2]]),
+        ("PyTorch gives an error", [part for part in said if part[2]]),
+    ):
+        parts.append(f"## {heading}")
+        for mistake, text, _ in group:
+            code = "\n\n\n".join(filter(None, (mistake.given, mistake.call)))
+            parts += [
+                f"### {mistake.title}\n\n{mistake.why}",
+                _fence("python", code),
+                _fence('text title="PyTorch"', text),
+                _fence('text title="shapezoo"', with_checks(mistake)),
+            ]
+    return "\n\n".join(parts)
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Put the mistakes where the placeholder stands; mkdocs calls this for every page."""
+    if PLACEHOLDER not in markdown:
+        return markdown
+    return markdown.replace(PLACEHOLDER, render(MISTAKES))
+
+
+def _run(mistake: Mistake) -> object:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(f"{IMPORTS}\n{mistake.given}", names)
+    return eval(mistake.call, names)
+
+
+def _text(error: Exception | str) -> str:
+    return f"{type(error).__name__}: {error}".strip()
+
+
+def _fence(language: str, text: str) -> str:
+    return f"```{language}\n{text}\n```"

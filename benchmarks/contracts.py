@@ -227,7 +227,10 @@ def import_time() -> None:
 
 
 def memory() -> None:
-    """The memory of the process over a million lengths of a sequence."""
+    """The memory of the process over a million lengths of a sequence.
+
+    To be run before anything that needs much: what counts is the most that was ever used.
+    """
 
     @checked
     def encode(x: Float[Tensor, "seq features"]) -> Float[Tensor, "seq features"]:
@@ -243,6 +246,7 @@ def memory() -> None:
 
 
 if __name__ == "__main__":
+    memory()
     torch.manual_seed(0)
     images, tokens = torch.randn(1, 3, 32, 32), torch.randint(128, (8, 20))
     off = {"shapezoo, unchecked()": unchecked}
@@ -259,4 +263,3 @@ if __name__ == "__main__":
         cases = calls_of(compiled(built(kernel)), torch.zeros(2, 3, 8, 8))
         table("one kernel, compiled", times(cases, rounds=101, calls=100, around=off))
     import_time()
-    memory()

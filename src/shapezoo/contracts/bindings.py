@@ -26,7 +26,7 @@ def bound_braces(values: Mapping[str, object]) -> Bindings:
     return Bindings({_reserved(text): value for text, value in values.items()}, {})
 
 
-class frame:  # noqa: N801  # a context manager, in a tenth of the time that contextlib's takes
+class frame:  # noqa: N801  # used as a function; contextlib's way takes 0.7 us more a check
     """Check annotations with these bindings; whatever is bound inside is gone afterwards."""
 
     def __init__(self, start: Bindings) -> None:

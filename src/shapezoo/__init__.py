@@ -1,6 +1,6 @@
 """A PyTorch model zoo whose shapes are types."""
 
-from shapezoo import data, models, train, weights
+from shapezoo import data, layers, models, train, weights
 from shapezoo.contracts import (
     ContractError,
     Module,
@@ -10,6 +10,7 @@ from shapezoo.contracts import (
     signature,
     unchecked,
 )
+from shapezoo.layers import scan
 from shapezoo.zoo import ModelInfo, UnknownModelError, create_model, list_models, model_info
 
 __version__ = "0.1.0"
@@ -24,9 +25,11 @@ __all__ = [
     "checked",
     "create_model",
     "data",
+    "layers",
     "list_models",
     "model_info",
     "models",
+    "scan",
     "signature",
     "train",
     "unchecked",

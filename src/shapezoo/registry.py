@@ -9,7 +9,15 @@ from shapezoo.contracts import Module
 P = ParamSpec("P")
 M = TypeVar("M", bound=Module)
 
-Task = Literal["image-classification", "sequence-encoding"]
+Task = Literal[
+    "image-classification",
+    "tabular-classification",
+    "tabular-regression",
+    "text-classification",
+    "token-classification",
+    "sequence-encoding",
+    "forecasting",
+]
 """What a model is for."""
 
 

@@ -72,8 +72,8 @@ def list_models(
     Example:
         ```pycon
         >>> from shapezoo import list_models
-        >>> list_models(accepts=(None, 1, 28, 28))
-        ['lenet']
+        >>> list_models("*lenet*", accepts=(None, 1, 28, 28))
+        ['lenet', 'lenet_small']
 
         ```
     """
@@ -90,6 +90,7 @@ def create_model(
     name: str,
     *,
     weights: str | os.PathLike[str] | None = None,
+    device: torch.device | str | None = None,
     **hyperparameters: Any,
 ) -> Module:
     """Build a model of the zoo.
@@ -98,6 +99,8 @@ def create_model(
         name: The name of the model, one of `list_models`.
         weights: A file that `shapezoo.weights.save` wrote; without it the weights are random,
             drawn from torch's global generator.
+        device: Where to put the model; its random weights do not depend on it. Without it the
+            model is on torch's default device.
         **hyperparameters: Keywords of the builder, as `model_info` lists them.
 
     Raises:
@@ -122,7 +125,7 @@ def create_model(
     model = entry.builder(**hyperparameters)
     if weights is not None:
         load(model, weights)
-    return model
+    return model if device is None else model.to(device)
 
 
 def model_info(name: str) -> ModelInfo:

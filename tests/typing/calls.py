@@ -19,6 +19,7 @@ from shapezoo import (
     create_model,
     list_models,
     model_info,
+    scan,
     signature,
     unchecked,
 )
@@ -282,6 +283,25 @@ def the_zoo(images: Tensor, sequences: Tensor) -> None:
     list_models(task="image classification")  # refused
     assert_type(model_info("lenet").parameters, int)
     create_model()  # refused
+
+
+# `scan` knows the type of the state.
+
+
+def counted(count: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    return count + 1, x
+
+
+def paired(state: tuple[Tensor, Tensor], x: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    return (state[1], x), state[0]
+
+
+def over_time(x: Tensor) -> None:
+    assert_type(scan(counted, x, x), tuple[Tensor, Tensor])
+    assert_type(scan(paired, (x, x), x), tuple[tuple[Tensor, Tensor], Tensor])
+    scan(counted, (x, x), x)  # refused
+    scan(paired, (x, x, x), x)  # refused
+    scan(counted, 0, x)  # refused
 
 
 # `checked`: the function keeps its signature.

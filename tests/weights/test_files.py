@@ -41,7 +41,7 @@ def test_a_file_of_another_model_is_refused_with_both_sides(tmp_path: Path) -> N
         weights.load(lenet(), tmp_path / "gru.safetensors")
     assert "gru.safetensors' does not fit LeNet:" in str(error.value)
     assert "classifier.bias: in the model, not in the file" in str(error.value)
-    assert "gru.bias_hh_l0: in the file, not in the model" in str(error.value)
+    assert "rnn.bias_hh_l0: in the file, not in the model" in str(error.value)
 
 
 def test_a_misshapen_key_is_refused_and_nothing_is_taken(tmp_path: Path) -> None:

@@ -11,23 +11,39 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from shapezoo import ShapeError, create_model, list_models, model_info, models, signature, weights
-from shapezoo.contracts import Signature, TensorType
+from shapezoo.contracts import Signature, TensorType, Type
 from shapezoo.contracts.types import tensors
 from shapezoo.registry import Entry, entries
+from shapezoo.train import choose_device
 
 
 def example(contract: Signature, sizes: Sequence[int] = range(2, 20)) -> list[Tensor]:
     """Random tensors for the required arguments; each axis name has a size of its own."""
-    required = [argument.type for argument in contract.inputs if argument.default is None]
-    kinds = [kind for kind in required if isinstance(kind, TensorType)]
-    assert len(kinds) == len(required)
     size = dict(zip(contract.axes, sizes, strict=False))
-    shapes = [[a.fixed or size[a.name or ""] for a in kind.axes] for kind in kinds]
-    return [torch.randn(shape) for shape in shapes]
+    tensors = []
+    for argument in contract.inputs:
+        if argument.is_required:
+            assert isinstance(argument.type, TensorType)
+            shape = [axis.fixed or size[axis.name or ""] for axis in argument.type.axes]
+            if argument.type.dtype == "Float":
+                tensors.append(torch.randn(shape))
+            elif argument.name == "lengths":
+                tensors.append(torch.randint(1, size["seq"] + 1, shape))
+            else:  # indices, small enough for any vocabulary
+                tensors.append(torch.randint(2, shape))
+    return tensors
+
+
+def batch_axis(kind: Type) -> int:
+    assert isinstance(kind, TensorType)
+    return [axis.name for axis in kind.axes].index("batch")
 
 
 def leaves(output: object) -> list[Tensor]:
-    return [output] if isinstance(output, Tensor) else list(output)  # type: ignore[call-overload]  # a tuple
+    if isinstance(output, Tensor):
+        return [output]
+    assert isinstance(output, tuple)
+    return [leaf for part in output for leaf in leaves(part)]
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -49,14 +65,18 @@ def test_every_size_that_the_contract_allows_is_taken(name: str, sizes: list[int
 
 
 @pytest.mark.parametrize("name", list_models())
-def test_every_fixed_size_is_enforced(name: str) -> None:
+def test_every_fixed_size_is_enforced_and_so_is_the_number_of_axes(name: str) -> None:
     model = create_model(name)
     contract = signature(model)
-    spoiled = 0
     for argument, (position, tensor) in zip(
         contract.inputs, enumerate(example(contract)), strict=False
     ):
         assert isinstance(argument.type, TensorType)
+        inputs = example(contract)
+        inputs[position] = tensor[None]
+        with pytest.raises(ShapeError) as error:
+            model(*inputs)
+        assert error.value.argument == argument.name
         for axis, part in enumerate(argument.type.axes):
             if part.fixed is not None:
                 inputs = example(contract)
@@ -64,22 +84,34 @@ def test_every_fixed_size_is_enforced(name: str) -> None:
                 with pytest.raises(ShapeError) as error:
                     model(*inputs)
                 assert (error.value.argument, error.value.axis) == (argument.name, axis)
-                spoiled += 1
-    assert spoiled
 
 
 @pytest.mark.parametrize("name", list_models())
 def test_an_example_does_not_depend_on_its_batch_mates(name: str) -> None:
     model = create_model(name).double().eval()
     contract = signature(model)
-    (tensor,) = (given.double() for given in example(contract))
-    kind = contract.inputs[0].type
-    assert isinstance(kind, TensorType)
-    place = [axis.name for axis in kind.axes].index("batch")
-    (first, *_), (alone, *_) = leaves(model(tensor)), leaves(model(tensor.narrow(place, 0, 1)))
-    out = next(tensors(contract.output))
-    at = [axis.name for axis in out.axes].index("batch")
-    torch.testing.assert_close(first.narrow(at, 0, 1), alone)
+    together = [x.double() if x.is_floating_point() else x for x in example(contract)]
+    alone = [
+        x.narrow(batch_axis(argument.type), 0, 1)
+        for argument, x in zip(contract.inputs, together, strict=False)
+    ]
+    kinds = tensors(contract.output)
+    for kind, all_, one in zip(kinds, leaves(model(*together)), leaves(model(*alone)), strict=True):
+        torch.testing.assert_close(all_.narrow(batch_axis(kind), 0, 1), one)
+
+
+@pytest.mark.parametrize("device", sorted({"meta", str(choose_device())} - {"cpu"}))
+@pytest.mark.parametrize("name", list_models())
+def test_a_model_computes_where_it_is(name: str, device: str) -> None:
+    """Like an accelerator, the meta device refuses to mix its tensors with others."""
+    model = create_model(name, device=device)
+    contract = signature(model)
+    inputs = [
+        tensor if argument.name == "lengths" else tensor.to(device)
+        for argument, tensor in zip(contract.inputs, example(contract), strict=False)
+    ]
+    for output in leaves(model(*inputs)):
+        assert output.device.type == torch.device(device).type
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -115,5 +147,6 @@ def test_hyperparameters_are_keywords_with_simple_defaults(entry: Entry) -> None
     builder = entry.builder
     for keyword in inspect.signature(builder).parameters.values():
         assert keyword.kind is keyword.KEYWORD_ONLY
-        assert isinstance(keyword.default, bool | int | float | str | None)
+        values = keyword.default if isinstance(keyword.default, tuple) else (keyword.default,)
+        assert all(isinstance(value, bool | int | float | str | None) for value in values)
         assert f"    {keyword.name}: " in (inspect.getdoc(builder) or "")

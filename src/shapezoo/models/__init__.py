@@ -1,6 +1,78 @@
 """The architectures of the zoo, and the builders that configure them."""
 
+from shapezoo.models.sequence.forecaster import Forecaster, rnn_forecaster
 from shapezoo.models.sequence.gru import GRU, BatchFirstGRU, gru
-from shapezoo.models.vision.lenet import LeNet, lenet
+from shapezoo.models.sequence.lstm import LSTM, BatchFirstLSTM, lstm
+from shapezoo.models.sequence.name_classifier import NameClassifier, name_classifier
+from shapezoo.models.sequence.rnn import RNN, BatchFirstRNN, rnn
+from shapezoo.models.sequence.stepped_rnn import (
+    BatchFirstSteppedRNN,
+    SteppedRNN,
+    stepped_rnn,
+)
+from shapezoo.models.sequence.tagging import (
+    EmbeddingTagger,
+    OneHotTagger,
+    embedding_tagger,
+    onehot_cell_tagger,
+    onehot_tagger,
+)
+from shapezoo.models.tabular.linear_regression import LinearRegression, linear_regression
+from shapezoo.models.tabular.logistic_regression import LogisticRegression, logistic_regression
+from shapezoo.models.tabular.mlp import MLP, mlp
+from shapezoo.models.vision.features import (
+    FeatureClassifier,
+    conv_linear,
+    fourier_linear,
+    haar_linear,
+)
+from shapezoo.models.vision.inception import InceptionBlock, SmallInception, inception_small
+from shapezoo.models.vision.lenet import LeNet, SmallLeNet, lenet, lenet_small
+from shapezoo.models.vision.residual import ResidualBlock, SmallResNet, resnet_small
+from shapezoo.models.vision.softmax_classifier import SoftmaxClassifier, softmax_classifier
 
-__all__ = ["GRU", "BatchFirstGRU", "LeNet", "gru", "lenet"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "MLP",
+    "RNN",
+    "BatchFirstGRU",
+    "BatchFirstLSTM",
+    "BatchFirstRNN",
+    "BatchFirstSteppedRNN",
+    "EmbeddingTagger",
+    "FeatureClassifier",
+    "Forecaster",
+    "InceptionBlock",
+    "LeNet",
+    "LinearRegression",
+    "LogisticRegression",
+    "NameClassifier",
+    "OneHotTagger",
+    "ResidualBlock",
+    "SmallInception",
+    "SmallLeNet",
+    "SmallResNet",
+    "SoftmaxClassifier",
+    "SteppedRNN",
+    "conv_linear",
+    "embedding_tagger",
+    "fourier_linear",
+    "gru",
+    "haar_linear",
+    "inception_small",
+    "lenet",
+    "lenet_small",
+    "linear_regression",
+    "logistic_regression",
+    "lstm",
+    "mlp",
+    "name_classifier",
+    "onehot_cell_tagger",
+    "onehot_tagger",
+    "resnet_small",
+    "rnn",
+    "rnn_forecaster",
+    "softmax_classifier",
+    "stepped_rnn",
+]

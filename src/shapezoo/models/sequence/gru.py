@@ -5,56 +5,17 @@ translation", 2014, arXiv:1406.1078, Section 2.3. As in torch.nn.GRU, the reset 
 the matrix product (cuDNN's variant), where the paper applies it before.
 """
 
-from typing import ClassVar
-
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapezoo.contracts import Module
+from shapezoo.models.sequence.recurrent import Recurrent
 from shapezoo.registry import register
 
 
-class _Encoder(Module):
-    """The sizes and the weights, which do not depend on the layout."""
+class GRU(Recurrent):
+    """Encodes sequences whose first axis is time. The builder `gru` explains the arguments."""
 
-    batch_first: ClassVar[bool]
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        num_layers: int = 1,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__()
-        num_directions = 2 if bidirectional else 1
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.output_size = hidden_size * num_directions
-        self.num_states = num_layers * num_directions
-        self.gru = nn.GRU(
-            input_size,
-            hidden_size,
-            num_layers,
-            batch_first=self.batch_first,
-            dropout=dropout,
-            bidirectional=bidirectional,
-        )
-
-
-class GRU(_Encoder):
-    """Encodes sequences whose first axis is time.
-
-    Args:
-        input_size: Features of each position.
-        hidden_size: Width of the state, in each direction.
-        num_layers: Recurrent layers, each reading the one below.
-        bidirectional: Whether a second GRU reads from the end; the outputs are concatenated.
-        dropout: Probability of dropping an output between two layers, from 0 to 1.
-    """
-
+    kind = nn.GRU
     batch_first = False
 
     def forward(
@@ -72,21 +33,17 @@ class GRU(_Encoder):
             inputs: The sequences.
             state: The state to start from; zeros where it is None.
         """
-        outputs, last = self.gru(inputs, state)
+        outputs, last = self.rnn(inputs, state)
         return outputs, last
 
 
-class BatchFirstGRU(_Encoder):
+class BatchFirstGRU(Recurrent):
     """Encodes sequences whose first axis is the batch; the weights are those of a `GRU`.
 
-    Args:
-        input_size: Features of each position.
-        hidden_size: Width of the state, in each direction.
-        num_layers: Recurrent layers, each reading the one below.
-        bidirectional: Whether a second GRU reads from the end; the outputs are concatenated.
-        dropout: Probability of dropping an output between two layers, from 0 to 1.
+    The builder `gru` explains the arguments.
     """
 
+    kind = nn.GRU
     batch_first = True
 
     def forward(
@@ -105,7 +62,7 @@ class BatchFirstGRU(_Encoder):
             state: The state to start from; zeros where it is None. Its batch axis stands
                 second here too.
         """
-        outputs, last = self.gru(inputs, state)
+        outputs, last = self.rnn(inputs, state)
         return outputs, last
 
 

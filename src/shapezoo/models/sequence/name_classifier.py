@@ -1,0 +1,102 @@
+"""Name classifier: tells from the characters of a name where it comes from.
+
+A bidirectional GRU reads the characters; its last states in both directions are scored. So
+taught in PyTorch courses, after Robertson, "NLP from scratch: classifying names with a
+character-level RNN", PyTorch tutorials, 2017, where the network is a plain RNN in one direction.
+"""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from shapezoo.contracts import Module
+from shapezoo.layers import Embedding, require_lengths
+from shapezoo.registry import register
+
+
+class NameClassifier(Module):
+    """Classifies short texts, character by character.
+
+    Args:
+        vocab_size: How many characters there are, padding included.
+        num_classes: Number of labels.
+        hidden_size: Width of the embedding, and of the state in each direction.
+        num_layers: Recurrent layers, each reading the one below.
+        dropout: Probability of dropping a number before the linear layer, from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocab_size: int,
+        num_classes: int,
+        hidden_size: int,
+        num_layers: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.embedding = Embedding(vocab_size, hidden_size)
+        self.gru = nn.GRU(
+            hidden_size, hidden_size, num_layers, batch_first=True, bidirectional=True
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(2 * hidden_size, num_classes)
+
+    def forward(
+        self,
+        characters: Int64[Tensor, "batch seq"],
+        lengths: Int64[Tensor, "batch"],
+    ) -> Float[Tensor, "batch classes={self.num_classes}"]:
+        """Score every class for each name.
+
+        Args:
+            characters: The indices of the characters of each name, padded at its end by any
+                index.
+            lengths: How many characters each name has. They are wanted on the CPU; elsewhere
+                they have to be copied.
+
+        Raises:
+            SequenceError: There are no names, or a length is not between 1 and that of the
+                padded names.
+            IndexError: A character is outside the vocabulary.
+        """
+        require_lengths(characters, lengths)
+        packed = pack_padded_sequence(
+            self.embedding(characters), lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        _, last = self.gru(packed)
+        logits: Tensor = self.classifier(self.dropout(torch.cat([last[-2], last[-1]], dim=1)))
+        return logits
+
+
+@register(
+    task="text-classification",
+    paper="Robertson, NLP from scratch: classifying names with a character-level RNN, "
+    "PyTorch tutorials, 2017",
+)
+def name_classifier(
+    *,
+    vocab_size: int = 128,
+    num_classes: int = 18,
+    hidden_size: int = 100,
+    num_layers: int = 2,
+    dropout: float = 0.5,
+) -> NameClassifier:
+    """A bidirectional GRU that tells the country of a surname.
+
+    Args:
+        vocab_size: How many characters there are, padding included: 128 for ASCII.
+        num_classes: Number of labels.
+        hidden_size: Width of the embedding, and of the state in each direction.
+        num_layers: Recurrent layers, each reading the one below.
+        dropout: Probability of dropping a number before the linear layer, from 0 to 1.
+    """
+    return NameClassifier(
+        vocab_size=vocab_size,
+        num_classes=num_classes,
+        hidden_size=hidden_size,
+        num_layers=num_layers,
+        dropout=dropout,
+    )

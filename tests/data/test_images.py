@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from shapezoo import ShapeError
 from shapezoo.data import ImageDataset
-from shapezoo.data.images import split
+from shapezoo.data.memory import split
 
 
 def numbered(count: int) -> ImageDataset:
@@ -17,7 +17,7 @@ def numbered(count: int) -> ImageDataset:
 @given(count=st.integers(0, 40), batch_size=st.integers(1, 50), shuffle=st.booleans())
 def test_an_epoch_sees_every_example_once(count: int, batch_size: int, shuffle: bool) -> None:
     generator = torch.Generator().manual_seed(0) if shuffle else None
-    batches = [b for b in numbered(count).batches(batch_size, generator) if len(b.labels)]
+    batches = list(numbered(count).batches(batch_size, generator))
     labels = [label for batch in batches for label in batch.labels.tolist()]
     assert sorted(labels) == list(range(count))
     assert len(batches) == -(-count // batch_size)
@@ -54,6 +54,12 @@ def test_wrong_images_and_labels_are_refused_at_once() -> None:
         ImageDataset(images, torch.zeros(4).long(), ("0",))
     with pytest.raises(ShapeError, match="expected batch = 4, got 9"):
         ImageDataset(images.byte(), torch.zeros(9).long(), ("0",))
+
+
+@pytest.mark.parametrize("label", [-1, 2])
+def test_labels_without_a_class_are_refused(label: int) -> None:
+    with pytest.raises(ValueError, match=rf"labels\[1\] must be from 0 to 1, got {label}"):
+        ImageDataset(torch.zeros(2, 1, 2, 2).byte(), torch.tensor([0, label]), ("a", "b"))
 
 
 @given(count=st.integers(1, 30), share=st.floats(0, 1), shuffle=st.booleans())

@@ -15,12 +15,15 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from shapezoo.contracts import checked
-from shapezoo.data.images import ImageDataset, ImageError, Split, read_grey, split
+from shapezoo.data.images import ImageDataset, ImageError, read_grey
+from shapezoo.data.memory import Split, split
 
 CLASSES = tuple("0123456789")
 
 
-def digits(*, split_by: Literal["example", "writer"] = "example", seed: int = 0) -> Split:
+def digits(
+    *, split_by: Literal["example", "writer"] = "example", seed: int = 0
+) -> Split[ImageDataset]:
     """The digits as images of 28 x 28 pixels, a fifth of them set aside for testing.
 
     Args:

@@ -1,9 +1,8 @@
 """Labelled images, held in memory as bytes and handed out as batches of floats."""
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from shapezoo.contracts import checked
+from shapezoo.data.memory import InMemory, require_classes
 
 
 class ImageError(ValueError):
@@ -40,79 +40,42 @@ class ImageBatch:
         """What a loss compares with."""
         return self.labels
 
+    def to(self, device: torch.device) -> Self:
+        """The same examples on a device."""
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
 
 @checked
 @dataclass(frozen=True, eq=False)
-class ImageDataset:
+class ImageDataset(InMemory[ImageBatch]):
     """Labelled images in memory.
 
     Attributes:
         images: Pixels from 0 (background) to 255.
         labels: Indices into `classes`.
         classes: The names of the labels.
+
+    Raises:
+        ValueError: A label has no class.
     """
 
     images: UInt8[Tensor, "batch channels height width"]
     labels: Int64[Tensor, "batch"]
     classes: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        require_classes(self.labels, self.classes)
+
     def __len__(self) -> int:
         return len(self.labels)
-
-    @property
-    def input_shapes(self) -> tuple[tuple[int | None, ...], ...]:
-        """The shapes of a batch's inputs; None is the size of the batch."""
-        return ((None, *self.images.shape[1:]),)
 
     def select(self, indices: Tensor) -> ImageBatch:
         """The examples at these indices, as a batch."""
         return ImageBatch(self.images[indices].float() / 255, self.labels[indices])
 
-    def batches(
-        self, batch_size: int, generator: torch.Generator | None = None
-    ) -> Iterator[ImageBatch]:
-        """All examples once, in batches of which the last may be smaller.
-
-        Args:
-            batch_size: Examples of a batch, at least 1.
-            generator: Draws the order; without it the examples come as they are stored.
-
-        Raises:
-            ValueError: The batch size is not positive.
-        """
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        order = _order(len(self), generator)
-        return (self.select(indices) for indices in torch.split(order, batch_size))
-
-
-class Split(NamedTuple):
-    """A dataset in two parts that share no example.
-
-    Attributes:
-        train: What a model learns from.
-        test: What it is measured on.
-    """
-
-    train: ImageDataset
-    test: ImageDataset
-
-
-def split(
-    dataset: ImageDataset, *, test_size: int, generator: torch.Generator | None = None
-) -> Split:
-    """Set examples aside for testing.
-
-    Args:
-        dataset: All examples.
-        test_size: How many of them to set aside.
-        generator: Draws them at random; without it the last ones are taken.
-    """
-    order = _order(len(dataset), generator)
-    parts = torch.split(order, [len(dataset) - test_size, test_size])
-    return Split(
-        *(ImageDataset(dataset.images[p], dataset.labels[p], dataset.classes) for p in parts)
-    )
+    def subset(self, indices: Tensor) -> Self:
+        """The examples at these indices, as a dataset."""
+        return replace(self, images=self.images[indices], labels=self.labels[indices])
 
 
 def read_grey(path: str | os.PathLike[str]) -> Tensor:
@@ -136,10 +99,3 @@ def read_grey(path: str | os.PathLike[str]) -> Tensor:
     paper = Image.new("RGBA", coloured.size, "white")
     grey = Image.alpha_composite(paper, coloured).convert("L")
     return torch.from_numpy(np.array(grey))
-
-
-def _order(count: int, generator: torch.Generator | None) -> Tensor:
-    """Indices in the order that the generator draws, or as they are."""
-    if generator is None:
-        return torch.arange(count)
-    return torch.randperm(count, generator=generator)

@@ -7,7 +7,17 @@ from rich.console import Console
 
 from shapezoo.data import ImageDataset
 from shapezoo.models import LeNet
-from shapezoo.train import EpochDone, Event, Metrics, Progress, State, StepDone, fit, init
+from shapezoo.train import (
+    EpochDone,
+    Event,
+    Metrics,
+    Progress,
+    State,
+    StepDone,
+    fit,
+    init,
+    iterations,
+)
 
 MAKE_OPTIMIZER = functools.partial(torch.optim.SGD, lr=0.1)
 
@@ -55,6 +65,28 @@ def test_the_seed_decides_the_outcome() -> None:
     name = "classifier.weight"
     assert torch.equal(first.parameters[name], again.parameters[name])
     assert not torch.equal(first.parameters[name], other.parameters[name])
+
+
+def test_there_must_be_examples() -> None:
+    model = LeNet(num_classes=2)
+    nothing, generator = dataset(0), torch.Generator()
+    with pytest.raises(ValueError, match="train: there are no examples"):
+        fit(
+            model,
+            MAKE_OPTIMIZER,
+            init(model, MAKE_OPTIMIZER),
+            nothing,
+            nothing,
+            epochs=1,
+            batch_size=1,
+            generator=generator,
+        )
+
+
+@pytest.mark.parametrize("batch_size", [0, -3])
+def test_iterations_need_a_batch(batch_size: int) -> None:
+    with pytest.raises(ValueError, match=f"batch_size must be at least 1, got {batch_size}"):
+        iterations(10, batch_size)
 
 
 @pytest.mark.parametrize("name", ["epochs", "batch_size"])

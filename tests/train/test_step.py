@@ -1,4 +1,3 @@
-import functools
 import hashlib
 from dataclasses import dataclass
 
@@ -7,13 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shapezoo.train import State, evaluate, init, install, train_step
+from shapezoo import train
+from shapezoo.train import State, choose_optimizer, evaluate, init, install, train_step
 from shapezoo.train.step import MakeOptimizer
 
 OPTIMIZERS: dict[str, MakeOptimizer] = {
-    "sgd": functools.partial(torch.optim.SGD, lr=0.01, momentum=0.5),
-    "adam": functools.partial(torch.optim.Adam, lr=0.01),
-    "lbfgs": functools.partial(torch.optim.LBFGS, lr=0.1, max_iter=4),
+    **{name: choose_optimizer(name, lr=0.01) for name in train.OPTIMIZERS},
+    "sgd": choose_optimizer("sgd", lr=0.01, momentum=0.5),
+    "lbfgs": choose_optimizer("lbfgs", lr=0.1, max_iter=4),
 }
 
 
@@ -29,6 +29,9 @@ class Points:
     @property
     def targets(self) -> Tensor:
         return self.labels
+
+    def to(self, device: torch.device) -> "Points":
+        return Points(self.features.to(device), self.labels.to(device))
 
 
 def classifier() -> nn.Module:

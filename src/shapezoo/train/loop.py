@@ -7,8 +7,17 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from shapezoo.train.losses import cross_entropy
-from shapezoo.train.step import Batch, Loss, MakeOptimizer, Metrics, State, evaluate, train_step
+from shapezoo.train import losses, metrics
+from shapezoo.train.step import (
+    Batch,
+    Correct,
+    Loss,
+    MakeOptimizer,
+    Metrics,
+    State,
+    evaluate,
+    train_step,
+)
 
 
 class Dataset(Protocol):
@@ -59,6 +68,29 @@ Event = StepDone | EpochDone
 """Something that `fit` reports."""
 
 
+def iterations(examples: int, batch_size: int) -> int:
+    """How many steps an epoch takes; the last batch may be smaller than the others.
+
+    Args:
+        examples: How many examples there are.
+        batch_size: How many of them a step sees.
+
+    Raises:
+        ValueError: The batch size is not positive.
+
+    Example:
+        ```pycon
+        >>> from shapezoo.train import iterations
+        >>> iterations(10_000, 1_000)
+        10
+
+        ```
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    return -(-examples // batch_size)
+
+
 def fit(
     model: nn.Module,
     make_optimizer: MakeOptimizer,
@@ -69,7 +101,8 @@ def fit(
     epochs: int,
     batch_size: int,
     generator: torch.Generator,
-    loss: Loss = cross_entropy,
+    loss: Loss = losses.cross_entropy,
+    correct: Correct | None = metrics.correct,
     observers: Sequence[Callable[[Event], None]] = (),
 ) -> State:
     """Train for some epochs, and measure on the test set after each.
@@ -84,30 +117,32 @@ def fit(
         batch_size: Examples of a step, at least 1.
         generator: Draws the order of the examples.
         loss: What to lower.
+        correct: Counts the right answers of the test; None for a regression.
         observers: Called with each event.
 
     Returns:
         The state after the last step.
 
     Raises:
-        ValueError: The number of epochs or the batch size is not positive.
+        ValueError: The number of epochs or the batch size is not positive, or there are no
+            examples.
     """
     if epochs < 1:
         raise ValueError(f"epochs must be at least 1, got {epochs}")
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if (steps := iterations(len(train), batch_size)) == 0:
+        raise ValueError("train: there are no examples to learn from")
 
     def report(event: Event) -> None:
         for observer in observers:
             observer(event)
 
     for epoch in range(1, epochs + 1):
-        total = 0.0
-        steps = -(-len(train) // batch_size)
+        total, count = 0.0, 0
         for step, batch in enumerate(train.batches(batch_size, generator), start=1):
             state, value = train_step(model, make_optimizer, state, batch, loss=loss)
-            total += value * len(batch.targets)
+            total += value * batch.targets.numel()
+            count += batch.targets.numel()
             report(StepDone(epoch, step, steps, value))
-        metrics = evaluate(model, state, test.batches(batch_size), loss=loss)
-        report(EpochDone(epoch, total / len(train), metrics))
+        measured = evaluate(model, state, test.batches(batch_size), loss=loss, correct=correct)
+        report(EpochDone(epoch, total / count, measured))
     return state

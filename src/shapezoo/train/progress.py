@@ -51,8 +51,7 @@ class Progress:
                     total=self._epochs * steps,
                 )
             case EpochDone(epoch, loss, test):
-                self._bar.console.print(
-                    f"epoch {epoch}/{self._epochs}  loss {loss:.4f}  "
-                    f"test loss {test.loss:.4f}  test accuracy {test.accuracy:.2%}",
-                    highlight=False,
-                )
+                line = f"epoch {epoch}/{self._epochs}  loss {loss:.4f}  test loss {test.loss:.4f}"
+                if test.accuracy is not None:
+                    line += f"  test accuracy {test.accuracy:.2%}"
+                self._bar.console.print(line, highlight=False)

@@ -4,20 +4,23 @@ import contextlib
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 
-from shapezoo.train.losses import correct, cross_entropy
+from shapezoo.train import losses, metrics
 
 MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]
 """Builds an optimizer for parameters: ``functools.partial(torch.optim.Adam, lr=1e-3)``."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Maps a model's output and the targets to a mean over the batch."""
+"""Maps a model's output and the targets to a mean over the targets."""
+
+Correct = Callable[[Tensor, Tensor], Tensor]
+"""Counts the targets that a model's output gets right."""
 
 
 class Batch(Protocol):
@@ -30,7 +33,11 @@ class Batch(Protocol):
 
     @property
     def targets(self) -> Tensor:
-        """What a loss compares with; its length is the number of examples."""
+        """What a loss compares with."""
+        ...
+
+    def to(self, device: torch.device) -> Self:
+        """The same examples on a device, but for what a model wants elsewhere."""
         ...
 
 
@@ -57,25 +64,29 @@ class Metrics:
 
     Attributes:
         loss: The mean loss.
-        accuracy: The share of examples whose class is scored highest, from 0 to 1.
-        examples: How many examples there were.
+        accuracy: The share of right answers, from 0 to 1; None where nothing is right or wrong.
+        examples: How many answers there were: one for each target.
     """
 
     loss: float
-    accuracy: float
+    accuracy: float | None
     examples: int
 
 
-def init(model: nn.Module, make_optimizer: MakeOptimizer) -> State:
+def init(
+    model: nn.Module, make_optimizer: MakeOptimizer, *, device: torch.device | None = None
+) -> State:
     """The state before the first step, with copies of the model's parameters and buffers.
 
     Args:
         model: The model to train.
         make_optimizer: Builds the optimizer.
+        device: Where to put the state, and so where `train_step`, `evaluate` and `fit` compute;
+            without it the state is where the model is.
     """
-    parameters = _copies(model.named_parameters())
+    parameters = _copies(model.named_parameters(), device)
     optimizer = make_optimizer([nn.Parameter(value) for value in parameters.values()])
-    return State(parameters, _copies(model.named_buffers()), optimizer.state_dict(), step=0)
+    return State(parameters, _copies(model.named_buffers(), device), optimizer.state_dict(), step=0)
 
 
 def train_step(
@@ -84,7 +95,7 @@ def train_step(
     state: State,
     batch: Batch,
     *,
-    loss: Loss = cross_entropy,
+    loss: Loss = losses.cross_entropy,
 ) -> tuple[State, float]:
     """One step of gradient descent.
 
@@ -97,7 +108,7 @@ def train_step(
         model: The model; it gives the computation, the state gives its parameters.
         make_optimizer: Builds the optimizer, in the same way for every step.
         state: Where to start from.
-        batch: The examples to learn from.
+        batch: The examples to learn from; they are moved to the device of the state.
         loss: What to lower.
 
     Returns:
@@ -112,6 +123,7 @@ def train_step(
     trained = [parameter for parameter in parameters.values() if parameter.requires_grad]
     optimizer = make_optimizer(list(parameters.values()))
     optimizer.load_state_dict(copy.deepcopy(state.optimizer))
+    batch = batch.to(_device(state))
 
     def closure() -> float:
         outputs = functional_call(model, values, batch.inputs)
@@ -128,31 +140,38 @@ def train_step(
 
 
 def evaluate(
-    model: nn.Module, state: State, batches: Iterable[Batch], *, loss: Loss = cross_entropy
+    model: nn.Module,
+    state: State,
+    batches: Iterable[Batch],
+    *,
+    loss: Loss = losses.cross_entropy,
+    correct: Correct | None = metrics.correct,
 ) -> Metrics:
-    """Measure a classifier in evaluation mode, each example with the same weight.
+    """Measure a model in evaluation mode, each target with the same weight.
 
     Args:
         model: The model; it gives the computation, the state gives its parameters.
         state: The parameters and buffers to measure.
-        batches: The examples.
+        batches: The examples; they are moved to the device of the state.
         loss: The loss to report.
+        correct: Counts the right answers; None for a regression, which has none.
 
     Raises:
         ValueError: There are no examples.
     """
-    values = {**state.parameters, **state.buffers}
+    values, device = {**state.parameters, **state.buffers}, _device(state)
     total, right, examples = 0.0, 0, 0
     with _mode(model, training=False), torch.no_grad():
         for batch in batches:
+            batch = batch.to(device)
             outputs = functional_call(model, values, batch.inputs)
-            count = len(batch.targets)
+            count = batch.targets.numel()
             total += loss(outputs, batch.targets).item() * count
-            right += int(correct(outputs, batch.targets))
+            right += int(correct(outputs, batch.targets)) if correct else 0
             examples += count
     if examples == 0:
         raise ValueError("batches: there are no examples to evaluate")
-    return Metrics(total / examples, right / examples, examples)
+    return Metrics(total / examples, right / examples if correct else None, examples)
 
 
 def install(model: nn.Module, state: State) -> None:
@@ -176,8 +195,15 @@ def install(model: nn.Module, state: State) -> None:
             target.copy_(values[name])
 
 
-def _copies(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in tensors}
+def _copies(
+    tensors: Iterable[tuple[str, Tensor]], device: torch.device | None = None
+) -> dict[str, Tensor]:
+    return {name: tensor.detach().to(device, copy=True) for name, tensor in tensors}
+
+
+def _device(state: State) -> torch.device:
+    """Where a state is; one without parameters has nothing to train, and is on the CPU."""
+    return next((value.device for value in state.parameters.values()), torch.device("cpu"))
 
 
 @contextlib.contextmanager

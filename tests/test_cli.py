@@ -9,6 +9,7 @@ from PIL import Image
 
 from shapezoo import cli, list_models
 from shapezoo.data import digits
+from shapezoo.layers import SequenceError
 from shapezoo.models import lenet
 from shapezoo.runs import Run, RunConfig
 
@@ -22,9 +23,8 @@ def test_list_shows_every_model(capsys: pytest.CaptureFixture[str]) -> None:
     run("list")
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list_models()
-    assert "8,490" in lines[-1]
-    run("list", "g*")
-    assert capsys.readouterr().out.startswith("gru")
+    run("list", "lene?")
+    assert re.fullmatch(r"lenet +8,490  image-classification .*\n", capsys.readouterr().out)
 
 
 def test_show_tells_contract_parameters_and_paper(capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,12 +56,35 @@ def test_train_and_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert lines[0].endswith("%")
 
 
+@pytest.mark.slow
+def test_names_are_learned_and_guessed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "run"
+    run("train", "names", "--epochs", "1", "--batch-size", "128", "--run", str(folder))
+    text = capsys.readouterr().out
+    assert text.startswith("name_classifier: ")
+    assert re.search(r"test accuracy  [56]\d\.\d\d% of 3248 names", text)
+    run("predict", str(folder), "Papadopoulos", "--device", "cpu")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert re.fullmatch(r"Greece  9\d\.\d%", lines[0])
+    for name, message in (
+        ("  ", "has no letters"),
+        ("王", "write the name in Latin letters"),
+    ):
+        with pytest.raises(SequenceError, match=message):
+            run("predict", str(folder), name)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("show", "lent"), "shapezoo: no model is called 'lent'; did you mean 'lenet'?"),
-        (("train", "gru"), "shapezoo: model 'gru' does not fit the data"),
+        (("train", "gru"), "shapezoo: model 'gru' is for sequence-encoding; the datasets are for"),
         (("train", "lenet", "--epochs", "0"), "shapezoo: epochs must be at least 1, got 0"),
+        (("train", "lenet", "--data", "cats"), "shapezoo: data must be one of digits, names, got"),
+        (("train", "lenet", "--data", "names"), "shapezoo: model 'lenet' does not fit the data"),
+        (("train", "names", "--split-by", "writer"), "shapezoo: split_by='writer' is for digits"),
+        (("train", "lenet", "--device", "cuda:99"), "shapezoo: device 'cuda:99' is not on this"),
         (("predict", "nowhere", "digit.png"), "shapezoo: 'nowhere' is no run folder"),
         (("train", "lenet", "--seed", "9" * 30), "shapezoo: seed must be below 2**31"),
     ],

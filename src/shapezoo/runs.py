@@ -2,16 +2,19 @@
 
 - ``config.json``: the exact configuration,
 - ``metrics.jsonl``: one JSON object for each epoch,
-- ``model.safetensors``: the trained weights.
+- ``model.safetensors``: the trained weights,
+- ``confusion.tsv``: how often each class (row) was taken for each (column) in the test,
+- ``confusion.png``: a picture of it, where matplotlib is installed.
 """
 
 import dataclasses
-import itertools
+import importlib.util
 import json
 import math
 import os
 import platform
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,14 +22,16 @@ from typing import Any, Literal
 
 import torch
 from beartype.door import is_bearable
-from torch import nn
+from torch import Tensor, nn
 
 import shapezoo.weights
 from shapezoo import __version__
 from shapezoo._files import replacing
 from shapezoo.contracts import Module
 from shapezoo.contracts.matching import CONF
-from shapezoo.train import EpochDone, Event
+from shapezoo.plots import draw_confusion
+from shapezoo.sources import SOURCES
+from shapezoo.train import OPTIMIZERS, EpochDone, Event
 from shapezoo.zoo import create_model
 
 
@@ -42,12 +47,14 @@ class RunConfig:
         model: The name of the model.
         hyperparameters: Keywords of its builder; those that are missing have their defaults.
         data: The name of the dataset.
-        split_by: How the test set is drawn; by ``"writer"`` is harder than by ``"example"``.
+        split_by: How the test set of digits is drawn; by ``"writer"`` is harder than by
+            ``"example"``, which is the only way for names.
         epochs: How often each example is seen.
         batch_size: Examples of a step.
-        optimizer: The name of the optimizer.
+        optimizer: The name of the optimizer, one of `shapezoo.train.OPTIMIZERS`.
         lr: The learning rate.
         seed: Seeds the weights, the split and the order of the examples.
+        device: What to compute on, as `shapezoo.train.choose_device` takes it.
 
     Raises:
         RunError: A value is of the wrong type or out of its range.
@@ -55,18 +62,20 @@ class RunConfig:
 
     model: str
     hyperparameters: dict[str, Any] = field(default_factory=dict)
-    data: Literal["digits"] = "digits"
+    data: str = "digits"
     split_by: Literal["example", "writer"] = "example"
     epochs: int = 10
     batch_size: int = 32
-    optimizer: Literal["adam"] = "adam"
+    optimizer: str = "adam"
     lr: float = 0.002
     seed: int = 0
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         for name, kind in typing.get_type_hints(RunConfig).items():
             if not is_bearable(value := getattr(self, name), kind, conf=CONF):
-                expected = kind.__name__ if isinstance(kind, type) else kind
+                options = " or ".join(map(repr, typing.get_args(kind)))
+                expected = options if typing.get_origin(kind) is Literal else kind.__name__
                 raise RunError(f"{name} must be {expected}, got {value!r}")
         for name, least in {"epochs": 1, "batch_size": 1, "seed": 0}.items():
             if (value := getattr(self, name)) < least:
@@ -75,6 +84,11 @@ class RunConfig:
                 raise RunError(f"{name} must be below 2**31, got {value}")
         if not 0 < self.lr < math.inf:
             raise RunError(f"lr must be positive and finite, got {self.lr}")
+        for name, known in (("data", SOURCES), ("optimizer", OPTIMIZERS)):
+            if (value := getattr(self, name)) not in known:
+                raise RunError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        if self.split_by == "writer" and self.data != "digits":
+            raise RunError(f"split_by='writer' is for digits; {self.data} have no writers")
 
 
 @dataclass(frozen=True)
@@ -100,13 +114,13 @@ class Run:
         Raises:
             RunError: The folder exists already or cannot be made.
         """
-        folder = _new_folder(config.model) if path is None else Path(path)
         try:
-            folder.mkdir(parents=True)
+            folder = _new_folder(config.model) if path is None else Path(path)
+            folder.mkdir(parents=True, exist_ok=path is None)
         except FileExistsError as error:
-            raise RunError(f"{str(folder)!r} exists already; choose another folder") from error
+            raise RunError(f"{str(path)!r} exists already; choose another folder") from error
         except OSError as error:
-            raise RunError(f"{str(folder)!r} cannot be made: {error}") from error
+            raise RunError(f"the folder of the run cannot be made: {error}") from error
         versions = {
             "shapezoo": __version__,
             "torch": torch.__version__,
@@ -127,18 +141,28 @@ class Run:
         file = Path(path) / "config.json"
         try:
             record = json.loads(file.read_text())
-            names = [part.name for part in dataclasses.fields(RunConfig)]
-            return cls(Path(path), RunConfig(**{name: record[name] for name in names}))
+            known = {part.name for part in dataclasses.fields(RunConfig)}
+            settings = {name: record[name] for name in record.keys() & known}
+            return cls(Path(path), RunConfig(**settings))
         except OSError as error:
             raise RunError(f"{os.fspath(path)!r} is no run folder: {error}") from error
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise RunError(f"{str(file)!r} is no configuration of a run: {error!r}") from error
 
     def log(self, event: Event) -> None:
         """Append the figures of an epoch to the metrics; other events pass."""
         if isinstance(event, EpochDone):
             with (self.path / "metrics.jsonl").open("a") as file:
-                file.write(json.dumps(dataclasses.asdict(event)) + "\n")
+                file.write(json.dumps(_finite(dataclasses.asdict(event))) + "\n")
+
+    def save_confusion(self, confusion: Tensor, classes: Sequence[str]) -> None:
+        """Write a confusion matrix as a table, and as a picture where matplotlib is installed."""
+        rows = zip(("", *classes), [list(classes), *confusion.tolist()], strict=True)
+        text = "".join("\t".join(map(str, (name, *row))) + "\n" for name, row in rows)
+        with replacing(self.path / "confusion.tsv") as temporary:
+            temporary.write_text(text)
+        if importlib.util.find_spec("matplotlib"):
+            draw_confusion(confusion, classes, self.path / "confusion.png")
 
     def save_model(self, model: nn.Module) -> None:
         """Write the weights of a model."""
@@ -154,14 +178,28 @@ class Run:
         """
         try:
             model = create_model(self.config.model, **self.config.hyperparameters)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             raise RunError(f"{str(self.path)!r}: the model cannot be built: {error}") from error
         shapezoo.weights.load(model, self.path / "model.safetensors")
         return model.eval()
 
 
 def _new_folder(model: str) -> Path:
-    """A folder named after the model and the time, and numbered where that exists."""
-    folder = Path("runs") / f"{model}-{datetime.now():%Y%m%d-%H%M%S}"
-    numbered = (folder.with_name(f"{folder.name}-{n}") for n in itertools.count(2))
-    return next(path for path in itertools.chain([folder], numbered) if not path.exists())
+    """Make a folder that is named after the model and the time, and numbered where that exists."""
+    folder = first = Path("runs") / f"{model}-{datetime.now():%Y%m%d-%H%M%S}"
+    number = 1
+    while True:
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            folder = first.with_name(f"{first.name}-{number}")
+        else:
+            return folder
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for what is no number, which JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -12,6 +12,13 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
 
 
 @pytest.fixture
+def course(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(FOLDER)
+    yield importlib.import_module("course")
+    del sys.modules["course"]
+
+
+@pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(FOLDER)
     yield importlib.import_module("contracts")
@@ -59,3 +66,18 @@ def test_each_case_is_run_in_its_context(benchmark: Any) -> None:
     seconds = benchmark.times({"one": look, "two": look}, rounds=3, calls=2, around=around)
     assert [len(values) for values in seconds.values()] == [3, 3]
     assert off.count(True) == off.count(False) == len(off) // 2
+
+
+def test_the_course_has_a_row_for_everything_that_learns(
+    course: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(course, "NETWORKS", ("lenet", "lenet_small"))
+    course.features(1, epochs=1, more=1)
+    course.networks(1, epochs=1)
+    course.taggers(2, steps=40)
+    course.pieces_of_names(longest=1)
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
+    shares = {cells[0]: float(cells[1].removesuffix(" %")) for cells in rows if "%" in cells[1]}
+    assert set(shares) == {*course.EXTRACTORS, "lenet", "lenet_small", "1 to 1 characters"}
+    assert all(share > 30 for share in shares.values())
+    assert ["0.02", "2 of 2"] in [cells[:2] for cells in rows]

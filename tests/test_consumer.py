@@ -98,11 +98,11 @@ def test_the_project_runs_on_the_wheel(consumer: Consumer) -> None:
 @pytest.mark.slow
 def test_the_wheel_carries_its_data_types_and_licences(consumer: Consumer) -> None:
     code = (
-        "from shapezoo.data import digits; from importlib.metadata import files; "
-        "print(len(digits().train), *(f.name for f in files('shapezoo')))"
+        "from shapezoo.data import digits, names; from importlib.metadata import files; "
+        "print(len(digits().train), len(names().train), *(f.name for f in files('shapezoo')))"
     )
     words = consumer.run(consumer.python, "-c", code).stdout.split()
-    assert words[0] == "1438"
+    assert words[:2] == ["1438", "12994"]
     assert {"py.typed", "LICENSE", "NOTICE.md", "digits.safetensors"} <= set(words)
 
 

@@ -99,15 +99,12 @@ def test_no_model_has_the_name_of_a_dataset() -> None:
         assert model_info(source.model).task == source.task
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
-def test_the_optimizer_is_the_one_that_is_named(optimizer: str, tmp_path: Path) -> None:
+def test_the_optimizer_is_the_one_that_is_named(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"epochs": 1, "batch_size": 500, "lr": 0.1}
     adam = recipes.train(RunConfig("lenet", **settings), run=tmp_path / "adam")
-    other = recipes.train(
-        RunConfig("lenet", optimizer=optimizer, **settings), run=tmp_path / optimizer
-    )
-    assert json.loads((other.run.path / "config.json").read_text())["optimizer"] == optimizer
-    assert other.test.loss != adam.test.loss
+    sgd = recipes.train(RunConfig("lenet", optimizer="sgd", **settings), run=tmp_path / "sgd")
+    assert json.loads((sgd.run.path / "config.json").read_text())["optimizer"] == "sgd"
+    assert sgd.test.loss != adam.test.loss
 
 
 def test_a_task_without_data_is_told() -> None:

@@ -57,7 +57,7 @@ def main():
     batches = loader(dataset, 100, generator, num_workers=2, start_method="spawn")
     labels = torch.cat([batch.labels for batch in batches])
     expected = torch.cat([b.labels for b in dataset.batches(100, generator.manual_seed(1))])
-    print(len(batches), torch.equal(labels, expected), type(next(iter(batches))).__name__)
+    print(len(batches), torch.equal(labels, expected))
 """
 
 
@@ -71,7 +71,7 @@ def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_spawned_workers_prepare_the_same_batches(tmp_path: Path) -> None:
     guarded = run(SCRIPT + 'if __name__ == "__main__":\n    main()\n', tmp_path)
-    assert guarded.stdout == "4 True ImageBatch\n", guarded.stderr
+    assert guarded.stdout == "4 True\n", guarded.stderr
 
 
 @pytest.mark.slow

@@ -9,9 +9,10 @@ import griffe
 import pytest
 
 import shapezoo
+from shapezoo import list_models
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("contracts", "data", "models", "train", "weights")
+PACKAGES = ("contracts", "data", "layers", "models", "train", "weights")
 DOCUMENTED = {
     name
     for page in (ROOT / "docs/api").glob("*.md")
@@ -45,6 +46,17 @@ def test_every_name_in_the_reference_exists_and_is_documented(name: str) -> None
     thing = getattr(importlib.import_module(module), attribute)
     if inspect.isclass(thing) or inspect.isfunction(thing):
         assert thing.__doc__
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_model_has_a_page_to_read(name: str) -> None:
+    (row,) = [
+        line
+        for line in (ROOT / "docs/models.md").read_text().splitlines()
+        if line.startswith("| ") and f"`{name}`" in line
+    ]
+    (page,) = re.findall(r"\((course/\w+\.md)\)", row)
+    assert re.search(rf"\b{name}\b", (ROOT / "docs" / page).read_text())
 
 
 def test_shapes_keep_their_quotes() -> None:

@@ -1,0 +1,160 @@
+"""How well the models of the course learn: means over several seeds, as tables for its pages.
+
+Run with `python benchmarks/course.py`, followed by the number of seeds where it is not 5.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+
+import torch
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+from shapezoo import create_model
+from shapezoo.data import ImageBatch, NameDataset, TokenBatch, digits, names
+from shapezoo.models import (
+    FeatureClassifier,
+    conv_linear,
+    fourier_linear,
+    haar_linear,
+    onehot_cell_tagger,
+)
+from shapezoo.train import Batch, State, choose_optimizer, evaluate, fit, init, train_step
+
+EXTRACTORS: dict[str, Callable[[], FeatureClassifier]] = {
+    "pixels": lambda: FeatureClassifier(nn.Identity(), num_features=28 * 28),
+    "Fourier": fourier_linear,
+    "Haar": haar_linear,
+    "convolution": conv_linear,
+}
+NETWORKS = ("softmax_classifier", "lenet", "lenet_small", "inception_small", "resnet_small")
+
+
+def features(seeds: int, *, epochs: int = 5, more: int = 15) -> None:
+    """A linear layer on four kinds of features, with the images as they are and rolled."""
+    data = digits()
+    whole = data.test.select(torch.arange(len(data.test)))
+    rolled = ImageBatch(whole.images.roll((7, 7), dims=(2, 3)), whole.labels)
+    make_optimizer = choose_optimizer("adam", lr=0.01)
+
+    def accuracies(build: Callable[[], FeatureClassifier], seed: int) -> list[float]:
+        torch.manual_seed(seed)
+        model, generator = build(), torch.Generator().manual_seed(seed)
+
+        def train(state: State, epochs: int) -> State:
+            return fit(
+                model,
+                make_optimizer,
+                state,
+                data.train,
+                data.test,
+                epochs=epochs,
+                batch_size=64,
+                generator=generator,
+            )
+
+        first = train(init(model, make_optimizer), epochs)
+        last = train(first, more)
+        return [share(model, first, whole), share(model, last, whole), share(model, last, rolled)]
+
+    row("features", f"{epochs} epochs", f"{epochs + more} epochs", "the same, rolled")
+    for name, build in EXTRACTORS.items():
+        found = [accuracies(build, seed) for seed in range(seeds)]
+        row(name, *(percent(sum(shares) / seeds) for shares in zip(*found, strict=True)))
+
+
+def networks(seeds: int, *, epochs: int = 5) -> None:
+    """The networks that read digits, all trained in the same way."""
+    data = digits()
+    whole = data.test.select(torch.arange(len(data.test)))
+    make_optimizer = choose_optimizer("adam", lr=0.002)
+
+    def accuracy(name: str, seed: int) -> float:
+        torch.manual_seed(seed)
+        model = create_model(name)
+        state = fit(
+            model,
+            make_optimizer,
+            init(model, make_optimizer),
+            data.train,
+            data.test,
+            epochs=epochs,
+            batch_size=32,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        return share(model, state, whole)
+
+    row("network", f"{epochs} epochs", "worst seed", "best seed")
+    for name in NETWORKS:
+        found = [accuracy(name, seed) for seed in range(seeds)]
+        row(name, *map(percent, (sum(found) / seeds, min(found), max(found))))
+
+
+def taggers(seeds: int, *, steps: int = 200) -> None:
+    """How many taggers learn to write ohlol, with and without weight decay, and how soon."""
+    hello, ohlol = (torch.tensor([["ehlo".index(c)] for c in word]) for word in ("hello", "ohlol"))
+    word = TokenBatch(hello, ohlol)
+
+    def right_since(weight_decay: float, seed: int) -> int | None:
+        """The step from which all letters are right to the end; None if there is none."""
+        torch.manual_seed(seed)
+        model = onehot_cell_tagger()
+        make_optimizer = choose_optimizer("adam", lr=0.1, weight_decay=weight_decay)
+        state, since = init(model, make_optimizer), None
+        for step in range(1, steps + 1):
+            state, _ = train_step(model, make_optimizer, state, word)
+            since = (since or step) if share(model, state, word) == 1 else None
+        return since
+
+    row("weight decay", f"right after {steps} steps", "the slowest of them since step")
+    for weight_decay in (0.0, 0.02):
+        found = [right_since(weight_decay, seed) for seed in range(seeds)]
+        learned = [step for step in found if step]
+        row(str(weight_decay), f"{len(learned)} of {seeds}", str(max(learned, default="-")))
+
+
+def pieces_of_names(*, longest: int = 5) -> None:
+    """A logistic regression on the pieces of names; it is solved exactly, and needs no seed."""
+    train, test = names()
+    vectorizer = CountVectorizer(analyzer="char", ngram_range=(1, longest), binary=True)
+    classifier = LogisticRegression(max_iter=300)
+    classifier.fit(vectorizer.fit_transform(spelled(train)), train.labels)
+    accuracy = classifier.score(vectorizer.transform(spelled(test)), test.labels)
+    row("logistic regression on pieces of names", "test names right")
+    row(f"1 to {longest} characters", percent(accuracy))
+
+
+def spelled(dataset: NameDataset) -> list[str]:
+    """Names as text, with a mark at each end."""
+    rows = zip(dataset.names.tokens.tolist(), dataset.names.lengths.tolist(), strict=True)
+    return [f"^{bytes(tokens[:length]).decode('ascii')}$" for tokens, length in rows]
+
+
+def share(model: nn.Module, state: State, batch: Batch) -> float:
+    """How much of a batch is right, from 0 to 1."""
+    return evaluate(model, state, [batch]).accuracy or 0.0
+
+
+def percent(share: float) -> str:
+    """A share as the pages write it."""
+    return f"{100 * share:.1f} %"
+
+
+def row(*cells: str) -> None:
+    """Print a row of a table."""
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print all tables."""
+    torch.set_num_threads(1)
+    (seeds,) = map(int, arguments or ["5"])
+    features(seeds)
+    networks(seeds)
+    taggers(10 * seeds)  # they are small
+    pieces_of_names()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

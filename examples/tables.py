@@ -1,0 +1,77 @@
+"""Linear regression on diabetes, logistic regression on breast cancer, a perceptron on both."""
+
+import functools
+
+import torch
+from torch import nn
+
+from shapezoo.data import breast_cancer, diabetes
+from shapezoo.models import linear_regression, logistic_regression, mlp
+from shapezoo.train import (
+    binary_correct,
+    binary_cross_entropy,
+    evaluate,
+    fit,
+    init,
+    mean_squared_error,
+)
+
+
+def regress(model: nn.Module, *, lr: float, epochs: int) -> None:
+    """Train on diabetes, and compare the error with that of always predicting the mean."""
+    data = diabetes()
+    make_optimizer = functools.partial(torch.optim.Adam, lr=lr)
+    state = fit(
+        model,
+        make_optimizer,
+        init(model, make_optimizer),
+        data.train,
+        data.test,
+        epochs=epochs,
+        batch_size=32,
+        generator=torch.Generator().manual_seed(0),
+        loss=mean_squared_error,
+        correct=None,
+    )
+    metrics = evaluate(model, state, data.test.batches(32), loss=mean_squared_error, correct=None)
+    share = 1 - metrics.loss / data.test.targets.var(correction=0).item()
+    print(f"{type(model).__name__} explains {share:.0%} of the variance")
+
+
+def classify(model: nn.Module, *, lr: float, epochs: int) -> None:
+    """Train on breast cancer, and count the right answers."""
+    data = breast_cancer()
+    make_optimizer = functools.partial(torch.optim.Adam, lr=lr)
+    state = fit(
+        model,
+        make_optimizer,
+        init(model, make_optimizer),
+        data.train,
+        data.test,
+        epochs=epochs,
+        batch_size=32,
+        generator=torch.Generator().manual_seed(0),
+        loss=binary_cross_entropy,
+        correct=binary_correct,
+    )
+    metrics = evaluate(
+        model,
+        state,
+        data.test.batches(32),
+        loss=binary_cross_entropy,
+        correct=binary_correct,
+    )
+    print(f"{type(model).__name__} tells {metrics.accuracy:.1%} of the tumours right")
+
+
+def main() -> None:
+    """Train each model on its table, and print how well it does on the test part."""
+    torch.manual_seed(0)
+    regress(linear_regression(in_features=10), lr=2.0, epochs=20)
+    regress(mlp(in_features=10), lr=0.2, epochs=60)
+    classify(logistic_regression(in_features=30), lr=0.05, epochs=10)
+    classify(mlp(in_features=30), lr=0.05, epochs=10)
+
+
+if __name__ == "__main__":
+    main()

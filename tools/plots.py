@@ -1,0 +1,33 @@
+"""A hook of mkdocs that draws the pictures of the course, by the examples of the same names."""
+
+import io
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib.style
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+PICTURES = ("activations", "optimizers", "names")
+STYLES = {"light": "default", "dark": "dark_background"}
+
+
+def pictures() -> Iterator[tuple[str, str]]:
+    """The path of each picture in the documentation, and its SVG: the same at every build."""
+    for name in PICTURES:
+        draw = runpy.run_path(str(EXAMPLES / f"{name}.py"))["draw"]
+        for theme, style in STYLES.items():
+            fixed = {"svg.hashsalt": name, "savefig.transparent": True}
+            with matplotlib.style.context([style, fixed]):
+                svg = io.StringIO()
+                draw().savefig(svg, format="svg", metadata={"Date": None})
+            yield f"course/{name}-{theme}.svg", svg.getvalue()
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Put the pictures beside the pages; mkdocs calls this before it reads them."""
+    for path, svg in pictures():
+        files.append(File.generated(config, path, content=svg))
+    return files

@@ -5,9 +5,12 @@ import functools
 import torch
 from torch import nn
 
-from shapezoo.data import breast_cancer, diabetes
+from shapezoo.data import Split, TableDataset, breast_cancer, diabetes
 from shapezoo.models import linear_regression, logistic_regression, mlp
 from shapezoo.train import (
+    Correct,
+    Loss,
+    Metrics,
     binary_correct,
     binary_cross_entropy,
     evaluate,
@@ -17,9 +20,16 @@ from shapezoo.train import (
 )
 
 
-def regress(model: nn.Module, *, lr: float, epochs: int) -> None:
-    """Train on diabetes, and compare the error with that of always predicting the mean."""
-    data = diabetes()
+def trained(
+    model: nn.Module,
+    data: Split[TableDataset],
+    *,
+    lr: float,
+    epochs: int,
+    loss: Loss,
+    correct: Correct | None,
+) -> Metrics:
+    """Train, and measure on the test part."""
     make_optimizer = functools.partial(torch.optim.Adam, lr=lr)
     state = fit(
         model,
@@ -30,34 +40,27 @@ def regress(model: nn.Module, *, lr: float, epochs: int) -> None:
         epochs=epochs,
         batch_size=32,
         generator=torch.Generator().manual_seed(0),
-        loss=mean_squared_error,
-        correct=None,
+        loss=loss,
+        correct=correct,
     )
-    metrics = evaluate(model, state, data.test.batches(32), loss=mean_squared_error, correct=None)
+    return evaluate(model, state, data.test.batches(32), loss=loss, correct=correct)
+
+
+def regress(model: nn.Module, *, lr: float, epochs: int) -> None:
+    """Train on diabetes, and compare the error with that of always predicting the mean."""
+    data = diabetes()
+    metrics = trained(model, data, lr=lr, epochs=epochs, loss=mean_squared_error, correct=None)
     share = 1 - metrics.loss / data.test.targets.var(correction=0).item()
     print(f"{type(model).__name__} explains {share:.0%} of the variance")
 
 
 def classify(model: nn.Module, *, lr: float, epochs: int) -> None:
     """Train on breast cancer, and count the right answers."""
-    data = breast_cancer()
-    make_optimizer = functools.partial(torch.optim.Adam, lr=lr)
-    state = fit(
+    metrics = trained(
         model,
-        make_optimizer,
-        init(model, make_optimizer),
-        data.train,
-        data.test,
+        breast_cancer(),
+        lr=lr,
         epochs=epochs,
-        batch_size=32,
-        generator=torch.Generator().manual_seed(0),
-        loss=binary_cross_entropy,
-        correct=binary_correct,
-    )
-    metrics = evaluate(
-        model,
-        state,
-        data.test.batches(32),
         loss=binary_cross_entropy,
         correct=binary_correct,
     )

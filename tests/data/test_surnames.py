@@ -77,7 +77,7 @@ def test_a_batch_is_as_wide_as_its_longest_name() -> None:
     assert len(list(dataset.batches(2))) == 2
 
 
-def test_lengths_stay_on_the_processor() -> None:
+def test_lengths_stay_on_the_cpu() -> None:
     moved = names().test.select(torch.arange(4)).to(torch.device("meta"))
     assert moved.characters.is_meta
     assert moved.labels.is_meta

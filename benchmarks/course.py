@@ -40,7 +40,7 @@ def features(seeds: int, *, epochs: int = 5, more: int = 15) -> None:
 
     def accuracies(build: Callable[[], FeatureClassifier], seed: int) -> list[float]:
         torch.manual_seed(seed)
-        model, generator = build(), torch.Generator().manual_seed(seed)
+        model = build()
 
         def train(state: State, epochs: int) -> State:
             return fit(
@@ -51,11 +51,11 @@ def features(seeds: int, *, epochs: int = 5, more: int = 15) -> None:
                 data.test,
                 epochs=epochs,
                 batch_size=64,
-                generator=generator,
+                seed=seed,
             )
 
         first = train(init(model, make_optimizer), epochs)
-        last = train(first, more)
+        last = train(first, epochs + more)
         return [share(model, first, whole), share(model, last, whole), share(model, last, rolled)]
 
     row("features", f"{epochs} epochs", f"{epochs + more} epochs", "the same, rolled")
@@ -81,7 +81,7 @@ def networks(seeds: int, *, epochs: int = 5) -> None:
             data.test,
             epochs=epochs,
             batch_size=32,
-            generator=torch.Generator().manual_seed(seed),
+            seed=seed,
         )
         return share(model, state, whole)
 

@@ -6,8 +6,11 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
 
 import torch
+
+PER_UNIT = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "MB": 1e6}
 
 
 def times(
@@ -15,6 +18,7 @@ def times(
     *,
     rounds: int,
     calls: int = 1,
+    warm_up: int = 10,
     around: Mapping[str, Callable[[], AbstractContextManager[None]]] | None = None,
 ) -> dict[str, list[float]]:
     """Seconds for one call of each case, once a round, in another order each round.
@@ -25,6 +29,7 @@ def times(
         cases: What is timed.
         rounds: How often.
         calls: How many calls of a case make one measurement.
+        warm_up: How many calls of each case come first.
         around: A context to enter for the calls of a case; entering it is not timed.
     """
     torch.set_num_threads(1)
@@ -33,7 +38,7 @@ def times(
     names = list(cases)
     for name in names:
         with contexts[name]():
-            for _ in range(10):
+            for _ in range(warm_up):
                 cases[name]()
     gc.collect()
     gc.disable()
@@ -50,10 +55,21 @@ def times(
     return seconds
 
 
-def table(title: str, seconds: Mapping[str, list[float]]) -> None:
-    """Print the median time of each case, and the median over rounds of its ratio to the first."""
-    base = next(iter(seconds.values()))
+def table(
+    title: str,
+    measured: Mapping[str, list[float]],
+    unit: Literal["us", "ms", "s", "MB"] = "us",
+) -> None:
+    """Print the median of each case, and the median over rounds of its ratio to the first.
+
+    Args:
+        title: What stands above.
+        measured: Seconds or bytes of each case, round by round.
+        unit: What the medians are printed in.
+    """
+    base = next(iter(measured.values()))
     print(f"\n{title}\n{'':26}{'median':>12}{'ratio':>9}", flush=True)
-    for name, values in seconds.items():
+    for name, values in measured.items():
         ratio = statistics.median(v / b for v, b in zip(values, base, strict=True))
-        print(f"{name:26}{statistics.median(values) * 1e6:9.2f} us{ratio:9.3f}", flush=True)
+        median = statistics.median(values) / PER_UNIT[unit]
+        print(f"{name:26}{median:9.2f} {unit:2}{ratio:9.3f}", flush=True)

@@ -28,7 +28,6 @@ def main() -> None:
             data.test,
             epochs=2,
             batch_size=32,
-            generator=torch.Generator().manual_seed(0),
             observers=[report],
         )
 

@@ -34,7 +34,6 @@ def main() -> None:
             data.test,
             epochs=5,
             batch_size=64,
-            generator=torch.Generator().manual_seed(0),
         )
         right = [evaluate(model, state, [batch]).accuracy for batch in (everything, shifted)]
         parameters = sum(parameter.numel() for parameter in model.parameters())

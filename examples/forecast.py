@@ -30,7 +30,6 @@ def main() -> None:
         test,
         epochs=5,
         batch_size=32,
-        generator=torch.Generator().manual_seed(0),
         loss=mean_squared_error,
         correct=None,
         observers=[report],

@@ -39,7 +39,6 @@ def trained(
         data.test,
         epochs=epochs,
         batch_size=32,
-        generator=torch.Generator().manual_seed(0),
         loss=loss,
         correct=correct,
     )

@@ -81,7 +81,7 @@ def test_names_are_learned_and_guessed(tmp_path: Path, capsys: pytest.CaptureFix
         (("show", "lent"), "shapezoo: no model is called 'lent'; did you mean 'lenet'?"),
         (("train", "gru"), "shapezoo: model 'gru' is for sequence-encoding; the datasets are for"),
         (("train", "lenet", "--epochs", "0"), "shapezoo: epochs must be at least 1, got 0"),
-        (("train", "lenet", "--data", "cats"), "shapezoo: data must be one of digits, names, got"),
+        (("train", "lenet", "--data", "cats"), "shapezoo: data must be one of digits, mnist"),
         (("train", "lenet", "--data", "names"), "shapezoo: model 'lenet' does not fit the data"),
         (("train", "names", "--split-by", "writer"), "shapezoo: split_by='writer' is for digits"),
         (("train", "lenet", "--device", "cuda:99"), "shapezoo: device 'cuda:99' is not on this"),

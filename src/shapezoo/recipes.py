@@ -1,26 +1,45 @@
 """Whole jobs: train a model of the zoo on a dataset, and classify something with the result."""
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from shapezoo.contracts import Module, Signature, TensorType, signature
+from shapezoo.data import InMemory
+from shapezoo.data.memory import split
 from shapezoo.runs import Run, RunConfig, RunError
-from shapezoo.sources import SOURCES
+from shapezoo.sources import SOURCES, Example
 from shapezoo.train import (
-    Batch,
-    EpochDone,
+    ALONE,
+    Checkpoint,
+    Correct,
     Event,
+    Loss,
+    MakeOptimizer,
     Metrics,
+    Processes,
+    Schedule,
+    TensorBoard,
+    binary_correct,
+    binary_cross_entropy,
     choose_device,
     choose_optimizer,
+    choose_schedule,
     confusion_matrix,
+    correct,
+    cross_entropy,
+    evaluate,
     fit,
     init,
     install,
+    iterations,
+    mean_squared_error,
 )
 from shapezoo.zoo import create_model, model_info
 
@@ -29,16 +48,20 @@ class DataMismatchError(ValueError):
     """A model cannot take the inputs that a dataset gives, or has other classes."""
 
 
+class StoppedError(Exception):
+    """A training was stopped before its end; its run can be resumed."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """The outcome of `train`.
 
     Attributes:
-        run: The folder with all that the run wrote.
+        run: The folder with all that the run wrote; None in processes that wrote none.
         test: How well the model does on the test set.
     """
 
-    run: Run
+    run: Run | None
     test: Metrics
 
 
@@ -90,74 +113,131 @@ def resolve(name: str, data: str | None = None) -> tuple[str, str]:
     return name, data
 
 
-def train(
-    config: RunConfig,
-    *,
-    run: str | os.PathLike[str] | None = None,
-    observers: Sequence[Callable[[Event], None]] = (),
-) -> Trained:
-    """Train a classifier of the zoo on one of the datasets that come with the package.
-
-    The same configuration gives the same weights on the same machine. Torch's global random
-    state on the CPU is left as it was.
+def configure(name: str, data: str | None = None, **settings: Any) -> RunConfig:
+    """The configuration of a run on a dataset, with what suits that dataset.
 
     Args:
-        config: What to train, and how.
-        run: The folder to write to, which must not exist; without it ``runs/MODEL-DATE-TIME``.
+        name: The name of a model, or of a dataset, as `resolve` takes it.
+        data: The name of the dataset, where `name` is that of a model.
+        **settings: Attributes of the configuration; the others are as the dataset wants them, or
+            have their defaults.
+
+    Raises:
+        UnknownModelError: There is no such model.
+        DataMismatchError: No dataset teaches the task of the model, or two datasets are named.
+        RunError: A value is of the wrong type or out of its range.
+
+    Example:
+        ```pycon
+        >>> from shapezoo import recipes
+        >>> config = recipes.configure("text", epochs=3)
+        >>> config.model, config.epochs, config.lr
+        ('character_rnn', 3, 0.004)
+
+        ```
+    """
+    name, data = resolve(name, data)
+    defaults = SOURCES[data].defaults if data in SOURCES else {}
+    return RunConfig(name, data=data, **{**defaults, **settings})
+
+
+def train(
+    config: RunConfig | Run,
+    *,
+    run: str | os.PathLike[str] | None = None,
+    download: bool = False,
+    tensorboard: bool = False,
+    observers: Sequence[Callable[[Event], None]] = (),
+    stop: Callable[[], bool] | None = None,
+    processes: Processes = ALONE,
+) -> Trained:
+    """Train a model of the zoo on one of the datasets.
+
+    The same configuration gives the same weights on the same machine, also where the run was
+    stopped or killed and then resumed. Torch's global random state on the CPU is left as it was.
+
+    Args:
+        config: What to train, and how; or a run to go on with. Of one that has ended, the results
+            are written once more.
+        run: The folder of a new run, which must not exist; without it ``runs/MODEL-DATE-TIME``.
+            Where ``torchrun`` has started the processes anew, they go on with the run in it.
+        download: Whether a dataset that is missing may be downloaded.
+        tensorboard: Whether to write events for TensorBoard into the folder.
         observers: Called with each event of the training, such as a
             `shapezoo.train.Progress`.
+        stop: Asked after each step; once it says so, the training ends there.
+        processes: Those that train together; the first of them writes the folder.
 
     Raises:
         UnknownModelError: There is no such model.
         DataMismatchError: The model cannot take the examples, or has another number of classes.
+        DatasetError: The dataset is missing or damaged.
         DeviceError: There is no such device.
-        RunError: The run folder exists already or cannot be made.
+        RunError: The run folder exists already or cannot be made; or the checkpoint of the run is
+            damaged, or that of another run.
+        StoppedError: `stop` has ended the training; the folder has a checkpoint.
+        OSError: Something cannot be written; what was written before is still there.
     """
-    device = choose_device(config.device)
-    defaults = model_info(config.model).hyperparameters
-    config = replace(config, hyperparameters=defaults | config.hyperparameters, device=str(device))
-    source = SOURCES[config.data]
-    examples, unseen = source.load(config.split_by, config.seed)
-    epochs: list[EpochDone] = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        model = create_model(config.model, **config.hyperparameters)
-        example = next(examples.batches(1))
-        _require_fit(config, signature(model), example.inputs, source.classes)
-        folder = Run.create(config, run)
-        make_optimizer = choose_optimizer(config.optimizer, lr=config.lr)
+    if isinstance(config, RunConfig) and run is not None and _is_restarted(run):
+        config = Run.open(run)
+    job = _prepare(config.config if isinstance(config, Run) else config, download=download)
+    state = init(job.model, job.make_optimizer, seed=job.config.seed, device=job.device)
+    start = Checkpoint(state)
+    if isinstance(config, Run):
+        folder: Run | None = config
+        start = config.load_checkpoint(job.device) or start
+    else:
+        folder = Run.create(job.config, run, classes=job.classes) if processes.rank == 0 else None
+    with contextlib.ExitStack() as stack:
+        listening = list(observers)
+        if folder and processes.rank == 0:
+            folder.rewind(start.state.step // job.steps)
+            listening.append(folder.log)
+            if tensorboard:
+                listening.append(stack.enter_context(TensorBoard(folder.path / "tensorboard")))
         state = fit(
-            model,
-            make_optimizer,
-            init(model, make_optimizer, device=device),
-            examples,
-            unseen,
-            epochs=config.epochs,
-            batch_size=config.batch_size,
-            generator=torch.Generator().manual_seed(config.seed),
-            observers=[
-                *observers,
-                folder.log,
-                lambda event: epochs.append(event) if isinstance(event, EpochDone) else None,
-            ],
+            job.model,
+            job.make_optimizer,
+            start,
+            job.learned,
+            job.measured,
+            epochs=job.config.epochs,
+            batch_size=job.config.batch_size,
+            seed=job.config.seed,
+            accumulate=job.config.accumulate,
+            loss=job.loss,
+            correct=job.correct,
+            schedule=job.schedule,
+            clip_norm=job.config.clip_norm,
+            autocast=torch.bfloat16 if job.config.precision == "bfloat16" else None,
+            patience=job.config.patience,
+            observers=listening,
+            save=folder.save_checkpoint if folder and processes.rank == 0 else None,
+            stop=stop,
+            processes=processes,
         )
-    model = model.to(device).eval()
-    install(model, state)
-    folder.save_model(model)
-    confusion = _confusion(model, unseen.batches(config.batch_size), device, len(source.classes))
-    folder.save_confusion(confusion, source.classes)
-    return Trained(folder, epochs[-1].test)
+    if stop and any(processes.numbers(stop(), device=job.device)):
+        place = f" shapezoo train --resume {folder.path}" if folder else ""
+        raise StoppedError(f"stopped after {state.step} steps; to go on:{place}")
+    install(job.model.to(job.device).eval(), state)
+    unseen = job.unseen.batches(job.config.batch_size)
+    test = evaluate(job.model, state, unseen, loss=job.loss, correct=job.correct)
+    if folder and processes.rank == 0:
+        folder.save_model(job.model)
+        folder.save_curves()
+        if job.classes:
+            folder.save_confusion(_confusion(job))
+    return Trained(folder, test)
 
 
-def predict(
-    run: str | os.PathLike[str], example: str | os.PathLike[str], *, device: str = "auto"
-) -> Prediction:
+def predict(run: str | os.PathLike[str], example: Example, *, device: str = "auto") -> Prediction:
     """Classify something with the model that a run trained.
 
     Args:
         run: The folder of the run.
-        example: What the data of the run are made of: for digits a picture file with one digit
-            on an even background, for names a name.
+        example: What the data of the run are made of: for images a picture file, of digits with
+            one on an even background; for names a name; for texts the beginning of one, of which
+            the next character is told.
         device: What to compute on, as `shapezoo.train.choose_device` takes it.
 
     Raises:
@@ -166,49 +246,155 @@ def predict(
         DeviceError: There is no such device.
         WeightsError: The run has no weights, because it did not end.
         ImageError: The picture cannot be read, or is blank.
-        SequenceError: The name has no letters, or others than Latin ones.
+        SequenceError: The name or text is empty, or has characters that the model does not know.
     """
     opened = Run.open(run)
-    model = opened.load_model().to(chosen := choose_device(device))
     source = SOURCES[opened.config.data]
-    inputs = source.read(example)
-    _require_fit(opened.config, signature(model), inputs, source.classes)
+    if source.read is None:
+        known = ", ".join(name for name, other in SOURCES.items() if other.read)
+        raise DataMismatchError(
+            f"{os.fspath(run)!r} was trained on {opened.config.data}; predict reads {known}"
+        )
+    model = opened.load_model().to(chosen := choose_device(device))
+    inputs = source.read(example, opened.classes)
+    _require_fit(opened.config, signature(model), inputs, opened.classes, len(opened.classes))
     with torch.no_grad():
-        probabilities = model(*(tensor.to(chosen) for tensor in inputs)).softmax(dim=1)[0]
+        logits = model(*(tensor.to(chosen) for tensor in inputs)).flatten(0, -2)[-1]
+    probabilities = logits.softmax(dim=0)
     if probabilities.isnan().any():
         raise RunError(f"{os.fspath(run)!r}: the training diverged; train anew with a smaller lr")
     order = probabilities.argsort(descending=True).tolist()
-    named = {source.classes[index]: float(probabilities[index]) for index in order}
+    named = {opened.classes[index]: float(probabilities[index]) for index in order}
     return Prediction(next(iter(named)), named)
 
 
-def _confusion(
-    model: Module, batches: Iterable[Batch], device: torch.device, num_classes: int
-) -> Tensor:
-    """The confusion matrix of a classifier."""
-    total = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+@dataclass(frozen=True)
+class _Job:
+    """All that a run needs, found by its configuration.
+
+    Attributes:
+        config: The configuration, with all hyper-parameters and the device.
+        device: What to compute on.
+        model: The model, with its first weights.
+        learned: The examples to learn from.
+        measured: Those to measure on while training.
+        unseen: Those to report on.
+        classes: The names of the labels; none where numbers are predicted.
+        steps: How many steps an epoch has.
+    """
+
+    config: RunConfig
+    device: torch.device
+    model: Module
+    learned: InMemory[Any]
+    measured: InMemory[Any]
+    unseen: InMemory[Any]
+    classes: tuple[str, ...]
+    steps: int
+    make_optimizer: MakeOptimizer
+    schedule: Schedule
+    loss: Loss
+    correct: Correct | None
+
+
+def _prepare(config: RunConfig, *, download: bool) -> _Job:
+    device = choose_device(config.device)
+    known = model_info(config.model).hyperparameters
+    source = SOURCES[config.data]
+    learned, unseen = source.load(
+        split_by=config.split_by, seed=config.seed, root=config.root, download=download
+    )
+    classes = source.classes(learned)
+    sizes = {name: size for name, size in source.sizes(learned).items() if name in known}
+    config = replace(
+        config, hyperparameters=known | sizes | config.hyperparameters, device=str(device)
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = create_model(config.model, **config.hyperparameters)
+    example = learned.select(torch.arange(1))
+    width = len(classes) or example.targets.shape[-1]
+    _require_fit(config, signature(model), example.inputs, classes, width)
+    measured = unseen
+    if config.patience:  # what decides when to end must not be what is reported
+        generator = torch.Generator().manual_seed(config.seed)
+        learned, measured = split(learned, test_size=len(learned) // 10, generator=generator)
+    steps = iterations(len(learned), config.batch_size)
+    try:
+        schedule = choose_schedule(
+            config.schedule, config.epochs * steps, warmup_steps=config.warmup_steps
+        )
+    except ValueError as error:
+        raise RunError(str(error)) from error
+    if config.compile:
+        model.compile()
+    loss, right = _judges(signature(model), classes)
+    return _Job(
+        config,
+        device,
+        model,
+        learned,
+        measured,
+        unseen,
+        classes,
+        steps,
+        choose_optimizer(config.optimizer, lr=config.lr),
+        schedule,
+        loss,
+        right,
+    )
+
+
+def _is_restarted(run: str | os.PathLike[str]) -> bool:
+    """Whether ``torchrun`` has started the processes of this run anew, after one has died."""
+    restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    return restarts > 0 and Path(run, "config.json").exists()
+
+
+def _judges(contract: Signature, classes: tuple[str, ...]) -> tuple[Loss, Correct | None]:
+    """What to lower, and what counts as right."""
+    if not classes:
+        return mean_squared_error, None
+    if _width(contract) == 1:
+        return binary_cross_entropy, binary_correct
+    return cross_entropy, correct
+
+
+def _confusion(job: _Job) -> Tensor:
+    """The confusion matrix of a classifier, over the examples it has not seen."""
+    total = torch.zeros(len(job.classes), len(job.classes), dtype=torch.int64)
     with torch.no_grad():
-        for batch in batches:
-            predicted = model(*batch.to(device).inputs).argmax(dim=1).cpu()
-            total += confusion_matrix(predicted, batch.targets, num_classes)
+        for batch in job.unseen.batches(job.config.batch_size):
+            scores = job.model(*batch.to(job.device).inputs).cpu()
+            predicted = (
+                (scores > 0).long().squeeze(-1) if scores.shape[-1] == 1 else scores.argmax(-1)
+            )
+            total += confusion_matrix(predicted, batch.targets, len(job.classes))
     return total
+
+
+def _width(contract: Signature) -> int | None:
+    """How many numbers a model gives for an answer."""
+    output = contract.output
+    return output.axes[-1].fixed if isinstance(output, TensorType) and output.axes else None
 
 
 def _require_fit(
     config: RunConfig,
     contract: Signature,
-    example: tuple[Tensor, ...],
+    inputs: tuple[Tensor, ...],
     classes: tuple[str, ...],
+    width: int,
 ) -> None:
-    """Refuse a model that cannot take inputs like these, or does not score these classes."""
-    shapes = [tuple(tensor.shape) for tensor in example]
-    output = contract.output
-    sizes = [axis.fixed for axis in output.axes] if isinstance(output, TensorType) else []
-    if contract.accepts(*shapes) and sizes[1:] == [len(classes)]:
+    """Refuse a model that cannot take inputs like these, or does not give such answers."""
+    shapes = [tuple(tensor.shape) for tensor in inputs]
+    widths = (1, 2) if len(classes) == 2 else (width,)
+    if contract.accepts(*shapes) and _width(contract) in widths:
         return
     came = " and ".join(map(str, shapes))
+    answers = f"of {len(classes)} classes" if classes else f"with {width} numbers to predict"
     raise DataMismatchError(
         f"model {config.model!r} does not fit the data\n"
         f"  the model is  {contract}\n"
-        f"  an example of {config.data} is {came}, of {len(classes)} classes"
+        f"  an example of {config.data} is {came}, {answers}"
     )

@@ -2,19 +2,25 @@
 
 - ``config.json``: the exact configuration,
 - ``metrics.jsonl``: one JSON object for each epoch,
+- ``checkpoint.safetensors``, ``checkpoint-before.safetensors``: where the training stands, and
+  where it stood one checkpoint earlier,
 - ``model.safetensors``: the trained weights,
 - ``confusion.tsv``: how often each class (row) was taken for each (column) in the test,
-- ``confusion.png``: a picture of it, where matplotlib is installed.
+- ``confusion.png``, ``curves.png``: pictures of it and of the metrics, where matplotlib is
+  installed,
+- ``tensorboard``: events for TensorBoard, if asked for.
 """
 
+import contextlib
 import dataclasses
 import importlib.util
+import itertools
 import json
 import math
 import os
 import platform
+import shutil
 import typing
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -29,9 +35,18 @@ from shapezoo import __version__
 from shapezoo._files import replacing
 from shapezoo.contracts import Module
 from shapezoo.contracts.matching import CONF
-from shapezoo.plots import draw_confusion
+from shapezoo.plots import draw_confusion, draw_curves
 from shapezoo.sources import SOURCES
-from shapezoo.train import OPTIMIZERS, EpochDone, Event
+from shapezoo.train import (
+    OPTIMIZERS,
+    SCHEDULES,
+    Checkpoint,
+    CheckpointError,
+    EpochDone,
+    Event,
+    load_checkpoint,
+    save_checkpoint,
+)
 from shapezoo.zoo import create_model
 
 
@@ -46,13 +61,23 @@ class RunConfig:
     Attributes:
         model: The name of the model.
         hyperparameters: Keywords of its builder; those that are missing have their defaults.
-        data: The name of the dataset.
+        data: The name of the dataset, one of `shapezoo.sources.SOURCES`.
+        root: The folder of datasets that are downloaded.
         split_by: How the test set of digits is drawn; by ``"writer"`` is harder than by
-            ``"example"``, which is the only way for names.
+            ``"example"``, which is the only way for other data.
         epochs: How often each example is seen.
         batch_size: Examples of a step.
+        accumulate: How many parts to cut a batch into, for one that is too large for the memory.
         optimizer: The name of the optimizer, one of `shapezoo.train.OPTIMIZERS`.
         lr: The learning rate.
+        schedule: How the learning rate changes, as `shapezoo.train.choose_schedule` knows it.
+        warmup_steps: How many steps the learning rate rises first.
+        clip_norm: What the norm of the gradients is scaled down to, if it is larger.
+        precision: ``"bfloat16"`` for mixed precision.
+        compile: Whether to run the model through `torch.compile`.
+        patience: How many epochs in a row may bring no lower loss before the training ends. A
+            tenth of the examples is then set aside for measuring that loss, and the weights are
+            those of the best epoch.
         seed: Seeds the weights, the split and the order of the examples.
         device: What to compute on, as `shapezoo.train.choose_device` takes it.
 
@@ -63,11 +88,19 @@ class RunConfig:
     model: str
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     data: str = "digits"
+    root: str = "data"
     split_by: Literal["example", "writer"] = "example"
     epochs: int = 10
     batch_size: int = 32
+    accumulate: int = 1
     optimizer: str = "adam"
     lr: float = 0.002
+    schedule: str = "constant"
+    warmup_steps: int = 0
+    clip_norm: float | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    patience: int | None = None
     seed: int = 0
     device: str = "auto"
 
@@ -75,20 +108,39 @@ class RunConfig:
         for name, kind in typing.get_type_hints(RunConfig).items():
             if not is_bearable(value := getattr(self, name), kind, conf=CONF):
                 options = " or ".join(map(repr, typing.get_args(kind)))
-                expected = options if typing.get_origin(kind) is Literal else kind.__name__
+                is_class = isinstance(kind, type)
+                expected = (
+                    options
+                    if typing.get_origin(kind) is Literal
+                    else (kind.__name__ if is_class else str(kind))
+                )
                 raise RunError(f"{name} must be {expected}, got {value!r}")
-        for name, least in {"epochs": 1, "batch_size": 1, "seed": 0}.items():
-            if (value := getattr(self, name)) < least:
+        for name, least in _LEAST.items():
+            if (value := getattr(self, name)) is None:
+                continue
+            if value < least:
                 raise RunError(f"{name} must be at least {least}, got {value}")
             if value >= 2**31:
                 raise RunError(f"{name} must be below 2**31, got {value}")
-        if not 0 < self.lr < math.inf:
-            raise RunError(f"lr must be positive and finite, got {self.lr}")
-        for name, known in (("data", SOURCES), ("optimizer", OPTIMIZERS)):
+        for name in ("lr", "clip_norm"):
+            if (value := getattr(self, name)) is not None and not 0 < value < math.inf:
+                raise RunError(f"{name} must be positive and finite, got {value}")
+        for name, known in _KNOWN.items():
             if (value := getattr(self, name)) not in known:
                 raise RunError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         if self.split_by == "writer" and self.data != "digits":
-            raise RunError(f"split_by='writer' is for digits; {self.data} have no writers")
+            raise RunError(f"split_by='writer' is for digits; {self.data} has no writers")
+
+
+_LEAST = {
+    "epochs": 1,
+    "batch_size": 1,
+    "accumulate": 1,
+    "warmup_steps": 0,
+    "patience": 1,
+    "seed": 0,
+}
+_KNOWN = {"data": SOURCES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 
 
 @dataclass(frozen=True)
@@ -98,38 +150,48 @@ class Run:
     Attributes:
         path: The folder.
         config: What the run was asked for.
+        classes: The names of the labels; none where numbers are predicted.
     """
 
     path: Path
     config: RunConfig
+    classes: tuple[str, ...] = ()
 
     @classmethod
-    def create(cls, config: RunConfig, path: str | os.PathLike[str] | None = None) -> "Run":
+    def create(
+        cls,
+        config: RunConfig,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        classes: tuple[str, ...] = (),
+    ) -> "Run":
         """Make the folder of a new run and write its configuration there.
 
         Args:
             config: What the run is asked for.
             path: The folder, which must not exist; without it ``runs/MODEL-DATE-TIME``.
+            classes: The names of the labels.
 
         Raises:
             RunError: The folder exists already or cannot be made.
         """
-        try:
-            folder = _new_folder(config.model) if path is None else Path(path)
-            folder.mkdir(parents=True, exist_ok=path is None)
-        except FileExistsError as error:
-            raise RunError(f"{str(path)!r} exists already; choose another folder") from error
-        except OSError as error:
-            raise RunError(f"the folder of the run cannot be made: {error}") from error
         versions = {
             "shapezoo": __version__,
             "torch": torch.__version__,
             "python": platform.python_version(),
         }
-        record = dataclasses.asdict(config) | {"versions": versions}
-        with replacing(folder / "config.json") as temporary:
-            temporary.write_text(json.dumps(record, indent=2) + "\n")
-        return cls(folder, config)
+        record = dataclasses.asdict(config) | {"classes": classes, "versions": versions}
+        text = json.dumps(record, indent=2) + "\n"
+        try:
+            folder = Path(path) if path is not None else _unused_folder(config.model)
+            _make_folder(folder, text)
+        except FileExistsError as error:
+            raise RunError(
+                f"{str(path)!r} exists already; choose another folder, or resume the run in it"
+            ) from error
+        except OSError as error:
+            raise RunError(f"the folder of the run cannot be made: {error}") from error
+        return cls(folder, config, classes)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Run":
@@ -143,7 +205,7 @@ class Run:
             record = json.loads(file.read_text())
             known = {part.name for part in dataclasses.fields(RunConfig)}
             settings = {name: record[name] for name in record.keys() & known}
-            return cls(Path(path), RunConfig(**settings))
+            return cls(Path(path), RunConfig(**settings), tuple(record.get("classes", ())))
         except OSError as error:
             raise RunError(f"{os.fspath(path)!r} is no run folder: {error}") from error
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
@@ -155,14 +217,89 @@ class Run:
             with (self.path / "metrics.jsonl").open("a") as file:
                 file.write(json.dumps(_finite(dataclasses.asdict(event))) + "\n")
 
-    def save_confusion(self, confusion: Tensor, classes: Sequence[str]) -> None:
+    def metrics(self) -> list[dict[str, Any]]:
+        """The figures of each epoch, as they were written; half a line is none."""
+        try:
+            lines = (self.path / "metrics.jsonl").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        records = []
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                records.append(json.loads(line))
+        return records
+
+    def rewind(self, epochs: int) -> None:
+        """Forget the figures of all epochs after the first ones, and what was half written."""
+        for leftover in self.path.glob(".*.tmp"):
+            leftover.unlink()
+        kept = [record for record in self.metrics() if record["epoch"] <= epochs]
+        text = "".join(json.dumps(record) + "\n" for record in kept)
+        _write(self.path / "metrics.jsonl", text)
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint; the one before it is kept too.
+
+        Raises:
+            OSError: It cannot be written; the earlier ones are still there.
+        """
+        newest, before = self._checkpoints()
+        written = newest.with_name("checkpoint-new.safetensors")
+        save_checkpoint(checkpoint, written, about=self._about())
+        if newest.exists():
+            newest.replace(before)
+        written.replace(newest)
+
+    def load_checkpoint(self, device: torch.device) -> Checkpoint | None:
+        """The newest checkpoint, or None if there is none yet.
+
+        Args:
+            device: Where to go on.
+
+        Raises:
+            RunError: The checkpoint is damaged, or is that of another run.
+        """
+        newest, before = self._checkpoints()
+        file = newest if newest.exists() or not before.exists() else before
+        if not file.exists():
+            return None
+        try:
+            checkpoint, about = load_checkpoint(file, device=device)
+        except CheckpointError as error:
+            advice = f"; delete it to go on from {before.name}" if before.exists() else ""
+            raise RunError(f"{error}{advice if file == newest else ''}") from error
+        if about != self._about():
+            raise RunError(f"{str(file)!r} is the checkpoint of another run: {about}")
+        return checkpoint
+
+    def _checkpoints(self) -> tuple[Path, Path]:
+        return (
+            self.path / "checkpoint.safetensors",
+            self.path / "checkpoint-before.safetensors",
+        )
+
+    def _about(self) -> str:
+        return json.dumps(dataclasses.asdict(self.config), sort_keys=True)
+
+    def save_confusion(self, confusion: Tensor) -> None:
         """Write a confusion matrix as a table, and as a picture where matplotlib is installed."""
-        rows = zip(("", *classes), [list(classes), *confusion.tolist()], strict=True)
-        text = "".join("\t".join(map(str, (name, *row))) + "\n" for name, row in rows)
-        with replacing(self.path / "confusion.tsv") as temporary:
-            temporary.write_text(text)
+        rows = zip(("", *self.classes), [list(self.classes), *confusion.tolist()], strict=True)
+        table = "".join("\t".join(map(_cell, (name, *row))) + "\n" for name, row in rows)
+        _write(self.path / "confusion.tsv", table)
         if importlib.util.find_spec("matplotlib"):
-            draw_confusion(confusion, classes, self.path / "confusion.png")
+            draw_confusion(
+                confusion, [_cell(name) for name in self.classes], self.path / "confusion.png"
+            )
+
+    def save_curves(self) -> None:
+        """Draw the losses and accuracies over the epochs, where matplotlib is installed."""
+        if (records := self.metrics()) and importlib.util.find_spec("matplotlib"):
+            draw_curves(
+                [record["loss"] for record in records],
+                [record["test"]["loss"] for record in records],
+                [record["test"]["accuracy"] for record in records],
+                self.path / "curves.png",
+            )
 
     def save_model(self, model: nn.Module) -> None:
         """Write the weights of a model."""
@@ -184,18 +321,34 @@ class Run:
         return model.eval()
 
 
-def _new_folder(model: str) -> Path:
-    """Make a folder that is named after the model and the time, and numbered where that exists."""
-    folder = first = Path("runs") / f"{model}-{datetime.now():%Y%m%d-%H%M%S}"
-    number = 1
-    while True:
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-            folder = first.with_name(f"{first.name}-{number}")
-        else:
-            return folder
+def _unused_folder(model: str) -> Path:
+    """A folder that is named after the model and the time, and numbered where that exists."""
+    first = Path("runs") / f"{model}-{datetime.now():%Y%m%d-%H%M%S}"
+    numbered = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
+    return next(folder for folder in itertools.chain([first], numbered) if not folder.exists())
+
+
+def _make_folder(folder: Path, config: str) -> None:
+    """Make a folder that appears with its configuration, or not at all."""
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        _write(temporary / "config.json", config)
+        if folder.exists():  # an empty one would be replaced
+            raise FileExistsError(str(folder))
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+def _cell(value: object) -> str:
+    """As it can stand in a table: a class may be a tab or the end of a line."""
+    return str(value) if str(value).isprintable() else repr(value)
 
 
 def _finite(value: Any) -> Any:

@@ -40,7 +40,7 @@ def trained(*, seed: int = 0, epochs: int = 2, batch_size: int = 4) -> tuple[Sta
         dataset(6),
         epochs=epochs,
         batch_size=batch_size,
-        generator=torch.Generator().manual_seed(seed),
+        seed=seed,
         observers=[events.append],
     )
     return state, events
@@ -69,7 +69,7 @@ def test_the_seed_decides_the_outcome() -> None:
 
 def test_there_must_be_examples() -> None:
     model = LeNet(num_classes=2)
-    nothing, generator = dataset(0), torch.Generator()
+    nothing = dataset(0)
     with pytest.raises(ValueError, match="train: there are no examples"):
         fit(
             model,
@@ -79,7 +79,6 @@ def test_there_must_be_examples() -> None:
             nothing,
             epochs=1,
             batch_size=1,
-            generator=generator,
         )
 
 

@@ -1,10 +1,17 @@
 """Datasets as typed batches."""
 
-from shapezoo.data.downloads import DatasetError, mnist
+from shapezoo.data.downloads import (
+    CIFAR10_CLASSES,
+    FASHION_MNIST_CLASSES,
+    cifar10,
+    fashion_mnist,
+    mnist,
+)
 from shapezoo.data.handwriting import digits, read_digit
-from shapezoo.data.images import ImageBatch, ImageDataset, ImageError
+from shapezoo.data.images import ImageBatch, ImageDataset, ImageError, read_picture
 from shapezoo.data.loading import loader
 from shapezoo.data.memory import InMemory, Split
+from shapezoo.data.packaged import DatasetError
 from shapezoo.data.sequences import (
     PaddedSequences,
     TokenBatch,
@@ -15,10 +22,13 @@ from shapezoo.data.sequences import (
 from shapezoo.data.series import SeriesBatch, SeriesDataset, weather
 from shapezoo.data.surnames import COUNTRIES, NameBatch, NameDataset, encode_names, names
 from shapezoo.data.tables import TableBatch, TableDataset, breast_cancer, diabetes
+from shapezoo.data.texts import TextDataset, decode_text, encode_text, text
 from shapezoo.layers import SequenceError
 
 __all__ = [
+    "CIFAR10_CLASSES",
     "COUNTRIES",
+    "FASHION_MNIST_CLASSES",
     "DatasetError",
     "ImageBatch",
     "ImageDataset",
@@ -33,17 +43,24 @@ __all__ = [
     "Split",
     "TableBatch",
     "TableDataset",
+    "TextDataset",
     "TokenBatch",
     "breast_cancer",
+    "cifar10",
+    "decode_text",
     "diabetes",
     "digits",
     "encode_names",
+    "encode_text",
+    "fashion_mnist",
     "loader",
     "mnist",
     "names",
     "pad_sequences",
     "read_digit",
+    "read_picture",
     "restore_order",
     "sort_by_length",
+    "text",
     "weather",
 ]

@@ -5,18 +5,18 @@ Repository, 1998 (test set). Each pixel of the original 8 x 8 counts the ink in 
 """
 
 import os
-from pathlib import Path
 from typing import Literal
 
 import torch
 from jaxtyping import Float, UInt8
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from shapezoo.contracts import checked
 from shapezoo.data.images import ImageDataset, ImageError, read_grey
 from shapezoo.data.memory import Split, split
+from shapezoo.data.packaged import read_packaged
 
 CLASSES = tuple("0123456789")
 
@@ -33,10 +33,11 @@ def digits(
 
     Raises:
         ValueError: There is no such split.
+        DatasetError: The file of the package is missing or damaged.
     """
     if split_by not in ("example", "writer"):
         raise ValueError(f"split_by must be 'example' or 'writer', got {split_by!r}")
-    tensors = load_file(Path(__file__).parent / "files/digits.safetensors")
+    tensors = load(read_packaged("digits.safetensors"))
     generator = torch.Generator().manual_seed(seed) if split_by == "example" else None
     images = (_enlarge(tensors["images"][:, None].float() / 16) * 255).round().to(torch.uint8)
     dataset = ImageDataset(images, tensors["labels"].long(), CLASSES)

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -11,6 +11,9 @@ from torch import Tensor
 
 from shapezoo.contracts import checked
 from shapezoo.data.memory import InMemory, require_classes
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 class ImageError(ValueError):
@@ -78,6 +81,37 @@ class ImageDataset(InMemory[ImageBatch]):
         return replace(self, images=self.images[indices], labels=self.labels[indices])
 
 
+@checked
+def read_picture(
+    path: str | os.PathLike[str], *, height: int, width: int, channels: int
+) -> Float[Tensor, "1 channels={channels} height={height} width={width}"]:
+    """A picture file as an image from 0 (black) to 1.
+
+    The picture is scaled until it covers the height and the width, and what stands out at two
+    sides is cut off. Transparent parts are taken as white.
+
+    Args:
+        path: A picture file.
+        height: Rows of the image.
+        width: Columns of the image.
+        channels: 3 for red, green and blue, 1 for grey.
+
+    Raises:
+        ValueError: The image cannot have this size.
+        ImageError: The file is missing or is no picture.
+    """
+    from PIL import ImageOps  # only who reads pictures waits for it
+
+    if channels not in (1, 3) or min(height, width) < 1:
+        raise ValueError(
+            "channels must be 1 or 3, and height and width at least 1, "
+            f"got {channels}, {height} and {width}"
+        )
+    picture = _open(path, longest=4 * max(height, width)).convert("L" if channels == 1 else "RGB")
+    pixels = torch.from_numpy(np.array(ImageOps.fit(picture, (width, height))))
+    return pixels.view(1, height, width, channels).movedim(-1, 1).contiguous() / 255
+
+
 def read_grey(path: str | os.PathLike[str]) -> Tensor:
     """The rows and columns of a picture file, from 0 (black) to 255 (white).
 
@@ -86,16 +120,19 @@ def read_grey(path: str | os.PathLike[str]) -> Tensor:
     Raises:
         ImageError: The file is missing or is no picture.
     """
+    return torch.from_numpy(np.array(_open(path, longest=512).convert("L")))
+
+
+def _open(path: str | os.PathLike[str], *, longest: int) -> "Image":
+    """A picture file on white, reduced where a side is longer than this many pixels."""
     from PIL import Image, ImageOps  # only who reads pictures waits for it
 
     try:
         with Image.open(path) as picture:
-            picture.thumbnail((512, 512))
+            picture.thumbnail((longest, longest))
             coloured = ImageOps.exif_transpose(picture).convert("RGBA")
     except FileNotFoundError as error:
         raise ImageError(f"no picture at {os.fspath(path)!r}") from error
     except (Image.DecompressionBombError, OSError, ValueError) as error:
         raise ImageError(f"{os.fspath(path)!r} cannot be read as a picture: {error}") from error
-    paper = Image.new("RGBA", coloured.size, "white")
-    grey = Image.alpha_composite(paper, coloured).convert("L")
-    return torch.from_numpy(np.array(grey))
+    return Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured)

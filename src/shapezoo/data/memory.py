@@ -79,9 +79,9 @@ def order(count: int, generator: torch.Generator | None) -> Tensor:
     return torch.randperm(count, generator=generator)
 
 
-def require_classes(labels: Tensor, classes: Sequence[str]) -> None:
-    """Refuse labels that have no class."""
+def require_classes(labels: Tensor, classes: Sequence[str], name: str = "labels") -> None:
+    """Refuse labels, or what their name is, that have no class."""
     for index in ((labels < 0) | (labels >= len(classes))).nonzero()[:1].flatten().tolist():
         raise ValueError(
-            f"labels[{index}] must be from 0 to {len(classes) - 1}, got {labels[index]}"
+            f"{name}[{index}] must be from 0 to {len(classes) - 1}, got {labels[index]}"
         )

@@ -7,7 +7,6 @@ import string
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Self
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from shapezoo.contracts import checked
 from shapezoo.data.memory import InMemory, Split, split
+from shapezoo.data.packaged import read_packaged
 from shapezoo.data.sequences import PaddedSequences
 from shapezoo.layers import SequenceError
 
@@ -147,8 +147,11 @@ def names(*, seed: int = 0) -> Split[NameDataset]:
 
     Args:
         seed: Seeds the draw of the names that are set aside.
+
+    Raises:
+        DatasetError: The file of the package is missing or damaged.
     """
-    lines = (Path(__file__).parent / "files/names.tsv").read_text("ascii").splitlines()
+    lines = read_packaged("names.tsv").decode("ascii").splitlines()
     countries, spellings = zip(*(line.split("\t") for line in lines), strict=True)
     labels = torch.tensor([COUNTRIES.index(country) for country in countries])
     return split(

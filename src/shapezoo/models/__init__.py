@@ -13,6 +13,7 @@ from shapezoo.models.sequence.stepped_rnn import (
 from shapezoo.models.sequence.tagging import (
     EmbeddingTagger,
     OneHotTagger,
+    character_rnn,
     embedding_tagger,
     onehot_cell_tagger,
     onehot_tagger,
@@ -55,6 +56,7 @@ __all__ = [
     "SmallResNet",
     "SoftmaxClassifier",
     "SteppedRNN",
+    "character_rnn",
     "conv_linear",
     "embedding_tagger",
     "fourier_linear",

@@ -1,34 +1,31 @@
 """The loop over epochs, which reports to whoever listens."""
 
+import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from shapezoo.train import losses, metrics
-from shapezoo.train.step import (
-    Batch,
-    Correct,
-    Loss,
-    MakeOptimizer,
-    Metrics,
-    State,
-    evaluate,
-    train_step,
-)
+from shapezoo.train.evaluation import Correct, Metrics, evaluate
+from shapezoo.train.processes import ALONE, Processes
+from shapezoo.train.schedules import Schedule
+from shapezoo.train.state import MakeOptimizer, State
+from shapezoo.train.step import Batch, Loss, Training
 
 
 class Dataset(Protocol):
-    """Examples that come in batches."""
+    """Examples that are found by their numbers."""
 
     def __len__(self) -> int:
         """How many examples there are."""
         ...
 
-    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """All examples once; the generator, if there is one, draws their order."""
+    def select(self, indices: Tensor, /) -> Batch:
+        """The examples at these indices, from 0, as a batch; none is an empty batch."""
         ...
 
 
@@ -68,6 +65,39 @@ Event = StepDone | EpochDone
 """Something that `fit` reports."""
 
 
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The epoch with the lowest loss on the test set.
+
+    Attributes:
+        epoch: Its number, from 1.
+        loss: That loss.
+        state: The state at its end.
+    """
+
+    epoch: int
+    loss: float
+    state: State
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Where a training stands, so that `fit` can go on from there as if it had never stopped.
+
+    Attributes:
+        state: The state after the last step.
+        loss: The sum of the losses of the epoch that has begun, each as often as its batch has
+            targets.
+        examples: How many targets these were.
+        best: The best epoch so far, of a training that looks for it.
+    """
+
+    state: State
+    loss: float = 0.0
+    examples: int = 0
+    best: Best | None = None
+
+
 def iterations(examples: int, batch_size: int) -> int:
     """How many steps an epoch takes; the last batch may be smaller than the others.
 
@@ -94,55 +124,150 @@ def iterations(examples: int, batch_size: int) -> int:
 def fit(
     model: nn.Module,
     make_optimizer: MakeOptimizer,
-    state: State,
+    start: State | Checkpoint,
     train: Dataset,
     test: Dataset,
     *,
     epochs: int,
     batch_size: int,
-    generator: torch.Generator,
+    seed: int = 0,
+    accumulate: int = 1,
     loss: Loss = losses.cross_entropy,
     correct: Correct | None = metrics.correct,
+    schedule: Schedule | None = None,
+    clip_norm: float | None = None,
+    autocast: torch.dtype | None = None,
+    patience: int | None = None,
     observers: Sequence[Callable[[Event], None]] = (),
+    save: Callable[[Checkpoint], None] | None = None,
+    save_every: int | None = None,
+    stop: Callable[[], bool] | None = None,
+    processes: Processes = ALONE,
 ) -> State:
     """Train for some epochs, and measure on the test set after each.
 
+    The steps are those of `train_step`, bit for bit. A training that goes on from a checkpoint
+    ends in the same state as one that was never interrupted.
+
     Args:
-        model: The model; neither it nor the state is modified.
+        model: The model; neither it nor what the training starts from is modified.
         make_optimizer: Builds the optimizer.
-        state: Where to start from.
+        start: Where to start from; the steps that lie behind it count.
         train: What to learn from.
         test: What to measure on.
         epochs: How often each example is seen, at least 1.
         batch_size: Examples of a step, at least 1.
-        generator: Draws the order of the examples.
+        seed: Seeds the order of the examples, which is another in each epoch.
+        accumulate: How many parts to cut a batch into, whose gradients are added up; for batches
+            that are too large for the memory.
         loss: What to lower.
         correct: Counts the right answers of the test; None for a regression.
+        schedule: Maps the number of steps taken to a factor of the learning rate.
+        clip_norm: Gradients whose norm, over all parameters, is larger are scaled down to it.
+        autocast: The dtype of mixed precision, such as ``torch.bfloat16``.
+        patience: How many epochs in a row may bring no lower loss on the test set before the
+            training ends; it then gives the state with the lowest one. What decides when to end
+            should not also be what a result is reported on.
         observers: Called with each event.
+        save: Called with a checkpoint at the end of each epoch, and where `stop` ends the
+            training.
+        save_every: Calls it after every so many steps too.
+        stop: Asked after each step; once it says so, the training ends there.
+        processes: Those that train together; each takes its share of every batch.
 
     Returns:
-        The state after the last step.
+        The state after the last step, or with `patience` the best one.
 
     Raises:
-        ValueError: The number of epochs or the batch size is not positive, or there are no
-            examples.
+        ValueError: A number is not positive, there are no examples, or the state is that of
+            another model.
     """
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, got {epochs}")
+    for name, number in {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "accumulate": accumulate,
+        "patience": patience,
+        "save_every": save_every,
+    }.items():
+        if number is not None and number < 1:
+            raise ValueError(f"{name} must be at least 1, got {number}")
     if (steps := iterations(len(train), batch_size)) == 0:
         raise ValueError("train: there are no examples to learn from")
+    checkpoint = start if isinstance(start, Checkpoint) else Checkpoint(start)
+    training = Training(
+        model,
+        make_optimizer,
+        checkpoint.state,
+        loss=loss,
+        schedule=schedule,
+        clip_norm=clip_norm,
+        autocast=autocast,
+        processes=processes,
+    )
+
+    def shares(count: int, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+        """The indices of what this process sees of each batch."""
+        order = torch.randperm(count, generator=generator) if generator else torch.arange(count)
+        for indices in torch.split(order, batch_size):
+            yield indices[processes.rank :: processes.size]
+
+    def step(share: Tensor) -> tuple[float, int]:
+        parts = [part for part in share.tensor_split(accumulate) if len(part)]
+        return training.step([train.select(part) for part in parts or [share]])
+
+    def measure() -> Metrics:
+        batches = (test.select(share) for share in shares(len(test)))
+        return evaluate(
+            model, training.state(), batches, loss=loss, correct=correct, processes=processes
+        )
 
     def report(event: Event) -> None:
         for observer in observers:
             observer(event)
 
-    for epoch in range(1, epochs + 1):
-        total, count = 0.0, 0
-        for step, batch in enumerate(train.batches(batch_size, generator), start=1):
-            state, value = train_step(model, make_optimizer, state, batch, loss=loss)
-            total += value * batch.targets.numel()
-            count += batch.targets.numel()
-            report(StepDone(epoch, step, steps, value))
-        measured = evaluate(model, state, test.batches(batch_size), loss=loss, correct=correct)
-        report(EpochDone(epoch, total / count, measured))
-    return state
+    def keep() -> None:
+        if save:
+            save(Checkpoint(training.snapshot(), total, examples, best))
+
+    def is_stopped() -> bool:
+        return any(processes.numbers(stop(), device=training.device)) if stop else False
+
+    epoch, behind = divmod(checkpoint.state.step, steps)
+    total, examples = checkpoint.loss, checkpoint.examples
+    best = checkpoint.best if patience else None
+    with training:
+        while epoch < epochs and not (patience and best and epoch - best.epoch >= patience):
+            epoch += 1
+            drawn = enumerate(shares(len(train), _generator(seed, epoch)), start=1)
+            for number, share in itertools.islice(drawn, behind, None):
+                value, count = step(share)
+                total += value * count
+                examples += count
+                report(StepDone(epoch, number, steps, value))
+                if number == steps:
+                    break
+                if is_stopped():
+                    keep()
+                    return training.state()
+                if save_every and training.steps % save_every == 0:
+                    keep()
+            measured, mean = measure(), total / examples
+            behind, total, examples = 0, 0.0, 0
+            if patience and (best is None or _is_lower(measured.loss, best.loss)):
+                best = Best(epoch, measured.loss, training.snapshot())
+            report(EpochDone(epoch, mean, measured))
+            keep()
+            if is_stopped():
+                return training.state()
+    return best.state if best else training.state()
+
+
+def _is_lower(loss: float, than: float) -> bool:
+    """Whether a loss is lower than another; any number is lower than NaN."""
+    return loss < than or (math.isnan(than) and not math.isnan(loss))
+
+
+def _generator(seed: int, epoch: int) -> torch.Generator:
+    """Draws the order of the examples in an epoch."""
+    seeds = torch.randint(2**32, (epoch,), generator=torch.Generator().manual_seed(seed))
+    return torch.Generator().manual_seed(int(seeds[-1]))

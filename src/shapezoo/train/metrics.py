@@ -1,5 +1,7 @@
 """What a model is judged by."""
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -46,3 +48,50 @@ def confusion_matrix(
             raise ValueError(f"{name} has class {wrong}; there are {num_classes}, from 0")
     pairs = labels.flatten() * num_classes + predicted.flatten()
     return pairs.bincount(minlength=num_classes**2).view(num_classes, num_classes)
+
+
+@checked
+@dataclass(frozen=True, eq=False)
+class ClassMetrics:
+    """How well a model does on each class.
+
+    Attributes:
+        precision: Of the examples taken for the class, the share that is of it.
+        recall: Of the examples of the class, the share that is taken for it.
+        f1: The harmonic mean of precision and recall.
+        support: How many examples the class has.
+    """
+
+    precision: Float[Tensor, "classes"]
+    recall: Float[Tensor, "classes"]
+    f1: Float[Tensor, "classes"]
+    support: Int64[Tensor, "classes"]
+
+
+@checked
+def per_class(confusion: Int64[Tensor, "classes classes"]) -> ClassMetrics:
+    """Precision, recall and F1 of each class; a share of no examples is 0.
+
+    The figures are scikit-learn's `precision_recall_fscore_support` with ``zero_division=0``.
+
+    Args:
+        confusion: How often the class of the row was taken for that of the column.
+
+    Example:
+        ```pycon
+        >>> import torch
+        >>> from shapezoo.train import confusion_matrix, per_class
+        >>> predicted, labels = torch.tensor([0, 1, 1, 1]), torch.tensor([0, 0, 1, 1])
+        >>> per_class(confusion_matrix(predicted, labels, 2)).recall.tolist()
+        [0.5, 1.0]
+
+        ```
+    """
+    confusion = confusion.cpu()  # not every device knows float64
+    right, taken, support = confusion.diagonal().double(), confusion.sum(0), confusion.sum(1)
+    return ClassMetrics(
+        precision=right / taken.clamp(min=1),
+        recall=right / support.clamp(min=1),
+        f1=2 * right / (taken + support).clamp(min=1),
+        support=support,
+    )

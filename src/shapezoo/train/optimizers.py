@@ -1,6 +1,5 @@
 """PyTorch's optimizers, by name."""
 
-import difflib
 import functools
 import inspect
 from collections.abc import Mapping
@@ -9,7 +8,8 @@ from typing import Any
 
 from torch import optim
 
-from shapezoo.train.step import MakeOptimizer
+from shapezoo.train.state import MakeOptimizer
+from shapezoo.train.unknown import unknown
 
 OPTIMIZERS: Mapping[str, type[optim.Optimizer]] = MappingProxyType(
     {
@@ -55,13 +55,9 @@ def choose_optimizer(name: str, **settings: Any) -> MakeOptimizer:
         ```
     """
     if name not in OPTIMIZERS:
-        nearest = difflib.get_close_matches(name.lower(), OPTIMIZERS)
-        hint = f"did you mean {' or '.join(map(repr, nearest))}? " if nearest else ""
-        raise UnknownOptimizerError(
-            f"no optimizer is called {name!r}; {hint}there are {', '.join(OPTIMIZERS)}"
-        )
+        raise UnknownOptimizerError(unknown("optimizer", name, OPTIMIZERS))
     kind = OPTIMIZERS[name]
     _, *known = inspect.signature(kind).parameters  # the first stands for what to optimize
-    if unknown := [keyword for keyword in settings if keyword not in known]:
-        raise TypeError(f"optimizer {name!r} has no {unknown[0]!r}; it has {', '.join(known)}")
+    if strange := [keyword for keyword in settings if keyword not in known]:
+        raise TypeError(f"optimizer {name!r} has no {strange[0]!r}; it has {', '.join(known)}")
     return functools.partial(kind, **settings)

@@ -1,26 +1,30 @@
-"""One step of training as a pure function, and the state that it takes and gives."""
+"""One step of training as a pure function, and many of them in place on copies."""
 
 import contextlib
-import copy
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.optim import Optimizer
 
-from shapezoo.train import losses, metrics
-
-MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]
-"""Builds an optimizer for parameters: ``functools.partial(torch.optim.Adam, lr=1e-3)``."""
+from shapezoo.train import losses
+from shapezoo.train.processes import ALONE, Processes
+from shapezoo.train.schedules import Schedule
+from shapezoo.train.state import (
+    MakeOptimizer,
+    State,
+    copied,
+    generators,
+    is_sharded,
+    lent,
+    require_same,
+    tree_copied,
+)
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Maps a model's output and the targets to a mean over the targets."""
-
-Correct = Callable[[Tensor, Tensor], Tensor]
-"""Counts the targets that a model's output gets right."""
 
 
 class Batch(Protocol):
@@ -41,178 +45,231 @@ class Batch(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class State:
-    """All that changes while a model is trained. Its tensors are never modified in place.
-
-    Attributes:
-        parameters: The values of the model's parameters, by name.
-        buffers: The values of the model's buffers, by name.
-        optimizer: The optimizer's ``state_dict``.
-        step: How many steps have been taken.
-    """
-
-    parameters: dict[str, Tensor]
-    buffers: dict[str, Tensor]
-    optimizer: dict[str, Any]
-    step: int
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """How well a model does on a set of examples.
-
-    Attributes:
-        loss: The mean loss.
-        accuracy: The share of right answers, from 0 to 1; None where nothing is right or wrong.
-        examples: How many answers there were: one for each target.
-    """
-
-    loss: float
-    accuracy: float | None
-    examples: int
-
-
-def init(
-    model: nn.Module, make_optimizer: MakeOptimizer, *, device: torch.device | None = None
-) -> State:
-    """The state before the first step, with copies of the model's parameters and buffers.
-
-    Args:
-        model: The model to train.
-        make_optimizer: Builds the optimizer.
-        device: Where to put the state, and so where `train_step`, `evaluate` and `fit` compute;
-            without it the state is where the model is.
-    """
-    parameters = _copies(model.named_parameters(), device)
-    optimizer = make_optimizer([nn.Parameter(value) for value in parameters.values()])
-    return State(parameters, _copies(model.named_buffers(), device), optimizer.state_dict(), step=0)
-
-
 def train_step(
     model: nn.Module,
     make_optimizer: MakeOptimizer,
     state: State,
-    batch: Batch,
+    batch: Batch | list[Batch],
     *,
     loss: Loss = losses.cross_entropy,
+    schedule: Schedule | None = None,
+    clip_norm: float | None = None,
+    autocast: torch.dtype | None = None,
+    processes: Processes = ALONE,
 ) -> tuple[State, float]:
     """One step of gradient descent.
 
-    The same as an ordinary step in place, but pure: neither the model nor the state that came
-    in is modified. Frozen parameters stay as they are. Modules that draw random numbers, such
-    as dropout, draw them from torch's global generator. Buffers must be updated in place, as
-    torch's own modules do; one that ``forward`` replaces by a new tensor is lost.
+    The same as an ordinary step in place, bit for bit, but pure: neither the model nor the state
+    that came in is modified, and torch's global generators stay as they are. Frozen parameters
+    stay too. Buffers must be updated in place, as torch's own modules do; one that ``forward``
+    replaces by a new tensor is lost. A model that ``model.compile()`` has prepared is run
+    compiled.
 
     Args:
         model: The model; it gives the computation, the state gives its parameters.
         make_optimizer: Builds the optimizer, in the same way for every step.
         state: Where to start from.
-        batch: The examples to learn from; they are moved to the device of the state.
+        batch: The examples to learn from; they are moved to the device of the state. Of several
+            batches the gradients are added up, as if they were one; only what normalises over a
+            batch sees the difference.
         loss: What to lower.
+        schedule: Maps the number of steps taken to a factor of the learning rate.
+        clip_norm: Gradients whose norm, over all parameters, is larger are scaled down to it.
+        autocast: The dtype of mixed precision, such as ``torch.bfloat16``: the model and the loss
+            run under `torch.autocast`.
+        processes: Those that train together; each gives its own share of the examples, and all
+            come to the same state.
 
     Returns:
         The state after the step, and the loss before it.
-    """
-    parameters = {
-        name: nn.Parameter(state.parameters[name].clone(), requires_grad=parameter.requires_grad)
-        for name, parameter in model.named_parameters()
-    }
-    buffers = _copies(state.buffers.items())
-    values: dict[str, Tensor] = {**parameters, **buffers}
-    trained = [parameter for parameter in parameters.values() if parameter.requires_grad]
-    optimizer = make_optimizer(list(parameters.values()))
-    optimizer.load_state_dict(copy.deepcopy(state.optimizer))
-    batch = batch.to(_device(state))
-
-    def closure() -> float:
-        outputs = functional_call(model, values, batch.inputs)
-        value = loss(outputs, batch.targets)
-        gradients = torch.autograd.grad(value, trained, allow_unused=True)
-        for parameter, gradient in zip(trained, gradients, strict=True):
-            parameter.grad = gradient
-        return value.item()
-
-    with _mode(model, training=True), torch.enable_grad():
-        value = optimizer.step(closure)
-    after = {name: parameter.detach() for name, parameter in parameters.items()}
-    return State(after, buffers, optimizer.state_dict(), state.step + 1), value
-
-
-def evaluate(
-    model: nn.Module,
-    state: State,
-    batches: Iterable[Batch],
-    *,
-    loss: Loss = losses.cross_entropy,
-    correct: Correct | None = metrics.correct,
-) -> Metrics:
-    """Measure a model in evaluation mode, each target with the same weight.
-
-    Args:
-        model: The model; it gives the computation, the state gives its parameters.
-        state: The parameters and buffers to measure.
-        batches: The examples; they are moved to the device of the state.
-        loss: The loss to report.
-        correct: Counts the right answers; None for a regression, which has none.
 
     Raises:
-        ValueError: There are no examples.
+        ValueError: The state is that of another model, or there are no examples.
     """
-    values, device = {**state.parameters, **state.buffers}, _device(state)
-    total, right, examples = 0.0, 0, 0
-    with _mode(model, training=False), torch.no_grad():
-        for batch in batches:
-            batch = batch.to(device)
-            outputs = functional_call(model, values, batch.inputs)
-            count = batch.targets.numel()
-            total += loss(outputs, batch.targets).item() * count
-            right += int(correct(outputs, batch.targets)) if correct else 0
-            examples += count
-    if examples == 0:
-        raise ValueError("batches: there are no examples to evaluate")
-    return Metrics(total / examples, right / examples if correct else None, examples)
+    training = Training(
+        model,
+        make_optimizer,
+        state,
+        loss=loss,
+        schedule=schedule,
+        clip_norm=clip_norm,
+        autocast=autocast,
+        processes=processes,
+    )
+    with training:
+        value, _ = training.step(batch if isinstance(batch, list) else [batch])
+    return training.state(), value
 
 
-def install(model: nn.Module, state: State) -> None:
-    """Copy the parameters and buffers of a state into a model.
+class Training:
+    """A training in place, on copies of all that a state holds.
 
-    Raises:
-        ValueError: The state is that of another model. The model stays as it was.
+    Within its ``with`` block the model computes with the copies.
+
+    Attributes:
+        device: Where it computes.
+        steps: How many steps have been taken.
     """
-    targets = dict([*model.named_parameters(), *model.named_buffers()])
-    values = {**state.parameters, **state.buffers}
-    ours = {name: tuple(tensor.shape) for name, tensor in targets.items()}
-    theirs = {name: tuple(tensor.shape) for name, tensor in values.items()}
-    if ours != theirs:
-        name = next(n for n in (*ours, *theirs) if ours.get(n) != theirs.get(n))
-        raise ValueError(
-            f"state: {name!r} is {theirs.get(name, 'missing')} in the state and "
-            f"{ours.get(name, 'missing')} in {type(model).__name__}"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        make_optimizer: MakeOptimizer,
+        state: State,
+        *,
+        loss: Loss,
+        schedule: Schedule | None,
+        clip_norm: float | None,
+        autocast: torch.dtype | None,
+        processes: Processes,
+    ) -> None:
+        require_same(model, state)
+        self._model = model
+        self._loss = loss
+        self._schedule = schedule
+        self._clip_norm = clip_norm
+        self._autocast = autocast
+        self._processes = processes
+        self._sharded = is_sharded(model)
+        self.device = state.device
+        self._parameters = {
+            name: nn.Parameter(state.parameters[name].clone(), parameter.requires_grad)
+            for name, parameter in model.named_parameters()
+        }
+        self._trained = [p for p in self._parameters.values() if p.requires_grad]
+        self._buffers = copied(state.buffers.items())
+        self._optimizer = make_optimizer(list(self._parameters.values()))
+        self._optimizer.load_state_dict(tree_copied(state.optimizer))
+        self._random = state.random
+        self.steps = state.step
+        self._lent = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        tensors = {**self._parameters, **self._buffers}
+        self._lent.enter_context(lent(self._model, tensors, training=True))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._lent.close()
+
+    def state(self) -> State:
+        """The state reached, which shares its tensors with this training."""
+        parameters = {name: parameter.detach() for name, parameter in self._parameters.items()}
+        optimizer = self._optimizer.state_dict()
+        return State(parameters, dict(self._buffers), optimizer, self._random, self.steps)
+
+    def snapshot(self) -> State:
+        """The state reached, for keeping."""
+        state = self.state()
+        return State(
+            copied(state.parameters.items()),
+            copied(state.buffers.items()),
+            tree_copied(state.optimizer),
+            state.random,
+            state.step,
         )
-    with torch.no_grad():
-        for name, target in targets.items():
-            target.copy_(values[name])
 
+    def step(self, batches: Sequence[Batch]) -> tuple[float, int]:
+        """Take a step in place.
 
-def _copies(
-    tensors: Iterable[tuple[str, Tensor]], device: torch.device | None = None
-) -> dict[str, Tensor]:
-    return {name: tensor.detach().to(device, copy=True) for name, tensor in tensors}
+        Returns:
+            The loss before it, and the number of targets, over all processes.
 
+        Raises:
+            ValueError: There are no examples.
+        """
+        batches = [batch.to(self.device) for batch in batches]
+        mine = sum(batch.targets.numel() for batch in batches)
+        count = int(*self._processes.numbers(mine, device=self.device))
+        if count == 0:
+            raise ValueError("batch: there are no examples to learn from")
+        if self._schedule:
+            for group in self._optimizer.param_groups:
+                base = group.setdefault("initial_lr", group["lr"])
+                group["lr"] = base * self._schedule(self.steps)
+        before = copied(self._buffers.items()) if self._processes.size > 1 else {}
+        with self._drawing(), torch.enable_grad():
+            value: float = self._optimizer.step(lambda: self._gradients(batches, count))
+        if self._processes.size > 1:
+            self._average_buffers(before, mine / count)
+        self.steps += 1
+        return value, count
 
-def _device(state: State) -> torch.device:
-    """Where a state is; one without parameters has nothing to train, and is on the CPU."""
-    return next((value.device for value in state.parameters.values()), torch.device("cpu"))
+    def _gradients(self, batches: Sequence[Batch], count: int) -> float:
+        """Leave the gradients at the parameters.
 
+        Returns:
+            The loss.
+        """
+        self._optimizer.zero_grad()
+        value = 0.0
+        for batch in batches:
+            examples = batch.targets.numel()
+            if examples == 0 and not self._sharded:
+                continue
+            with self._precision():
+                loss = self._loss(self._model(*batch.inputs), batch.targets)
+            if examples == 0:  # parameters in parts want all processes to take part
+                loss = loss.nan_to_num()
+            if examples != count:
+                loss = loss * (examples / count)
+            value += loss.item()
+            # where parameters lie in parts, the mean over the processes is taken on the way
+            torch.autograd.backward(loss * self._processes.size if self._sharded else loss)
+        if self._processes.size > 1:
+            value = self._total(value)
+        if self._clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._trained, self._clip_norm)
+        return value
 
-@contextlib.contextmanager
-def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
-    """Put a model and all its parts into a mode, and back as they were."""
-    before = {module: module.training for module in model.modules()}
-    model.train(training)
-    try:
-        yield
-    finally:
-        for module, was_training in before.items():
-            module.training = was_training
+    def _precision(self) -> AbstractContextManager[object]:
+        if self._autocast is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self._autocast)
+
+    def _total(self, value: float) -> float:
+        """Add up the loss and the gradients of all processes."""
+        if self._sharded:
+            return self._processes.numbers(value, device=self.device)[0]
+        used = [float(parameter.grad is not None) for parameter in self._trained]
+        value, *used = self._processes.numbers(value, *used, device=self.device)
+        trained = [p for p, anywhere in zip(self._trained, used, strict=True) if anywhere]
+        mine = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+        for parameter, gradient in zip(trained, self._processes.totals(mine), strict=True):
+            parameter.grad = gradient
+        return value
+
+    @contextlib.contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """Let what is random in a step draw from the generators of the state.
+
+        Of several processes each draws other numbers, yet all come to the same state.
+        """
+        with generators(self._random, self.device) as after:
+            if self._processes.size == 1:
+                yield
+            else:
+                seed = int(torch.randint(2**62, ()))
+        if self._processes.size > 1:
+            with generators({}, self.device):
+                torch.manual_seed(seed + self._processes.rank)
+                yield
+        self._random = after
+
+    def _average_buffers(self, before: Mapping[str, Tensor], weight: float) -> None:
+        """Change the buffers by the mean of what the processes, each by its examples, changed."""
+        changing = {name: b for name, b in self._buffers.items() if b.dtype != torch.bool}
+        changes = [
+            torch.where(now == before[name], 0, now - before[name]) * weight
+            for name, now in changing.items()
+        ]
+        for (name, now), change in zip(
+            changing.items(), self._processes.totals(changes), strict=True
+        ):
+            whole = change if now.is_floating_point() else change.round()
+            now.copy_(before[name] + whole.to(now.dtype))

@@ -35,7 +35,6 @@ def test_it_learns_more_than_tomorrow_is_like_today() -> None:
         test,
         epochs=5,
         batch_size=32,
-        generator=torch.Generator().manual_seed(0),
         loss=mean_squared_error,
         correct=None,
     )

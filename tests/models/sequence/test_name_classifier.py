@@ -154,7 +154,6 @@ def test_countries_are_learned() -> None:
         data.test,
         epochs=1,
         batch_size=128,
-        generator=torch.Generator().manual_seed(0),
         observers=[
             lambda e: accuracies.append(e.test.accuracy) if isinstance(e, EpochDone) else None
         ],

@@ -70,7 +70,6 @@ def test_breast_cancer_is_told(builder: Callable[..., Module], lr: float, epochs
         data.test,
         epochs=epochs,
         batch_size=32,
-        generator=torch.Generator().manual_seed(0),
         loss=binary_cross_entropy,
         correct=binary_correct,
         observers=[events.append],

@@ -49,7 +49,6 @@ def test_diabetes_is_learned_as_well_as_least_squares_can() -> None:
         data.test,
         epochs=40,
         batch_size=64,
-        generator=torch.Generator().manual_seed(0),
         loss=mean_squared_error,
         correct=None,
     )

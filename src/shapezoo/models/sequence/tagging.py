@@ -129,3 +129,33 @@ def embedding_tagger(
         hidden_size=hidden_size,
         num_layers=num_layers,
     )
+
+
+@register(
+    task="token-classification",
+    paper="Mikolov et al., Recurrent neural network based language model, 2010",
+)
+def character_rnn(
+    *,
+    vocab_size: int = 128,
+    num_classes: int = 128,
+    embedding_dim: int = 64,
+    hidden_size: int = 256,
+    num_layers: int = 1,
+) -> EmbeddingTagger:
+    """A recurrent network that tells the next character of a text, by default of ASCII.
+
+    Args:
+        vocab_size: How many characters there are.
+        num_classes: How many of them it tells apart.
+        embedding_dim: Width of the vector that stands for a character.
+        hidden_size: Width of the state.
+        num_layers: Recurrent layers, each reading the one below.
+    """
+    return EmbeddingTagger(
+        vocab_size=vocab_size,
+        num_classes=num_classes,
+        embedding_dim=embedding_dim,
+        hidden_size=hidden_size,
+        num_layers=num_layers,
+    )

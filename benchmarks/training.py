@@ -1,0 +1,253 @@
+"""What training costs with shapezoo, against PyTorch by hand: steps, batches, runs, checkpoints.
+
+Run with `python benchmarks/training.py`.
+"""
+
+import copy
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+from timing import table, times
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, Dataset
+
+from shapezoo.data import ImageBatch, ImageDataset, TableBatch, digits, loader
+from shapezoo.data.packaged import FILES
+from shapezoo.models import MLP, lenet, resnet_small
+from shapezoo.train import (
+    ALONE,
+    Checkpoint,
+    State,
+    init,
+    load_checkpoint,
+    losses,
+    save_checkpoint,
+    train_step,
+)
+from shapezoo.train.step import Batch, Training
+
+# so slow that the weights hardly move: every step has the same numbers to work on
+make_optimizer = functools.partial(torch.optim.Adam, lr=1e-7)
+Case = Callable[[], object]
+
+
+def images(batch: int, channels: int, side: int) -> ImageBatch:
+    """A batch of noise."""
+    return ImageBatch(torch.rand(batch, channels, side, side), torch.randint(10, (batch,)))
+
+
+def ordinary(model: nn.Module, batch: Batch) -> Case:
+    """A step in place, as everybody writes it."""
+    model.train()
+    optimizer = make_optimizer(list(model.parameters()))
+
+    def step() -> float:
+        optimizer.zero_grad()
+        loss = cross_entropy(model(*batch.inputs), batch.targets)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def pure(model: nn.Module, batch: Batch) -> Case:
+    """A step from one state to the next."""
+    state = init(model, make_optimizer)
+
+    def step() -> float:
+        nonlocal state
+        state, loss = train_step(model, make_optimizer, state, batch)
+        return loss
+
+    return step
+
+
+def in_place(model: nn.Module, batch: Batch, stack: ExitStack) -> Case:
+    """A step as `fit` takes it, until the stack closes."""
+    training = Training(
+        model,
+        make_optimizer,
+        init(model, make_optimizer),
+        loss=losses.cross_entropy,
+        schedule=None,
+        clip_norm=None,
+        autocast=None,
+        processes=ALONE,
+    )
+    stack.enter_context(training)
+    return lambda: training.step([batch])
+
+
+def steps(rounds: int, *, calls: int = 5) -> None:
+    """A step of `fit` and of `train_step`, against an ordinary one."""
+    for title, model, batch in (
+        ("LeNet, 32 images", lenet(), images(32, 1, 28)),
+        (
+            "MLP 784-256-10, 64 rows",
+            MLP(784, 10, hidden_features=[256]),
+            TableBatch(torch.randn(64, 784), torch.randint(10, (64,))),
+        ),
+        ("resnet_small, 32 images", resnet_small(), images(32, 1, 28)),
+    ):
+        with ExitStack() as stack:
+            cases = {
+                "ordinary": ordinary(copy.deepcopy(model), batch),
+                "ordinary again": ordinary(copy.deepcopy(model), batch),
+                "fit": in_place(copy.deepcopy(model), batch, stack),
+                "train_step": pure(copy.deepcopy(model), batch),
+            }
+            table(f"a step: {title}", times(cases, rounds=rounds, calls=calls))
+
+
+class Examples(Dataset[tuple[Tensor, int]]):
+    """The same examples one by one, as most PyTorch code has them."""
+
+    def __init__(self, dataset: ImageDataset) -> None:
+        self._images, self._labels = dataset.images, dataset.labels.tolist()
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self._images[index].float() / 255, self._labels[index]
+
+
+def epoch(rounds: int, *, num_workers: int = 2) -> None:
+    """The batches of an epoch, which nobody learns from."""
+    data = digits().train
+    generator = torch.Generator().manual_seed(0)
+    by_example = functools.partial(DataLoader, Examples(data), 32, shuffle=True)
+    workers = f"{num_workers} workers"
+    sources = {
+        "batches": lambda: data.batches(32, generator),
+        "DataLoader": by_example,
+        f"DataLoader, {workers}": lambda: by_example(num_workers=num_workers),
+        f"loader, {workers}": lambda: loader(data, 32, generator, num_workers=num_workers),
+    }
+    cases = {name: functools.partial(exhaust, source) for name, source in sources.items()}
+    measured = times(cases, rounds=rounds, warm_up=1)
+    table(f"the batches of an epoch, {len(data)} digits", measured, "ms")
+
+
+def exhaust(source: Callable[[], object]) -> int:
+    """Count the batches of an epoch."""
+    return sum(1 for _ in source())
+
+
+def wide() -> nn.Sequential:
+    """Three convolutions with 64 maps of the full size."""
+    layers: list[nn.Module] = []
+    for in_channels in (3, 64, 64):
+        layers += [nn.Conv2d(in_channels, 64, 3, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+def layouts(rounds: int, *, compiled: bool = True) -> None:
+    """A step of `fit` on images that lie channel by channel, or pixel by pixel; and compiled."""
+    for title, model, batch in (
+        ("resnet_small, 32x1x28x28", resnet_small(), images(32, 1, 28)),
+        ("3 x 64 maps, 32x3x32x32", wide(), images(32, 3, 32)),
+    ):
+        cases: dict[str, Case] = {}
+        with ExitStack() as stack:
+            for kind in ("eager", "compiled") if compiled else ("eager",):
+                for layout in (torch.contiguous_format, torch.channels_last):
+                    ours = copy.deepcopy(model).to(memory_format=layout)
+                    if kind == "compiled":
+                        ours.compile()
+                    laid = ImageBatch(batch.images.contiguous(memory_format=layout), batch.labels)
+                    suffix = ", channels last" if layout == torch.channels_last else ""
+                    cases[kind + suffix] = in_place(ours, laid, stack)
+            measured = times(cases, rounds=rounds, warm_up=3)
+        table(f"a step of fit: {title}", measured, "ms")
+        torch.compiler.reset()
+
+
+# A small process between: a child counts the memory of the one that started it as its own.
+LAUNCH = """
+import os, sys
+quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
+_, status, usage = os.wait4(child, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def commands(folder: Path, epochs: int) -> dict[str, list[str]]:
+    """The whole of a training from the command line: by hand, and ours."""
+    script, data = Path(__file__).with_name("bare_lenet.py"), FILES / "digits.safetensors"
+    number = str(epochs)
+    return {
+        "by hand": [str(script), str(data), str(folder), number],
+        "shapezoo": ["-m", "shapezoo", "train", "lenet", "--run", str(folder), "--epochs", number],
+    }
+
+
+def whole(rounds: int, *, epochs: int = 10) -> None:
+    """The time and the memory of a training from the command line."""
+    memory: dict[str, list[float]] = {name: [] for name in commands(Path(), epochs)}
+
+    def run(name: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            command = commands(Path(folder, "run"), epochs)[name]
+            outcome = subprocess.run(
+                [sys.executable, "-ISc", LAUNCH, sys.executable, *command],
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                stdout=subprocess.PIPE,
+                check=True,
+            )
+        memory[name].append(1024 * float(outcome.stdout))
+
+    cases = {name: functools.partial(run, name) for name in memory}
+    title = f"train lenet, {epochs} epochs"
+    table(f"{title}: time", times(cases, rounds=rounds, warm_up=1), "s")
+    table(f"{title}: peak memory", {name: m[-rounds:] for name, m in memory.items()}, "MB")
+
+
+def checkpoint(rounds: int, *, width: int = 2048) -> None:
+    """Writing and reading where a training stands; torch.save does not wait for the disk."""
+    model = nn.Sequential(*(nn.Linear(width, width) for _ in range(6)))
+    batch = TableBatch(torch.randn(1, width), torch.zeros(1, dtype=torch.int64))
+    state, _ = train_step(model, make_optimizer, init(model, make_optimizer), batch)
+    with tempfile.TemporaryDirectory() as folder:
+        theirs, ours = Path(folder, "theirs.pt"), Path(folder, "ours.safetensors")
+        saving = {
+            "torch.save": lambda: torch.save(vars(state), theirs),
+            "torch.save, on the disk": lambda: save_synced(state, theirs),
+            "save_checkpoint": lambda: save_checkpoint(Checkpoint(state), ours),
+        }
+        millions = sum(value.numel() for value in state.parameters.values()) / 1e6
+        title = f"a checkpoint, {millions:.1f} M parameters and Adam"
+        table(f"{title}: saving", times(saving, rounds=rounds, warm_up=1), "ms")
+        loading = {
+            "torch.load": lambda: torch.load(theirs),
+            "load_checkpoint": lambda: load_checkpoint(ours),
+        }
+        table(f"{title}: loading", times(loading, rounds=rounds, warm_up=1), "ms")
+
+
+def save_synced(state: State, path: Path) -> None:
+    """torch.save, until the file is on the disk."""
+    with path.open("wb") as file:
+        torch.save(vars(state), file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    steps(101)
+    epoch(21)
+    layouts(21)
+    whole(5)
+    checkpoint(5)

@@ -1,0 +1,140 @@
+"""Texts as sequences of characters, each to be followed by the next."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from shapezoo.contracts import checked
+from shapezoo.data.memory import InMemory, Split, require_classes
+from shapezoo.data.packaged import DatasetError, read_packaged
+from shapezoo.data.sequences import TokenBatch
+from shapezoo.layers import SequenceError
+
+
+@checked
+@dataclass(frozen=True, eq=False)
+class TextDataset(InMemory[TokenBatch]):
+    """Stretches of a text in memory, each with the characters that follow its own.
+
+    Attributes:
+        tokens: Indices into `classes`.
+        labels: The character one later than each of these, as an index into `classes`.
+        classes: The characters of the vocabulary.
+
+    Raises:
+        ValueError: A token or a label is no character of the vocabulary.
+    """
+
+    tokens: Int64[Tensor, "seq batch"]
+    labels: Int64[Tensor, "seq batch"]
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        require_classes(self.tokens.flatten(), self.classes, "tokens")
+        require_classes(self.labels.flatten(), self.classes)
+
+    def __len__(self) -> int:
+        return self.tokens.shape[1]
+
+    def select(self, indices: Tensor) -> TokenBatch:
+        """The examples at these indices, as a batch."""
+        return TokenBatch(self.tokens[:, indices], self.labels[:, indices])
+
+    def subset(self, indices: Tensor) -> Self:
+        """The examples at these indices, as a dataset."""
+        return replace(self, tokens=self.tokens[:, indices], labels=self.labels[:, indices])
+
+
+def text(path: str | os.PathLike[str] | None = None, *, window: int = 64) -> Split[TextDataset]:
+    """A text in stretches that follow one another, of which the last tenth is for testing.
+
+    No position of the text stands in both parts. What is left at the end of a part, less than a
+    stretch, is dropped. The vocabulary is that of the whole text, in the order of Unicode.
+
+    Without a path it is Carroll, "Alice's Adventures in Wonderland", Macmillan, 1865: 148,303
+    characters, 70 of them different.
+
+    Args:
+        path: A text file in UTF-8.
+        window: How many characters a stretch has, at least 1.
+
+    Raises:
+        ValueError: The window is not positive.
+        DatasetError: The file is missing, or is not in UTF-8; or that of the package is damaged.
+        SequenceError: The text is too short for a stretch in each part.
+    """
+    if window < 1:
+        raise ValueError(f"window must be at least 1, got {window}")
+    whole = read_packaged("alice.txt").decode("ascii") if path is None else _read(path)
+    least = 10 * (window + 1)
+    if len(whole) < least:
+        raise SequenceError(
+            f"a text of {len(whole)} characters is too short for window={window}; "
+            f"give one of at least {least}, or a smaller window"
+        )
+    classes = tuple(sorted(set(whole)))
+    past, future = encode_text(whole, classes).tensor_split([len(whole) - len(whole) // 10])
+
+    def examples(part: Tensor) -> TextDataset:
+        count = (len(part) - 1) // window
+        tokens, labels = (
+            part[start : start + count * window]
+            .view(count, window)
+            .T.clone(  # not views of each other
+                memory_format=torch.contiguous_format
+            )
+            for start in (0, 1)
+        )
+        return TextDataset(tokens, labels, classes)
+
+    return Split(examples(past), examples(future))
+
+
+def _read(path: str | os.PathLike[str]) -> str:
+    try:
+        return Path(path).read_text("utf-8-sig")  # without the mark that some editors put first
+    except (OSError, ValueError) as error:
+        raise DatasetError(
+            f"{os.fspath(path)!r} cannot be read: {error}; give a text file in UTF-8"
+        ) from error
+
+
+@checked
+def encode_text(text: str, vocabulary: Sequence[str]) -> Int64[Tensor, "seq={len(text)}"]:
+    """The characters of a text as indices into a vocabulary.
+
+    Args:
+        text: Any text, also an empty one.
+        vocabulary: Different characters, such as the ``classes`` of a `TextDataset`.
+
+    Raises:
+        SequenceError: A character is not in the vocabulary.
+    """
+    index = {character: i for i, character in enumerate(vocabulary)}
+    for character in sorted(set(text) - index.keys(), key=text.index)[:1]:
+        raise SequenceError(
+            f"the text contains {character!r} (U+{ord(character):04X}), which is none of the "
+            f"{len(vocabulary)} characters of the vocabulary; leave it out or replace it"
+        )
+    return torch.tensor([index[character] for character in text], dtype=torch.int64)
+
+
+@checked
+def decode_text(tokens: Int64[Tensor, "seq"], vocabulary: Sequence[str]) -> str:
+    """The text that `encode_text` turns into these indices.
+
+    Args:
+        tokens: Indices into the vocabulary.
+        vocabulary: Different characters, such as the ``classes`` of a `TextDataset`.
+
+    Raises:
+        ValueError: A token is no index into the vocabulary.
+    """
+    require_classes(tokens, vocabulary, "tokens")
+    return "".join(vocabulary[token] for token in tokens.tolist())

@@ -1,0 +1,201 @@
+"""The state of a training, and lending what it holds to a model."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]
+"""Builds an optimizer for parameters: ``functools.partial(torch.optim.Adam, lr=1e-3)``."""
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """All that changes while a model is trained. Its tensors are never modified in place.
+
+    Attributes:
+        parameters: The values of the model's parameters, by name.
+        buffers: The values of the model's buffers, by name.
+        optimizer: The optimizer's ``state_dict``.
+        random: The states of torch's generators, by the type of their device; dropout draws
+            from them.
+        step: How many steps have been taken.
+    """
+
+    parameters: dict[str, Tensor]
+    buffers: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    random: dict[str, Tensor]
+    step: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where the state is; one without parameters has nothing to train, and is on the CPU."""
+        return next((value.device for value in self.parameters.values()), torch.device("cpu"))
+
+
+def init(
+    model: nn.Module,
+    make_optimizer: MakeOptimizer,
+    *,
+    seed: int = 0,
+    device: torch.device | None = None,
+) -> State:
+    """The state before the first step, with copies of the model's parameters and buffers.
+
+    Args:
+        model: The model to train.
+        make_optimizer: Builds the optimizer.
+        seed: Seeds what is random in a step, such as dropout.
+        device: Where to put the state, and so where `train_step`, `evaluate` and `fit` compute;
+            without it the state is where the model is.
+    """
+    parameters = copied(model.named_parameters(), device)
+    buffers = copied(model.named_buffers(), device)
+    optimizer = make_optimizer([nn.Parameter(value) for value in parameters.values()])
+    before = State(parameters, buffers, optimizer.state_dict(), random={}, step=0)
+    with generators({}, before.device) as random:
+        torch.manual_seed(seed)
+    return replace(before, random=random)
+
+
+def install(model: nn.Module, state: State) -> None:
+    """Copy the parameters and buffers of a state into a model.
+
+    Raises:
+        ValueError: The state is that of another model. The model stays as it was.
+    """
+    require_same(model, state)
+    with torch.no_grad():
+        for name, target in [*model.named_parameters(), *model.named_buffers()]:
+            target.copy_(
+                state.parameters[name] if name in state.parameters else state.buffers[name]
+            )
+
+
+def require_same(model: nn.Module, state: State) -> None:
+    """Refuse the state of another model."""
+    ours = _shapes([*model.named_parameters(), *model.named_buffers()])
+    theirs = _shapes({**state.parameters, **state.buffers}.items())
+    if ours != theirs:
+        name = next(n for n in (*ours, *theirs) if ours.get(n) != theirs.get(n))
+        raise ValueError(
+            f"state: {name!r} is {theirs.get(name, 'missing')} in the state and "
+            f"{ours.get(name, 'missing')} in {type(model).__name__}"
+        )
+
+
+def _shapes(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors}
+
+
+def copied(
+    tensors: Iterable[tuple[str, Tensor]], device: torch.device | None = None
+) -> dict[str, Tensor]:
+    """Copies of tensors, on a device."""
+    return {name: tensor.detach().to(device, copy=True) for name, tensor in tensors}
+
+
+def tree_copied(tree: Any) -> Any:
+    """The same nested dicts, lists and tuples, with copies of their tensors."""
+    if isinstance(tree, Tensor):
+        return tree.clone()
+    if isinstance(tree, dict):
+        return {key: tree_copied(part) for key, part in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(tree_copied(part) for part in tree)
+    return tree
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """Whether the parameters lie in parts on several processes, as `fully_shard` leaves them."""
+    if "torch.distributed.tensor" not in sys.modules:  # slow to import, and then there are none
+        return False
+    from torch.distributed.tensor import DTensor
+
+    return any(isinstance(parameter, DTensor) for parameter in model.parameters())
+
+
+@contextlib.contextmanager
+def lent(model: nn.Module, tensors: Mapping[str, Tensor], *, training: bool) -> Iterator[None]:
+    """Let a model compute with these parameters and buffers, in a mode; then put its own back."""
+    modes = [(module, module.training) for module in model.modules()]
+    own = dict([*model.named_parameters(), *model.named_buffers()])
+    places = _places(model, own)
+    sharded = is_sharded(model)  # in the block its parameters may be whole for a while
+    try:
+        _put(model, tensors, None if sharded else places)
+        if any(mode != training for _, mode in modes):
+            model.train(training)
+        yield
+    finally:
+        for module, mode in modes:
+            if module.training != mode:
+                module.training = mode
+        _put(model, own, None if sharded else places)
+
+
+def _places(model: nn.Module, own: Mapping[str, Tensor]) -> list[tuple[nn.Module, str, str]]:
+    """Where each tensor stands: a module, the name there, the name in the model; some share one."""
+    names = {id(tensor): name for name, tensor in own.items()}
+    return [
+        (module, attribute, names[id(tensor)])
+        for module in model.modules()
+        for attribute, tensor in [
+            *module.named_parameters(recurse=False, remove_duplicate=False),
+            *module.named_buffers(recurse=False, remove_duplicate=False),
+        ]
+    ]
+
+
+def _put(
+    model: nn.Module,
+    tensors: Mapping[str, Tensor],
+    places: list[tuple[nn.Module, str, str]] | None,
+) -> None:
+    if places is None:  # only so does a sharded model learn of it
+        model.load_state_dict(dict(tensors), assign=True, strict=False)
+        return
+    for module, attribute, name in places:
+        setattr(module, attribute, tensors[name])
+
+
+@contextlib.contextmanager
+def generators(random: Mapping[str, Tensor], device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """Let torch's generators start from these states, then put their own back.
+
+    Yields:
+        A dict that holds the states at the end of the block, once it has ended.
+    """
+    before, after = _generator_states(device), dict[str, Tensor]()
+    try:
+        _set_generator_states(random, device)
+        yield after
+        after.update(_generator_states(device))
+    finally:
+        _set_generator_states(before, device)
+
+
+def _generator_states(device: torch.device) -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if _has_generator(device):
+        states[device.type] = torch.get_device_module(device).get_rng_state()
+    return states
+
+
+def _set_generator_states(states: Mapping[str, Tensor], device: torch.device) -> None:
+    if "cpu" in states:
+        torch.set_rng_state(states["cpu"])
+    if device.type in states and _has_generator(device):
+        torch.get_device_module(device).set_rng_state(states[device.type])
+
+
+def _has_generator(device: torch.device) -> bool:
+    """Whether it is an accelerator with a generator of its own."""
+    accelerator = torch.accelerator.current_accelerator()
+    return accelerator is not None and accelerator.type == device.type

@@ -1,0 +1,143 @@
+"""Trains in processes that are killed, and says whether it came out as without.
+
+``python interrupted.py WAY OPTIMIZER...`` prints how often the trainings were cut off.
+The trainings are forked, so that each does not have to import PyTorch; therefore this process
+itself must not train.
+"""
+
+import functools
+import itertools
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import safetensors.torch
+import sklearn.datasets  # noqa: F401  # before the forks, as the next
+import torch
+import torch._dynamo  # which every optimizer imports
+
+from shapezoo import recipes, runs
+from shapezoo.runs import Run, RunConfig
+from shapezoo.train import Event, checkpoints
+
+RESULTS = ("model.safetensors", "metrics.jsonl", "confusion.tsv")
+
+
+def train(folder: Path, optimizer: str, *observers: Callable[[Event], None]) -> None:
+    config = RunConfig(
+        "mlp", data="breast_cancer", epochs=4, batch_size=96, optimizer=optimizer, lr=0.01
+    )
+    is_begun = (folder / "config.json").exists()
+    recipes.train(Run.open(folder) if is_begun else config, run=folder, observers=observers)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def at_the_call(number: int) -> None:
+    """Die at this call of what writes: before it, or after it."""
+    calls = 0
+
+    def watched(original: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **keywords: object) -> object:
+            nonlocal calls
+            calls += 1
+            if calls == number:
+                die()
+            result = original(*arguments, **keywords)
+            calls += 1
+            if calls == number:
+                die()
+            return result
+
+        return call
+
+    for name in ("replace", "fsync", "mkdir"):
+        setattr(os, name, watched(getattr(os, name)))
+
+
+def in_the_middle_of_a_file(number: int) -> None:
+    """Die when half of this checkpoint is written."""
+    saved = 0
+
+    def save_file(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+        nonlocal saved
+        saved += 1
+        content = safetensors.torch.save(tensors, metadata)
+        path.write_bytes(content[: len(content) // 2] if saved == number else content)
+        if saved == number:
+            die()
+
+    setattr(checkpoints, "save_file", save_file)  # noqa: B010  # no attribute for mypy
+
+
+def cut_off(
+    folder: Path,
+    optimizer: str,
+    *,
+    sabotage: Callable[[], None] | None = None,
+    seconds: float | None = None,
+) -> bool:
+    """Whether a training does not reach its end: by a sabotage, or killed after some seconds."""
+    child = os.fork()
+    if child == 0:
+        try:
+            if sabotage:
+                sabotage()
+            train(folder, optimizer)
+        except BaseException as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            os._exit(1)
+        os._exit(0)
+    if seconds is not None:
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or status == 0, "it failed otherwise"
+    return status != 0
+
+
+def results(folder: Path) -> list[bytes]:
+    leftovers = [path.name for path in folder.iterdir() if path.name.endswith(".tmp")]
+    assert leftovers == [], leftovers
+    return [(folder / name).read_bytes() for name in RESULTS]
+
+
+def main(way: str, optimizer: str) -> int:
+    """How often a training was cut off."""
+    for name in ("draw_confusion", "draw_curves"):
+        setattr(runs, name, lambda *_: None)  # slow, and no part of the matter
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory)
+        start = time.perf_counter()
+        assert not cut_off(place / "undisturbed", optimizer)
+        whole = time.perf_counter() - start
+        expected = results(place / "undisturbed")
+        if way == "moments":
+            moments = random.Random(optimizer)
+            folder = place / "run"
+            times = sum(
+                cut_off(folder, optimizer, seconds=moments.uniform(0, whole)) for _ in range(12)
+            )
+            assert not cut_off(folder, optimizer)
+            assert results(folder) == expected
+            return times
+        sabotage = {"calls": at_the_call, "files": in_the_middle_of_a_file}[way]
+        for number in itertools.count(1):
+            folder = place / f"run{number}"
+            if not cut_off(folder, optimizer, sabotage=functools.partial(sabotage, number)):
+                return number - 1
+            assert not cut_off(folder, optimizer)
+            assert results(folder) == expected, number
+    raise AssertionError
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    print(sum(main(sys.argv[1], optimizer) for optimizer in sys.argv[2:]))

@@ -1,0 +1,201 @@
+"""A run that is cut off ends, once it is resumed, as if it never had been."""
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from shapezoo import recipes
+from shapezoo.recipes import StoppedError
+from shapezoo.runs import Run, RunConfig, RunError
+from shapezoo.train import OPTIMIZERS, EpochDone, Event, StepDone
+
+RESULTS = ("model.safetensors", "metrics.jsonl", "confusion.tsv")
+CONFIG = RunConfig("lenet", epochs=3, batch_size=500, lr=0.01)
+
+
+def results(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in RESULTS]
+
+
+def at(epoch: int, step: int) -> tuple[Callable[[Event], None], Callable[[], bool]]:
+    """An observer and a `stop` that ends the training after this step."""
+    seen: list[tuple[int, int]] = []
+
+    def observe(event: Event) -> None:
+        if isinstance(event, StepDone):
+            seen.append((event.epoch, event.step))
+
+    return observe, lambda: seen[-1] == (epoch, step)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    recipes.train(CONFIG, run=folder)
+    return results(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("way", "optimizers", "least"),
+    [("moments", list(OPTIMIZERS), 27), ("calls", ["adam"], 40), ("files", ["adam"], 4)],
+)
+def test_killed_runs_end_in_the_same_bits(way: str, optimizers: list[str], least: int) -> None:
+    script = Path(__file__).with_name("interrupted.py")
+    command = [sys.executable, str(script), way, *optimizers]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) >= least
+
+
+@pytest.mark.parametrize(("epoch", "step"), [(1, 1), (1, 3), (2, 2), (3, 3)])
+def test_a_stopped_run_goes_on(
+    epoch: int, step: int, undisturbed: list[bytes], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    observe, stop = at(epoch, step)
+    with pytest.raises(StoppedError, match=f"--resume {re.escape(str(folder))}"):
+        recipes.train(CONFIG, run=folder, observers=[observe], stop=stop)
+    assert not (folder / "model.safetensors").exists()
+    recipes.train(Run.open(folder))
+    assert results(folder) == undisturbed
+
+
+def test_a_run_that_has_ended_gives_its_results_again(
+    undisturbed: list[bytes], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    first = recipes.train(CONFIG, run=folder)
+    (folder / "model.safetensors").unlink()
+    steps: list[Event] = []
+    assert recipes.train(Run.open(folder), observers=[steps.append]) == first
+    assert results(folder) == undisturbed
+    assert steps == []
+
+
+def test_patience_is_kept_over_a_stop(tmp_path: Path) -> None:
+    config = RunConfig("lenet", epochs=30, batch_size=500, lr=0.03, patience=1)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    recipes.train(config, run=whole)
+    epochs = len((whole / "metrics.jsonl").read_text().splitlines())
+    assert 2 <= epochs < 30
+    observe, stop = at(epochs, 1)
+    with pytest.raises(StoppedError):
+        recipes.train(config, run=parts, observers=[observe], stop=stop)
+    recipes.train(Run.open(parts))
+    assert results(parts) == results(whole)
+
+
+def stopped(folder: Path) -> Run:
+    """A run with two checkpoints."""
+    observe, stop = at(3, 1)
+    with pytest.raises(StoppedError):
+        recipes.train(CONFIG, run=folder, observers=[observe], stop=stop)
+    return Run.open(folder)
+
+
+def test_of_a_damaged_checkpoint_the_one_before_is_there(
+    undisturbed: list[bytes], tmp_path: Path
+) -> None:
+    run = stopped(tmp_path / "run")
+    file = run.path / "checkpoint.safetensors"
+    content = file.read_bytes()
+    for damaged in (content[:-1], content[:-1] + bytes([content[-1] ^ 1]), b"", b"{}"):
+        file.write_bytes(damaged)
+        with pytest.raises(
+            RunError, match=r"delete it to go on from checkpoint-before\.safetensors"
+        ):
+            recipes.train(run)
+        assert file.read_bytes() == damaged
+    file.unlink()
+    recipes.train(run)
+    assert results(run.path) == undisturbed
+
+
+def test_the_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    run = stopped(tmp_path / "run")
+    other = RunConfig("lenet", epochs=3, batch_size=500, lr=0.02)
+    with pytest.raises(RunError, match=r"is the checkpoint of another run: .*\"lr\": 0.01"):
+        recipes.train(Run(run.path, other))
+
+
+@pytest.mark.slow
+def test_a_full_disk_loses_nothing(undisturbed: list[bytes], tmp_path: Path) -> None:
+    """After two epochs no file may be longer than 40 kB, which is less than a checkpoint."""
+    folder = tmp_path / "run"
+
+    def fill(event: Event) -> None:
+        if isinstance(event, EpochDone) and event.epoch == 2:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, before[1]))
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(OSError, match=r"cannot be written|too large"):
+            recipes.train(CONFIG, run=folder, observers=[fill])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {path.name for path in folder.iterdir()} == {
+        "checkpoint.safetensors",
+        "config.json",
+        "metrics.jsonl",
+    }
+    recipes.train(Run.open(folder))
+    assert results(folder) == undisturbed
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_in_good_order(undisturbed: list[bytes], tmp_path: Path) -> None:
+    options = ["--epochs", "3", "--batch-size", "500", "--lr", "0.01"]
+    command = [sys.executable, "-m", "shapezoo", "train"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [*command, "lenet", "--run", "run", *options],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        while "epoch 1/3" not in process.stdout.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        assert process.stderr
+        message = process.stderr.read()
+    assert process.returncode == 130
+    assert re.fullmatch(
+        r"shapezoo: stopped after [3-9] steps; to go on: shapezoo train --resume run\n", message
+    )
+    resumed = subprocess.run(
+        [*command, "--resume", "run"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "epoch 3/3" in resumed.stdout
+    assert results(tmp_path / "run") == undisturbed
+
+
+def test_half_a_line_of_the_metrics_is_forgotten(tmp_path: Path) -> None:
+    run = Run.create(CONFIG, tmp_path / "run")
+    lines = [json.dumps({"epoch": epoch}) for epoch in (1, 2, 3)]
+    (run.path / "metrics.jsonl").write_text("\n".join([*lines, '{"epoch": 4, "lo']))
+    run.rewind(2)
+    assert (run.path / "metrics.jsonl").read_text().splitlines() == lines[:2]
+
+
+def test_torchs_generator_is_left_alone(tmp_path: Path) -> None:
+    before = torch.get_rng_state()
+    recipes.train(RunConfig("lenet", epochs=1, batch_size=1500), run=tmp_path / "run")
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,287 @@
+"""What the processes of test_processes.py do: ``torchrun worker.py TASK FOLDER``.
+
+Each process writes what it found to ``FOLDER/RANK.json``.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
+
+from shapezoo.data import digits
+from shapezoo.models import lenet
+from shapezoo.train import (
+    ALONE,
+    OPTIMIZERS,
+    Checkpoint,
+    Event,
+    MakeOptimizer,
+    Processes,
+    State,
+    StepDone,
+    accelerated,
+    choose_optimizer,
+    evaluate,
+    fit,
+    init,
+    install,
+    joined,
+    load_checkpoint,
+    save_checkpoint,
+    train_step,
+)
+
+FOLDER = Path(sys.argv[2]) if len(sys.argv) > 2 else Path()
+MAKE: dict[str, MakeOptimizer] = {
+    **{name: choose_optimizer(name, lr=0.01) for name in OPTIMIZERS},
+    "lbfgs": choose_optimizer("lbfgs", lr=0.1, max_iter=4),
+}
+
+
+@dataclass(frozen=True)
+class Points:
+    """A dataset, and a batch of it."""
+
+    features: Tensor
+    labels: Tensor
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        return (self.features,)
+
+    @property
+    def targets(self) -> Tensor:
+        return self.labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> "Points":
+        return Points(self.features.to(device), self.labels.to(device))
+
+    def select(self, indices: Tensor) -> "Points":
+        return Points(self.features[indices], self.labels[indices])
+
+
+class Partly(nn.Module):
+    """Has a frozen layer, one that the loss does not use, and a buffer that no file has."""
+
+    mask: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen = nn.Linear(6, 7).requires_grad_(False)
+        self.unused = nn.Linear(6, 7)
+        self.head = nn.Linear(7, 3)
+        self.register_buffer("mask", torch.tensor([0.0, 0.0, -torch.inf]), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(torch.tanh(self.frozen(x)))
+        return logits + self.mask.clamp_min(-1)
+
+
+class Tied(nn.Module):
+    """Uses a matrix in two places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 3)
+        self.second.weight = self.first.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(torch.tanh(self.second(torch.tanh(self.first(x)))))
+        return logits
+
+
+def noisy() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3)
+    )
+
+
+def built(make_model: Callable[[], nn.Module], dtype: torch.dtype = torch.float64) -> nn.Module:
+    torch.manual_seed(1)
+    return make_model().to(dtype)
+
+
+def points(count: int, dtype: torch.dtype = torch.float64) -> Points:
+    generator = torch.Generator().manual_seed(count)
+    features = torch.randn(count, 6, generator=generator, dtype=dtype)
+    return Points(features, torch.randint(3, (count,), generator=generator))
+
+
+def pictures(count: int, dtype: torch.dtype = torch.float64) -> Points:
+    images = digits().train
+    return Points(images.images[:count].to(dtype) / 255, images.labels[:count])
+
+
+def sharded(model: nn.Module, processes: Processes) -> nn.Module:
+    """The parameters of each layer, and what is left, in parts on all processes."""
+    mesh = init_device_mesh("cpu", (processes.size,))
+    for layer in model.children():
+        if isinstance(layer, nn.Sequential):
+            fully_shard(layer, mesh=mesh)
+    return fully_shard(model, mesh=mesh)
+
+
+def trained(
+    model: nn.Module,
+    make_optimizer: MakeOptimizer,
+    train: Points,
+    test: Points,
+    processes: Processes = ALONE,
+    *,
+    start: State | Checkpoint | None = None,
+    **options: Any,
+) -> tuple[State, list[float]]:
+    """The state after two epochs, and all losses and accuracies on the way."""
+    numbers = list[float]()
+
+    def observe(event: Event) -> None:
+        numbers.append(event.loss)
+        if not isinstance(event, StepDone):
+            numbers.extend([event.test.loss, event.test.accuracy or 0.0, event.test.examples])
+
+    state = fit(
+        model,
+        make_optimizer,
+        start or init(model, make_optimizer, seed=5),
+        train,
+        test,
+        epochs=2,
+        batch_size=5,
+        observers=[observe],
+        processes=processes,
+        **options,
+    )
+    return state, numbers
+
+
+def whole(state: State) -> State:
+    """The state with the parts of each parameter put together; without its optimizer, if so."""
+    if not any(isinstance(value, DTensor) for value in state.parameters.values()):
+        return state
+    parameters = {
+        name: value.full_tensor() if isinstance(value, DTensor) else value
+        for name, value in state.parameters.items()
+    }
+    return replace(state, parameters=parameters, optimizer={})
+
+
+def digest(state: State) -> str:
+    path = FOLDER / f"digest-{os.environ['RANK']}"
+    save_checkpoint(Checkpoint(whole(state)), path)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def compared(alone: tuple[State, list[float]], several: tuple[State, list[float]]) -> Any:
+    """How far several processes are from one, and what state they have reached."""
+    (one, expected), (state, numbers) = alone, (whole(several[0]), several[1])
+    assert len(expected) == len(numbers), (expected, numbers)
+    return {
+        "losses": max(abs(a - b) for a, b in zip(expected, numbers, strict=True)),
+        "parameters": max(
+            (one.parameters[name] - value).abs().max().item()
+            for name, value in state.parameters.items()
+        ),
+        "moved": (state.step, len(numbers)),
+        "digest": digest(several[0]),
+    }
+
+
+def equal(processes: Processes) -> dict[str, Any]:
+    """Trainings that reach what one process reaches; batches of 5, 5 and 1, tests on 5 and 1."""
+    found = dict[str, Any]()
+    for name, make_optimizer in MAKE.items():
+        for options in ({}, {"clip_norm": 0.05, "accumulate": 2}):
+            run = functools.partial(
+                trained, built(Partly), make_optimizer, points(11), points(6), **options
+            )
+            found[f"{name} {sorted(options)}"] = compared(run(), run(processes))
+    for name in ("sgd", "adam", "lbfgs"):
+        for dtype in (torch.float64, torch.float32):
+            model, data = built(lenet, dtype), (pictures(11, dtype), pictures(6, dtype))
+            run = functools.partial(trained, model, MAKE[name], *data, clip_norm=1.0)
+            found[f"lenet {name} {dtype}"] = compared(run(), run(processes))
+    return found
+
+
+def random(processes: Processes) -> dict[str, Any]:
+    """Dropout and BatchNorm: other masks in each process, the same state in all."""
+    model, data = built(noisy), (points(12), points(6))  # batches of 5, 5 and 2
+    masks = list[list[bool]]()
+    model[3].register_forward_hook(  # type: ignore[operator]
+        lambda module, inputs, output: masks.append((output != 0)[:2].flatten().tolist())
+    )
+    state, _ = trained(model, MAKE["adam"], *data, processes)
+    return {
+        "masks": masks[:6],
+        "digest": digest(state),
+        "steps": state.buffers["1.num_batches_tracked"].item(),
+        "lbfgs": digest(trained(model, MAKE["lbfgs"], *data, processes)[0]),
+    }
+
+
+def stopped(processes: Processes) -> dict[str, Any]:
+    """Process 1 wants to stop after 4 of 6 steps; then both go on, and one alone."""
+    kept, path = list[Checkpoint](), FOLDER / "checkpoint"
+    asked = iter([False, False, False, processes.rank == 1, False, False])
+    run = functools.partial(trained, built(noisy), MAKE["adam"], points(12), points(6))
+    state, _ = run(processes, save=kept.append, stop=lambda: next(asked))
+    if processes.rank == 0:
+        save_checkpoint(kept[-1], path)
+    processes.numbers(1, device=state.device)  # waits for the others
+    loaded, _ = load_checkpoint(path)
+    return {
+        "step": state.step,
+        "whole": digest(run(processes)[0]),
+        "resumed": digest(run(processes, start=loaded)[0]),
+        "alone": digest(run(start=loaded)[0]),
+        "alone from memory": digest(run(start=kept[-1])[0]),
+    }
+
+
+def parts(processes: Processes) -> dict[str, Any]:
+    """Models in parts reach what one process reaches."""
+    found = dict[str, Any]()
+    for make_model, data in (
+        (Partly, (points(11), points(6))),
+        (Tied, (points(11), points(6))),
+        (lenet, (pictures(11), pictures(6))),
+    ):
+        for name in ("sgd", "adam"):
+            for options in ({}, {"clip_norm": 0.05}):
+                model = sharded(built(make_model), processes)
+                model(data[0].select(torch.arange(2)).features)  # which leaves it in one piece
+                found[f"{make_model.__name__} {name} {sorted(options)}"] = compared(
+                    trained(built(make_model), MAKE[name], *data, **options),
+                    trained(model, MAKE[name], *data, processes, **options),
+                )
+    return found
+
+
+def main() -> None:
+    task = sys.argv[1]
+    torch.set_num_threads(1)
+    with joined(timeout=timedelta(seconds=60)) as processes:
+        found = {"equal": equal, "random": random, "stopped": stopped, "parts": parts}[task](
+            processes
+        )
+        (FOLDER / f"{processes.rank}.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

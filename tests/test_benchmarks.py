@@ -1,12 +1,16 @@
 """The benchmarks measure what they say; how fast it is, they tell when they are run."""
 
 import importlib
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
+
+from shapezoo.train import init, train_step
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 
@@ -23,6 +27,14 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(FOLDER)
     yield importlib.import_module("contracts")
     for name in ("contracts", "timing"):
+        del sys.modules[name]
+
+
+@pytest.fixture
+def training(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(FOLDER)
+    yield importlib.import_module("training")
+    for name in ("training", "timing"):
         del sys.modules[name]
 
 
@@ -55,6 +67,13 @@ def test_ratios_are_taken_round_by_round(
     assert capsys.readouterr().out.splitlines()[-1].split()[-1] == "3.000"
 
 
+def test_a_median_is_printed_in_its_unit(
+    benchmark: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    benchmark.table("title", {"one": [2e6, 3e6, 9e6]}, "MB")
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["one", "3.00", "MB", "1.000"]
+
+
 def test_each_case_is_run_in_its_context(benchmark: Any) -> None:
     off: list[bool] = []
     switch = importlib.import_module("shapezoo.contracts.switch")
@@ -81,3 +100,64 @@ def test_the_course_has_a_row_for_everything_that_learns(
     assert set(shares) == {*course.EXTRACTORS, "lenet", "lenet_small", "1 to 1 characters"}
     assert all(share > 30 for share in shares.values())
     assert ["0.02", "2 of 2"] in [cells[:2] for cells in rows]
+
+
+def test_every_kind_of_step_learns_the_same(training: Any) -> None:
+    model, batch = training.lenet(), training.images(2, 1, 28)
+    with training.ExitStack() as stack:
+        cases = [
+            training.ordinary(training.copy.deepcopy(model), batch),
+            training.pure(model, batch),
+            training.in_place(training.copy.deepcopy(model), batch, stack),
+        ]
+        first, second, (third, _) = [[case() for case in cases] for _ in range(3)][-1]
+    assert first == second == third
+
+
+def test_a_state_keeps_the_layout_of_the_model(training: Any) -> None:
+    model = training.wide().to(memory_format=torch.channels_last)
+    state = init(model, training.make_optimizer)
+    state, _ = train_step(model, training.make_optimizer, state, training.images(1, 3, 8))
+    weight, moment = state.parameters["2.weight"], state.optimizer["state"][4]["exp_avg"]
+    for tensor in (weight, moment):
+        assert tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_training_prints_its_tables(training: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    training.steps(1, calls=1)
+    training.epoch(1, num_workers=0)
+    training.layouts(1, compiled=False)
+    training.checkpoint(1, width=8)
+    out = capsys.readouterr().out
+    assert out.count("ratio") == 8
+    assert all(line.split()[-1] == "1.000" for line in out.splitlines() if "ordinary  " in line)
+
+
+@pytest.mark.slow
+def test_the_run_by_hand_does_what_ours_does(training: Any, tmp_path: Path) -> None:
+    for name, command in training.commands(tmp_path / "run", 2).items():
+        training.subprocess.run([sys.executable, *command], check=True, capture_output=True)
+        (tmp_path / "run").rename(tmp_path / name)
+    hand, ours = tmp_path / "by hand", tmp_path / "shapezoo"
+    names = {file.name for file in hand.iterdir()}
+    assert {"confusion.png", "confusion.tsv", "curves.png"} < names
+    assert names < {file.name for file in ours.iterdir()}
+    by_hand, by_us = (load_file(folder / "model.safetensors") for folder in (hand, ours))
+    for key, ours_ in {"0": "features.0", "3": "features.3", "7": "classifier"}.items():
+        assert torch.equal(by_hand[f"{key}.weight"], by_us[f"{ours_}.weight"])
+        assert torch.equal(by_hand[f"{key}.bias"], by_us[f"{ours_}.bias"])
+    first, second = (
+        [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        for folder in (hand, ours)
+    )
+    assert first == second
+
+
+@pytest.mark.slow
+def test_a_whole_training_has_a_time_and_a_memory(
+    training: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training.whole(1, epochs=1)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    units = [cells[-2] for cells in rows if cells[:1] in (["by"], ["shapezoo"])]
+    assert units == ["s", "s", "MB", "MB"]

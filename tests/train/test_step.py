@@ -64,7 +64,7 @@ def batches(count: int = 6, dtype: torch.dtype = torch.float32) -> list[ImageBat
 
 
 def cut(batch: ImageBatch, *sizes: int) -> list[Batch]:
-    images, labels = torch.split(batch.images, sizes), torch.split(batch.labels, sizes)
+    images, labels = (torch.split(t, list(sizes)) for t in (batch.images, batch.labels))
     return [ImageBatch(*part) for part in zip(images, labels, strict=True)]
 
 
@@ -227,6 +227,22 @@ class FrozenNorm(nn.Module):
         return logits
 
 
+class Restless(nn.Module):
+    """Changes a parameter, a buffer and the generator even in evaluation mode."""
+
+    calls: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(5, 3, max_norm=0.1)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        rows: Tensor = self.table(x.long().flatten(1)[:, 0].abs() % 5)
+        return functional.dropout(rows, training=True)
+
+
 CASES: dict[str, tuple[Callable[[], nn.Module], MakeOptimizer, dict[str, Any]]] = {
     **{name: (classifier, make_optimizer, {}) for name, make_optimizer in OPTIMIZERS.items()},
     "strong-wolfe": (
@@ -247,6 +263,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], MakeOptimizer, dict[str, Any]]] 
     "odd": (Odd, ADAM, {}),
     "frozen-norm": (FrozenNorm, ADAM, {}),
     "transposed": (Transposed, ADAM, {}),
+    "restless": (Restless, ADAM, {}),
 }
 
 
@@ -416,22 +433,6 @@ def test_evaluation_needs_examples() -> None:
         evaluate(model, init(model, ADAM), [])
 
 
-class Restless(nn.Module):
-    """Changes a parameter, a buffer and the generator even in evaluation mode."""
-
-    calls: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.table = nn.Embedding(5, 3, max_norm=0.1)
-        self.register_buffer("calls", torch.zeros(()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.calls += 1
-        rows: Tensor = self.table(x.long().flatten(1)[:, 0].abs() % 5)
-        return functional.dropout(rows, training=True)
-
-
 def test_an_evaluation_modifies_nothing_and_repeats(fingerprint: Fingerprint) -> None:
     model, data = Restless(), batches(2)
     state = init(model, ADAM)
@@ -474,7 +475,7 @@ def test_a_compiled_model_trains_compiled_to_the_same(backend: str) -> None:
     state, _ = run(compiled, ADAM, data)
     for name, value in {**expected.parameters, **expected.buffers}.items():
         reached = {**state.parameters, **state.buffers}[name]
-        torch.testing.assert_close(reached, value, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(reached, value, rtol=1e-6, atol=1e-8)
     measured = evaluate(compiled, state, data)
     assert measured.loss == pytest.approx(evaluate(plain, state, data).loss)
     assert seen == 2  # once to train, once to evaluate: other parameters are no reason

@@ -1,21 +1,27 @@
-"""What the processes of test_processes.py do: ``torchrun worker.py TASK FOLDER``.
+"""What the processes of test_processes.py do: ``torchrun worker.py TASK[,TASK] FOLDER``.
 
-Each process writes what it found to ``FOLDER/RANK.json``.
+Each process writes what it found in each task to ``FOLDER/RANK.json``.
 """
 
+import contextlib
 import functools
-import hashlib
+import itertools
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
+import pytest
 import torch
+from accelerate import Accelerator
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -24,8 +30,8 @@ from torch.distributed.tensor import DTensor
 from shapezoo.data import digits
 from shapezoo.models import lenet
 from shapezoo.train import (
-    ALONE,
     OPTIMIZERS,
+    Batch,
     Checkpoint,
     Event,
     MakeOptimizer,
@@ -44,11 +50,22 @@ from shapezoo.train import (
     train_step,
 )
 
-FOLDER = Path(sys.argv[2]) if len(sys.argv) > 2 else Path()
+NAMES, FOLDER = sys.argv[1].split(","), Path(sys.argv[2])
 MAKE: dict[str, MakeOptimizer] = {
     **{name: choose_optimizer(name, lr=0.01) for name in OPTIMIZERS},
-    "lbfgs": choose_optimizer("lbfgs", lr=0.1, max_iter=4),
+    "lbfgs": choose_optimizer("lbfgs", lr=0.01, max_iter=3),
 }
+
+
+class Options(TypedDict, total=False):
+    """What `fit` is also told."""
+
+    processes: Processes
+    accumulate: int
+    clip_norm: float | None
+    save: Callable[[Checkpoint], None]
+    save_every: int
+    stop: Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -134,7 +151,8 @@ def sharded(model: nn.Module, processes: Processes) -> nn.Module:
     for layer in model.children():
         if isinstance(layer, nn.Sequential):
             fully_shard(layer, mesh=mesh)
-    return fully_shard(model, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    return model
 
 
 def trained(
@@ -142,10 +160,9 @@ def trained(
     make_optimizer: MakeOptimizer,
     train: Points,
     test: Points,
-    processes: Processes = ALONE,
     *,
     start: State | Checkpoint | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> tuple[State, list[float]]:
     """The state after two epochs, and all losses and accuracies on the way."""
     numbers = list[float]()
@@ -164,7 +181,6 @@ def trained(
         epochs=2,
         batch_size=5,
         observers=[observe],
-        processes=processes,
         **options,
     )
     return state, numbers
@@ -182,9 +198,10 @@ def whole(state: State) -> State:
 
 
 def digest(state: State) -> str:
-    path = FOLDER / f"digest-{os.environ['RANK']}"
+    path = FOLDER / f"digest-{os.getpid()}"
     save_checkpoint(Checkpoint(whole(state)), path)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with safe_open(path, "pt") as file:
+        return str(file.metadata()["digest"])
 
 
 def compared(alone: tuple[State, list[float]], several: tuple[State, list[float]]) -> Any:
@@ -203,35 +220,35 @@ def compared(alone: tuple[State, list[float]], several: tuple[State, list[float]
 
 
 def equal(processes: Processes) -> dict[str, Any]:
-    """Trainings that reach what one process reaches; batches of 5, 5 and 1, tests on 5 and 1."""
+    """Trainings that reach what one process reaches; in batches of 5, 5 and 1, tests of 5 and 1."""
     found = dict[str, Any]()
     for name, make_optimizer in MAKE.items():
-        for options in ({}, {"clip_norm": 0.05, "accumulate": 2}):
+        for options in (Options(), Options(clip_norm=0.05, accumulate=2)):
             run = functools.partial(
                 trained, built(Partly), make_optimizer, points(11), points(6), **options
             )
-            found[f"{name} {sorted(options)}"] = compared(run(), run(processes))
+            found[f"{name} {options}"] = compared(run(), run(processes=processes))
     for name in ("sgd", "adam", "lbfgs"):
         for dtype in (torch.float64, torch.float32):
             model, data = built(lenet, dtype), (pictures(11, dtype), pictures(6, dtype))
-            run = functools.partial(trained, model, MAKE[name], *data, clip_norm=1.0)
-            found[f"lenet {name} {dtype}"] = compared(run(), run(processes))
+            run = functools.partial(trained, model, MAKE[name], *data)
+            found[f"lenet {name} {dtype}"] = compared(run(), run(processes=processes))
     return found
 
 
 def random(processes: Processes) -> dict[str, Any]:
     """Dropout and BatchNorm: other masks in each process, the same state in all."""
-    model, data = built(noisy), (points(12), points(6))  # batches of 5, 5 and 2
+    model, data = built(noisy), (points(14), points(6))  # batches of 5, 5 and 4
     masks = list[list[bool]]()
-    model[3].register_forward_hook(  # type: ignore[operator]
+    model.get_submodule("3").register_forward_hook(
         lambda module, inputs, output: masks.append((output != 0)[:2].flatten().tolist())
     )
-    state, _ = trained(model, MAKE["adam"], *data, processes)
+    state, _ = trained(model, MAKE["adam"], *data, processes=processes)
     return {
         "masks": masks[:6],
         "digest": digest(state),
         "steps": state.buffers["1.num_batches_tracked"].item(),
-        "lbfgs": digest(trained(model, MAKE["lbfgs"], *data, processes)[0]),
+        "lbfgs": digest(trained(model, MAKE["lbfgs"], *data, processes=processes)[0]),
     }
 
 
@@ -239,16 +256,16 @@ def stopped(processes: Processes) -> dict[str, Any]:
     """Process 1 wants to stop after 4 of 6 steps; then both go on, and one alone."""
     kept, path = list[Checkpoint](), FOLDER / "checkpoint"
     asked = iter([False, False, False, processes.rank == 1, False, False])
-    run = functools.partial(trained, built(noisy), MAKE["adam"], points(12), points(6))
-    state, _ = run(processes, save=kept.append, stop=lambda: next(asked))
+    run = functools.partial(trained, built(noisy), MAKE["adam"], points(14), points(6))
+    state, _ = run(processes=processes, save=kept.append, stop=lambda: next(asked))
     if processes.rank == 0:
         save_checkpoint(kept[-1], path)
     processes.numbers(1, device=state.device)  # waits for the others
     loaded, _ = load_checkpoint(path)
     return {
         "step": state.step,
-        "whole": digest(run(processes)[0]),
-        "resumed": digest(run(processes, start=loaded)[0]),
+        "whole": digest(run(processes=processes)[0]),
+        "resumed": digest(run(processes=processes, start=loaded)[0]),
         "alone": digest(run(start=loaded)[0]),
         "alone from memory": digest(run(start=kept[-1])[0]),
     }
@@ -257,31 +274,94 @@ def stopped(processes: Processes) -> dict[str, Any]:
 def parts(processes: Processes) -> dict[str, Any]:
     """Models in parts reach what one process reaches."""
     found = dict[str, Any]()
-    for make_model, data in (
-        (Partly, (points(11), points(6))),
-        (Tied, (points(11), points(6))),
-        (lenet, (pictures(11), pictures(6))),
+    for make_model, names, data in (
+        (Partly, sorted(MAKE.keys() - {"lbfgs", "rprop"}), (points(11), points(6))),
+        (Tied, ["sgd"], (points(11), points(6))),
+        (lenet, ["sgd", "adam"], (pictures(11), pictures(6))),
     ):
-        for name in ("sgd", "adam"):
-            for options in ({}, {"clip_norm": 0.05}):
-                model = sharded(built(make_model), processes)
-                model(data[0].select(torch.arange(2)).features)  # which leaves it in one piece
-                found[f"{make_model.__name__} {name} {sorted(options)}"] = compared(
-                    trained(built(make_model), MAKE[name], *data, **options),
-                    trained(model, MAKE[name], *data, processes, **options),
-                )
+        for name, clip_norm in itertools.product(names, (None, 0.05)):
+            model = sharded(built(make_model), processes)
+            model(data[0].select(torch.arange(2)).features)  # which puts the parts together
+            several = trained(model, MAKE[name], *data, processes=processes, clip_norm=clip_norm)
+            alone = trained(built(make_model), MAKE[name], *data, clip_norm=clip_norm)
+            found[f"{make_model.__name__} {name} {clip_norm}"] = compared(alone, several)
+            install(model, several[0])
+            installed = evaluate(model, init(model, MAKE[name]), [data[1]], processes=processes)
+            found[f"{make_model.__name__} {name} {clip_norm}"]["installed"] = (
+                installed.loss - alone[1][-3]
+            )
     return found
 
 
-def main() -> None:
-    task = sys.argv[1]
-    torch.set_num_threads(1)
-    with joined(timeout=timedelta(seconds=60)) as processes:
-        found = {"equal": equal, "random": random, "stopped": stopped, "parts": parts}[task](
-            processes
-        )
-        (FOLDER / f"{processes.rank}.json").write_text(json.dumps(found))
+def refused(processes: Processes) -> dict[str, Any]:
+    """What cannot be done with models in parts."""
+    model, data, found = sharded(built(Partly), processes), points(6), dict[str, Any]()
+    for name in ("lbfgs", "rprop"):
+        with pytest.raises(ValueError, match="in parts") as error:
+            train_step(model, MAKE[name], init(model, MAKE[name]), data, processes=processes)
+        found[name] = str(error.value)
+    with pytest.raises(ValueError, match="in parts") as error:
+        save_checkpoint(Checkpoint(init(model, MAKE["sgd"])), FOLDER / "refused")
+    return {**found, "checkpoint": str(error.value)}
+
+
+def mixed(processes: Processes) -> dict[str, Any]:
+    """Dropout and BatchNorm in parts are the same as in one piece on each process."""
+    data, batches = (points(14), points(6)), list[Batch]([points(3), points(4)])
+    found = dict[str, Any]()
+    for make in (built, lambda make_model: sharded(built(make_model), processes)):
+        model = make(noisy)
+        state, _ = trained(model, MAKE["adam"], *data, processes=processes)
+        state, _ = train_step(model, MAKE["adam"], state, batches, processes=processes)
+        found[str(len(found))] = digest(replace(whole(state), optimizer={}))
+    return found
+
+
+def breaking(break_: Callable[[], object], processes: Processes) -> dict[str, Any]:
+    """Process 1 breaks at step 4 of 6; those that are started anew go on from the checkpoint."""
+    path, first = FOLDER / "checkpoint", os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
+    steps, start = itertools.count(1), load_checkpoint(path)[0] if path.exists() else None
+
+    def save(checkpoint: Checkpoint) -> None:
+        if processes.rank == 0:
+            save_checkpoint(checkpoint, path)
+
+    def broken() -> bool:
+        if processes.rank == 1 and first and next(steps) == 4:
+            break_()
+        return False
+
+    run = functools.partial(trained, built(noisy), MAKE["adam"], points(14), points(6))
+    state, _ = run(processes=processes, start=start, save=save, save_every=1, stop=broken)
+    return {
+        "started": start.state.step if start else 0,
+        "resumed": digest(state),
+        "whole": digest(run(processes=processes)[0]),
+    }
+
+
+TASKS: dict[str, Callable[[Processes], dict[str, Any]]] = {
+    "equal": equal,
+    "random": random,
+    "stopped": stopped,
+    "parts": parts,
+    "refused": refused,
+    "mixed": mixed,
+    "dies": functools.partial(breaking, lambda: os._exit(3)),
+    "killed": functools.partial(breaking, lambda: os.kill(os.getpid(), signal.SIGKILL)),
+    "hangs": functools.partial(breaking, lambda: time.sleep(100)),
+}
+
+
+def joining() -> AbstractContextManager[Processes]:
+    """Those that ``torchrun`` has started, or ``accelerate launch``."""
+    if "ACCELERATE_MIXED_PRECISION" in os.environ:
+        return contextlib.nullcontext(accelerated(Accelerator(cpu=True)))
+    return joined(timeout=timedelta(seconds=5 if NAMES == ["hangs"] else 60))
 
 
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    with joining() as processes:
+        found = {name: TASKS[name](processes) for name in NAMES}
+        (FOLDER / f"{processes.rank}.json").write_text(json.dumps(found))

@@ -20,6 +20,7 @@ from shapezoo.train.loop import Best, Checkpoint
 from shapezoo.train.state import State
 
 _FORMAT = "shapezoo checkpoint 1"
+_UNSTORABLE = (torch.complex32, torch.complex128)  # the format has no such numbers
 _RECORDS = {kind.__name__: kind for kind in (Best, Checkpoint, State)}
 
 
@@ -98,7 +99,7 @@ def _digest(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
 def _encoded(value: Any, tensors: dict[str, Tensor]) -> Any:
     """The same as JSON can hold it; tensors are put aside under a name."""
     match value:
-        case Tensor():
+        case Tensor() if value.dtype not in _UNSTORABLE:
             if type(value) is not Tensor:
                 raise ValueError(
                     f"a {type(value).__name__} cannot be stored in a checkpoint; for parameters "
@@ -122,7 +123,7 @@ def _encoded(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 def _outer_first(tensor: Tensor) -> list[int]:
     """The axes as they lie in memory, for a copy of the same layout: sums depend on it."""
-    return sorted(range(tensor.ndim), key=lambda axis: -tensor.stride(axis))
+    return sorted(range(tensor.ndim), key=lambda axis: -tensor.stride()[axis])
 
 
 def _decoded(value: Any, tensors: Mapping[str, Tensor], device: torch.device | None) -> Any:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from shapezoo.train import losses, metrics
 from shapezoo.train.processes import ALONE, Processes
-from shapezoo.train.state import State, is_sharded, lent
+from shapezoo.train.state import State, copied, generators, lent, require_same, reshard
 from shapezoo.train.step import Batch, Loss
 
 Correct = Callable[[Tensor, Tensor], Tensor]
@@ -50,12 +50,19 @@ def evaluate(
         processes: Those that measure together, each on its own share of the examples.
 
     Raises:
-        ValueError: There are no examples.
+        ValueError: The state is that of another model, or there are no examples.
     """
+    require_same(model, state)
     total, right, examples = 0.0, 0, 0
-    frozen = {name: nn.Parameter(v, requires_grad=False) for name, v in state.parameters.items()}
-    values, sharded = frozen | state.buffers, is_sharded(model)
-    with lent(model, values, training=False), torch.no_grad():
+    # copies: nn.Embedding(max_norm=...) changes its weight in forward, a counter its buffer
+    parameters = copied(state.parameters.items())
+    frozen = {name: nn.Parameter(v, requires_grad=False) for name, v in parameters.items()}
+    values, sharded = frozen | copied(state.buffers.items()), reshard(model)
+    with (
+        lent(model, values, training=False),
+        generators(state.random, state.device),
+        torch.no_grad(),
+    ):
         for batch in batches:
             batch = batch.to(state.device)
             if (count := batch.targets.numel()) or sharded:  # where all must take part

@@ -1,13 +1,13 @@
 """The loop over epochs, which reports to whoever listens."""
 
-import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.utils import data
 
 from shapezoo.train import losses, metrics
 from shapezoo.train.evaluation import Correct, Metrics, evaluate
@@ -132,6 +132,7 @@ def fit(
     batch_size: int,
     seed: int = 0,
     accumulate: int = 1,
+    num_workers: int = 0,
     loss: Loss = losses.cross_entropy,
     correct: Correct | None = metrics.correct,
     schedule: Schedule | None = None,
@@ -152,7 +153,8 @@ def fit(
     Args:
         model: The model; neither it nor what the training starts from is modified.
         make_optimizer: Builds the optimizer.
-        start: Where to start from; the steps that lie behind it count.
+        start: Where to start from; the steps that lie behind it count, so the settings must be
+            those that it was reached with.
         train: What to learn from.
         test: What to measure on.
         epochs: How often each example is seen, at least 1.
@@ -160,6 +162,9 @@ def fit(
         seed: Seeds the order of the examples, which is another in each epoch.
         accumulate: How many parts to cut a batch into, whose gradients are added up; for batches
             that are too large for the memory.
+        num_workers: How many processes pick the examples to learn from, with PyTorch's
+            DataLoader; for datasets that read files. Where processes are spawned, as on Windows and macOS, the
+            script must train under ``if __name__ == "__main__":``.
         loss: What to lower.
         correct: Counts the right answers of the test; None for a regression.
         schedule: Maps the number of steps taken to a factor of the learning rate.
@@ -211,10 +216,6 @@ def fit(
         for indices in torch.split(order, batch_size):
             yield indices[processes.rank :: processes.size]
 
-    def step(share: Tensor) -> tuple[float, int]:
-        parts = [part for part in share.tensor_split(accumulate) if len(part)]
-        return training.step([train.select(part) for part in parts or [share]])
-
     def measure() -> Metrics:
         batches = (test.select(share) for share in shares(len(test)))
         return evaluate(
@@ -238,9 +239,10 @@ def fit(
     with training:
         while epoch < epochs and not (patience and best and epoch - best.epoch >= patience):
             epoch += 1
-            drawn = enumerate(shares(len(train), _generator(seed, epoch)), start=1)
-            for number, share in itertools.islice(drawn, behind, None):
-                value, count = step(share)
+            ahead = list(shares(len(train), _generator(seed, epoch)))[behind:]
+            batches = _Parts(train, accumulate).fetched(ahead, num_workers)
+            for number, parts in enumerate(batches, start=behind + 1):
+                value, count = training.step(parts)
                 total += value * count
                 examples += count
                 report(StepDone(epoch, number, steps, value))
@@ -260,6 +262,30 @@ def fit(
             if is_stopped():
                 return training.state()
     return best.state if best else training.state()
+
+
+class _Parts(data.Dataset[list[Batch]]):
+    """A dataset whose items are the batches of a step, found by the indices of their examples."""
+
+    def __init__(self, dataset: Dataset, accumulate: int) -> None:
+        self._dataset = dataset
+        self._accumulate = accumulate
+
+    def __getitem__(self, share: Tensor) -> list[Batch]:
+        parts = [part for part in share.tensor_split(self._accumulate) if len(part)]
+        return [self._dataset.select(part) for part in parts or [share]]
+
+    def fetched(self, shares: list[Tensor], num_workers: int) -> Iterable[list[Batch]]:
+        """The items, by this process or by others ahead of time."""
+        if num_workers == 0:
+            return map(self.__getitem__, shares)
+        return data.DataLoader(
+            self,
+            batch_size=None,  # an item is a batch already
+            sampler=shares,
+            num_workers=num_workers,
+            generator=torch.Generator(),  # or else it draws from the global one
+        )
 
 
 def _is_lower(loss: float, than: float) -> bool:

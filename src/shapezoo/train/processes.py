@@ -53,7 +53,7 @@ ALONE = Processes(rank=0, size=1, total=lambda tensor: tensor)
 def joined(*, timeout: timedelta = timedelta(minutes=10)) -> Iterator[Processes]:
     """The processes that ``torchrun`` has started, or `ALONE` where it has not.
 
-    On a machine with accelerators each process gets one of its own.
+    On a machine with several accelerators each process gets one of its own.
 
     Args:
         timeout: How long a process waits for the others before it fails.
@@ -63,7 +63,7 @@ def joined(*, timeout: timedelta = timedelta(minutes=10)) -> Iterator[Processes]
         return
     from torch import distributed
 
-    if torch.accelerator.is_available():
+    if torch.accelerator.device_count() > 1:
         torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group(timeout=timeout)
     try:

@@ -55,13 +55,14 @@ def init(
         device: Where to put the state, and so where `train_step`, `evaluate` and `fit` compute;
             without it the state is where the model is.
     """
+    reshard(model)
     parameters = copied(model.named_parameters(), device)
     buffers = copied(model.named_buffers(), device)
-    optimizer = make_optimizer([nn.Parameter(value) for value in parameters.values()])
+    optimizer = make_optimizer(
+        [nn.Parameter(parameters[name], p.requires_grad) for name, p in model.named_parameters()]
+    )
     before = State(parameters, buffers, optimizer.state_dict(), random={}, step=0)
-    with generators({}, before.device) as random:
-        torch.manual_seed(seed)
-    return replace(before, random=random)
+    return replace(before, random=_seeded(seed, before.device))
 
 
 def install(model: nn.Module, state: State) -> None:
@@ -71,6 +72,7 @@ def install(model: nn.Module, state: State) -> None:
         ValueError: The state is that of another model. The model stays as it was.
     """
     require_same(model, state)
+    reshard(model)
     with torch.no_grad():
         for name, target in [*model.named_parameters(), *model.named_buffers()]:
             target.copy_(
@@ -80,8 +82,8 @@ def install(model: nn.Module, state: State) -> None:
 
 def require_same(model: nn.Module, state: State) -> None:
     """Refuse the state of another model."""
-    ours = _shapes([*model.named_parameters(), *model.named_buffers()])
-    theirs = _shapes({**state.parameters, **state.buffers}.items())
+    ours = _shapes(model.named_parameters(), model.named_buffers())
+    theirs = _shapes(state.parameters.items(), state.buffers.items())
     if ours != theirs:
         name = next(n for n in (*ours, *theirs) if ours.get(n) != theirs.get(n))
         raise ValueError(
@@ -90,8 +92,11 @@ def require_same(model: nn.Module, state: State) -> None:
         )
 
 
-def _shapes(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in tensors}
+def _shapes(
+    parameters: Iterable[tuple[str, Tensor]], buffers: Iterable[tuple[str, Tensor]]
+) -> dict[str, str]:
+    shapes = {name: str(tuple(tensor.shape)) for name, tensor in parameters}
+    return shapes | {name: f"a buffer {tuple(tensor.shape)}" for name, tensor in buffers}
 
 
 def copied(
@@ -112,32 +117,38 @@ def tree_copied(tree: Any) -> Any:
     return tree
 
 
-def is_sharded(model: nn.Module) -> bool:
-    """Whether the parameters lie in parts on several processes, as `fully_shard` leaves them."""
-    if "torch.distributed.tensor" not in sys.modules:  # slow to import, and then there are none
-        return False
-    from torch.distributed.tensor import DTensor
+def reshard(model: nn.Module) -> bool:
+    """Leave the parameters of `fully_shard` in parts; a forward alone has put them together.
 
-    return any(isinstance(parameter, DTensor) for parameter in model.parameters())
+    Returns:
+        Whether the model has such parameters, which lie in parts on several processes.
+    """
+    if "torch.distributed.fsdp" not in sys.modules:  # slow to import, and then there are none
+        return False
+    from torch.distributed.fsdp import FSDPModule
+
+    sharded = [module for module in model.modules() if isinstance(module, FSDPModule)]
+    for module in sharded:
+        module.reshard()
+    return bool(sharded)
 
 
 @contextlib.contextmanager
 def lent(model: nn.Module, tensors: Mapping[str, Tensor], *, training: bool) -> Iterator[None]:
     """Let a model compute with these parameters and buffers, in a mode; then put its own back."""
     modes = [(module, module.training) for module in model.modules()]
+    reshard(model)
     own = dict([*model.named_parameters(), *model.named_buffers()])
     places = _places(model, own)
-    sharded = is_sharded(model)  # in the block its parameters may be whole for a while
     try:
-        _put(model, tensors, None if sharded else places)
-        if any(mode != training for _, mode in modes):
-            model.train(training)
+        _put(model, tensors, places)
+        model.train(training)
         yield
     finally:
         for module, mode in modes:
             if module.training != mode:
                 module.training = mode
-        _put(model, own, None if sharded else places)
+        _put(model, own, places)
 
 
 def _places(model: nn.Module, own: Mapping[str, Tensor]) -> list[tuple[nn.Module, str, str]]:
@@ -154,15 +165,13 @@ def _places(model: nn.Module, own: Mapping[str, Tensor]) -> list[tuple[nn.Module
 
 
 def _put(
-    model: nn.Module,
-    tensors: Mapping[str, Tensor],
-    places: list[tuple[nn.Module, str, str]] | None,
+    model: nn.Module, tensors: Mapping[str, Tensor], places: list[tuple[nn.Module, str, str]]
 ) -> None:
-    if places is None:  # only so does a sharded model learn of it
-        model.load_state_dict(dict(tensors), assign=True, strict=False)
-        return
+    sharded = reshard(model)
     for module, attribute, name in places:
         setattr(module, attribute, tensors[name])
+    if sharded:  # only the hooks of a load tell them of other parameters
+        model.load_state_dict({}, strict=False)
 
 
 @contextlib.contextmanager
@@ -179,6 +188,11 @@ def generators(random: Mapping[str, Tensor], device: torch.device) -> Iterator[d
         after.update(_generator_states(device))
     finally:
         _set_generator_states(before, device)
+
+
+def _seeded(seed: int, device: torch.device) -> dict[str, Tensor]:
+    devices = [torch.device("cpu"), *([device] if _has_generator(device) else [])]
+    return {d.type: torch.Generator(d).manual_seed(seed).get_state() for d in devices}
 
 
 def _generator_states(device: torch.device) -> dict[str, Tensor]:

@@ -4,10 +4,11 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from shapezoo.train import losses
 from shapezoo.train.processes import ALONE, Processes
@@ -17,14 +18,17 @@ from shapezoo.train.state import (
     State,
     copied,
     generators,
-    is_sharded,
     lent,
     require_same,
+    reshard,
     tree_copied,
 )
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Maps a model's output and the targets to a mean over the targets."""
+
+# the one lays uneven parts in one row, the other writes to elements that it picks
+_UNSHARDED = (torch.optim.LBFGS, torch.optim.Rprop)
 
 
 class Batch(Protocol):
@@ -61,8 +65,7 @@ def train_step(
 
     The same as an ordinary step in place, bit for bit, but pure: neither the model nor the state
     that came in is modified, and torch's global generators stay as they are. Frozen parameters
-    stay too. Buffers must be updated in place, as torch's own modules do; one that ``forward``
-    replaces by a new tensor is lost. A model that ``model.compile()`` has prepared is run
+    stay too. A model that ``model.compile()`` has prepared is run
     compiled.
 
     Args:
@@ -130,7 +133,7 @@ class Training:
         self._clip_norm = clip_norm
         self._autocast = autocast
         self._processes = processes
-        self._sharded = is_sharded(model)
+        self._sharded = reshard(model)
         self.device = state.device
         self._parameters = {
             name: nn.Parameter(state.parameters[name].clone(), parameter.requires_grad)
@@ -139,7 +142,13 @@ class Training:
         self._trained = [p for p in self._parameters.values() if p.requires_grad]
         self._buffers = copied(state.buffers.items())
         self._optimizer = make_optimizer(list(self._parameters.values()))
-        self._optimizer.load_state_dict(tree_copied(state.optimizer))
+        if self._sharded and isinstance(self._optimizer, _UNSHARDED):
+            raise ValueError(
+                f"make_optimizer: {type(self._optimizer).__name__} cannot train parameters that "
+                "lie in parts on several processes; Adam and SGD can"
+            )
+        _require_same_settings(self._optimizer, state.optimizer)
+        _load(self._optimizer, tree_copied(state.optimizer))
         self._random = state.random
         self.steps = state.step
         self._lent = contextlib.ExitStack()
@@ -195,6 +204,9 @@ class Training:
         before = copied(self._buffers.items()) if self._processes.size > 1 else {}
         with self._drawing(), torch.enable_grad():
             value: float = self._optimizer.step(lambda: self._gradients(batches, count))
+        self._buffers = {  # forward may have replaced some
+            name: b.detach() for name, b in self._model.named_buffers() if name in self._buffers
+        }
         if self._processes.size > 1:
             self._average_buffers(before, mine / count)
         self.steps += 1
@@ -273,3 +285,36 @@ class Training:
         ):
             whole = change if now.is_floating_point() else change.round()
             now.copy_(before[name] + whole.to(now.dtype))
+
+
+def _require_same_settings(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
+    """Refuse the state of another optimizer, whose settings would silently replace ours."""
+    ours, theirs = optimizer.param_groups, saved["param_groups"]
+    kind = type(optimizer).__name__
+    if len(ours) != len(theirs):
+        raise ValueError(
+            f"state: its optimizer has {len(theirs)} parameter groups, {kind} has {len(ours)}"
+        )
+    for mine, other in zip(map(_settings, ours), map(_settings, theirs), strict=True):
+        for name in {**mine, **other}:
+            if (a := other.get(name, "missing")) != (b := mine.get(name, "missing")):
+                raise ValueError(
+                    f"state: {name!r} is {a} in the state of the optimizer and {b} in {kind}"
+                )
+
+
+def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
+    """All but the learning rate, which a schedule changes."""
+    settings = {name: v for name, v in group.items() if name not in ("lr", "initial_lr")}
+    return settings | {"params": len(group["params"])}
+
+
+def _load(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
+    """Load a state; torch would cast what is kept beside parameters of another dtype."""
+    optimizer.load_state_dict(dict(saved))
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, parts in saved["state"].items():
+        loaded = optimizer.state[parameters[index]]
+        for name, part in parts.items():
+            if isinstance(part, Tensor):
+                loaded[name] = part.to(loaded[name].device)

@@ -75,6 +75,25 @@ def test_names_are_learned_and_guessed(tmp_path: Path, capsys: pytest.CaptureFix
             run("predict", str(folder), name)
 
 
+@pytest.mark.slow
+def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
+    options = ["train", "lenet", "--epochs", "1", "--batch-size", "100"]
+    launcher = [Path(sys.executable).with_name("torchrun"), "--standalone", "--nproc-per-node", "2"]
+    together = subprocess.run(
+        [*launcher, "-m", "--", "shapezoo", *options, "--run", "two"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert together.stdout.count("run folder     two") == 1
+    run(*options, "--run", str(tmp_path / "one"))
+    one, two = (json.loads((tmp_path / f"{n}/metrics.jsonl").read_text()) for n in ("one", "two"))
+    assert two["loss"] == pytest.approx(one["loss"], abs=1e-5)
+    assert two["test"]["loss"] == pytest.approx(one["test"]["loss"], abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

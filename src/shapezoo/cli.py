@@ -132,8 +132,8 @@ def train(
     """Train a model, by default on data that suit it.
 
     The first Ctrl-C ends a training in good order, the second one at once; --resume goes on from
-    there, and after a crash too. For several processes put 'torchrun --nproc-per-node N -m' in
-    front.
+    there, and after a crash too. For several processes put 'torchrun --nproc-per-node N -m --'
+    in front.
 
     Args:
         model: The name of a model; or of a dataset, for the model that suits it.

@@ -227,7 +227,7 @@ def train(
         folder.save_curves()
         if job.classes:
             folder.save_confusion(_confusion(job))
-    return Trained(folder, test)
+    return Trained(folder if processes.rank == 0 else None, test)
 
 
 def predict(run: str | os.PathLike[str], example: Example, *, device: str = "auto") -> Prediction:

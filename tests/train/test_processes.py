@@ -297,11 +297,7 @@ def test_a_process_that_is_lost_ends_the_run(task: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes_started_anew_end_where_the_undisturbed_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # else they may meet at addresses that those before them have left (pytorch issue 135712)
-    monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+def test_processes_started_anew_end_where_the_undisturbed_end(tmp_path: Path) -> None:
     found = done([*TORCHRUN, "--max-restarts=1"], "killed", tmp_path)
     first, second = (each["killed"] for each in found)
     assert first == second

@@ -163,8 +163,8 @@ def fit(
         accumulate: How many parts to cut a batch into, whose gradients are added up; for batches
             that are too large for the memory.
         num_workers: How many processes pick the examples to learn from, with PyTorch's
-            DataLoader; for datasets that read files. Where processes are spawned, as on Windows and macOS, the
-            script must train under ``if __name__ == "__main__":``.
+            DataLoader; for datasets that read files. Where processes are spawned, as on Windows
+            and macOS, the script must train under ``if __name__ == "__main__":``.
         loss: What to lower.
         correct: Counts the right answers of the test; None for a regression.
         schedule: Maps the number of steps taken to a factor of the learning rate.
@@ -272,8 +272,7 @@ class _Parts(data.Dataset[list[Batch]]):
         self._accumulate = accumulate
 
     def __getitem__(self, share: Tensor) -> list[Batch]:
-        parts = [part for part in share.tensor_split(self._accumulate) if len(part)]
-        return [self._dataset.select(part) for part in parts or [share]]
+        return [self._dataset.select(part) for part in share.tensor_split(self._accumulate)]
 
     def fetched(self, shares: list[Tensor], num_workers: int) -> Iterable[list[Batch]]:
         """The items, by this process or by others ahead of time."""

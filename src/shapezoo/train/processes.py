@@ -62,10 +62,13 @@ def joined(*, timeout: timedelta = timedelta(minutes=10)) -> Iterator[Processes]
         yield ALONE
         return
     from torch import distributed
+    from torch.distributed.rendezvous import rendezvous
 
     if torch.accelerator.device_count() > 1:
         torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group(timeout=timeout)
+    store, rank, size = next(rendezvous("env://", timeout=timeout))
+    store = distributed.PrefixStore(f"start {_restarts()}", store)  # type: ignore[attr-defined]  # documented, not exported
+    distributed.init_process_group(store=store, rank=rank, world_size=size, timeout=timeout)
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size(), _all_reduced)
     finally:
@@ -85,6 +88,17 @@ def accelerated(accelerator: "Accelerator") -> Processes:
         return summed
 
     return Processes(accelerator.process_index, accelerator.num_processes, total)
+
+
+def _restarts() -> int:
+    """How often ``torchrun`` has started the processes anew.
+
+    It keeps its store over a restart, and with it the addresses of processes that are gone
+    (https://github.com/pytorch/pytorch/issues/135712), so each start needs keys of its own. Each
+    machine counts on its own, so this serves where there is one.
+    """
+    is_only_machine = os.environ["LOCAL_WORLD_SIZE"] == os.environ["WORLD_SIZE"]
+    return int(os.environ["TORCHELASTIC_RESTART_COUNT"]) if is_only_machine else 0
 
 
 def _all_reduced(tensor: Tensor) -> Tensor:

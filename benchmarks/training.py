@@ -26,6 +26,7 @@ from shapezoo.train import (
     ALONE,
     Checkpoint,
     State,
+    constant,
     init,
     load_checkpoint,
     losses,
@@ -78,12 +79,12 @@ def in_place(model: nn.Module, batch: Batch, stack: ExitStack) -> Case:
         make_optimizer,
         init(model, make_optimizer),
         loss=losses.cross_entropy,
-        schedule=None,
+        schedule=constant,
         clip_norm=None,
         autocast=None,
         processes=ALONE,
     )
-    stack.enter_context(training)
+    stack.enter_context(training.running())
     return lambda: training.step([batch])
 
 

@@ -2,6 +2,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from shapezoo.data import digits
 from shapezoo.layers import SequenceError
 from shapezoo.models import lenet
 from shapezoo.runs import Run, RunConfig
+from shapezoo.sources import SOURCES
+from shapezoo.train import OPTIMIZERS, SCHEDULES
 
 
 def run(*arguments: str) -> None:
@@ -78,7 +81,8 @@ def test_names_are_learned_and_guessed(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.slow
 def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     options = ["train", "lenet", "--epochs", "1", "--batch-size", "100"]
-    launcher = [Path(sys.executable).with_name("torchrun"), "--standalone", "--nproc-per-node", "2"]
+    torchrun = str(Path(sys.executable).with_name("torchrun"))
+    launcher = [torchrun, "--standalone", "--nproc-per-node", "2"]
     together = subprocess.run(
         [*launcher, "-m", "--", "shapezoo", *options, "--run", "two"],
         cwd=tmp_path,
@@ -106,6 +110,12 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
         (("train", "lenet", "--device", "cuda:99"), "shapezoo: device 'cuda:99' is not on this"),
         (("predict", "nowhere", "digit.png"), "shapezoo: 'nowhere' is no run folder"),
         (("train", "lenet", "--seed", "9" * 30), "shapezoo: seed must be below 2**31"),
+        (("train",), "shapezoo: name a model or a dataset to train, or a run to --resume"),
+        (("train", "lenet", "--resume", "."), "shapezoo: --resume goes on with a run as it was"),
+        (("train", "--resume", ".", "--lr", "1"), "begun; leave out --lr"),
+        (("train", "--resume", "nowhere"), "shapezoo: 'nowhere' is no run folder"),
+        (("train", "lenet", "--run", "."), "shapezoo: '.' exists already; choose another folder"),
+        (("train", "mnist"), "MNIST/raw/train-images-idx3-ubyte is missing"),
     ],
 )
 def test_a_refusal_is_one_message_and_exit_code_1(
@@ -120,7 +130,9 @@ def test_a_refusal_is_one_message_and_exit_code_1(
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 1
-    assert capsys.readouterr().err.startswith(message)
+    error = capsys.readouterr().err
+    assert error.startswith("shapezoo: ")
+    assert message in error
     assert list(tmp_path.iterdir()) == []
 
 
@@ -136,6 +148,35 @@ def test_a_run_without_weights_and_a_missing_picture_are_refusals(
         assert stop.value.code == 1
         assert message in capsys.readouterr().err
         folder.save_model(lenet())
+
+
+def test_the_help_of_train_names_the_defaults_and_the_choices() -> None:
+    (_, *parts) = re.split(r"\n {8}(\w+): ", cli._Options.__doc__ or "")
+    described = dict(zip(parts[::2], parts[1::2], strict=True))
+    for part in fields(RunConfig):
+        default = part.default
+        if part.name in described and default not in (None, MISSING) and default is not False:
+            assert re.search(rf"\b{default}\b", described[part.name]), part.name
+    for name, known in {"data": SOURCES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}.items():
+        assert all(re.search(rf"\b{choice}\b", described[name]) for choice in known)
+    for data, source in SOURCES.items():
+        for name, default in source.defaults.items():
+            text = re.sub(r"\s+", " ", described[name])
+            assert re.search(rf"\b{data}\b", text), (name, data)
+            assert f"{default:g}" in text if isinstance(default, float) else str(default) in text
+
+
+def test_a_second_interruption_is_told_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "shapezoo: stopped\n"
 
 
 def test_the_installed_command_runs() -> None:

@@ -311,6 +311,12 @@ def test_events_for_tensorboard_are_written(tmp_path: Path) -> None:
     assert list((tmp_path / "run/tensorboard").glob("events.out.*"))
 
 
+def test_a_model_that_cannot_be_built_is_refused_before_anything(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"model 'lenet' cannot be built: .* has no 'size'"):
+        train(RunConfig("lenet", {"size": 3}), tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_too_many_steps_of_warm_up_are_refused_before_anything(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="warmup_steps must be from 0 to 2, got 3"):
         train(RunConfig("lenet", epochs=1, batch_size=500, warmup_steps=3), tmp_path / "run")
@@ -383,8 +389,8 @@ def test_runs_without_a_name_get_model_date_and_time(
     ("key", "value", "message"),
     [
         ("hyperparameters", None, "hyperparameters must be dict"),
-        ("hyperparameters", {"num_classes": -1}, "the model cannot be built: "),
-        ("hyperparameters", {"size": 3}, "the model cannot be built: model 'lenet' has no 'size'"),
+        ("hyperparameters", {"num_classes": -1}, "model 'lenet' cannot be built: "),
+        ("hyperparameters", {"size": 3}, "cannot be built: model 'lenet' has no 'size'"),
         ("epochs", "ten", "epochs must be int, got 'ten'"),
         ("model", ["lenet"], "model must be str"),
     ],

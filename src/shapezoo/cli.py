@@ -4,7 +4,7 @@ import contextlib
 import io
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,7 +17,7 @@ from shapezoo.layers import SequenceError
 from shapezoo.recipes import DataMismatchError, StoppedError
 from shapezoo.runs import Run, RunConfig, RunError
 from shapezoo.sources import SOURCES
-from shapezoo.train import DeviceError, Interruption, Metrics, Progress, joined
+from shapezoo.train import DeviceError, Interruption, Metrics, Progress, StateError, joined
 from shapezoo.weights import WeightsError
 from shapezoo.zoo import UnknownModelError, list_models, model_info
 
@@ -36,6 +36,7 @@ _REFUSALS = (
     OSError,
     RunError,
     SequenceError,
+    StateError,
     UnknownModelError,
     WeightsError,
 )
@@ -138,7 +139,8 @@ def train(
     Args:
         model: The name of a model; or of a dataset, for the model that suits it.
         run: The folder to write to, which must not exist; by default runs/MODEL-DATE-TIME.
-        resume: The folder of a run to go on with, in the way in which it was begun.
+        resume: The folder of a run to go on with as it was begun; only --device and --root may be
+            others.
         download: Download the dataset if it is missing.
         tensorboard: Also write events for TensorBoard into the folder.
         options: What the run is asked for.
@@ -157,6 +159,7 @@ def train(
             download=download,
             tensorboard=tensorboard,
             observers=observers,
+            begun=lambda begun: print(f"run folder     {begun.path}"),
             stop=stop,
             processes=processes,
         )
@@ -172,12 +175,14 @@ def _requested(
         if model is None:
             raise RunError("name a model or a dataset to train, or a run to --resume")
         return recipes.configure(model, **options)
+    places = {name: options.pop(name) for name in ("device", "root") if name in options}
     also = {"MODEL": model, "--run": run} | {
         f"--{name.replace('_', '-')}": value for name, value in options.items()
     }
     for name in [name for name, value in also.items() if value is not None][:1]:
         raise RunError(f"--resume goes on with a run as it was begun; leave out {name}")
-    return Run.open(resume)
+    resumed = Run.open(resume)
+    return replace(resumed, config=replace(resumed.config, **places))
 
 
 def _report(run: Run, test: Metrics) -> None:
@@ -186,7 +191,6 @@ def _report(run: Run, test: Metrics) -> None:
         print(f"test loss      {test.loss:.4f} over {test.examples} {noun}")
     else:
         print(f"test accuracy  {test.accuracy:.2%} of {test.examples} {noun}")
-    print(f"run folder     {run.path}")
     if not (run.path / "curves.png").exists():
         print("for pictures of the results: pip install 'shapezoo[plots]'")
 
@@ -217,5 +221,5 @@ def main() -> None:
         print(f"shapezoo: {error}", file=sys.stderr)
         sys.exit(1)
     except (StoppedError, KeyboardInterrupt) as error:
-        print(f"shapezoo: {error or 'stopped'}", file=sys.stderr)
+        print(f"shapezoo: {str(error) or 'stopped'}", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)

@@ -41,7 +41,8 @@ from shapezoo.train import (
     iterations,
     mean_squared_error,
 )
-from shapezoo.zoo import create_model, model_info
+from shapezoo.train.tensorboard import require_tensorboard
+from shapezoo.zoo import model_info
 
 
 class DataMismatchError(ValueError):
@@ -148,6 +149,7 @@ def train(
     download: bool = False,
     tensorboard: bool = False,
     observers: Sequence[Callable[[Event], None]] = (),
+    begun: Callable[[Run], None] = lambda _: None,
     stop: Callable[[], bool] | None = None,
     processes: Processes = ALONE,
 ) -> Trained:
@@ -162,9 +164,11 @@ def train(
         run: The folder of a new run, which must not exist; without it ``runs/MODEL-DATE-TIME``.
             Where ``torchrun`` has started the processes anew, they go on with the run in it.
         download: Whether a dataset that is missing may be downloaded.
-        tensorboard: Whether to write events for TensorBoard into the folder.
+        tensorboard: Whether to write events for TensorBoard into the folder; a run that began with
+            them goes on with them.
         observers: Called with each event of the training, such as a
             `shapezoo.train.Progress`.
+        begun: Called with the folder before the first step.
         stop: Asked after each step; once it says so, the training ends there.
         processes: Those that train together; the first of them writes the folder.
 
@@ -175,26 +179,33 @@ def train(
         DeviceError: There is no such device.
         RunError: The run folder exists already or cannot be made; or the checkpoint of the run is
             damaged, or that of another run.
+        StateError: The checkpoint does not fit the model or the optimizer (any more).
+        ImportError: Something that is asked for is not installed.
         StoppedError: `stop` has ended the training; the folder has a checkpoint.
         OSError: Something cannot be written; what was written before is still there.
     """
-    if isinstance(config, RunConfig) and run is not None and _is_restarted(run):
-        config = Run.open(run)
+    resumed = config if isinstance(config, Run) else None
     job = _prepare(config.config if isinstance(config, Run) else config, download=download)
-    state = init(job.model, job.make_optimizer, seed=job.config.seed, device=job.device)
-    start = Checkpoint(state)
-    if isinstance(config, Run):
-        folder: Run | None = config
-        start = config.load_checkpoint(job.device) or start
-    else:
-        folder = Run.create(job.config, run, classes=job.classes) if processes.rank == 0 else None
+    if resumed is None and run is not None and _are_restarted(processes, job.device):
+        resumed = _begun(run, job.config)
+    if tensorboard:
+        require_tensorboard()
+    start = Checkpoint(init(job.model, job.make_optimizer, seed=job.config.seed, device=job.device))
+    if resumed:
+        start = resumed.load_checkpoint(job.device) or start
+    folder: Run | None = None
+    if processes.rank == 0:
+        folder = resumed or Run.create(job.config, run, classes=job.classes)
+    is_stopped = _latched(stop) if stop else None
     with contextlib.ExitStack() as stack:
         listening = list(observers)
-        if folder and processes.rank == 0:
+        if folder:
+            begun(folder)
             folder.rewind(start.state.step // job.steps)
             listening.append(folder.log)
-            if tensorboard:
-                listening.append(stack.enter_context(TensorBoard(folder.path / "tensorboard")))
+            events = folder.path / "tensorboard"
+            if tensorboard or events.exists():
+                listening.append(stack.enter_context(TensorBoard(events)))
         state = fit(
             job.model,
             job.make_optimizer,
@@ -212,22 +223,22 @@ def train(
             autocast=torch.bfloat16 if job.config.precision == "bfloat16" else None,
             patience=job.config.patience,
             observers=listening,
-            save=folder.save_checkpoint if folder and processes.rank == 0 else None,
-            stop=stop,
+            save=folder.save_checkpoint if folder else None,
+            stop=is_stopped,
             processes=processes,
         )
-    if stop and any(processes.numbers(stop(), device=job.device)):
-        place = f" shapezoo train --resume {folder.path}" if folder else ""
-        raise StoppedError(f"stopped after {state.step} steps; to go on:{place}")
+    if is_stopped and any(processes.numbers(is_stopped(), device=job.device)):
+        advice = f"; to go on: shapezoo train --resume {folder.path}" if folder else ""
+        raise StoppedError(f"stopped after {state.step} steps{advice}")
     install(job.model.to(job.device).eval(), state)
     unseen = job.unseen.batches(job.config.batch_size)
     test = evaluate(job.model, state, unseen, loss=job.loss, correct=job.correct)
-    if folder and processes.rank == 0:
+    if folder:
         folder.save_model(job.model)
         folder.save_curves()
         if job.classes:
             folder.save_confusion(_confusion(job))
-    return Trained(folder if processes.rank == 0 else None, test)
+    return Trained(folder, test)
 
 
 def predict(run: str | os.PathLike[str], example: Example, *, device: str = "auto") -> Prediction:
@@ -236,16 +247,17 @@ def predict(run: str | os.PathLike[str], example: Example, *, device: str = "aut
     Args:
         run: The folder of the run.
         example: What the data of the run are made of: for images a picture file, of digits with
-            one on an even background; for names a name; for texts the beginning of one, of which
-            the next character is told.
+            one on an even background, of clothes light on black; for names a name; for texts the
+            beginning of one, of which the next character is told.
         device: What to compute on, as `shapezoo.train.choose_device` takes it.
 
     Raises:
         RunError: There is no such run, or its training diverged.
         DataMismatchError: The run's model does not take such examples.
         DeviceError: There is no such device.
+        UnknownModelError: There is no such model (any more).
         WeightsError: The run has no weights, because it did not end.
-        ImageError: The picture cannot be read, or is blank.
+        ImageError: The picture cannot be read; or one of a digit is blank.
         SequenceError: The name or text is empty, or has characters that the model does not know.
     """
     opened = Run.open(run)
@@ -311,7 +323,7 @@ def _prepare(config: RunConfig, *, download: bool) -> _Job:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = create_model(config.model, **config.hyperparameters)
+        model = config.build()
     example = learned.select(torch.arange(1))
     width = len(classes) or example.targets.shape[-1]
     _require_fit(config, signature(model), example.inputs, classes, width)
@@ -345,10 +357,39 @@ def _prepare(config: RunConfig, *, download: bool) -> _Job:
     )
 
 
-def _is_restarted(run: str | os.PathLike[str]) -> bool:
-    """Whether ``torchrun`` has started the processes of this run anew, after one has died."""
-    restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-    return restarts > 0 and Path(run, "config.json").exists()
+def _are_restarted(processes: Processes, device: torch.device) -> bool:
+    """Whether ``torchrun`` has started the processes anew, after one has died.
+
+    Each machine counts only those starts that it has caused itself.
+    """
+    count = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    return any(processes.numbers(count, device=device))
+
+
+def _begun(run: str | os.PathLike[str], config: RunConfig) -> Run | None:
+    """The run that the same command has begun in this folder, if it had come so far.
+
+    Raises:
+        RunError: It is another run.
+    """
+    if not Path(run, "config.json").exists():
+        return None
+    opened = Run.open(run)
+    if opened.config.outcome() != config.outcome():
+        raise RunError(f"{os.fspath(run)!r} exists already; choose another folder")
+    return opened
+
+
+def _latched(stop: Callable[[], bool]) -> Callable[[], bool]:
+    """The same, but who has said so once keeps to it."""
+    is_asked = False
+
+    def latched() -> bool:
+        nonlocal is_asked
+        is_asked = is_asked or stop()
+        return is_asked
+
+    return latched
 
 
 def _judges(contract: Signature, classes: tuple[str, ...]) -> tuple[Loss, Correct | None]:

@@ -54,6 +54,17 @@ class RunError(ValueError):
     """A run cannot be configured, or its folder cannot be made or read."""
 
 
+_LEAST = {
+    "epochs": 1,
+    "batch_size": 1,
+    "accumulate": 1,
+    "warmup_steps": 0,
+    "patience": 1,
+    "seed": 0,
+}
+_KNOWN = {"data": SOURCES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """All that decides the outcome of a run, given the versions that are recorded with it.
@@ -131,16 +142,23 @@ class RunConfig:
         if self.split_by == "writer" and self.data != "digits":
             raise RunError(f"split_by='writer' is for digits; {self.data} has no writers")
 
+    def build(self) -> Module:
+        """The model, with random weights.
 
-_LEAST = {
-    "epochs": 1,
-    "batch_size": 1,
-    "accumulate": 1,
-    "warmup_steps": 0,
-    "patience": 1,
-    "seed": 0,
-}
-_KNOWN = {"data": SOURCES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+        Raises:
+            UnknownModelError: There is no such model.
+            RunError: The model does not take these hyper-parameters.
+        """
+        try:
+            return create_model(self.model, **self.hyperparameters)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise RunError(f"model {self.model!r} cannot be built: {error}") from error
+
+    def outcome(self) -> str:
+        """What decides the outcome but for the machine, as JSON."""
+        places = ("device", "root")
+        record = {name: v for name, v in dataclasses.asdict(self).items() if name not in places}
+        return json.dumps(record, sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -227,7 +245,7 @@ class Run:
         for line in lines:
             with contextlib.suppress(ValueError):
                 records.append(json.loads(line))
-        return records
+        return [r for r in records if isinstance(r, dict) and {"epoch", "loss", "test"} <= r.keys()]
 
     def rewind(self, epochs: int) -> None:
         """Forget the figures of all epochs after the first ones, and what was half written."""
@@ -279,7 +297,7 @@ class Run:
         )
 
     def _about(self) -> str:
-        return json.dumps(dataclasses.asdict(self.config), sort_keys=True)
+        return self.config.outcome()
 
     def save_confusion(self, confusion: Tensor) -> None:
         """Write a confusion matrix as a table, and as a picture where matplotlib is installed."""
@@ -313,10 +331,7 @@ class Run:
             RunError: The model does not take these hyper-parameters.
             WeightsError: The weights are missing or do not fit the model.
         """
-        try:
-            model = create_model(self.config.model, **self.config.hyperparameters)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise RunError(f"{str(self.path)!r}: the model cannot be built: {error}") from error
+        model = self.config.build()
         shapezoo.weights.load(model, self.path / "model.safetensors")
         return model.eval()
 
@@ -330,12 +345,12 @@ def _unused_folder(model: str) -> Path:
 
 def _make_folder(folder: Path, config: str) -> None:
     """Make a folder that appears with its configuration, or not at all."""
+    if folder.exists():  # an empty one would be replaced
+        raise FileExistsError(str(folder))
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True)
     try:
         _write(temporary / "config.json", config)
-        if folder.exists():  # an empty one would be replaced
-            raise FileExistsError(str(folder))
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

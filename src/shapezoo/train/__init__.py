@@ -36,7 +36,7 @@ from shapezoo.train.schedules import (
     choose_schedule,
     constant,
 )
-from shapezoo.train.state import MakeOptimizer, State, init, install
+from shapezoo.train.state import MakeOptimizer, State, StateError, init, install
 from shapezoo.train.step import Batch, Loss, train_step
 from shapezoo.train.tensorboard import TensorBoard
 
@@ -64,6 +64,7 @@ __all__ = [
     "Progress",
     "Schedule",
     "State",
+    "StateError",
     "StepDecay",
     "StepDone",
     "TensorBoard",

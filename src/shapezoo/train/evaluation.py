@@ -50,7 +50,8 @@ def evaluate(
         processes: Those that measure together, each on its own share of the examples.
 
     Raises:
-        ValueError: The state is that of another model, or there are no examples.
+        StateError: The state is that of another model.
+        ValueError: There are no examples.
     """
     require_same(model, state)
     total, right, examples = 0.0, 0, 0

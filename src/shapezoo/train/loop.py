@@ -12,7 +12,7 @@ from torch.utils import data
 from shapezoo.train import losses, metrics
 from shapezoo.train.evaluation import Correct, Metrics, evaluate
 from shapezoo.train.processes import ALONE, Processes
-from shapezoo.train.schedules import Schedule
+from shapezoo.train.schedules import Schedule, constant
 from shapezoo.train.state import MakeOptimizer, State
 from shapezoo.train.step import Batch, Loss, Training
 
@@ -135,7 +135,7 @@ def fit(
     num_workers: int = 0,
     loss: Loss = losses.cross_entropy,
     correct: Correct | None = metrics.correct,
-    schedule: Schedule | None = None,
+    schedule: Schedule = constant,
     clip_norm: float | None = None,
     autocast: torch.dtype | None = None,
     patience: int | None = None,
@@ -161,7 +161,7 @@ def fit(
         batch_size: Examples of a step, at least 1.
         seed: Seeds the order of the examples, which is another in each epoch.
         accumulate: How many parts to cut a batch into, whose gradients are added up; for batches
-            that are too large for the memory.
+            that are too large for the memory. Parts may be empty.
         num_workers: How many processes pick the examples to learn from, with PyTorch's
             DataLoader; for datasets that read files. Where processes are spawned, as on Windows
             and macOS, the script must train under ``if __name__ == "__main__":``.
@@ -184,8 +184,8 @@ def fit(
         The state after the last step, or with `patience` the best one.
 
     Raises:
-        ValueError: A number is not positive, there are no examples, or the state is that of
-            another model.
+        ValueError: A number is not positive, or there are no examples.
+        StateError: The state is that of another model or optimizer.
     """
     for name, number in {
         "epochs": epochs,
@@ -236,11 +236,12 @@ def fit(
     epoch, behind = divmod(checkpoint.state.step, steps)
     total, examples = checkpoint.loss, checkpoint.examples
     best = checkpoint.best if patience else None
-    with training:
+    with training.running():
         while epoch < epochs and not (patience and best and epoch - best.epoch >= patience):
             epoch += 1
-            ahead = list(shares(len(train), _generator(seed, epoch)))[behind:]
-            batches = _Parts(train, accumulate).fetched(ahead, num_workers)
+            generator = _generator(seed, epoch)
+            ahead = list(shares(len(train), generator))[behind:]
+            batches = _Parts(train, accumulate).fetched(ahead, num_workers, generator)
             for number, parts in enumerate(batches, start=behind + 1):
                 value, count = training.step(parts)
                 total += value * count
@@ -274,8 +275,10 @@ class _Parts(data.Dataset[list[Batch]]):
     def __getitem__(self, share: Tensor) -> list[Batch]:
         return [self._dataset.select(part) for part in share.tensor_split(self._accumulate)]
 
-    def fetched(self, shares: list[Tensor], num_workers: int) -> Iterable[list[Batch]]:
-        """The items, by this process or by others ahead of time."""
+    def fetched(
+        self, shares: list[Tensor], num_workers: int, generator: torch.Generator
+    ) -> Iterable[list[Batch]]:
+        """The items, by this process or by others, which the generator seeds, ahead of time."""
         if num_workers == 0:
             return map(self.__getitem__, shares)
         return data.DataLoader(
@@ -283,7 +286,7 @@ class _Parts(data.Dataset[list[Batch]]):
             batch_size=None,  # an item is a batch already
             sampler=shares,
             num_workers=num_workers,
-            generator=torch.Generator(),  # or else it draws from the global one
+            generator=generator,
         )
 
 

@@ -14,6 +14,10 @@ MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]
 """Builds an optimizer for parameters: ``functools.partial(torch.optim.Adam, lr=1e-3)``."""
 
 
+class StateError(ValueError):
+    """A state is that of another model or optimizer."""
+
+
 @dataclass(frozen=True, eq=False)
 class State:
     """All that changes while a model is trained. Its tensors are never modified in place.
@@ -62,14 +66,14 @@ def init(
         [nn.Parameter(parameters[name], p.requires_grad) for name, p in model.named_parameters()]
     )
     before = State(parameters, buffers, optimizer.state_dict(), random={}, step=0)
-    return replace(before, random=_seeded(seed, before.device))
+    return replace(before, random=seeded(seed, before.device))
 
 
 def install(model: nn.Module, state: State) -> None:
     """Copy the parameters and buffers of a state into a model.
 
     Raises:
-        ValueError: The state is that of another model. The model stays as it was.
+        StateError: The state is that of another model. The model stays as it was.
     """
     require_same(model, state)
     reshard(model)
@@ -86,7 +90,7 @@ def require_same(model: nn.Module, state: State) -> None:
     theirs = _shapes(state.parameters.items(), state.buffers.items())
     if ours != theirs:
         name = next(n for n in (*ours, *theirs) if ours.get(n) != theirs.get(n))
-        raise ValueError(
+        raise StateError(
             f"state: {name!r} is {theirs.get(name, 'missing')} in the state and "
             f"{ours.get(name, 'missing')} in {type(model).__name__}"
         )
@@ -190,7 +194,8 @@ def generators(random: Mapping[str, Tensor], device: torch.device) -> Iterator[d
         _set_generator_states(before, device)
 
 
-def _seeded(seed: int, device: torch.device) -> dict[str, Tensor]:
+def seeded(seed: int, device: torch.device) -> dict[str, Tensor]:
+    """The states of torch's generators after they are seeded."""
     devices = [torch.device("cpu"), *([device] if _has_generator(device) else [])]
     return {d.type: torch.Generator(d).manual_seed(seed).get_state() for d in devices}
 
@@ -198,7 +203,8 @@ def _seeded(seed: int, device: torch.device) -> dict[str, Tensor]:
 def _generator_states(device: torch.device) -> dict[str, Tensor]:
     states = {"cpu": torch.get_rng_state()}
     if _has_generator(device):
-        states[device.type] = torch.get_device_module(device).get_rng_state()
+        with torch.accelerator.device_index(device.index):
+            states[device.type] = torch.get_device_module(device).get_rng_state()
     return states
 
 
@@ -206,7 +212,8 @@ def _set_generator_states(states: Mapping[str, Tensor], device: torch.device) ->
     if "cpu" in states:
         torch.set_rng_state(states["cpu"])
     if device.type in states and _has_generator(device):
-        torch.get_device_module(device).set_rng_state(states[device.type])
+        with torch.accelerator.device_index(device.index):
+            torch.get_device_module(device).set_rng_state(states[device.type])
 
 
 def _has_generator(device: torch.device) -> bool:

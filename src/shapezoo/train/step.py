@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 import torch
@@ -12,15 +11,17 @@ from torch.optim import Optimizer
 
 from shapezoo.train import losses
 from shapezoo.train.processes import ALONE, Processes
-from shapezoo.train.schedules import Schedule
+from shapezoo.train.schedules import Schedule, constant
 from shapezoo.train.state import (
     MakeOptimizer,
     State,
+    StateError,
     copied,
     generators,
     lent,
     require_same,
     reshard,
+    seeded,
     tree_copied,
 )
 
@@ -56,7 +57,7 @@ def train_step(
     batch: Batch | list[Batch],
     *,
     loss: Loss = losses.cross_entropy,
-    schedule: Schedule | None = None,
+    schedule: Schedule = constant,
     clip_norm: float | None = None,
     autocast: torch.dtype | None = None,
     processes: Processes = ALONE,
@@ -65,8 +66,7 @@ def train_step(
 
     The same as an ordinary step in place, bit for bit, but pure: neither the model nor the state
     that came in is modified, and torch's global generators stay as they are. Frozen parameters
-    stay too. A model that ``model.compile()`` has prepared is run
-    compiled.
+    stay too. A model that ``model.compile()`` has prepared runs compiled.
 
     Args:
         model: The model; it gives the computation, the state gives its parameters.
@@ -87,7 +87,8 @@ def train_step(
         The state after the step, and the loss before it.
 
     Raises:
-        ValueError: The state is that of another model, or there are no examples.
+        StateError: The state is that of another model or optimizer.
+        ValueError: There are no examples.
     """
     training = Training(
         model,
@@ -99,15 +100,13 @@ def train_step(
         autocast=autocast,
         processes=processes,
     )
-    with training:
+    with training.running():
         value, _ = training.step(batch if isinstance(batch, list) else [batch])
     return training.state(), value
 
 
 class Training:
     """A training in place, on copies of all that a state holds.
-
-    Within its ``with`` block the model computes with the copies.
 
     Attributes:
         device: Where it computes.
@@ -121,7 +120,7 @@ class Training:
         state: State,
         *,
         loss: Loss,
-        schedule: Schedule | None,
+        schedule: Schedule,
         clip_norm: float | None,
         autocast: torch.dtype | None,
         processes: Processes,
@@ -151,20 +150,10 @@ class Training:
         _load(self._optimizer, tree_copied(state.optimizer))
         self._random = state.random
         self.steps = state.step
-        self._lent = contextlib.ExitStack()
 
-    def __enter__(self) -> Self:
-        tensors = {**self._parameters, **self._buffers}
-        self._lent.enter_context(lent(self._model, tensors, training=True))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._lent.close()
+    def running(self) -> AbstractContextManager[None]:
+        """A block in which steps can be taken: the model computes with the copies."""
+        return lent(self._model, {**self._parameters, **self._buffers}, training=True)
 
     def state(self) -> State:
         """The state reached, which shares its tensors with this training."""
@@ -197,10 +186,9 @@ class Training:
         count = int(*self._processes.numbers(mine, device=self.device))
         if count == 0:
             raise ValueError("batch: there are no examples to learn from")
-        if self._schedule:
-            for group in self._optimizer.param_groups:
-                base = group.setdefault("initial_lr", group["lr"])
-                group["lr"] = base * self._schedule(self.steps)
+        for group in self._optimizer.param_groups:
+            base = group.setdefault("initial_lr", group["lr"])
+            group["lr"] = base * self._schedule(self.steps)
         before = copied(self._buffers.items()) if self._processes.size > 1 else {}
         with self._drawing(), torch.enable_grad():
             value: float = self._optimizer.step(lambda: self._gradients(batches, count))
@@ -268,8 +256,7 @@ class Training:
             else:
                 seed = int(torch.randint(2**62, ()))
         if self._processes.size > 1:
-            with generators({}, self.device):
-                torch.manual_seed(seed + self._processes.rank)
+            with generators(seeded(seed + self._processes.rank, self.device), self.device):
                 yield
         self._random = after
 
@@ -288,25 +275,26 @@ class Training:
 
 
 def _require_same_settings(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
-    """Refuse the state of another optimizer, whose settings would silently replace ours."""
+    """Refuse the state of another optimizer, whose settings would silently replace these."""
     ours, theirs = optimizer.param_groups, saved["param_groups"]
     kind = type(optimizer).__name__
     if len(ours) != len(theirs):
-        raise ValueError(
+        raise StateError(
             f"state: its optimizer has {len(theirs)} parameter groups, {kind} has {len(ours)}"
         )
     for mine, other in zip(map(_settings, ours), map(_settings, theirs), strict=True):
         for name in {**mine, **other}:
             if (a := other.get(name, "missing")) != (b := mine.get(name, "missing")):
-                raise ValueError(
+                raise StateError(
                     f"state: {name!r} is {a} in the state of the optimizer and {b} in {kind}"
                 )
 
 
 def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
-    """All but the learning rate, which a schedule changes."""
-    settings = {name: v for name, v in group.items() if name not in ("lr", "initial_lr")}
-    return settings | {"params": len(group["params"])}
+    """What must not change, with the learning rate from before any schedule."""
+    settings = {name: value for name, value in group.items() if name != "initial_lr"}
+    base = group.get("initial_lr", group["lr"])
+    return settings | {"lr": base, "params": len(group["params"])}
 
 
 def _load(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:

@@ -24,13 +24,9 @@ class TensorBoard:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter  # an extra
-        except ImportError as error:
-            raise ImportError(
-                "this needs TensorBoard, which is not installed; "
-                "use pip install 'shapezoo[tensorboard]'"
-            ) from error
+        require_tensorboard()
+        from torch.utils.tensorboard import SummaryWriter
+
         self._open = partial(SummaryWriter, os.fspath(folder))
         self._writer: SummaryWriter | None = None
         self._step = 0
@@ -63,3 +59,18 @@ class TensorBoard:
         if self._writer is None:  # only the first event tells where a training is resumed
             self._writer = self._open(purge_step=self._step)
         self._writer.add_scalar(tag, value, self._step)
+
+
+def require_tensorboard() -> None:
+    """Refuse to go on without TensorBoard.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    try:
+        import torch.utils.tensorboard  # noqa: F401  # an extra
+    except ImportError as error:
+        raise ImportError(
+            "this needs TensorBoard, which is not installed; "
+            "use pip install 'shapezoo[tensorboard]'"
+        ) from error

@@ -152,7 +152,7 @@ def character_rnn(
         hidden_size: Width of the state.
         num_layers: Recurrent layers, each reading the one below.
     """
-    return EmbeddingTagger(
+    return embedding_tagger(
         vocab_size=vocab_size,
         num_classes=num_classes,
         embedding_dim=embedding_dim,

@@ -26,7 +26,7 @@ class ImageBatch:
     """Images with their labels.
 
     Attributes:
-        images: Pixels from 0 (background) to 1.
+        images: Pixels from 0 (black, and the background of digits and clothes) to 1.
         labels: Indices of classes.
     """
 
@@ -54,7 +54,7 @@ class ImageDataset(InMemory[ImageBatch]):
     """Labelled images in memory.
 
     Attributes:
-        images: Pixels from 0 (background) to 255.
+        images: Pixels from 0 (black, and the background of digits and clothes) to 255.
         labels: Indices into `classes`.
         classes: The names of the labels.
 

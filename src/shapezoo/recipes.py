@@ -3,50 +3,44 @@
 import contextlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from shapezoo.contracts import Module, Signature, TensorType, signature
-from shapezoo.data import InMemory
-from shapezoo.data.memory import split
+from shapezoo.contracts import signature
+from shapezoo.jobs import DataMismatchError, Job, prepare, require_fit
 from shapezoo.runs import Run, RunConfig, RunError
 from shapezoo.sources import SOURCES, Example
 from shapezoo.train import (
     ALONE,
     Checkpoint,
-    Correct,
     Event,
-    Loss,
-    MakeOptimizer,
     Metrics,
     Processes,
-    Schedule,
     TensorBoard,
-    binary_correct,
-    binary_cross_entropy,
     choose_device,
-    choose_optimizer,
-    choose_schedule,
     confusion_matrix,
-    correct,
-    cross_entropy,
     evaluate,
     fit,
     init,
     install,
-    iterations,
-    mean_squared_error,
 )
 from shapezoo.train.tensorboard import require_tensorboard
 from shapezoo.zoo import model_info
 
-
-class DataMismatchError(ValueError):
-    """A model cannot take the inputs that a dataset gives, or has other classes."""
+__all__ = [
+    "DataMismatchError",
+    "Prediction",
+    "StoppedError",
+    "Trained",
+    "configure",
+    "predict",
+    "resolve",
+    "train",
+]
 
 
 class StoppedError(Exception):
@@ -185,7 +179,7 @@ def train(
         OSError: Something cannot be written; what was written before is still there.
     """
     resumed = config if isinstance(config, Run) else None
-    job = _prepare(config.config if isinstance(config, Run) else config, download=download)
+    job = prepare(config.config if isinstance(config, Run) else config, download=download)
     if resumed is None and run is not None and _are_restarted(processes, job.device):
         resumed = _begun(run, job.config)
     if tensorboard:
@@ -269,7 +263,7 @@ def predict(run: str | os.PathLike[str], example: Example, *, device: str = "aut
         )
     model = opened.load_model().to(chosen := choose_device(device))
     inputs = source.read(example, opened.classes)
-    _require_fit(opened.config, signature(model), inputs, opened.classes, len(opened.classes))
+    require_fit(opened.config, signature(model), inputs, opened.classes, len(opened.classes))
     with torch.no_grad():
         logits = model(*(tensor.to(chosen) for tensor in inputs)).flatten(0, -2)[-1]
     probabilities = logits.softmax(dim=0)
@@ -278,83 +272,6 @@ def predict(run: str | os.PathLike[str], example: Example, *, device: str = "aut
     order = probabilities.argsort(descending=True).tolist()
     named = {opened.classes[index]: float(probabilities[index]) for index in order}
     return Prediction(next(iter(named)), named)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """All that a run needs, found by its configuration.
-
-    Attributes:
-        config: The configuration, with all hyper-parameters and the device.
-        device: What to compute on.
-        model: The model, with its first weights.
-        learned: The examples to learn from.
-        measured: Those to measure on while training.
-        unseen: Those to report on.
-        classes: The names of the labels; none where numbers are predicted.
-        steps: How many steps an epoch has.
-    """
-
-    config: RunConfig
-    device: torch.device
-    model: Module
-    learned: InMemory[Any]
-    measured: InMemory[Any]
-    unseen: InMemory[Any]
-    classes: tuple[str, ...]
-    steps: int
-    make_optimizer: MakeOptimizer
-    schedule: Schedule
-    loss: Loss
-    correct: Correct | None
-
-
-def _prepare(config: RunConfig, *, download: bool) -> _Job:
-    device = choose_device(config.device)
-    known = model_info(config.model).hyperparameters
-    source = SOURCES[config.data]
-    learned, unseen = source.load(
-        split_by=config.split_by, seed=config.seed, root=config.root, download=download
-    )
-    classes = source.classes(learned)
-    sizes = {name: size for name, size in source.sizes(learned).items() if name in known}
-    config = replace(
-        config, hyperparameters=known | sizes | config.hyperparameters, device=str(device)
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        model = config.build()
-    example = learned.select(torch.arange(1))
-    width = len(classes) or example.targets.shape[-1]
-    _require_fit(config, signature(model), example.inputs, classes, width)
-    measured = unseen
-    if config.patience:  # what decides when to end must not be what is reported
-        generator = torch.Generator().manual_seed(config.seed)
-        learned, measured = split(learned, test_size=len(learned) // 10, generator=generator)
-    steps = iterations(len(learned), config.batch_size)
-    try:
-        schedule = choose_schedule(
-            config.schedule, config.epochs * steps, warmup_steps=config.warmup_steps
-        )
-    except ValueError as error:
-        raise RunError(str(error)) from error
-    if config.compile:
-        model.compile()
-    loss, right = _judges(signature(model), classes)
-    return _Job(
-        config,
-        device,
-        model,
-        learned,
-        measured,
-        unseen,
-        classes,
-        steps,
-        choose_optimizer(config.optimizer, lr=config.lr),
-        schedule,
-        loss,
-        right,
-    )
 
 
 def _are_restarted(processes: Processes, device: torch.device) -> bool:
@@ -392,16 +309,7 @@ def _latched(stop: Callable[[], bool]) -> Callable[[], bool]:
     return latched
 
 
-def _judges(contract: Signature, classes: tuple[str, ...]) -> tuple[Loss, Correct | None]:
-    """What to lower, and what counts as right."""
-    if not classes:
-        return mean_squared_error, None
-    if _width(contract) == 1:
-        return binary_cross_entropy, binary_correct
-    return cross_entropy, correct
-
-
-def _confusion(job: _Job) -> Tensor:
+def _confusion(job: Job) -> Tensor:
     """The confusion matrix of a classifier, over the examples it has not seen."""
     total = torch.zeros(len(job.classes), len(job.classes), dtype=torch.int64)
     with torch.no_grad():
@@ -412,30 +320,3 @@ def _confusion(job: _Job) -> Tensor:
             )
             total += confusion_matrix(predicted, batch.targets, len(job.classes))
     return total
-
-
-def _width(contract: Signature) -> int | None:
-    """How many numbers a model gives for an answer."""
-    output = contract.output
-    return output.axes[-1].fixed if isinstance(output, TensorType) and output.axes else None
-
-
-def _require_fit(
-    config: RunConfig,
-    contract: Signature,
-    inputs: tuple[Tensor, ...],
-    classes: tuple[str, ...],
-    width: int,
-) -> None:
-    """Refuse a model that cannot take inputs like these, or does not give such answers."""
-    shapes = [tuple(tensor.shape) for tensor in inputs]
-    widths = (1, 2) if len(classes) == 2 else (width,)
-    if contract.accepts(*shapes) and _width(contract) in widths:
-        return
-    came = " and ".join(map(str, shapes))
-    answers = f"of {len(classes)} classes" if classes else f"with {width} numbers to predict"
-    raise DataMismatchError(
-        f"model {config.model!r} does not fit the data\n"
-        f"  the model is  {contract}\n"
-        f"  an example of {config.data} is {came}, {answers}"
-    )

@@ -98,6 +98,24 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     assert two["test"]["loss"] == pytest.approx(one["test"]["loss"], abs=1e-5)
 
 
+def test_a_fraction_is_no_number_of_epochs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.app(["train", "lenet", "--epochs", "2.7"])
+    assert stop.value.code != 0
+    assert "--epochs" in "".join(capsys.readouterr())
+
+
+def test_the_contract_that_is_shown_is_that_of_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(tmp_path / "run")
+    run("train", "mlp", "--data", "breast_cancer", "--epochs", "1", "--run", folder)
+    assert '(features: Float[Tensor, "batch features=30"])' in capsys.readouterr().out
+    folder = str(tmp_path / "diverged")
+    run("train", "lenet", "--epochs", "1", "--batch-size", "500", "--lr", "1e30", "--run", folder)
+    assert "the training diverged" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -159,7 +159,7 @@ def test_the_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     run = stopped(tmp_path / "run")
     other = RunConfig("lenet", epochs=3, batch_size=500, lr=0.02)
     with pytest.raises(RunError, match=r"is the checkpoint of another run: .*\"lr\": 0.01"):
-        recipes.train(Run(run.path, other))
+        recipes.train(replace(run, config=other))
 
 
 @pytest.mark.slow
@@ -224,10 +224,21 @@ def test_ctrl_c_ends_in_good_order(undisturbed: list[bytes], tmp_path: Path) -> 
 
 def test_half_a_line_of_the_metrics_is_forgotten(tmp_path: Path) -> None:
     run = Run.create(CONFIG, tmp_path / "run")
-    lines = [json.dumps({"epoch": epoch, "loss": 1.0, "test": {}}) for epoch in (1, 2, 3)]
-    (run.path / "metrics.jsonl").write_text("\n".join([*lines, "[]", '{"epoch": 4, "lo']))
+    test = {"loss": None, "accuracy": 0.5}
+    lines = [json.dumps({"epoch": epoch, "loss": 1.0, "test": test}) for epoch in (1, 2, 3)]
+    others = [lines[0], "[]", '{"epoch": "x", "loss": 1, "test": 5}', "\0", '{"epoch": 4, "lo']
+    (run.path / "metrics.jsonl").write_text("\n".join([*lines, *others]))
     run.rewind(2)
     assert (run.path / "metrics.jsonl").read_text().splitlines() == lines[:2]
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    run = stopped(tmp_path / "run")
+    before = (run.path / "metrics.jsonl").read_bytes()
+    with run.locked(), pytest.raises(RunError, match="another process trains in this folder"):
+        recipes.train(run)
+    assert (run.path / "metrics.jsonl").read_bytes() == before
+    recipes.train(run)
 
 
 def test_torchs_generator_is_left_alone(tmp_path: Path) -> None:

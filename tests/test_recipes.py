@@ -186,6 +186,7 @@ def test_a_model_that_the_data_does_not_fit_is_refused_before_anything(
         ({"lr": float("nan")}, "lr must be positive and finite, got nan"),
         ({"lr": float("inf")}, "lr must be positive and finite, got inf"),
         ({"epochs": "ten"}, "epochs must be int, got 'ten'"),
+        ({"epochs": True}, "epochs must be int, got True"),
         ({"hyperparameters": None}, "hyperparameters must be dict"),
         ({"schedule": "cosin"}, "schedule must be one of constant, cosine, linear, step, got"),
         ({"clip_norm": 0.0}, "clip_norm must be positive and finite, got 0.0"),
@@ -393,6 +394,7 @@ def test_runs_without_a_name_get_model_date_and_time(
         ("hyperparameters", {"size": 3}, "cannot be built: model 'lenet' has no 'size'"),
         ("epochs", "ten", "epochs must be int, got 'ten'"),
         ("model", ["lenet"], "model must be str"),
+        ("classes", [1, 2], "classes must be texts, got (1, 2)"),
     ],
 )
 def test_a_tampered_configuration_is_told(

@@ -2,13 +2,15 @@
 
 import contextlib
 import io
+import math
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, Token
 from rich.console import Console
 
 from shapezoo import __version__, recipes
@@ -65,6 +67,14 @@ def show(model: str, /) -> None:
     print(model_info(model))
 
 
+def _whole(kind: object, tokens: Sequence[Token]) -> int:
+    """An integer as it was written; the default would round 2.7."""
+    return int(tokens[0].value)
+
+
+_Whole = Annotated[int | None, Parameter(converter=_whole)]
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class _Options:
@@ -97,18 +107,18 @@ class _Options:
     data: str | None = None
     root: str | None = None
     split_by: Literal["example", "writer"] | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    accumulate: int | None = None
+    epochs: _Whole = None
+    batch_size: _Whole = None
+    accumulate: _Whole = None
     optimizer: str | None = None
     lr: float | None = None
     schedule: str | None = None
-    warmup_steps: int | None = None
+    warmup_steps: _Whole = None
     clip_norm: float | None = None
     precision: Literal["float32", "bfloat16"] | None = None
     compile: Annotated[bool | None, Parameter(negative="")] = None
-    patience: int | None = None
-    seed: int | None = None
+    patience: _Whole = None
+    seed: _Whole = None
     device: str | None = None
 
     def given(self) -> dict[str, Any]:
@@ -150,7 +160,6 @@ def train(
         observers = []
         if processes.rank == 0:
             settings = config.config if isinstance(config, Run) else config
-            print(model_info(settings.model))
             console = Console(highlight=False, soft_wrap=True)
             observers.append(stack.enter_context(Progress(settings.epochs, console)))
         trained = recipes.train(
@@ -159,7 +168,7 @@ def train(
             download=download,
             tensorboard=tensorboard,
             observers=observers,
-            begun=lambda begun: print(f"run folder     {begun.path}"),
+            begun=_announce,
             stop=stop,
             processes=processes,
         )
@@ -185,12 +194,19 @@ def _requested(
     return replace(resumed, config=replace(resumed.config, **places))
 
 
+def _announce(run: Run) -> None:
+    print(model_info(run.config.model, **run.config.hyperparameters))
+    print(f"run folder     {run.path}")
+
+
 def _report(run: Run, test: Metrics) -> None:
     noun = SOURCES[run.config.data].noun
     if test.accuracy is None:
         print(f"test loss      {test.loss:.4f} over {test.examples} {noun}")
     else:
         print(f"test accuracy  {test.accuracy:.2%} of {test.examples} {noun}")
+    if not math.isfinite(test.loss):
+        print("the training diverged; train anew with a smaller lr")
     if not (run.path / "curves.png").exists():
         print("for pictures of the results: pip install 'shapezoo[plots]'")
 

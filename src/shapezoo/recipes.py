@@ -186,6 +186,8 @@ def train(
         require_tensorboard()
     start = Checkpoint(init(job.model, job.make_optimizer, seed=job.config.seed, device=job.device))
     if resumed:
+        if resumed.classes != job.classes:
+            raise RunError(f"{str(resumed.path)!r}: its classes are not those of the data")
         start = resumed.load_checkpoint(job.device) or start
     folder: Run | None = None
     if processes.rank == 0:
@@ -194,6 +196,7 @@ def train(
     with contextlib.ExitStack() as stack:
         listening = list(observers)
         if folder:
+            stack.enter_context(folder.locked())
             begun(folder)
             folder.rewind(start.state.step // job.steps)
             listening.append(folder.log)

@@ -21,6 +21,7 @@ import os
 import platform
 import shutil
 import typing
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -117,7 +118,9 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         for name, kind in typing.get_type_hints(RunConfig).items():
-            if not is_bearable(value := getattr(self, name), kind, conf=CONF):
+            value = getattr(self, name)
+            is_flag = isinstance(value, bool) and kind is not bool  # which is an int too
+            if is_flag or not is_bearable(value, kind, conf=CONF):
                 options = " or ".join(map(repr, typing.get_args(kind)))
                 is_class = isinstance(kind, type)
                 expected = (
@@ -223,7 +226,10 @@ class Run:
             record = json.loads(file.read_text())
             known = {part.name for part in dataclasses.fields(RunConfig)}
             settings = {name: record[name] for name in record.keys() & known}
-            return cls(Path(path), RunConfig(**settings), tuple(record.get("classes", ())))
+            classes = tuple(record.get("classes", ()))
+            if not all(isinstance(name, str) for name in classes):
+                raise TypeError(f"classes must be texts, got {classes!r}")
+            return cls(Path(path), RunConfig(**settings), classes)
         except OSError as error:
             raise RunError(f"{os.fspath(path)!r} is no run folder: {error}") from error
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
@@ -234,25 +240,49 @@ class Run:
         if isinstance(event, EpochDone):
             with (self.path / "metrics.jsonl").open("a") as file:
                 file.write(json.dumps(_finite(dataclasses.asdict(event))) + "\n")
+                file.flush()
+                os.fsync(file.fileno())  # before the checkpoint that counts on it
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training in this folder, where the system knows locks.
+
+        Raises:
+            RunError: Another process trains in it.
+        """
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            yield
+            return
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise RunError(f"{str(self.path)!r}: another process trains in this folder") from error
+        finally:
+            os.close(folder)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The figures of each epoch, as they were written; half a line is none."""
         try:
-            lines = (self.path / "metrics.jsonl").read_text().splitlines()
+            lines = (self.path / "metrics.jsonl").read_text(errors="replace").splitlines()
         except FileNotFoundError:
             return []
         records = []
         for line in lines:
             with contextlib.suppress(ValueError):
                 records.append(json.loads(line))
-        return [r for r in records if isinstance(r, dict) and {"epoch", "loss", "test"} <= r.keys()]
+        return [record for record in records if _tells_of_an_epoch(record)]
 
     def rewind(self, epochs: int) -> None:
         """Forget the figures of all epochs after the first ones, and what was half written."""
         for leftover in self.path.glob(".*.tmp"):
-            leftover.unlink()
-        kept = [record for record in self.metrics() if record["epoch"] <= epochs]
-        text = "".join(json.dumps(record) + "\n" for record in kept)
+            if leftover.is_file():
+                leftover.unlink()
+        kept = {record["epoch"]: record for record in self.metrics() if record["epoch"] <= epochs}
+        text = "".join(json.dumps(record) + "\n" for record in kept.values())
         _write(self.path / "metrics.jsonl", text)
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
@@ -284,8 +314,9 @@ class Run:
         try:
             checkpoint, about = load_checkpoint(file, device=device)
         except CheckpointError as error:
-            advice = f"; delete it to go on from {before.name}" if before.exists() else ""
-            raise RunError(f"{error}{advice if file == newest else ''}") from error
+            is_older = file == newest and before.exists()
+            advice = f"go on from {before.name}" if is_older else "start over"
+            raise RunError(f"{error}; delete it to {advice}") from error
         if about != self._about():
             raise RunError(f"{str(file)!r} is the checkpoint of another run: {about}")
         return checkpoint
@@ -354,6 +385,17 @@ def _make_folder(folder: Path, config: str) -> None:
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _tells_of_an_epoch(record: object) -> bool:
+    match record:
+        case {
+            "epoch": int(),
+            "loss": int() | float() | None,
+            "test": {"loss": int() | float() | None, "accuracy": int() | float() | None},
+        }:
+            return True
+    return False
 
 
 def _write(path: Path, text: str) -> None:

@@ -28,9 +28,9 @@ class ModelInfo:
         summary: What it is, in a sentence.
         task: What it is for.
         paper: Where it was published.
-        hyperparameters: The keywords of `create_model`, with their defaults.
-        parameters: The number of trainable parameters, with the default hyper-parameters.
-        signature: The contract, with the default hyper-parameters.
+        hyperparameters: The keywords of `create_model`, with their values.
+        parameters: The number of trainable parameters, with these hyper-parameters.
+        signature: The contract, with these hyper-parameters.
     """
 
     name: str
@@ -128,14 +128,16 @@ def create_model(
     return model if device is None else model.to(device)
 
 
-def model_info(name: str) -> ModelInfo:
+def model_info(name: str, **hyperparameters: Any) -> ModelInfo:
     """What the zoo knows of a model.
 
     Args:
         name: The name of the model, one of `list_models`.
+        **hyperparameters: Keywords of the builder; those that are missing have their defaults.
 
     Raises:
         UnknownModelError: There is no such model.
+        TypeError: The builder has no such keyword.
 
     Example:
         ```pycon
@@ -147,14 +149,15 @@ def model_info(name: str) -> ModelInfo:
     """
     entry = _find(name)
     with torch.device("meta"):
-        model = entry.builder()
+        model = create_model(name, **hyperparameters)
     keywords = inspect.signature(entry.builder).parameters.values()
+    defaults = {keyword.name: keyword.default for keyword in keywords}
     return ModelInfo(
         name=name,
         summary=(inspect.getdoc(entry.builder) or "").partition("\n")[0],
         task=entry.task,
         paper=entry.paper,
-        hyperparameters={keyword.name: keyword.default for keyword in keywords},
+        hyperparameters=defaults | hyperparameters,
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         signature=signature(model),
     )

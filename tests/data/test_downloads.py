@@ -292,3 +292,4 @@ def test_no_network_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         message = f"(?s)no {name} that can be .*{re.escape(repr(str(tmp_path)))}.*check the network"
         with pytest.raises(DatasetError, match=message):
             read(tmp_path, download=True)
+        assert list(tmp_path.iterdir()) == []

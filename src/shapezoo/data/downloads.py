@@ -1,5 +1,6 @@
 """Datasets that torchvision downloads and reads."""
 
+import contextlib
 import gzip
 import os
 from collections.abc import Callable, Mapping
@@ -138,6 +139,8 @@ def _read(
         download: Whether to download what is missing.
     """
     folder = Path(root).expanduser()
+    folders = {folder / parent for file in files for parent in Path(file).parents}
+    missing = sorted((path for path in folders if not path.exists()), reverse=True)
 
     def part(*, train: bool) -> ImageDataset:
         read = kind(folder, train=train, download=download)
@@ -153,6 +156,9 @@ def _read(
                 raise ValueError(f"{file} is missing")
         return Split(part(train=True), part(train=False))
     except Exception as error:  # torchvision's readers raise many kinds
+        for path in missing:  # the inner ones first
+            with contextlib.suppress(OSError):  # it is not empty, or still missing
+                path.rmdir()
         advice = "check the network" if download else "download it (download=True, or --download)"
         raise DatasetError(
             f"no {kind.__name__} that can be read under {os.fspath(root)!r}: {error}; "

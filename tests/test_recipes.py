@@ -16,7 +16,7 @@ from shapezoo.data import ImageDataset, SequenceError, Split, digits
 from shapezoo.recipes import DataMismatchError
 from shapezoo.runs import Run, RunConfig, RunError
 from shapezoo.sources import SOURCES
-from shapezoo.train import Metrics
+from shapezoo.train import Metrics, Processes
 from shapezoo.weights import WeightsError
 
 
@@ -315,6 +315,13 @@ def test_events_for_tensorboard_are_written(tmp_path: Path) -> None:
 def test_a_model_that_cannot_be_built_is_refused_before_anything(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"model 'lenet' cannot be built: .* has no 'size'"):
         train(RunConfig("lenet", {"size": 3}), tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_processes_do_not_download(tmp_path: Path) -> None:
+    two = Processes(rank=0, size=2, total=lambda tensor: tensor)
+    with pytest.raises(RunError, match="do so in one, before"):
+        train(RunConfig("lenet", data="mnist"), tmp_path / "run", download=True, processes=two)
     assert list(tmp_path.iterdir()) == []
 
 

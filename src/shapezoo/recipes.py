@@ -157,7 +157,7 @@ def train(
             are written once more.
         run: The folder of a new run, which must not exist; without it ``runs/MODEL-DATE-TIME``.
             Where ``torchrun`` has started the processes anew, they go on with the run in it.
-        download: Whether a dataset that is missing may be downloaded.
+        download: Whether a dataset that is missing may be downloaded, which one process must do.
         tensorboard: Whether to write events for TensorBoard into the folder; a run that began with
             them goes on with them.
         observers: Called with each event of the training, such as a
@@ -171,13 +171,15 @@ def train(
         DataMismatchError: The model cannot take the examples, or has another number of classes.
         DatasetError: The dataset is missing or damaged.
         DeviceError: There is no such device.
-        RunError: The run folder exists already or cannot be made; or the checkpoint of the run is
-            damaged, or that of another run.
+        RunError: The run folder exists already or cannot be made; several processes shall
+            download; or the checkpoint of the run is damaged, or that of another run.
         StateError: The checkpoint does not fit the model or the optimizer (any more).
         ImportError: Something that is asked for is not installed.
         StoppedError: `stop` has ended the training; the folder has a checkpoint.
         OSError: Something cannot be written; what was written before is still there.
     """
+    if download and processes.size > 1:
+        raise RunError("several processes would download the same files; do so in one, before")
     resumed = config if isinstance(config, Run) else None
     job = prepare(config.config if isinstance(config, Run) else config, download=download)
     if resumed is None and run is not None and _are_restarted(processes, job.device):

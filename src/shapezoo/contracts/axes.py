@@ -96,7 +96,7 @@ class Axis:
         if not self.braces or not values.keys() >= set(self.braces):
             return self
         expression = BRACES.sub(lambda part: str(values[part[0]]), self.expression or "")
-        fixed = None if self.needs else _computed(expression, {})
+        fixed = None if self.needs else computed(expression, {})
         if isinstance(fixed, int):
             return replace(self, fixed=fixed, expression=None)
         return replace(self, expression=expression)
@@ -184,6 +184,19 @@ def free_names(expression: str) -> frozenset[str]:
     )
 
 
+def computed(expression: str, names: Mapping[str, object]) -> object:
+    """The value of an expression as a whole number, where it is one.
+
+    Raises:
+        ContractError: It has none, as a division by zero.
+    """
+    try:
+        value = eval(expression, {}, dict(names))
+    except Exception as error:
+        raise ContractError(f"axis {expression!r} cannot be computed: {error}") from error
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _parse_axis(token: str) -> Axis:
     if token == "...":
         return Axis(variadic=True)
@@ -222,19 +235,10 @@ def _expected(axis: Axis, came: Extent, bound: dict[str, Extent]) -> object:
         if axis.braces or not axis.needs <= bound.keys():
             return came
         try:
-            return _computed(axis.expression, bound)
+            return computed(axis.expression, bound)
         except ContractError:  # a division by zero
             return came
     return came if axis.fixed is None else axis.fixed
-
-
-def _computed(expression: str, names: Mapping[str, object]) -> object:
-    """The value of an expression as a whole number, where it is one."""
-    try:
-        value = eval(expression, {}, dict(names))
-    except Exception as error:
-        raise ContractError(f"axis {expression!r} cannot be computed: {error}") from error
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _broadcasts(expected: object, came: Extent) -> bool:

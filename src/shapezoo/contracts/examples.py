@@ -1,0 +1,116 @@
+"""Arguments that keep a contract, made from it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from shapezoo.contracts.axes import Axis, computed
+from shapezoo.contracts.errors import ContractError
+from shapezoo.contracts.signatures import ArgumentKind, Signature
+from shapezoo.contracts.types import (
+    RecordType,
+    SequenceType,
+    TensorType,
+    TupleType,
+    Type,
+    UnionType,
+    tensors,
+)
+
+LENGTHS = "lengths"
+"""The argument that, by convention, tells how many positions of each sequence are no padding."""
+
+
+def free_axes(contract: Signature) -> tuple[str, ...]:
+    """The names of axes whose sizes a caller chooses, in order: those of required arguments."""
+    required = [argument.type for argument in contract.inputs if argument.is_required]
+    axes = [axis for kind in required for tensor in tensors(kind) for axis in tensor.axes]
+    return tuple(dict.fromkeys(axis.name for axis in axes if axis.name))
+
+
+def example_arguments(
+    contract: Signature,
+    sizes: Mapping[str, int],
+    *,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> tuple[list[Any], dict[str, Any]]:
+    """Positional arguments and keywords that keep a contract: the required ones, all zeros.
+
+    Zero is an index in any vocabulary. The argument ``lengths`` gets the size of the axis
+    ``seq`` and stays on the CPU, where torch wants it.
+
+    Args:
+        contract: The contract.
+        sizes: The size of each of `free_axes`.
+        device: Where to put the tensors.
+        dtype: The dtype of those that may be floating-point.
+
+    Raises:
+        ContractError: An argument is no tensor, or a size depends on more than these axes.
+    """
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    for argument in contract.inputs:
+        if not argument.is_required:
+            continue
+        try:
+            if argument.name == LENGTHS and "seq" in sizes:
+                value = _example(argument.type, sizes, "cpu", dtype) + sizes["seq"]
+            else:
+                value = _example(argument.type, sizes, device, dtype)
+        except ContractError as error:
+            raise ContractError(
+                f"{contract.name}: cannot make an example of argument {str(argument)!r}: {error}"
+            ) from error
+        if argument.kind is ArgumentKind.KEYWORD_ONLY:
+            kwargs[argument.name] = value
+        else:
+            args.append(value)
+    return args, kwargs
+
+
+def _example(
+    kind: Type, sizes: Mapping[str, int], device: torch.device | str | None, dtype: torch.dtype
+) -> Any:
+    match kind:
+        case TensorType():
+            shape = [_size(axis, sizes) for axis in kind.axes if axis.name or not axis.variadic]
+            return torch.zeros(shape, dtype=_dtype(kind, dtype), device=device)
+        case TupleType():
+            return tuple(_example(part, sizes, device, dtype) for part in kind.parts)
+        case SequenceType():
+            items = [_example(kind.parts[0], sizes, device, dtype)] * 2
+            return tuple(items) if kind.container is tuple else items
+        case RecordType():
+            return kind.record(*(_example(part, sizes, device, dtype) for part in kind.parts))
+        case UnionType():
+            return _example(kind.parts[0], sizes, device, dtype)
+    raise ContractError(f"it is no tensor, but {kind}")
+
+
+def _size(axis: Axis, sizes: Mapping[str, int]) -> int:
+    """The size of an axis; a variadic one stands for one axis here."""
+    if axis.fixed is not None:
+        return axis.fixed
+    if axis.name is not None:
+        return sizes[axis.name]
+    if axis.braces or not axis.needs <= sizes.keys():
+        raise ContractError(f"the size of axis {str(axis)!r} is not known")
+    size = computed(axis.expression, sizes) if axis.expression else 1
+    if not isinstance(size, int):
+        raise ContractError(f"axis {str(axis)!r} is no whole number for {dict(sizes)}")
+    return size
+
+
+def _dtype(kind: TensorType, floating: torch.dtype) -> torch.dtype:
+    """A dtype that a contract allows: a floating-point one if that is among them."""
+    allowed = kind.annotation.dtypes
+    if not isinstance(allowed, list | tuple):  # any
+        return floating
+    names = [str(floating).removeprefix("torch."), "int64", *map(str, allowed)]
+    found: torch.dtype = next(
+        getattr(torch, n) for n in names if n in allowed and hasattr(torch, n)
+    )
+    return found

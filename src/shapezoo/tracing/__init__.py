@@ -1,0 +1,7 @@
+"""Seeing what happens in a model: every layer, with the shapes that it takes and gives."""
+
+from shapezoo.tracing.records import Call, Flow, Operation, Shape, Size
+from shapezoo.tracing.traces import Trace, TraceError
+from shapezoo.tracing.tracing import trace
+
+__all__ = ["Call", "Flow", "Operation", "Shape", "Size", "Trace", "TraceError", "trace"]

@@ -1,0 +1,203 @@
+"""Block diagrams: as text for Mermaid, and as SVG that graphlay lays out."""
+
+import hashlib
+import html
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from shapezoo.tracing.graph import Block, Graph, Kind
+
+BLOCK_FONT, LABEL_FONT = 13, 11
+CHARACTER = 0.62
+"""The width of a character of any common monospaced font, to its size; rounded up."""
+
+LINE = 18
+"""The distance between the two lines of a block."""
+
+MARGIN = 12
+
+OPTIONS = {
+    "direction": "topbottom",
+    "spacing": {"layer_gap": 44, "node_gap": 28, "edge_label_margin": 8},
+    "routing": {"style": "diagonal"},
+}
+"""How graphlay is to lay out; all other options are as its preset has them."""
+
+STYLE = f"""
+.shapezoo-trace {{ --ink: #1f2430; --line: #6b7280; }}
+@media (prefers-color-scheme: dark) {{ .shapezoo-trace {{ --ink: #e6e6ea; --line: #9aa0ac; }} }}
+.shapezoo-trace text {{ fill: var(--ink); text-anchor: middle; font: {BLOCK_FONT}px
+  ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }}
+.shapezoo-trace .name {{ font-weight: bold; }}
+.shapezoo-trace .shape {{ font-size: {LABEL_FONT}px; }}
+.shapezoo-trace .arrow {{ fill: none; stroke: var(--line); }}
+.shapezoo-trace .head {{ fill: var(--line); }}
+.shapezoo-trace rect {{ fill-opacity: 0.14; }}
+.shapezoo-trace .layer {{ fill: #4f6bed; stroke: #4f6bed; }}
+.shapezoo-trace .function {{ fill: #8a8f9c; stroke: #8a8f9c; }}
+.shapezoo-trace .input, .shapezoo-trace .output {{ fill: #d9902f; stroke: #d9902f; }}
+"""
+
+
+class Box(NamedTuple):
+    """A rectangle, by its centre."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def __str__(self) -> str:
+        return (
+            f'x="{self.x - self.width / 2:.1f}" y="{self.y - self.height / 2:.1f}" '
+            f'width="{self.width:.1f}" height="{self.height:.1f}"'
+        )
+
+
+def mermaid(graph: Graph) -> str:
+    """The graph as a flowchart in Mermaid's language."""
+    brackets = {Kind.LAYER: ("[", "]"), Kind.FUNCTION: ("(", ")")}
+    lines = ["flowchart TD"]
+    for number, block in enumerate(graph.blocks):
+        left, right = brackets.get(block.kind, ("([", "])"))
+        text = "<br>".join(map(_entities, _lines(block)))
+        lines.append(f'  n{number}{left}"{text}"{right}')
+    lines += [f'  n{a.source} -->|"{_entities(a.label)}"| n{a.target}' for a in graph.arrows]
+    return "\n".join(lines) + "\n"
+
+
+def svg(graph: Graph) -> str:
+    """The graph as an SVG picture.
+
+    Raises:
+        ImportError: graphlay is not installed.
+    """
+    blocks, labels, lines = _layout(graph)
+    whole = _around([*blocks, *labels, *(Box(*point, 0, 0) for line in lines for point in line)])
+    drawn = [
+        *(_block(block, box) for block, box in zip(graph.blocks, blocks, strict=True)),
+        *(_text(a.label, b.x, b.y, "shape") for a, b in zip(graph.arrows, labels, strict=True)),
+    ]
+    arrows = [_arrow(line) for line in lines]
+    gaps = [f'<path fill="#000" d="{_outline(box)}"/>' for box in labels]
+    mask = hashlib.sha256("".join([*drawn, *arrows]).encode()).hexdigest()[:12]
+    corner = f"{whole.x - whole.width / 2:.1f} {whole.y - whole.height / 2:.1f}"
+    window = f'viewBox="{corner} {whole.width:.1f} {whole.height:.1f}" width="{whole.width:.0f}"'
+    return "\n".join(
+        [
+            '<svg xmlns="http://www.w3.org/2000/svg" class="shapezoo-trace" role="img"',
+            f'  {window} style="max-width: 100%; height: auto">',
+            f"<style>{STYLE}</style>",
+            f'<mask id="{mask}" maskUnits="userSpaceOnUse" {whole}>',
+            f'<path fill="#fff" d="{_outline(whole)}"/>',
+            *gaps,
+            f'</mask>\n<g mask="url(#{mask})">',
+            *arrows,
+            "</g>",
+            *drawn,
+            "</svg>\n",
+        ]
+    )
+
+
+def _layout(graph: Graph) -> tuple[list[Box], list[Box], list[list[tuple[float, float]]]]:
+    """Where the blocks, the labels of the arrows and the arrows themselves are to be."""
+    try:
+        import graphlay
+    except ImportError as error:
+        message = "diagrams need graphlay: pip install 'shapezoo[diagrams]'"
+        raise ImportError(message) from error
+    request = graphlay.Graph()
+    for number, block in enumerate(graph.blocks):
+        lines = _lines(block)
+        width = _width(max(lines, key=len), BLOCK_FONT) + 2 * MARGIN
+        request.node(number, width=width, height=len(lines) * LINE + MARGIN)
+    sizes = [(_width(arrow.label, LABEL_FONT), LABEL_FONT + 4) for arrow in graph.arrows]
+    for arrow, (width, height) in zip(graph.arrows, sizes, strict=True):
+        label = {"width": width, "height": height}
+        request.edge(arrow.source, arrow.target, label_size=label)
+    layout = graphlay.layout(request, options=OPTIONS)
+    return (
+        [Box(*_point(node["center"]), *_size(node["size"])) for node in layout.nodes],
+        [Box(*_point(e["label_anchor"]), *s) for e, s in zip(layout.edges, sizes, strict=True)],
+        [[_point(point) for point in edge["points"]] for edge in layout.edges],
+    )
+
+
+def _block(block: Block, box: Box) -> str:
+    radius = 5 if block.kind is Kind.LAYER else box.height / 2
+    lines = _lines(block)
+    first = box.y - (len(lines) - 1) * LINE / 2
+    texts = [
+        _text(line, box.x, first + row * LINE, "detail" if row else "name")
+        for row, line in enumerate(lines)
+    ]
+    return f'<rect class="{block.kind.value}" {box} rx="{radius:.1f}"/>{"".join(texts)}'
+
+
+def _arrow(points: Sequence[tuple[float, float]]) -> str:
+    """A line with round corners, and its head."""
+    path = [_at("M", points[0])]
+    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
+        radius = min(10, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
+        path += [_at("L", _towards(corner, before, radius)), _at("Q", corner)]
+        path.append(_at("", _towards(corner, after, radius)))
+    tip = points[-1]
+    x, y = _towards(tip, points[-2], 8)
+    across, along = (tip[1] - y) / 2, (x - tip[0]) / 2
+    head = _at("M", tip) + _at("L", (x + across, y + along)) + _at("L", (x - across, y - along))
+    line = "".join(path) + _at("L", (x, y))
+    return f'<path class="arrow" d="{line}"/><path class="head" d="{head}Z"/>'
+
+
+def _text(text: str, x: float, y: float, kind: str) -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" dy="0.35em">{html.escape(text)}</text>'
+
+
+def _outline(box: Box) -> str:
+    left, top = box.x - box.width / 2, box.y - box.height / 2
+    return f"M{left:.1f} {top:.1f}h{box.width:.1f}v{box.height:.1f}h{-box.width:.1f}z"
+
+
+def _around(boxes: Sequence[Box]) -> Box:
+    """The least box around others, with a margin."""
+    left = min(box.x - box.width / 2 for box in boxes) - MARGIN
+    right = max(box.x + box.width / 2 for box in boxes) + MARGIN
+    top = min(box.y - box.height / 2 for box in boxes) - MARGIN
+    bottom = max(box.y + box.height / 2 for box in boxes) + MARGIN
+    return Box((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
+
+
+def _towards(
+    start: tuple[float, float], end: tuple[float, float], distance: float
+) -> tuple[float, float]:
+    """The point at a distance from the start of a line."""
+    share = distance / (math.dist(start, end) or 1)
+    return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
+
+
+def _at(command: str, point: tuple[float, float]) -> str:
+    return f"{command}{point[0]:.1f} {point[1]:.1f} "
+
+
+def _point(point: Any) -> tuple[float, float]:
+    return point["x"], point["y"]
+
+
+def _size(size: Any) -> tuple[float, float]:
+    return size["width"], size["height"]
+
+
+def _width(text: str, font_size: int) -> float:
+    return len(text) * font_size * CHARACTER
+
+
+def _lines(block: Block) -> list[str]:
+    """What is written in a block."""
+    return [block.name, block.detail] if block.detail else [block.name]
+
+
+def _entities(text: str) -> str:
+    """Text as Mermaid wants it between quotation marks."""
+    return html.escape(text)

@@ -1,0 +1,153 @@
+"""A trace as blocks with arrows between them."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from shapezoo.tracing.records import Call, Flow, Operation, Size
+
+if TYPE_CHECKING:
+    from shapezoo.tracing.traces import Trace
+
+MOST_BLOCKS = 40
+"""How many blocks a diagram may have whose depth nobody chose."""
+
+CASTS = ("to", "type", "type_as", "float", "double", "half", "bfloat16", "int", "long", "bool")
+MOVES = ("cpu", "cuda", "contiguous", "clone", "detach", "data", "requires_grad_")
+PARTS = ("getitem", "unbind", "select")
+QUIET = frozenset({*CASTS, *MOVES, *PARTS})
+"""Functions that a diagram leaves out: they compute nothing."""
+
+
+class Kind(Enum):
+    """What a block stands for."""
+
+    INPUT = "input"
+    LAYER = "layer"
+    FUNCTION = "function"
+    OUTPUT = "output"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of a diagram.
+
+    Attributes:
+        kind: What it stands for.
+        name: The name of an argument, the path of a module, or the name of a function.
+        detail: The class of a module.
+    """
+
+    kind: Kind
+    name: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """An arrow from one block to another.
+
+    Attributes:
+        source: The position of the first block.
+        target: The position of the second.
+        label: The shape of the tensor.
+    """
+
+    source: int
+    target: int
+    label: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The blocks of a diagram, in order, and its arrows."""
+
+    blocks: tuple[Block, ...]
+    arrows: tuple[Arrow, ...]
+
+
+def graph_of(trace: "Trace", depth: int | None) -> Graph:
+    """The blocks of a trace.
+
+    Args:
+        trace: The trace.
+        depth: How deep to go into the model; by default as deep as `MOST_BLOCKS` allow.
+    """
+    if depth is not None:
+        return _Builder(depth).graph(trace)
+    deepest = max(level for level, _ in trace.call.walk())
+    graphs = (_Builder(level).graph(trace) for level in range(deepest, 1, -1))
+    return next((g for g in graphs if len(g.blocks) <= MOST_BLOCKS), _Builder(1).graph(trace))
+
+
+class _Builder:
+    """Makes blocks of the calls at a depth, and of the operations above it."""
+
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        self._blocks: list[Block] = []
+        self._homes: dict[str, set[int]] = {}  # operation to blocks that its result comes from
+        self._arrivals: list[tuple[Flow, int]] = []
+
+    def graph(self, trace: "Trace") -> Graph:
+        for operation in trace.inputs:
+            self._homes[operation.id] = {self._add(Block(Kind.INPUT, operation.name))}
+        self._open(trace.call, 0)
+        if trace.outputs:
+            output = self._add(Block(Kind.OUTPUT, "output"))
+            self._arrivals += [(flow, output) for flow in trace.outputs]
+        arrows = [
+            Arrow(source, target, str(flow.shape))
+            for flow, target in self._arrivals
+            for source in sorted(self._homes[flow.source])
+            if source != target or flow.is_carried
+        ]
+        return _without_dead_ends(self._blocks, list(dict.fromkeys(arrows)))
+
+    def _add(self, block: Block) -> int:
+        self._blocks.append(block)
+        return len(self._blocks) - 1
+
+    def _open(self, call: Call, level: int) -> None:
+        """Add what is in a call: operations one by one."""
+        for step in call.steps:
+            if isinstance(step, Operation):
+                homes = set[int]().union(*(self._homes.get(f.source, set()) for f in step.inputs))
+                if homes and step.name not in QUIET:  # others compute nothing, or a constant
+                    block = self._add(Block(Kind.FUNCTION, _repeated(step.name, step.times)))
+                    self._arrivals += [(flow, block) for flow in step.inputs]
+                    homes = {block}
+                self._homes[step.id] = homes
+            elif step.calls and level + 1 < self._depth:
+                self._open(step, level + 1)
+            elif step.steps:  # nn.Identity does nothing
+                name = _repeated(step.path, step.times)
+                self._close(step, self._add(Block(Kind.LAYER, name, step.kind)))
+
+    def _close(self, call: Call, block: int) -> None:
+        """Put all that is in a call into one block."""
+        for step in call.steps:
+            if isinstance(step, Operation):
+                self._homes[step.id] = {block}
+                self._arrivals += [(flow, block) for flow in step.inputs]
+            else:
+                self._close(step, block)
+
+
+def _repeated(name: str, times: Size) -> str:
+    return name if times == 1 else f"{name} ×{times}"
+
+
+def _without_dead_ends(blocks: list[Block], arrows: list[Arrow]) -> Graph:
+    """The graph without functions whose results nothing uses, such as checks of values."""
+    sources = {arrow.source for arrow in arrows if arrow.source != arrow.target}
+    kept = [i for i, b in enumerate(blocks) if b.kind is not Kind.FUNCTION or i in sources]
+    if len(kept) == len(blocks):
+        return Graph(tuple(blocks), tuple(arrows))
+    new = {old: position for position, old in enumerate(kept)}
+    left = [
+        Arrow(new[a.source], new[a.target], a.label)
+        for a in arrows
+        if {a.source, a.target} <= new.keys()
+    ]
+    return _without_dead_ends([blocks[old] for old in kept], left)

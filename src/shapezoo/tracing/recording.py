@@ -1,0 +1,180 @@
+"""Running a model once, and recording what is called in it."""
+
+import contextlib
+import re
+import weakref
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode, resolve_name
+
+from shapezoo.tracing.records import Call, Flow, Operation, Shape
+from shapezoo.tracing.values import Leaf, argument_leaves, leaves, result_leaves
+
+
+@dataclass
+class _OpenCall:
+    """A call that has begun."""
+
+    module: nn.Module
+    path: str
+    inputs: tuple[Shape, ...]
+    axes: dict[str, Any]
+    flops: int
+    steps: list[Call | Operation] = field(default_factory=list)
+    activation_bytes: int = 0
+
+
+class Recorder(TorchFunctionMode):
+    """Records the calls of the modules of a model, and the operations in them.
+
+    Args:
+        model: The model.
+
+    Attributes:
+        call: The call of the model, once it has ended.
+        inputs: Its inputs, as operations without inputs.
+        outputs: Its outputs.
+    """
+
+    def __init__(self, model: nn.Module, *, is_named: bool = True) -> None:
+        super().__init__()
+        self._is_named = is_named
+        self.call: Call | None = None
+        self.inputs: tuple[Operation, ...] = ()
+        self.outputs: tuple[Flow, ...] = ()
+        self._model = model
+        self._paths = {module: path for path, module in model.named_modules()}
+        self._open: list[_OpenCall] = []
+        self._sources: dict[int, tuple[weakref.ref[Tensor], str]] = {}
+        self._count = 0
+
+    @contextlib.contextmanager
+    def recording(self) -> Iterator[None]:
+        """Record what happens inside. What an error ends is recorded too."""
+        from torch.utils.flop_counter import FlopCounterMode  # imports what few need
+
+        self._flops = FlopCounterMode(display=False)
+        with contextlib.ExitStack() as stack:
+            for module in self._paths:
+                before = module.register_forward_pre_hook(
+                    self._begin, prepend=True, with_kwargs=True
+                )
+                stack.callback(before.remove)
+                after = module.register_forward_hook(self._end, with_kwargs=True)
+                stack.callback(after.remove)
+            with self._flops, self:
+                try:
+                    yield
+                finally:
+                    while self._open:
+                        self._close((), has_failed=True)
+
+    def name_inputs(self, arguments: dict[str, Any]) -> None:
+        """Tell the tensors that the model gets, by the names of its arguments."""
+        self.inputs = tuple(
+            self._operation(name, (), [leaf.tensor for leaf in leaves(value)])
+            for name, value in arguments.items()
+            if any(True for _ in leaves(value))
+        )
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Call one of torch's functions, and record that."""
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        if not self._open:
+            return result
+        name = _name(func)
+        outputs = [leaf.tensor for leaf in leaves(args[0] if name == "setitem" else result)]
+        if outputs:
+            inputs = [leaf.tensor for leaf in leaves((args, kwargs))]
+            self._open[-1].steps.append(self._operation(name, inputs, outputs))
+            made = [output for output in outputs if not _shares_memory(output, inputs)]
+            self._open[-1].activation_bytes += sum(t.numel() * t.element_size() for t in made)
+        return result
+
+    def _operation(
+        self, name: str, inputs: Iterable[Tensor], outputs: Iterable[Tensor]
+    ) -> Operation:
+        """An operation, which makes its outputs known as such."""
+        self._count += 1
+        flows = self._flows(inputs)
+        shapes = []
+        for output in outputs:
+            self._sources[id(output)] = weakref.ref(output), str(self._count)
+            shapes.append(_shape(output))
+        return Operation(str(self._count), name, flows, tuple(dict.fromkeys(shapes)))
+
+    def _flows(self, tensors: Iterable[Tensor]) -> tuple[Flow, ...]:
+        """Where tensors came from, apart from parameters and constants."""
+        known = ((t, self._sources.get(id(t), (None, ""))) for t in tensors)
+        flows = (Flow(source, _shape(t)) for t, (alive, source) in known if alive and alive() is t)
+        return tuple(dict.fromkeys(flows))
+
+    def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        found = argument_leaves(module, args, kwargs)
+        axes = {name: size for leaf in found for name, size in leaf.bound.items()}
+        shapes = self._shapes(found)
+        flops = self._flops.get_total_flops()
+        self._open.append(_OpenCall(module, self._paths[module], shapes, axes, flops))
+
+    def _end(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object
+    ) -> None:
+        while self._open[-1].module is not module:  # an error that was caught ended it
+            self._close((), has_failed=True)
+        found = result_leaves(module, result)
+        if len(self._open) == 1:
+            self.outputs = self._flows(leaf.tensor for leaf in found)
+        self._close(self._shapes(found))
+
+    def _shapes(self, found: list[Leaf]) -> tuple[Shape, ...]:
+        return tuple(leaf.shape(is_named=self._is_named) for leaf in found)
+
+    def _close(self, outputs: tuple[Shape, ...], *, has_failed: bool = False) -> None:
+        ended = self._open.pop()
+        call = Call(
+            path=ended.path,
+            kind=type(ended.module).__name__,
+            inputs=ended.inputs,
+            outputs=outputs,
+            axes=ended.axes,
+            parameters=sum(parameter.numel() for parameter in ended.module.parameters()),
+            macs=(self._flops.get_total_flops() - ended.flops) // 2,
+            activation_bytes=ended.activation_bytes,
+            steps=tuple(ended.steps),
+            has_failed=has_failed,
+        )
+        if self._open:
+            self._open[-1].steps.append(call)
+            self._open[-1].activation_bytes += ended.activation_bytes
+        else:
+            self.call = call
+
+
+def _shape(tensor: Tensor) -> Shape:
+    return Leaf(tensor, None).shape(is_named=False)
+
+
+def _name(func: Any) -> str:
+    """The name of one of torch's functions: ``add`` for ``Tensor.__radd__``."""
+    names = [n for n in (resolve_name(func) or func.__name__).split(".") if n != "__get__"]
+    return re.sub(r"^__[ir]?(?=add|sub|mul|truediv|pow|matmul)|__", "", names[-1])
+
+
+def _shares_memory(output: Tensor, inputs: Iterable[Tensor]) -> bool:
+    """Whether an output is an input or a view of one; torch has no public word for the latter."""
+    base = _base(output)
+    return any(_base(tensor) is base for tensor in inputs)
+
+
+def _base(tensor: Tensor) -> Tensor:
+    return tensor if tensor._base is None else tensor._base

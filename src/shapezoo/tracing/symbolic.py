@@ -1,0 +1,162 @@
+"""What holds for all sizes, from runs at a few of them."""
+
+import contextlib
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    import sympy
+
+T = TypeVar("T")
+
+Sizes = dict[str, int]
+
+
+class DifferenceError(ValueError):
+    """Runs at different sizes differ in more than whole numbers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class General(Generic[T]):
+    """What holds for all sizes.
+
+    Attributes:
+        value: What a run gave, with expressions in the place of numbers that differ.
+        multiples: What the size of each axis must be a multiple of for them to hold.
+        irregular: How many of the numbers are no polynomial; they stand as ``f(height)``.
+    """
+
+    value: T
+    multiples: Sizes
+    irregular: int
+
+
+def generalise(run: Callable[[Sizes], T], units: Mapping[str, int]) -> General[T]:
+    """What a function gives for all sizes of some axes.
+
+    The function is called on a grid of sizes, where its results must be alike but for whole
+    numbers. Each number becomes the polynomial over the axes that goes through these points, of
+    degree two in one axis and one in each of up to three, and is held against other points.
+
+    Args:
+        run: The function, from sizes to a dataclass.
+        units: The distance of the points of the grid along each axis; all sizes on it are
+            multiples of that.
+
+    Raises:
+        DifferenceError: The results differ in more than whole numbers.
+    """
+    if not units:
+        return General(run({}), {}, 0)
+    grid = _Grid(units)
+    results = [run(sizes) for sizes in grid.sizes]
+    multiples = grid.multiples(results)
+    checks = [{axis: 4 * unit for axis, unit in units.items()}]
+    results.append(run(checks[0]))
+    found = [grid.general(results, checks, dict(units))]
+    if multiples != units:
+        between = {axis: 2 * unit + multiples[axis] for axis, unit in units.items()}
+        with contextlib.suppress(Exception):  # it cannot take these sizes, or is not alike there
+            results.append(run(between))
+            found.append(grid.general(results, [*checks, between], multiples))
+    return min(reversed(found), key=lambda general: general.irregular)
+
+
+class _Grid:
+    """Sizes at which a function is known, and polynomials through its values there."""
+
+    def __init__(self, units: Mapping[str, int]) -> None:
+        few = range(min(3, len(units)) + 1)
+        self._units = units
+        self._sets = [s for n in few for s in itertools.combinations(units, n)]
+        self._points = [*self._sets, *((axis, axis) for axis in units)]
+        self.sizes = [
+            {axis: (2 + point.count(axis)) * unit for axis, unit in units.items()}
+            for point in self._points
+        ]
+
+    def polynomial(self, values: Sequence[int]) -> "sympy.Expr":
+        """The polynomial that has these values on the grid: Newton's divided differences."""
+        import sympy
+
+        at = dict(zip(self._points, values, strict=True))
+        steps = {axis: sympy.Symbol(axis) / unit - 2 for axis, unit in self._units.items()}
+        total = sympy.Integer(0)
+        for group in self._sets:
+            inner = (s for n in range(len(group) + 1) for s in itertools.combinations(group, n))
+            difference = sum((-1) ** (len(group) - len(s)) * at[s] for s in inner)
+            total += difference * math.prod(steps[axis] for axis in group)
+        for axis in self._units:
+            difference = at[axis, axis] - 2 * at[axis,] + at[()]
+            total += sympy.Rational(difference, 2) * steps[axis] * (steps[axis] - 1)
+        return sympy.expand(total)
+
+    def multiples(self, results: Sequence[object]) -> Sizes:
+        """What the sizes must be multiples of for all polynomials to be whole numbers."""
+        found = dict.fromkeys(self._units, 1)
+        terms: list[tuple[dict[str, int], int]] = []
+
+        def look(values: Sequence[int]) -> int:
+            for term, coefficient in self.polynomial(values).as_coefficients_dict().items():
+                powers = {str(s): int(n) for s, n in term.as_powers_dict().items() if s.is_Symbol}
+                terms.append((powers, int(coefficient.q)))
+            return 0
+
+        _merge(results, look)
+        for powers, denominator in sorted(terms, key=lambda term: len(term[0])):
+            if math.prod(found[axis] ** n for axis, n in powers.items()) % denominator:
+                found |= {axis: math.lcm(found[axis], denominator) for axis in powers}
+        return {axis: min(multiple, self._units[axis]) for axis, multiple in found.items()}
+
+    def general(
+        self, results: Sequence[T], checks: Sequence[Sizes], multiples: Sizes
+    ) -> General[T]:
+        """The results in one, with polynomials that are held against those after the grid.
+
+        Raises:
+            DifferenceError: The results differ in more than whole numbers.
+        """
+        irregular = 0
+
+        def text(values: Sequence[int]) -> str:
+            nonlocal irregular
+            polynomial = self.polynomial(values[: len(self._points)])
+            beyond = zip(checks, values[len(self._points) :], strict=True)
+            if all(polynomial.subs(sizes) == value for sizes, value in beyond):
+                return _text(polynomial)
+            irregular += 1
+            return f"f({', '.join(self._units)})"
+
+        return General(_merge(results, text), multiples, irregular)
+
+
+def _text(polynomial: "sympy.Expr") -> str:
+    """The shorter of two ways to write a polynomial, without blanks."""
+    import sympy
+
+    texts = (str(form).replace(" ", "") for form in (polynomial, sympy.factor(polynomial)))
+    return min(texts, key=len)
+
+
+def _merge(values: Sequence[Any], number: Callable[[Sequence[int]], object]) -> Any:
+    """Values of one structure as one, with whole numbers that differ given to a function."""
+    first = values[0]
+    if all(value == first for value in values):
+        return first
+    if all(type(value) is int for value in values):
+        return number(values)
+    if len({type(value) for value in values}) == 1:
+        if isinstance(first, tuple) and len({len(value) for value in values}) == 1:
+            return tuple(_merge(column, number) for column in zip(*values, strict=True))
+        if isinstance(first, dict) and all(value.keys() == first.keys() for value in values):
+            return {key: _merge([value[key] for value in values], number) for key in first}
+        if dataclasses.is_dataclass(first) and not isinstance(first, type):
+            names = [field.name for field in dataclasses.fields(first)]
+            parts = {n: _merge([getattr(v, n) for v in values], number) for n in names}
+            return dataclasses.replace(first, **parts)
+    raise DifferenceError(
+        f"{first} at some sizes, {next(v for v in values if v != first)} at others"
+    )

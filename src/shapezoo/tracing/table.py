@@ -1,0 +1,163 @@
+"""A trace as a table: for terminals, for Markdown and for notebooks."""
+
+import html as markup
+import io
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from shapezoo.tracing.records import Call, Shape, Size
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from shapezoo.tracing.traces import Trace
+
+COLUMNS = ("layer", "input", "output", "parameters", "MACs", "activations")
+OPTIONAL = ("activations", "MACs", "input")
+"""Columns that are left out, in this order, where a table would be too wide."""
+
+NUMBERS = ("parameters", "MACs", "activations")
+
+
+class Row(NamedTuple):
+    """A call of a module in words, in the order of `COLUMNS`."""
+
+    depth: int
+    call: Call
+    cells: tuple[str, ...]
+
+
+def rows(trace: "Trace", depth: int | None = None) -> list[Row]:
+    """The calls in order, down to a depth."""
+    return list(_rows(trace.call, "", 0, depth))
+
+
+def summary(trace: "Trace") -> str:
+    """The totals, and for which sizes the expressions hold."""
+    totals = {
+        "parameters": f"{trace.parameters:,}",
+        "MACs": _count(trace.macs),
+        "activations": _bytes(trace.activation_bytes),
+    }
+    lines = [f"{name:<12} {total}" for name, total in totals.items()]
+    lines += [f"{axis:<12} a multiple of {n}" for axis, n in trace.multiples.items()]
+    return "\n".join(lines)
+
+
+def text(trace: "Trace", depth: int | None, width: int | None) -> str:
+    """The table and its summary as plain text."""
+    return f"{plain(rows(trace, depth), width)}\n\n{summary(trace)}"
+
+
+def plain(rows: Sequence[Row], width: int | None) -> str:
+    """The rows as plain text, as wide as the terminal if no width is given."""
+    from rich.console import Console
+
+    width = width or shutil.get_terminal_size().columns
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    with console.capture() as capture:
+        console.print(rich_table(rows, width))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def rich_table(rows: Sequence[Row], width: int) -> "Table":
+    """The rows as a table of rich, without columns that do not fit."""
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = _fitting(rows, width)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in columns:
+        is_number = name in NUMBERS
+        table.add_column(name, justify="right" if is_number else "left", no_wrap=name != "output")
+    for row in rows:
+        cells = dict(zip(COLUMNS, row.cells, strict=True))
+        layer = Text("  " * row.depth + cells["layer"])
+        if row.call.has_failed:
+            layer.stylize("red")
+        table.add_row(layer, *(Text(cells[name]) for name in columns[1:]))
+    return table
+
+
+def markdown(trace: "Trace", depth: int | None) -> str:
+    """The table and its summary in Markdown."""
+    names = ("layer", "class", *COLUMNS[1:])
+    lines = [
+        f"| {' | '.join(names)} |",
+        f"|{'|'.join('---:' if name in NUMBERS else '---' for name in names)}|",
+    ]
+    for _, call, (_, *cells) in rows(trace, depth):
+        layer = f"`{call.path}`" if call.path else ""
+        layer += "" if call.times == 1 else f" ×{call.times}"
+        line = f"| {' | '.join([layer, call.kind, *cells])} |"
+        lines.append(line.replace("*", r"\*").replace("_", r"\_"))
+    totals = "\n".join(f"- {line}" for line in summary(trace).splitlines())
+    return "\n".join([*lines, "", totals.replace("*", r"\*")])
+
+
+def html(trace: "Trace") -> str:
+    """The table and its summary in HTML, in the colours of the page around it."""
+    head = "".join(f"<th style='text-align:left'>{name}</th>" for name in COLUMNS)
+    body = []
+    for row in rows(trace):
+        first, *cells = map(markup.escape, row.cells)
+        style = f"text-align:left;padding-left:{1 + row.depth}em;white-space:pre"
+        rest = "".join(f"<td>{cell}</td>" for cell in cells)
+        body.append(f"<tr><td style='{style}'>{first}</td>{rest}</tr>")
+    return (
+        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        f"<pre>{markup.escape(summary(trace))}</pre>"
+    )
+
+
+def shapes(shapes: Sequence[Shape]) -> str:
+    """Shapes in a line."""
+    return ", ".join(map(str, shapes))
+
+
+def _rows(call: Call, above: str, level: int, depth: int | None) -> Iterator[Row]:
+    name = call.path.removeprefix(f"{above}.") if above else call.path
+    layer = f"{name}: {call.kind}" if name else call.kind
+    if call.times != 1:
+        layer += f" ×{call.times}"
+    output = "failed" if call.has_failed else shapes(call.outputs)
+    numbers = f"{call.parameters:,}", _count(call.macs), _bytes(call.activation_bytes)
+    yield Row(level, call, (layer, shapes(call.inputs), output, *numbers))
+    if depth is None or level < depth:
+        for inner in call.calls:
+            yield from _rows(inner, call.path, level + 1, depth)
+
+
+def _fitting(rows: Sequence[Row], width: int) -> list[str]:
+    """The names of the columns that fit into a line."""
+    longest = {
+        name: max(len(name), *(len(row.cells[i]) + 2 * row.depth * (i == 0) for row in rows))
+        for i, name in enumerate(COLUMNS)
+    }
+    left_out: list[str] = []
+    for name in OPTIONAL:
+        kept = [column for column in COLUMNS if column not in left_out]
+        if sum(longest[column] + 2 for column in kept) - 2 <= width:
+            break
+        left_out.append(name)
+    return [column for column in COLUMNS if column not in left_out]
+
+
+def _count(count: Size) -> str:
+    """A count in thousands, millions and so on; an expression as it is."""
+    if isinstance(count, str) or count < 10_000:
+        return str(count)
+    return _scaled(count)
+
+
+def _bytes(count: Size) -> str:
+    """A number of bytes in kB, MB and so on; an expression as it is."""
+    return count if isinstance(count, str) else f"{_scaled(count)}B"
+
+
+def _scaled(count: int) -> str:
+    for power, prefix in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if count >= 10**power:
+            return f"{count / 10**power:.2f} {prefix}"
+    return f"{count} "

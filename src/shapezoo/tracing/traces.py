@@ -1,0 +1,149 @@
+"""A trace, and the error that carries one."""
+
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from shapezoo._files import replacing
+from shapezoo.tracing import diagram, table
+from shapezoo.tracing.graph import graph_of
+from shapezoo.tracing.records import Call, Flow, Operation, Size
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+
+@dataclass(frozen=True, repr=False)
+class Trace:
+    """What happened in a model when it ran once.
+
+    It prints as a table, and shows itself in a notebook.
+
+    Attributes:
+        call: The call of the model, with the calls and operations in it.
+        inputs: What the model was called with, each as an operation that gives it.
+        outputs: What the model returned, and from where; empty if it failed.
+        multiples: In a symbolic trace, what the sizes of some axes must be multiples of for the
+            expressions to hold.
+    """
+
+    call: Call
+    inputs: tuple[Operation, ...]
+    outputs: tuple[Flow, ...]
+    multiples: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> int:
+        """The number of parameters of the model."""
+        return self.call.parameters
+
+    @property
+    def macs(self) -> Size:
+        """The multiply-accumulate operations of matrix products, convolutions and attention."""
+        return self.call.macs
+
+    @property
+    def activation_bytes(self) -> Size:
+        """Bytes of all tensors that operations in the model returned."""
+        return self.call.activation_bytes
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    __repr__ = __str__
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        yield table.rich_table(table.rows(self), options.max_width)
+        yield "\n" + table.summary(self)
+
+    def to_text(self, *, depth: int | None = None, width: int | None = None) -> str:
+        """The table as plain text.
+
+        Columns that do not fit are left out: first the bytes of activations, then the
+        multiply-accumulate operations, then the inputs.
+
+        Args:
+            depth: How deep to go into the model; by default to the end.
+            width: How many characters a line may have; by default as many as the terminal has.
+        """
+        return table.text(self, depth, width)
+
+    def to_markdown(self, *, depth: int | None = None) -> str:
+        """The table in Markdown.
+
+        Args:
+            depth: How deep to go into the model; by default to the end.
+        """
+        return table.markdown(self, depth)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The trace as JSON-ready data."""
+        return dataclasses.asdict(self)
+
+    def to_mermaid(self, *, depth: int | None = None) -> str:
+        """The model as a flowchart in Mermaid's language, with a shape on each arrow.
+
+        Args:
+            depth: How deep to go into the model; by default as deep as a picture of 40 blocks
+                allows.
+        """
+        return diagram.mermaid(graph_of(self, depth))
+
+    def to_svg(self, *, depth: int | None = None) -> str:
+        """The model as a block diagram, with a shape on each arrow.
+
+        It is drawn for light and dark backgrounds, and has none of its own.
+
+        Args:
+            depth: How deep to go into the model; by default as deep as a picture of 40 blocks
+                allows.
+
+        Raises:
+            ImportError: graphlay is not installed, which lays it out.
+        """
+        return diagram.svg(graph_of(self, depth))
+
+    def save_svg(self, path: str | os.PathLike[str], *, depth: int | None = None) -> None:
+        """Write the block diagram of `to_svg` to a file.
+
+        Args:
+            path: Where to write it.
+            depth: How deep to go into the model.
+
+        Raises:
+            ImportError: graphlay is not installed, which lays it out.
+            OSError: The file cannot be written.
+        """
+        content = self.to_svg(depth=depth)
+        with replacing(path) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        """The table and the diagram, for notebooks."""
+        parts = [table.html(self)]
+        try:
+            parts.append(self.to_svg())
+        except ImportError:
+            parts.append("<p>For a diagram: <code>pip install 'shapezoo[diagrams]'</code></p>")
+        return "\n".join(parts)
+
+
+class TraceError(RuntimeError):
+    """A model failed while it was traced.
+
+    The message names the module, what it got, what went wrong, and the last layers before it.
+    What the model raised is its cause.
+
+    Attributes:
+        trace: The trace up to there.
+    """
+
+    __module__ = "shapezoo"  # where users import it from, and what tracebacks show
+
+    def __init__(self, message: str, trace: Trace) -> None:
+        super().__init__(message)
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return TraceError, (str(self), self.trace)

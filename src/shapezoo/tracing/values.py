@@ -1,0 +1,133 @@
+"""The tensors in a value, with the names that a contract gives their axes."""
+
+import dataclasses
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from shapezoo.contracts import (
+    DictType,
+    RecordType,
+    SequenceType,
+    Signature,
+    TensorType,
+    TupleType,
+    Type,
+    TypedDictType,
+    UnionType,
+    signature,
+)
+from shapezoo.contracts.axes import align
+from shapezoo.tracing.records import Shape, Size
+
+
+class Leaf(NamedTuple):
+    """A tensor in a value, and what its contract says of it, if there is one."""
+
+    tensor: Tensor
+    kind: TensorType | None
+
+    def shape(self, *, is_named: bool) -> Shape:
+        """Its shape, and with the names of its axes if wanted."""
+        sizes = tuple(int(size) for size in self.tensor.shape)
+        names: list[str | None] = [None] * len(sizes)
+        for position, axis, _ in self._axes if is_named else ():
+            if not axis.variadic:
+                names[position] = axis.name or axis.label
+        dtype = str(self.tensor.dtype).removeprefix("torch.")
+        return Shape(sizes, dtype, tuple(names) if any(names) else ())
+
+    @property
+    def bound(self) -> dict[str, Size]:
+        """The axis names that it binds, with their sizes."""
+        return {a.name: size for _, a, size in self._axes if a.name and isinstance(size, int)}
+
+    @property
+    def _axes(self) -> list[Any]:
+        return (align(self.kind.axes, tuple(self.tensor.shape)) if self.kind else None) or []
+
+
+def leaves(value: object, kind: Type | None = None) -> Iterator[Leaf]:
+    """The tensors in a value, in order.
+
+    Args:
+        value: A tensor, or lists, tuples, mappings and dataclasses of such. Of a packed sequence
+            only the data count.
+        kind: What the contract says of it.
+    """
+    if isinstance(kind, UnionType):
+        kind = next((part for part in kind.parts if _fits(value, part)), None)
+    if isinstance(value, Tensor):
+        yield Leaf(value, kind if isinstance(kind, TensorType) else None)
+        return
+    parts: list[tuple[object, Type | None]] = []
+    match value:
+        case PackedSequence():
+            parts = [(value.data, None)]
+        case list() | tuple():
+            parts = [(part, _item(kind, position)) for position, part in enumerate(value)]
+        case Mapping():
+            parts = [(part, _item(kind, key)) for key, part in value.items()]
+        case _ if dataclasses.is_dataclass(value):
+            names = [f.name for f in dataclasses.fields(value)]
+            parts = [(getattr(value, name, None), _item(kind, name)) for name in names]
+    for part, inner in parts:
+        yield from leaves(part, inner)
+
+
+def contract_of(module: nn.Module) -> Signature | None:
+    """The contract of a module, or None where it has none."""
+    try:
+        return signature(module)
+    except Exception:  # the annotations of other people's modules may be anything
+        return None
+
+
+def argument_leaves(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Leaf]:
+    """The tensors in the arguments of a call, in order."""
+    contract = contract_of(module)
+    try:
+        given = inspect.signature(module.forward).bind(*args, **kwargs).arguments
+    except (TypeError, ValueError):  # the call will say so
+        return list(leaves((args, kwargs)))
+    kinds = {a.name: a.collected for a in contract.inputs} if contract else {}
+    return [leaf for name, value in given.items() for leaf in leaves(value, kinds.get(name))]
+
+
+def result_leaves(module: nn.Module, result: object) -> list[Leaf]:
+    """The tensors in the result of a call, in order."""
+    contract = contract_of(module)
+    return list(leaves(result, contract.output if contract else None))
+
+
+def _item(kind: Type | None, key: object) -> Type | None:
+    """What a contract says of an item of a container."""
+    match kind:
+        case TupleType() if isinstance(key, int) and key < len(kind.parts):
+            return kind.parts[key]
+        case SequenceType():
+            return kind.parts[0]
+        case DictType():
+            return kind.parts[1]
+        case TypedDictType() if key in kind.keys:
+            return kind.parts[kind.keys.index(str(key))]
+        case RecordType() if key in kind.fields:
+            return kind.parts[kind.fields.index(str(key))]
+        case RecordType() if isinstance(key, int) and key < len(kind.parts):  # a NamedTuple
+            return kind.parts[key]
+    return None
+
+
+def _fits(value: object, kind: Type) -> bool:
+    """Whether a value looks like one of a type, as far as names of axes depend on it."""
+    if isinstance(kind, TensorType):
+        if not isinstance(value, Tensor):
+            return False
+        pairs = align(kind.axes, tuple(value.shape))
+        return pairs is not None and all(a.fixed in (None, size) for _, a, size in pairs)
+    return isinstance(kind, TupleType | SequenceType | DictType | RecordType | TypedDictType) and (
+        isinstance(value, list | tuple | dict) or dataclasses.is_dataclass(value)
+    )

@@ -1,6 +1,6 @@
 """A PyTorch model zoo whose shapes are types."""
 
-from shapezoo import data, layers, models, train, weights
+from shapezoo import data, layers, models, tracing, train, weights
 from shapezoo.contracts import (
     ContractError,
     Module,
@@ -11,6 +11,7 @@ from shapezoo.contracts import (
     unchecked,
 )
 from shapezoo.layers import scan
+from shapezoo.tracing import Trace, TraceError, trace
 from shapezoo.zoo import ModelInfo, UnknownModelError, create_model, list_models, model_info
 
 __version__ = "0.1.0"
@@ -21,6 +22,8 @@ __all__ = [
     "Module",
     "ShapeError",
     "Signature",
+    "Trace",
+    "TraceError",
     "UnknownModelError",
     "checked",
     "create_model",
@@ -31,6 +34,8 @@ __all__ = [
     "models",
     "scan",
     "signature",
+    "trace",
+    "tracing",
     "train",
     "unchecked",
     "weights",

@@ -16,7 +16,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path).resolve()  # a link stays a link
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        temporary.touch()
+        try:
+            temporary.touch()
+        except OSError as error:
+            error.filename = str(path)  # the name that the caller knows
+            raise
         mode = temporary.stat().st_mode  # some writers make private files; this is the usual mode
         yield temporary
         temporary.chmod(mode)

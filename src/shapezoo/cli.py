@@ -13,15 +13,16 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter, Token
 from rich.console import Console
 
-from shapezoo import __version__, recipes
+from shapezoo import __version__, recipes, tracing
 from shapezoo.data import DatasetError, ImageError
 from shapezoo.layers import SequenceError
 from shapezoo.recipes import DataMismatchError, StoppedError
 from shapezoo.runs import Run, RunConfig, RunError
 from shapezoo.sources import SOURCES
+from shapezoo.tracing import SizesError, TraceError
 from shapezoo.train import DeviceError, Interruption, Metrics, Progress, StateError, joined
 from shapezoo.weights import WeightsError
-from shapezoo.zoo import UnknownModelError, list_models, model_info
+from shapezoo.zoo import UnknownModelError, create_model, list_models, model_info
 
 app = App(
     name="shapezoo",
@@ -38,7 +39,9 @@ _REFUSALS = (
     OSError,
     RunError,
     SequenceError,
+    SizesError,
     StateError,
+    TraceError,
     UnknownModelError,
     WeightsError,
 )
@@ -73,6 +76,31 @@ def _whole(kind: object, tokens: Sequence[Token]) -> int:
 
 
 _Whole = Annotated[int | None, Parameter(converter=_whole)]
+
+
+@app.command
+def trace(
+    model: str,
+    /,
+    *,
+    depth: _Whole = None,
+    svg: Path | None = None,
+    **sizes: Annotated[int, Parameter(converter=_whole)],
+) -> None:
+    """Show every layer of a model, with the shapes that it takes and gives.
+
+    Axes whose sizes are not given stay names: 'batch 64 height/4 width/4'.
+
+    Args:
+        model: The name of the model.
+        depth: How deep to go into the model; by default to the end.
+        svg: Also draw a block diagram into this file.
+        sizes: Sizes of axes of the contract, as in --batch 8 --height 224.
+    """
+    traced = tracing.trace(create_model(model).eval(), sizes=sizes)
+    if svg is not None:
+        traced.save_svg(svg, depth=depth)
+    print(traced.to_text(depth=depth))
 
 
 @Parameter(name="*")

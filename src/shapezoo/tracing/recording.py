@@ -1,6 +1,7 @@
 """Running a model once, and recording what is called in it."""
 
 import contextlib
+import functools
 import re
 import weakref
 from collections.abc import Iterable, Iterator
@@ -164,6 +165,7 @@ def _shape(tensor: Tensor) -> Shape:
     return Leaf(tensor, None).shape(is_named=False)
 
 
+@functools.lru_cache(1024)
 def _name(func: Any) -> str:
     """The name of one of torch's functions: ``add`` for ``Tensor.__radd__``."""
     names = [n for n in (resolve_name(func) or func.__name__).split(".") if n != "__get__"]

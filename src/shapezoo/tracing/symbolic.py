@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -78,7 +79,7 @@ class _Grid:
             for point in self._points
         ]
 
-    def polynomial(self, values: Sequence[int]) -> "sympy.Expr":
+    def polynomial(self, values: tuple[int, ...]) -> "sympy.Expr":
         """The polynomial that has these values on the grid: Newton's divided differences."""
         import sympy
 
@@ -99,7 +100,8 @@ class _Grid:
         found = dict.fromkeys(self._units, 1)
         terms: list[tuple[dict[str, int], int]] = []
 
-        def look(values: Sequence[int]) -> int:
+        @functools.cache
+        def look(values: tuple[int, ...]) -> int:
             for term, coefficient in self.polynomial(values).as_coefficients_dict().items():
                 powers = {str(s): int(n) for s, n in term.as_powers_dict().items() if s.is_Symbol}
                 terms.append((powers, int(coefficient.q)))
@@ -121,14 +123,17 @@ class _Grid:
         """
         irregular = 0
 
-        def text(values: Sequence[int]) -> str:
+        @functools.cache
+        def text(values: tuple[int, ...]) -> str:
             nonlocal irregular
             polynomial = self.polynomial(values[: len(self._points)])
             beyond = zip(checks, values[len(self._points) :], strict=True)
             if all(polynomial.subs(sizes) == value for sizes, value in beyond):
                 return _text(polynomial)
             irregular += 1
-            return f"f({', '.join(self._units)})"
+            at = dict(zip(self._points, values, strict=False))
+            on = [axis for axis in self._units if at[axis,] != at[()] or at[axis, axis] != at[()]]
+            return f"f({','.join(on)})"
 
         return General(_merge(results, text), multiples, irregular)
 
@@ -141,13 +146,13 @@ def _text(polynomial: "sympy.Expr") -> str:
     return min(texts, key=len)
 
 
-def _merge(values: Sequence[Any], number: Callable[[Sequence[int]], object]) -> Any:
+def _merge(values: Sequence[Any], number: Callable[[tuple[int, ...]], object]) -> Any:
     """Values of one structure as one, with whole numbers that differ given to a function."""
     first = values[0]
     if all(value == first for value in values):
         return first
     if all(type(value) is int for value in values):
-        return number(values)
+        return number(tuple(values))
     if len({type(value) for value in values}) == 1:
         if isinstance(first, tuple) and len({len(value) for value in values}) == 1:
             return tuple(_merge(column, number) for column in zip(*values, strict=True))

@@ -1,16 +1,14 @@
 """A trace as a table: for terminals, for Markdown and for notebooks."""
 
 import html as markup
-import io
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from shapezoo.tracing.records import Call, Shape, Size
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from shapezoo.tracing.traces import Trace
 
 COLUMNS = ("layer", "input", "output", "parameters", "MACs", "activations")
@@ -19,18 +17,27 @@ OPTIONAL = ("activations", "MACs", "input")
 
 NUMBERS = ("parameters", "MACs", "activations")
 
+NO_LIMIT = 10_000
+"""The width of a line where there is no terminal."""
+
 
 class Row(NamedTuple):
-    """A call of a module in words, in the order of `COLUMNS`."""
+    """A call of a module in words.
 
-    depth: int
+    Attributes:
+        call: The call.
+        branch: The lines of the tree before it.
+        cells: What stands in each of `COLUMNS`.
+    """
+
     call: Call
+    branch: str
     cells: tuple[str, ...]
 
 
 def rows(trace: "Trace", depth: int | None = None) -> list[Row]:
     """The calls in order, down to a depth."""
-    return list(_rows(trace.call, "", 0, depth))
+    return list(_rows(trace.call, "", "", "", depth))
 
 
 def summary(trace: "Trace") -> str:
@@ -45,39 +52,24 @@ def summary(trace: "Trace") -> str:
     return "\n".join(lines)
 
 
-def text(trace: "Trace", depth: int | None, width: int | None) -> str:
-    """The table and its summary as plain text."""
-    return f"{plain(rows(trace, depth), width)}\n\n{summary(trace)}"
-
-
-def plain(rows: Sequence[Row], width: int | None) -> str:
-    """The rows as plain text, as wide as the terminal if no width is given."""
+def text(rows: Sequence[Row], width: int | None = None) -> str:
+    """The rows as plain text, by default as wide as the terminal, if there is one."""
     from rich.console import Console
-
-    width = width or shutil.get_terminal_size().columns
-    console = Console(file=io.StringIO(), width=width, color_system=None)
-    with console.capture() as capture:
-        console.print(rich_table(rows, width))
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
-
-
-def rich_table(rows: Sequence[Row], width: int) -> "Table":
-    """The rows as a table of rich, without columns that do not fit."""
     from rich.table import Table
-    from rich.text import Text
 
+    if width is None:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else NO_LIMIT
     columns = _fitting(rows, width)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in columns:
-        is_number = name in NUMBERS
-        table.add_column(name, justify="right" if is_number else "left", no_wrap=name != "output")
+        table.add_column(name, justify="right" if name in NUMBERS else "left")
     for row in rows:
         cells = dict(zip(COLUMNS, row.cells, strict=True))
-        layer = Text("  " * row.depth + cells["layer"])
-        if row.call.has_failed:
-            layer.stylize("red")
-        table.add_row(layer, *(Text(cells[name]) for name in columns[1:]))
-    return table
+        table.add_row(f"{row.branch}{row.cells[0]}", *(cells[name] for name in columns[1:]))
+    console = Console(width=width, color_system=None, markup=False, highlight=False)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
 def markdown(trace: "Trace", depth: int | None) -> str:
@@ -87,7 +79,7 @@ def markdown(trace: "Trace", depth: int | None) -> str:
         f"| {' | '.join(names)} |",
         f"|{'|'.join('---:' if name in NUMBERS else '---' for name in names)}|",
     ]
-    for _, call, (_, *cells) in rows(trace, depth):
+    for call, _, (_, *cells) in rows(trace, depth):
         layer = f"`{call.path}`" if call.path else ""
         layer += "" if call.times == 1 else f" ×{call.times}"
         line = f"| {' | '.join([layer, call.kind, *cells])} |"
@@ -102,13 +94,11 @@ def html(trace: "Trace") -> str:
     body = []
     for row in rows(trace):
         first, *cells = map(markup.escape, row.cells)
-        style = f"text-align:left;padding-left:{1 + row.depth}em;white-space:pre"
         rest = "".join(f"<td>{cell}</td>" for cell in cells)
-        body.append(f"<tr><td style='{style}'>{first}</td>{rest}</tr>")
-    return (
-        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-        f"<pre>{markup.escape(summary(trace))}</pre>"
-    )
+        body.append(f"<tr><td style='text-align:left'>{row.branch}{first}</td>{rest}</tr>")
+    table = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
+    totals = markup.escape(summary(trace))
+    return f"<table style='white-space:pre'>{table}</table><pre>{totals}</pre>"
 
 
 def shapes(shapes: Sequence[Shape]) -> str:
@@ -116,23 +106,26 @@ def shapes(shapes: Sequence[Shape]) -> str:
     return ", ".join(map(str, shapes))
 
 
-def _rows(call: Call, above: str, level: int, depth: int | None) -> Iterator[Row]:
+def _rows(call: Call, above: str, branch: str, stem: str, depth: int | None) -> Iterator[Row]:
+    """A call and those in it: the branch leads to the call, the stem to those below."""
     name = call.path.removeprefix(f"{above}.") if above else call.path
     layer = f"{name}: {call.kind}" if name else call.kind
     if call.times != 1:
         layer += f" ×{call.times}"
     output = "failed" if call.has_failed else shapes(call.outputs)
     numbers = f"{call.parameters:,}", _count(call.macs), _bytes(call.activation_bytes)
-    yield Row(level, call, (layer, shapes(call.inputs), output, *numbers))
-    if depth is None or level < depth:
-        for inner in call.calls:
-            yield from _rows(inner, call.path, level + 1, depth)
+    yield Row(call, branch, (layer, shapes(call.inputs), output, *numbers))
+    inner = call.calls if depth is None or depth > 0 else ()
+    for number, below in enumerate(inner, 1):
+        fork, further = ("└─ ", "   ") if number == len(inner) else ("├─ ", "│  ")
+        deeper = None if depth is None else depth - 1
+        yield from _rows(below, call.path, stem + fork, stem + further, deeper)
 
 
 def _fitting(rows: Sequence[Row], width: int) -> list[str]:
     """The names of the columns that fit into a line."""
     longest = {
-        name: max(len(name), *(len(row.cells[i]) + 2 * row.depth * (i == 0) for row in rows))
+        name: max(len(name), *(len(row.cells[i]) + len(row.branch) * (i == 0) for row in rows))
         for i, name in enumerate(COLUMNS)
     }
     left_out: list[str] = []

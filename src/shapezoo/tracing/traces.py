@@ -3,15 +3,12 @@
 import dataclasses
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shapezoo._files import replacing
 from shapezoo.tracing import diagram, table
 from shapezoo.tracing.graph import graph_of
 from shapezoo.tracing.records import Call, Flow, Operation, Size
-
-if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderResult
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,10 +50,6 @@ class Trace:
 
     __repr__ = __str__
 
-    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        yield table.rich_table(table.rows(self), options.max_width)
-        yield "\n" + table.summary(self)
-
     def to_text(self, *, depth: int | None = None, width: int | None = None) -> str:
         """The table as plain text.
 
@@ -65,9 +58,10 @@ class Trace:
 
         Args:
             depth: How deep to go into the model; by default to the end.
-            width: How many characters a line may have; by default as many as the terminal has.
+            width: How many characters a line may have; by default as many as the terminal has
+                or, where the output goes elsewhere, as many as the table needs.
         """
-        return table.text(self, depth, width)
+        return f"{table.text(table.rows(self, depth), width)}\n\n{table.summary(self)}"
 
     def to_markdown(self, *, depth: int | None = None) -> str:
         """The table in Markdown.
@@ -147,3 +141,7 @@ class TraceError(RuntimeError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return TraceError, (str(self), self.trace)
+
+
+class SizesError(ValueError):
+    """The sizes that a trace was asked for do not suit the model; the message says why."""

@@ -18,7 +18,7 @@ from shapezoo.tracing import table
 from shapezoo.tracing.folding import fold
 from shapezoo.tracing.recording import Recorder
 from shapezoo.tracing.symbolic import DifferenceError, General, Sizes, generalise
-from shapezoo.tracing.traces import Trace, TraceError
+from shapezoo.tracing.traces import SizesError, Trace, TraceError
 
 IMAGE_AXES = ("height", "width", "frames")
 UNITS = ((64, 2), (6720, 60), (64, 64), (8, 8), (1, 1))
@@ -58,7 +58,8 @@ def trace(
     Raises:
         TraceError: The model has failed. It has the trace up to that layer.
         ContractError: There are no inputs, and no contract to make them from.
-        ValueError: The contract has no axis of this name.
+        SizesError: The contract has no axis of this name, or the model calls other layers at
+            other sizes and needs a size for each axis.
 
     Example:
         ```pycon
@@ -74,7 +75,7 @@ def trace(
     """
     if inputs or keywords:
         if sizes:
-            raise ValueError(f"sizes {dict(sizes)} are for a trace without inputs")
+            raise SizesError(f"sizes {dict(sizes)} are for a trace without inputs")
         return _run(model, inputs, keywords)
     contract = _contract(model)
     sizes = dict(sizes or {})
@@ -82,9 +83,9 @@ def trace(
     for axis, size in sizes.items():
         if axis not in axes:
             known = ", ".join(axes) or "none"
-            raise ValueError(f"the contract has no axis {axis!r} of free size; it has: {known}")
+            raise SizesError(f"the contract has no axis {axis!r} of free size; it has: {known}")
         if size < 1:
-            raise ValueError(f"the size of axis {axis!r} must be at least 1, got {size}")
+            raise SizesError(f"the size of axis {axis!r} must be at least 1, got {size}")
     return _from_contract(model, contract, sizes, [axis for axis in axes if axis not in sizes])
 
 
@@ -124,7 +125,7 @@ def _from_contract(
                 if not found[-1].irregular:
                     break
     if not found:
-        raise errors[len(UNITS) if len(errors) > len(UNITS) else 0]
+        raise _refusal(errors[len(UNITS) if len(errors) > len(UNITS) else 0], free)
     best = min(found, key=lambda general: general.irregular)
     multiples = {axis: multiple for axis, multiple in best.multiples.items() if multiple > 1}
     return replace(best.value, multiples=multiples)
@@ -198,6 +199,17 @@ def _failure(trace: Trace, error: Exception) -> TraceError:
         f"{trace.call.kind} failed{place}, which got {table.shapes(call.inputs) or 'no tensor'}",
         *f"{type(error).__name__}: {error}".splitlines(),
         "the last layers:",
-        *table.plain(table.rows(trace)[-LAST_ROWS:], None).splitlines(),
+        *table.text(table.rows(trace)[-LAST_ROWS:]).splitlines(),
     ]
     return TraceError("\n  ".join(lines), trace)
+
+
+def _refusal(error: Exception, free: Sequence[str]) -> Exception:
+    """The error of a trace for all sizes, with what to do about it."""
+    if not free:
+        return error
+    give = f"trace(model, sizes={{{', '.join(f'{axis!r}: ...' for axis in free)}}})"
+    if isinstance(error, TraceError):
+        error.add_note(f"if the model takes certain sizes only, give them: {give}")
+        return error
+    return SizesError(f"the model does not call the same layers at all sizes; give some: {give}")

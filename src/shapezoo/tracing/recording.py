@@ -46,7 +46,6 @@ class Recorder(TorchFunctionMode):
         self.call: Call | None = None
         self.inputs: tuple[Operation, ...] = ()
         self.outputs: tuple[Flow, ...] = ()
-        self._model = model
         self._paths = {module: path for path, module in model.named_modules()}
         self._open: list[_OpenCall] = []
         self._sources: dict[int, tuple[weakref.ref[Tensor], str]] = {}
@@ -55,9 +54,9 @@ class Recorder(TorchFunctionMode):
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
         """Record what happens inside. What an error ends is recorded too."""
-        from torch.utils.flop_counter import FlopCounterMode  # imports what few need
+        from shapezoo.tracing.counting import flop_counter  # imports what few need
 
-        self._flops = FlopCounterMode(display=False)
+        self._counter = flop_counter()
         with contextlib.ExitStack() as stack:
             for module in self._paths:
                 before = module.register_forward_pre_hook(
@@ -66,7 +65,7 @@ class Recorder(TorchFunctionMode):
                 stack.callback(before.remove)
                 after = module.register_forward_hook(self._end, with_kwargs=True)
                 stack.callback(after.remove)
-            with self._flops, self:
+            with self._counter, self:
                 try:
                     yield
                 finally:
@@ -107,14 +106,14 @@ class Recorder(TorchFunctionMode):
     ) -> Operation:
         """An operation, which makes its outputs known as such."""
         self._count += 1
-        flows = self._flows(inputs)
+        flows = self._flows_of(inputs)
         shapes = []
         for output in outputs:
             self._sources[id(output)] = weakref.ref(output), str(self._count)
             shapes.append(_shape(output))
         return Operation(str(self._count), name, flows, tuple(dict.fromkeys(shapes)))
 
-    def _flows(self, tensors: Iterable[Tensor]) -> tuple[Flow, ...]:
+    def _flows_of(self, tensors: Iterable[Tensor]) -> tuple[Flow, ...]:
         """Where tensors came from, apart from parameters and constants."""
         known = ((t, self._sources.get(id(t), (None, ""))) for t in tensors)
         flows = (Flow(source, _shape(t)) for t, (alive, source) in known if alive and alive() is t)
@@ -124,7 +123,7 @@ class Recorder(TorchFunctionMode):
         found = argument_leaves(module, args, kwargs)
         axes = {name: size for leaf in found for name, size in leaf.bound.items()}
         shapes = self._shapes(found)
-        flops = self._flops.get_total_flops()
+        flops = self._counter.get_total_flops()
         self._open.append(_OpenCall(module, self._paths[module], shapes, axes, flops))
 
     def _end(
@@ -134,7 +133,7 @@ class Recorder(TorchFunctionMode):
             self._close((), has_failed=True)
         found = result_leaves(module, result)
         if len(self._open) == 1:
-            self.outputs = self._flows(leaf.tensor for leaf in found)
+            self.outputs = self._flows_of(leaf.tensor for leaf in found)
         self._close(self._shapes(found))
 
     def _shapes(self, found: list[Leaf]) -> tuple[Shape, ...]:
@@ -149,7 +148,7 @@ class Recorder(TorchFunctionMode):
             outputs=outputs,
             axes=ended.axes,
             parameters=sum(parameter.numel() for parameter in ended.module.parameters()),
-            macs=(self._flops.get_total_flops() - ended.flops) // 2,
+            macs=(self._counter.get_total_flops() - ended.flops) // 2,
             activation_bytes=ended.activation_bytes,
             steps=tuple(ended.steps),
             has_failed=has_failed,

@@ -55,7 +55,7 @@ def generalise(run: Callable[[Sizes], T], units: Mapping[str, int]) -> General[T
     grid = _Grid(units)
     results = [run(sizes) for sizes in grid.sizes]
     multiples = grid.multiples(results)
-    checks = [{axis: 4 * unit for axis, unit in units.items()}]
+    checks = [{axis: 5 * unit for axis, unit in units.items()}]
     results.append(run(checks[0]))
     found = [grid.general(results, checks, dict(units))]
     if multiples != units:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import inspect
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.func import functional_call
+from torch.nn.parameter import is_lazy
 
 from shapezoo.contracts import ContractError, Signature, signature
 from shapezoo.contracts.examples import example_arguments, free_axes
@@ -60,6 +62,8 @@ def trace(
         ContractError: There are no inputs, and no contract to make them from.
         SizesError: The contract has no axis of this name, or the model calls other layers at
             other sizes and needs a size for each axis.
+        TypeError: A module is one of TorchScript, which cannot be looked into, or has parameters
+            that its first call will make.
 
     Example:
         ```pycon
@@ -73,6 +77,7 @@ def trace(
 
         ```
     """
+    _require_plain(model)
     if inputs or keywords:
         if sizes:
             raise SizesError(f"sizes {dict(sizes)} are for a trace without inputs")
@@ -87,6 +92,15 @@ def trace(
         if size < 1:
             raise SizesError(f"the size of axis {axis!r} must be at least 1, got {size}")
     return _from_contract(model, contract, sizes, [axis for axis in axes if axis not in sizes])
+
+
+def _require_plain(model: nn.Module) -> None:
+    for path, module in model.named_modules():
+        place = f"{path or 'the model'} ({type(module).__name__})"
+        if isinstance(module, torch.jit.ScriptModule):
+            raise TypeError(f"{place} is TorchScript, which cannot be traced")
+        if any(map(is_lazy, [*module.parameters(recurse=False), *module.buffers(recurse=False)])):
+            raise TypeError(f"{place} has no parameters yet; call the model once before")
 
 
 def _contract(model: nn.Module) -> Signature:
@@ -179,6 +193,8 @@ def _undisturbed(model: nn.Module) -> Iterator[None]:
         stack.enter_context(torch.random.fork_rng(devices=devices))
         if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled
             stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", "Using `torch.compile")  # nothing is compiled
         yield
 
 

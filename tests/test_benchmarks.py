@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from shapezoo import create_model
 from shapezoo.train import init, train_step
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
@@ -35,6 +36,14 @@ def training(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(FOLDER)
     yield importlib.import_module("training")
     for name in ("training", "timing"):
+        del sys.modules[name]
+
+
+@pytest.fixture
+def tracing(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(FOLDER)
+    yield importlib.import_module("tracing")
+    for name in ("tracing", "timing"):
         del sys.modules[name]
 
 
@@ -131,6 +140,15 @@ def test_training_prints_its_tables(training: Any, capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     assert out.count("ratio") == 8
     assert all(line.split()[-1] == "1.000" for line in out.splitlines() if "ordinary  " in line)
+
+
+def test_tracing_prints_its_table(tracing: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    tracing.measure(create_model("lenet"), torch.zeros(1, 1, 28, 28), 1)
+    title, _, *rows = capsys.readouterr().out.strip().splitlines()
+    assert title == "LeNet, 1x1x28x28"
+    assert [row.split("  ")[0] for row in rows] == list(
+        tracing.cases(create_model("lenet"), torch.zeros(1, 1, 28, 28))
+    )
 
 
 @pytest.mark.slow

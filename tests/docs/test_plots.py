@@ -9,7 +9,7 @@ from mkdocs.config import load_config
 from mkdocs.structure.files import Files
 
 ROOT = Path(__file__).parents[2]
-CONFIG = load_config(str(ROOT / "mkdocs.yml"))
+CONFIG = load_config(str(ROOT / "mkdocs.yml"), hooks=["tools/plots.py"])
 hook = CONFIG["hooks"]["tools/plots.py"]
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -12,7 +12,7 @@ import shapezoo
 from shapezoo import list_models
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("contracts", "data", "layers", "models", "train", "weights")
+PACKAGES = ("contracts", "data", "layers", "models", "tracing", "train", "weights")
 DOCUMENTED = {
     name
     for page in (ROOT / "docs/api").glob("*.md")

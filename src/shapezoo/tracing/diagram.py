@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from shapezoo.tracing.graph import Block, Graph, Kind
+from shapezoo.tracing.graph import Arrow, Block, Graph, Kind
 
 BLOCK_FONT, LABEL_FONT = 13, 11
 CHARACTER = 0.62
@@ -40,6 +40,9 @@ STYLE = f"""
 """
 
 
+Point = tuple[float, float]
+
+
 class Box(NamedTuple):
     """A rectangle, by its centre."""
 
@@ -55,15 +58,36 @@ class Box(NamedTuple):
         )
 
 
+class Places(NamedTuple):
+    """Where the parts of a graph are to be.
+
+    Attributes:
+        blocks: The places of its blocks.
+        labels: Those of the labels that its arrows have.
+        lines: The corners of its arrows.
+    """
+
+    blocks: list[Box]
+    labels: list[Box]
+    lines: list[list[Point]]
+
+
 def mermaid(graph: Graph) -> str:
     """The graph as a flowchart in Mermaid's language."""
-    brackets = {Kind.LAYER: ("[", "]"), Kind.FUNCTION: ("(", ")")}
-    lines = ["flowchart TD"]
+    brackets = {
+        Kind.LAYER: ("[", "]"),
+        Kind.FUNCTION: ("(", ")"),
+        Kind.TENSOR: ("[", "]:::tensor"),
+    }
+    lines = ["flowchart TD", "  classDef tensor fill:none,stroke:none"]
     for number, block in enumerate(graph.blocks):
         left, right = brackets.get(block.kind, ("([", "])"))
-        text = "<br>".join(map(_entities, _lines(block)))
+        text = "<br>".join(map(html.escape, _lines(block)))
         lines.append(f'  n{number}{left}"{text}"{right}')
-    lines += [f'  n{a.source} -->|"{_entities(a.label)}"| n{a.target}' for a in graph.arrows]
+    for arrow in graph.arrows:
+        line = "-->" if _has_head(arrow, graph) else "---"
+        label = f'|"{html.escape(arrow.label)}"|' if arrow.label else ""
+        lines.append(f"  n{arrow.source} {line}{label} n{arrow.target}")
     return "\n".join(lines) + "\n"
 
 
@@ -73,14 +97,19 @@ def svg(graph: Graph) -> str:
     Raises:
         ImportError: graphlay is not installed.
     """
-    blocks, labels, lines = _layout(graph)
-    whole = _around([*blocks, *labels, *(Box(*point, 0, 0) for line in lines for point in line)])
+    places = _layout(graph)
+    ends = (Box(*point, 0, 0) for line in places.lines for point in line)
+    whole = _around([*places.blocks, *places.labels, *ends])
+    labels = [arrow.label for arrow in graph.arrows if arrow.label]
     drawn = [
-        *(_block(block, box) for block, box in zip(graph.blocks, blocks, strict=True)),
-        *(_text(a.label, b.x, b.y, "shape") for a, b in zip(graph.arrows, labels, strict=True)),
+        *(_block(block, box) for block, box in zip(graph.blocks, places.blocks, strict=True)),
+        *(_text(t, box.x, box.y, "shape") for t, box in zip(labels, places.labels, strict=True)),
     ]
-    arrows = [_arrow(line) for line in lines]
-    gaps = [f'<path fill="#000" d="{_outline(box)}"/>' for box in labels]
+    arrows = [
+        _arrow(line, has_head=_has_head(arrow, graph))
+        for arrow, line in zip(graph.arrows, places.lines, strict=True)
+    ]
+    gaps = [f'<path fill="#000" d="{_outline(box)}"/>' for box in places.labels]
     mask = hashlib.sha256("".join([*drawn, *arrows]).encode()).hexdigest()[:12]
     corner = f"{whole.x - whole.width / 2:.1f} {whole.y - whole.height / 2:.1f}"
     window = f'viewBox="{corner} {whole.width:.1f} {whole.height:.1f}" width="{whole.width:.0f}"'
@@ -101,8 +130,7 @@ def svg(graph: Graph) -> str:
     )
 
 
-def _layout(graph: Graph) -> tuple[list[Box], list[Box], list[list[tuple[float, float]]]]:
-    """Where the blocks, the labels of the arrows and the arrows themselves are to be."""
+def _layout(graph: Graph) -> Places:
     try:
         import graphlay
     except ImportError as error:
@@ -110,22 +138,31 @@ def _layout(graph: Graph) -> tuple[list[Box], list[Box], list[list[tuple[float, 
         raise ImportError(message) from error
     request = graphlay.Graph()
     for number, block in enumerate(graph.blocks):
-        lines = _lines(block)
-        width = _width(max(lines, key=len), BLOCK_FONT) + 2 * MARGIN
-        request.node(number, width=width, height=len(lines) * LINE + MARGIN)
-    sizes = [(_width(arrow.label, LABEL_FONT), LABEL_FONT + 4) for arrow in graph.arrows]
-    for arrow, (width, height) in zip(graph.arrows, sizes, strict=True):
-        label = {"width": width, "height": height}
+        width, height = _label_size(block.name)
+        if block.kind is not Kind.TENSOR:
+            lines = _lines(block)
+            width = max(map(len, lines)) * BLOCK_FONT * CHARACTER + 2 * MARGIN
+            height = len(lines) * LINE + MARGIN
+        request.node(number, width=width, height=height)
+    for arrow in graph.arrows:
+        width, height = _label_size(arrow.label)
+        label = {"width": width, "height": height} if arrow.label else None
         request.edge(arrow.source, arrow.target, label_size=label)
     layout = graphlay.layout(request, options=OPTIONS)
-    return (
-        [Box(*_point(node["center"]), *_size(node["size"])) for node in layout.nodes],
-        [Box(*_point(e["label_anchor"]), *s) for e, s in zip(layout.edges, sizes, strict=True)],
+    return Places(
+        [Box(*_point(n["center"]), n["size"]["width"], n["size"]["height"]) for n in layout.nodes],
+        [
+            Box(*_point(edge["label_anchor"]), *_label_size(arrow.label))
+            for arrow, edge in zip(graph.arrows, layout.edges, strict=True)
+            if arrow.label
+        ],
         [[_point(point) for point in edge["points"]] for edge in layout.edges],
     )
 
 
 def _block(block: Block, box: Box) -> str:
+    if block.kind is Kind.TENSOR:
+        return _text(block.name, box.x, box.y, "shape")
     radius = 5 if block.kind is Kind.LAYER else box.height / 2
     lines = _lines(block)
     first = box.y - (len(lines) - 1) * LINE / 2
@@ -136,14 +173,16 @@ def _block(block: Block, box: Box) -> str:
     return f'<rect class="{block.kind.value}" {box} rx="{radius:.1f}"/>{"".join(texts)}'
 
 
-def _arrow(points: Sequence[tuple[float, float]]) -> str:
-    """A line with round corners, and its head."""
+def _arrow(points: Sequence[Point], *, has_head: bool) -> str:
+    """A line with round corners, and its head if it has one."""
     path = [_at("M", points[0])]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         radius = min(10, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
         path += [_at("L", _towards(corner, before, radius)), _at("Q", corner)]
         path.append(_at("", _towards(corner, after, radius)))
     tip = points[-1]
+    if not has_head:
+        return f'<path class="arrow" d="{"".join(path)}{_at("L", tip)}"/>'
     x, y = _towards(tip, points[-2], 8)
     across, along = (tip[1] - y) / 2, (x - tip[0]) / 2
     head = _at("M", tip) + _at("L", (x + across, y + along)) + _at("L", (x - across, y - along))
@@ -169,28 +208,22 @@ def _around(boxes: Sequence[Box]) -> Box:
     return Box((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
 
 
-def _towards(
-    start: tuple[float, float], end: tuple[float, float], distance: float
-) -> tuple[float, float]:
+def _towards(start: Point, end: Point, distance: float) -> Point:
     """The point at a distance from the start of a line."""
     share = distance / (math.dist(start, end) or 1)
     return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
 
 
-def _at(command: str, point: tuple[float, float]) -> str:
+def _at(command: str, point: Point) -> str:
     return f"{command}{point[0]:.1f} {point[1]:.1f} "
 
 
-def _point(point: Any) -> tuple[float, float]:
+def _point(point: Any) -> Point:
     return point["x"], point["y"]
 
 
-def _size(size: Any) -> tuple[float, float]:
-    return size["width"], size["height"]
-
-
-def _width(text: str, font_size: int) -> float:
-    return len(text) * font_size * CHARACTER
+def _label_size(text: str) -> tuple[float, float]:
+    return len(text) * LABEL_FONT * CHARACTER, LABEL_FONT + 4
 
 
 def _lines(block: Block) -> list[str]:
@@ -198,6 +231,6 @@ def _lines(block: Block) -> list[str]:
     return [block.name, block.detail] if block.detail else [block.name]
 
 
-def _entities(text: str) -> str:
-    """Text as Mermaid wants it between quotation marks."""
-    return html.escape(text)
+def _has_head(arrow: Arrow, graph: Graph) -> bool:
+    """Whether the tensor arrives here, and does not fan out only."""
+    return graph.blocks[arrow.target].kind is not Kind.TENSOR

@@ -25,6 +25,7 @@ class Kind(Enum):
     INPUT = "input"
     LAYER = "layer"
     FUNCTION = "function"
+    TENSOR = "tensor"
     OUTPUT = "output"
 
 
@@ -34,7 +35,8 @@ class Block:
 
     Attributes:
         kind: What it stands for.
-        name: The name of an argument, the path of a module, or the name of a function.
+        name: The name of an argument, the path of a module, the name of a function, or the shape
+            of a tensor that several blocks read.
         detail: The class of a module.
     """
 
@@ -50,12 +52,12 @@ class Arrow:
     Attributes:
         source: The position of the first block.
         target: The position of the second.
-        label: The shape of the tensor.
+        label: The shape of the tensor, if no block tells it.
     """
 
     source: int
     target: int
-    label: str
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class _Builder:
             for source in sorted(self._homes[flow.source])
             if source != target or flow.is_carried
         ]
-        return _without_dead_ends(self._blocks, list(dict.fromkeys(arrows)))
+        return _with_tensors(*_without_dead_ends(self._blocks, list(dict.fromkeys(arrows))))
 
     def _add(self, block: Block) -> int:
         self._blocks.append(block)
@@ -138,16 +140,33 @@ def _repeated(name: str, times: Size) -> str:
     return name if times == 1 else f"{name} ×{times}"
 
 
-def _without_dead_ends(blocks: list[Block], arrows: list[Arrow]) -> Graph:
-    """The graph without functions whose results nothing uses, such as checks of values."""
+def _without_dead_ends(blocks: list[Block], arrows: list[Arrow]) -> tuple[list[Block], list[Arrow]]:
+    """What is left without functions whose results nothing uses, such as checks of values."""
     sources = {arrow.source for arrow in arrows if arrow.source != arrow.target}
     kept = [i for i, b in enumerate(blocks) if b.kind is not Kind.FUNCTION or i in sources]
     if len(kept) == len(blocks):
-        return Graph(tuple(blocks), tuple(arrows))
+        return blocks, arrows
     new = {old: position for position, old in enumerate(kept)}
     left = [
-        Arrow(new[a.source], new[a.target], a.label)
-        for a in arrows
-        if {a.source, a.target} <= new.keys()
+        Arrow(new[arrow.source], new[arrow.target], arrow.label)
+        for arrow in arrows
+        if arrow.target in new
     ]
     return _without_dead_ends([blocks[old] for old in kept], left)
+
+
+def _with_tensors(blocks: list[Block], arrows: list[Arrow]) -> Graph:
+    """The graph with a block for each tensor that several others read: one label for all."""
+    readers: dict[tuple[int, str], list[int]] = {}
+    for arrow in arrows:
+        readers.setdefault((arrow.source, arrow.label), []).append(arrow.target)
+    blocks = list(blocks)
+    drawn: list[Arrow] = []
+    for (source, label), targets in readers.items():
+        if len(targets) == 1:
+            drawn.append(Arrow(source, targets[0], label))
+            continue
+        blocks.append(Block(Kind.TENSOR, label))
+        drawn.append(Arrow(source, len(blocks) - 1))
+        drawn += [Arrow(len(blocks) - 1, target) for target in targets]
+    return Graph(tuple(blocks), tuple(drawn))

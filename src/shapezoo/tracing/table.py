@@ -1,6 +1,7 @@
 """A trace as a table: for terminals, for Markdown and for notebooks."""
 
 import html as markup
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -80,12 +81,11 @@ def markdown(trace: "Trace", depth: int | None) -> str:
         f"|{'|'.join('---:' if name in NUMBERS else '---' for name in names)}|",
     ]
     for call, _, (_, *cells) in rows(trace, depth):
-        layer = f"`{call.path}`" if call.path else ""
-        layer += "" if call.times == 1 else f" ×{call.times}"
-        line = f"| {' | '.join([layer, call.kind, *cells])} |"
-        lines.append(line.replace("*", r"\*").replace("_", r"\_"))
-    totals = "\n".join(f"- {line}" for line in summary(trace).splitlines())
-    return "\n".join([*lines, "", totals.replace("*", r"\*")])
+        layer = _code(call.path) if call.path else ""
+        layer += "" if call.times == 1 else f" ×{_plain(str(call.times))}"
+        lines.append(f"| {' | '.join([layer, _plain(call.kind), *map(_plain, cells)])} |")
+    totals = [f"- {_plain(line)}" for line in summary(trace).splitlines()]
+    return "\n".join([*lines, "", *totals])
 
 
 def html(trace: "Trace") -> str:
@@ -146,7 +146,7 @@ def _count(count: Size) -> str:
 
 def _bytes(count: Size) -> str:
     """A number of bytes in kB, MB and so on; an expression as it is."""
-    return count if isinstance(count, str) else f"{_scaled(count)}B"
+    return f"{count} B" if isinstance(count, str) else f"{_scaled(count)}B"
 
 
 def _scaled(count: int) -> str:
@@ -154,3 +154,13 @@ def _scaled(count: int) -> str:
         if count >= 10**power:
             return f"{count / 10**power:.2f} {prefix}"
     return f"{count} "
+
+
+def _plain(text: str) -> str:
+    """Text as Markdown wants it, so that it shows what it says."""
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text)
+
+
+def _code(text: str) -> str:
+    """Code in a cell of a table in Markdown."""
+    return f"`{text}`".replace("|", r"\|")

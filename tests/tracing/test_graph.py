@@ -1,0 +1,249 @@
+"""Traces as blocks with arrows between them."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from shapezoo import Trace, TraceError, create_model, trace
+from shapezoo.models import ResidualBlock
+from shapezoo.models.vision.inception import InceptionBlock
+from shapezoo.tracing.graph import MOST_BLOCKS, Graph, Kind, graph_of
+
+HEAD, TAIL = nn.Linear(3, 3), nn.Linear(3, 3)
+
+
+class Written(nn.Module):
+    """Two layers around a function, with an input that nothing reads."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.head, self.tail, self._function = HEAD, TAIL, function
+
+    def forward(self, x: Tensor, unused: Tensor) -> Tensor:
+        y: Tensor = self.tail(self._function(self.head(x)))
+        return y
+
+
+class Halves(nn.Module):
+    """A state of two parts of different shapes, from step to step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = Step()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        wide, narrow = x.new_zeros(4), x.new_zeros(2)
+        for row in x:
+            wide, narrow = self.step(row, wide, narrow)
+        return wide, narrow
+
+
+class Step(nn.Module):
+    def forward(self, x: Tensor, wide: Tensor, narrow: Tensor) -> tuple[Tensor, Tensor]:
+        return wide * x.sum(), narrow + wide[:2]
+
+
+class Powers(nn.Module):
+    """A loop inside of a layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(5):
+            x = x * x
+        return x
+
+
+class Selects(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layer(x[0])
+        return y
+
+
+def edges(graph: Graph) -> set[tuple[str, str, str]]:
+    """The arrows as the names of two blocks and the shape between them."""
+    names = [block.name for block in graph.blocks]
+    return {(names[a.source], names[a.target], a.label) for a in graph.arrows}
+
+
+def names(graph: Graph) -> list[str]:
+    return [block.name for block in graph.blocks]
+
+
+def written(function: Callable[[Tensor], Tensor]) -> Graph:
+    return graph_of(trace(Written(function), torch.zeros(2, 3), torch.zeros(1)), None)
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Trace:
+    return trace(create_model("resnet_small").eval())
+
+
+def test_an_inception_block_has_four_branches() -> None:
+    graph = graph_of(trace(InceptionBlock(10)), None)
+    image = "batch 10 height width"
+    assert {target for source, target, _ in edges(graph) if source == "x"} == {
+        "branch1x1",
+        "branch5x5.0",
+        "branch3x3.0",
+        "branch_pool.0",
+    }
+    assert {label for source, _, label in edges(graph) if source == "x"} == {image}
+    assert {e for e in edges(graph) if e[1] == "cat"} == {
+        ("branch1x1", "cat", "batch 16 height width"),
+        ("branch5x5.1", "cat", "batch 24 height width"),
+        ("branch3x3.2", "cat", "batch 24 height width"),
+        ("branch_pool.1", "cat", "batch 24 height width"),
+    }
+    assert [e for e in edges(graph) if e[0] == "cat"] == [
+        ("cat", "output", "batch 88 height width")
+    ]
+    assert len(graph.arrows) == len(edges(graph)) == 13
+
+
+def test_a_residual_block_has_a_shortcut() -> None:
+    graph = graph_of(trace(ResidualBlock(8)), None)
+    kinds = {block.name: block.kind for block in graph.blocks}
+    assert kinds["x"] is Kind.INPUT
+    assert kinds["conv1"] is Kind.LAYER
+    assert kinds["add"] is Kind.FUNCTION
+    assert kinds["output"] is Kind.OUTPUT
+    shape = "batch 8 height width"
+    assert {("x", "conv1", shape), ("x", "add", shape), ("conv2", "add", shape)} <= edges(graph)
+    assert len(graph.arrows) == 7
+
+
+def test_a_loop_is_an_arrow_from_a_block_to_itself() -> None:
+    graph = graph_of(trace(create_model("stepped_rnn").eval()), None)
+    assert {source for source, target, _ in edges(graph) if source == target} == {"cell ×seq"}
+    assert ("cell ×seq", "cell ×seq", "batch 2") in edges(graph)
+    assert ("inputs", "cell ×seq", "batch 4") in edges(graph)
+    assert ("cell ×seq", "stack", "batch 2") in edges(graph)
+
+
+def test_all_that_a_loop_carries_is_one_arrow() -> None:
+    """Two would lie one upon the other."""
+    graph = graph_of(trace(Halves(), torch.zeros(6, 3)), 1)
+    loops = [arrow for arrow in graph.arrows if arrow.source == arrow.target]
+    assert [graph.blocks[arrow.source].name for arrow in loops] == ["step ×6"]
+    assert [set(arrow.label.split(", ")) for arrow in loops] == [{"4", "2"}]
+
+
+def test_a_loop_within_a_block_is_its_own_affair() -> None:
+    traced = trace(nn.Sequential(nn.Linear(3, 3), Powers(), nn.ReLU()), torch.zeros(2, 3))
+    graph = graph_of(traced, 1)
+    assert names(graph) == ["input", "0", "1", "2", "output"]
+    assert [(a.source, a.target) for a in graph.arrows] == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    model = create_model("haar_linear").eval()
+    assert not [a for a in graph_of(trace(model), 1).arrows if a.source == a.target]
+
+
+def test_functions_are_blocks_between_layers() -> None:
+    graph = written(lambda x: x.tanh() + 1)
+    assert names(graph) == ["x", "unused", "head", "tanh", "add", "tail", "output"]
+    assert ("head", "tanh", "2 3") in edges(graph)
+    assert not [e for e in edges(graph) if "unused" in e]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.to(torch.float64).float(),
+        lambda x: x[:, :],
+        lambda x: x.detach().clone().contiguous(),
+        nn.Identity(),
+    ],
+)
+def test_what_computes_nothing_is_passed_through(function: Callable[[Tensor], Tensor]) -> None:
+    graph = written(function)
+    assert names(graph) == ["x", "unused", "head", "tail", "output"]
+    assert edges(graph) == {
+        ("x", "head", "2 3"),
+        ("head", "tail", "2 3"),
+        ("tail", "output", "2 3"),
+    }
+
+
+def test_a_check_of_values_is_a_dead_end() -> None:
+    def checked(x: Tensor) -> Tensor:
+        if x.isnan().any().logical_not().sum() < 0:
+            raise ValueError
+        return x
+
+    assert names(written(checked)) == ["x", "unused", "head", "tail", "output"]
+
+
+def test_the_shape_of_a_selection_is_that_which_arrives() -> None:
+    graph = graph_of(trace(Selects(), torch.zeros(5, 3)), None)
+    assert edges(graph) == {("x", "layer", "3"), ("layer", "output", "4")}
+
+
+def test_depth_opens_blocks(classifier: Trace) -> None:
+    assert [(b.name, b.detail) for b in graph_of(classifier, 1).blocks] == [
+        ("images", ""),
+        ("features", "Sequential"),
+        ("classifier", "Linear"),
+        ("output", ""),
+    ]
+    second = names(graph_of(classifier, 2))
+    assert "features.3" in second
+    assert "features" not in second
+    third = names(graph_of(classifier, 3))
+    assert {"features.3.conv1", "features.3.conv2", "add"} <= set(third)
+    assert graph_of(classifier, 3) == graph_of(classifier, 99) == graph_of(classifier, None)
+
+
+def test_no_blocks_are_lost_between_depths(classifier: Trace) -> None:
+    for depth in (1, 2, 3):
+        graph = graph_of(classifier, depth)
+        assert (graph.arrows[0].label, graph.arrows[-1].label) == ("batch 1 28 28", "batch 10")
+        reached = {0}
+        for arrow in sorted(graph.arrows, key=lambda arrow: arrow.source):
+            reached |= {arrow.target} if arrow.source in reached else set()
+        assert reached == set(range(len(graph.blocks)))
+
+
+@pytest.mark.parametrize(("layers", "deepest"), [(36, True), (38, True), (39, False)])
+def test_by_itself_a_picture_has_at_most_forty_blocks(layers: int, deepest: bool) -> None:
+    model = nn.Sequential(nn.Sequential(*(nn.ReLU() for _ in range(layers))))
+    graph = graph_of(trace(model, torch.zeros(1)), None)
+    assert len(graph.blocks) == (layers + 2 if deepest else 3)
+    assert len(graph.blocks) <= MOST_BLOCKS
+    assert len(graph_of(trace(model, torch.zeros(1)), 2).blocks) == layers + 2
+
+
+def test_a_flat_model_shows_its_layers_however_many() -> None:
+    model = nn.Sequential(*(nn.ReLU() for _ in range(60)))
+    assert len(graph_of(trace(model, torch.zeros(1)), None).blocks) == 62
+
+
+def test_several_outputs_are_several_arrows() -> None:
+    graph = graph_of(trace(create_model("gru").eval()), None)
+    assert edges(graph) == {
+        ("inputs", "rnn", "seq batch 4"),
+        ("rnn", "output", "seq batch 2"),
+        ("rnn", "output", "1 batch 2"),
+    }
+
+
+def test_an_output_may_be_an_input() -> None:
+    graph = graph_of(trace(nn.Identity(), torch.zeros(2)), None)
+    assert edges(graph) == {("input", "output", "2")}
+
+
+def test_the_graph_of_a_model_that_failed_ends_with_the_layer_that_did() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 6))
+    with pytest.raises(TraceError) as caught:
+        trace(model, torch.zeros(2, 3))
+    graph = graph_of(caught.value.trace, None)
+    assert ("input", "0", "2 3") in edges(graph)
+    assert names(graph) == ["input", "0", "1"]
+
+
+def test_axes_of_a_given_size_are_numbers() -> None:
+    graph = graph_of(trace(InceptionBlock(3), sizes={"batch": 8}), None)
+    assert ("cat", "output", "8 88 height width") in edges(graph)

@@ -1,0 +1,154 @@
+"""Every registered model can be traced, for all sizes and with inputs, and both agree."""
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from shapezoo import Trace, create_model, list_models, model_info, signature, trace
+from shapezoo.contracts.examples import example_arguments, free_axes
+from shapezoo.contracts.types import tensors
+from shapezoo.tracing import Call, Flow, Operation
+
+NAMES = list_models()
+SIZES = (3, 5)
+
+
+@functools.cache
+def symbolic(name: str) -> Trace:
+    return trace(create_model(name))
+
+
+def some_sizes(name: str) -> dict[str, int]:
+    """A size for each axis, for which the expressions hold."""
+    axes = free_axes(signature(create_model(name)))
+    multiples = symbolic(name).multiples
+    return {a: n * multiples.get(a, 1) for a, n in zip(axes, SIZES, strict=False)}
+
+
+def real(model: nn.Module, sizes: Mapping[str, int]) -> Trace:
+    args, kwargs = example_arguments(signature(model), sizes)
+    return trace(model, *args, **kwargs)
+
+
+def at(size: object, sizes: Mapping[str, int]) -> Any:
+    """The value of a size of a symbolic trace."""
+    return eval(size, {"__builtins__": {}}, dict(sizes)) if isinstance(size, str) else size
+
+
+def records(traced: Trace, sizes: Mapping[str, int]) -> Iterator[tuple[object, ...]]:
+    """What a trace says of each call and operation at these sizes."""
+    for depth, call in traced.call.walk():
+        shapes = [[at(size, sizes) for size in s.sizes] for s in (*call.inputs, *call.outputs)]
+        counts = [at(n, sizes) for n in (call.macs, call.activation_bytes, call.times)]
+        yield depth, call.path, call.kind, shapes, call.parameters, counts
+        for step in call.steps:
+            if isinstance(step, Operation):
+                flows = [(flow.source, flow.is_carried) for flow in step.inputs]
+                yield step.id, step.name, flows, at(step.times, sizes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_expressions_are_what_a_run_records(name: str) -> None:
+    sizes = some_sizes(name)
+    traced = real(create_model(name), sizes)
+    assert list(records(symbolic(name), sizes)) == list(records(traced, {}))
+    assert traced.call.axes == sizes
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_model_is_traced_whole(name: str) -> None:
+    model = create_model(name)
+    assert symbolic(name).parameters == model_info(name).parameters
+    called = {call.path for _, call in symbolic(name).call.walk()}
+    idle = [path for path, _ in model.named_modules() if path not in called]
+    holders = (nn.ModuleList, nn.ModuleDict)
+    assert [p for p in idle if not isinstance(model.get_submodule(p), holders)] == []
+    for _, call in symbolic(name).call.walk():
+        module = model.get_submodule(call.path)
+        assert call.kind == type(module).__name__
+        assert call.parameters == sum(parameter.numel() for parameter in module.parameters())
+
+
+def leaves(value: object) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    assert isinstance(value, tuple)
+    return [leaf for part in value for leaf in leaves(part)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shapes_are_those_of_the_contract_and_of_the_results(name: str) -> None:
+    model, sizes = create_model(name), some_sizes(name)
+    args, kwargs = example_arguments(signature(model), sizes)
+    outputs = real(model, sizes).call.outputs
+    assert [s.sizes for s in outputs] == [tuple(t.shape) for t in leaves(model(*args, **kwargs))]
+    for shape, kind in zip(outputs, tensors(signature(model).output), strict=True):
+        assert shape.names == tuple(axis.name or axis.label for axis in kind.axes)
+    for shape, kind in zip(
+        symbolic(name).call.outputs, tensors(signature(model).output), strict=True
+    ):
+        assert shape.sizes == tuple(axis.name or axis.fixed for axis in kind.axes)
+
+
+def seen_by_hooks(model: nn.Module, sizes: Mapping[str, int]) -> dict[str, list[torch.Size]]:
+    """The shapes of single results of each module, by hooks of our own."""
+    seen: dict[str, list[torch.Size]] = {}
+
+    def look(path: str) -> Any:
+        def hook(module: nn.Module, args: object, result: object) -> None:
+            if isinstance(result, Tensor):
+                seen.setdefault(path, []).append(result.shape)
+
+        return hook
+
+    for path, module in model.named_modules():
+        module.register_forward_hook(look(path))
+    args, kwargs = example_arguments(signature(model), sizes)
+    model(*args, **kwargs)
+    return seen
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_layer_gives_what_hooks_see(name: str) -> None:
+    sizes = some_sizes(name)
+    recorded: dict[str, list[Any]] = {}
+    for _, call in real(create_model(name), sizes).call.walk():
+        if len(call.outputs) == 1:
+            shapes = recorded.setdefault(call.path, [])
+            shapes += [call.outputs[0].sizes] * int(call.times)
+    assert recorded == seen_by_hooks(create_model(name), sizes)
+
+
+def walk(call: Call) -> Iterator[Operation]:
+    for step in call.steps:
+        if isinstance(step, Call):
+            yield from walk(step)
+        else:
+            yield step
+
+
+def from_nowhere(traced: Trace) -> list[Flow]:
+    """Flows that nothing before them, or before them in an earlier round, gives."""
+    operations = [*traced.inputs, *walk(traced.call)]
+    order = {operation.id: position for position, operation in enumerate(operations)}
+    assert len(order) == len(operations)
+    wrong = [
+        flow
+        for position, operation in enumerate(operations)
+        for flow in operation.inputs
+        if flow.source not in order or (order[flow.source] >= position and not flow.is_carried)
+    ]
+    return [*wrong, *(flow for flow in traced.outputs if flow.source not in order)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tensors_come_from_somewhere(name: str) -> None:
+    for traced in (symbolic(name), real(create_model(name), some_sizes(name))):
+        assert from_nowhere(traced) == []
+        given = {operation.id for operation in traced.inputs}
+        assert given <= {flow.source for o in walk(traced.call) for flow in o.inputs}
+        assert len(traced.outputs) == len(set(traced.outputs)) >= 1

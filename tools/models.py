@@ -1,0 +1,151 @@
+"""A hook of mkdocs that gives every model of the zoo a page, with its layers and a diagram."""
+
+import itertools
+import re
+from collections.abc import Callable, Iterator
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+from shapezoo import ModelInfo, create_model, list_models, model_info, trace
+from shapezoo.models import InceptionBlock
+
+SECTION = "Models"
+"""The section of the navigation that lists the pages, after what it has already."""
+
+LINE = 80
+"""How many characters of code fit into a line of a page."""
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """The path of each page in the documentation, and its Markdown."""
+    for name in list_models():
+        yield f"models/{name}.md", page(model_info(name))
+
+
+def page(info: ModelInfo) -> str:
+    """The page of a model."""
+    traced = trace(create_model(info.name).eval())
+    keywords = [f"| `{name}` | `{value!r}` |" for name, value in info.hyperparameters.items()]
+    table = "\n".join(["| keyword | default |", "|---|---|", *keywords])
+    return f"""\
+---
+hide:
+  - toc
+---
+
+# {info.name}
+
+{info.summary}
+
+- Task: {info.task}
+- Paper: {_plain(info.paper)}
+- Parameters: {info.parameters:,}
+- Reference: [`{info.name}`](../api/models.md#shapezoo.models.{info.name})
+
+## How to build it
+
+```python
+from shapezoo import create_model
+
+model = create_model("{info.name}")
+```
+
+{table}
+
+## Contract
+
+```python
+{_contract(info)}
+```
+
+## Layers
+
+`shapezoo trace {info.name}` prints this table; [Traces](../traces.md) tells how to read it.
+
+<div class="trace" markdown>
+
+{traced.to_markdown()}
+
+</div>
+
+## Diagram
+
+{_inline(traced.to_svg())}
+"""
+
+
+def overview() -> str:
+    """All models in a table, those for the same task together."""
+    rows = [
+        f"| [`{info.name}`](models/{info.name}.md) | {info.task} | {info.parameters:,} "
+        f"| {info.summary} |"
+        for info in _by_task()
+    ]
+    return "\n".join(["| model | task | parameters | |", "|---|---|---:|---|", *rows])
+
+
+def inception() -> str:
+    """The diagram of an Inception block."""
+    return _inline(trace(InceptionBlock(10)).to_svg())
+
+
+PLACEHOLDERS: dict[str, Callable[[], str]] = {
+    "<!-- models -->": overview,
+    "<!-- inception -->": inception,
+    "<BLANKLINE>": str,  # an empty line of a trace, as doctest wants it
+}
+"""What stands for a part of a page that is made here."""
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put the pages into the navigation, by task; mkdocs calls this first."""
+    section = next(item[SECTION] for item in config.nav or [] if SECTION in item)
+    groups = itertools.groupby(_by_task(), key=lambda info: info.task)
+    section[1:] = [
+        {_title(task): [f"models/{info.name}.md" for info in infos]} for task, infos in groups
+    ]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Put the pages among the others; mkdocs calls this before it reads them."""
+    for path, content in pages():
+        files.append(File.generated(config, path, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Fill the placeholders; mkdocs calls this for every page."""
+    for placeholder, render in PLACEHOLDERS.items():
+        if placeholder in markdown:
+            markdown = markdown.replace(placeholder, render())
+    return markdown
+
+
+def _by_task() -> list[ModelInfo]:
+    return sorted(map(model_info, list_models()), key=lambda info: (info.task, info.name))
+
+
+def _title(task: str) -> str:
+    return task.replace("-", " ").capitalize()
+
+
+def _contract(info: ModelInfo) -> str:
+    """The contract, with a line for each argument where it is long."""
+    contract = str(info.signature)
+    inputs = [str(argument) for argument in info.signature.inputs]
+    if len(contract) <= LINE:
+        return contract
+    lines = "".join(f"    {text},\n" for text in inputs)
+    return contract.replace(f"({', '.join(inputs)})", f"(\n{lines})")
+
+
+def _plain(text: str) -> str:
+    """Text as Markdown that shows it as it is."""
+    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", text)
+
+
+def _inline(svg: str) -> str:
+    """A picture as a part of a page, whose colours it takes; the search leaves it out."""
+    return f"<div data-search-exclude>\n{svg}</div>"

@@ -185,13 +185,13 @@ def shorter(x: Float[Tensor, "seq"], y: Float[Tensor, "seq-9"]) -> None: ...
 @pytest.mark.parametrize(
     ("function", "argument", "reason"),
     [
-        (plain, "n: int", "it is no tensor, but int"),
+        (plain, "n: int", "it is no tensor with a shape, but int"),
         (choice, "Literal['a']", "it is no tensor"),
         (mapping, "xs: dict", "it is no tensor"),
-        (typed, "xs: Batch", "it is no tensor, but Batch"),
-        (loose, "x: Tensor", "has no shape"),
+        (typed, "xs: Batch", "it is no tensor with a shape, but Batch"),
+        (loose, "x: Tensor", "no tensor with a shape"),
         (braces, "x: Float", "the size of axis '{size}' is not known"),
-        (thirds, "y: Float", "axis 'height/3' is no whole number for {'height': 4}"),
+        (thirds, "y: Float", "axis 'height/3' is no size for {'height': 4}"),
         (shorter, "y: Float", "axis 'seq-9'"),
     ],
 )

@@ -128,17 +128,6 @@ def test_what_is_written_into_a_tensor_flows_into_it() -> None:
     assert sources(in_place, in_place.outputs) == ["add_"]
 
 
-def written_through_a_view(x: Tensor) -> Tensor:
-    outputs = torch.zeros(2, 3)
-    outputs[0].copy_(x)
-    return outputs
-
-
-def test_what_is_written_through_a_view_flows_into_its_base() -> None:
-    traced = trace(Free(written_through_a_view), z(3))
-    assert sources(traced, traced.outputs) == ["copy_"]
-
-
 def test_what_comes_from_outside_of_a_loop_is_not_carried() -> None:
     traced = trace(Free(lambda e, *, a, b: e(a) - e(b), nn.Linear(4, 3)), a=z(2, 4), b=z(2, 4))
     encoder = found(traced, "linear")

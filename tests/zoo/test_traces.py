@@ -29,8 +29,9 @@ def some_sizes(name: str) -> dict[str, int]:
     return {a: n * multiples.get(a, 1) for a, n in zip(axes, SIZES, strict=False)}
 
 
-def real(model: nn.Module, sizes: Mapping[str, int]) -> Trace:
-    args, kwargs = example_arguments(signature(model), sizes)
+def real(name: str, sizes: Mapping[str, int], device: str = "cpu") -> Trace:
+    model = create_model(name, device=device)
+    args, kwargs = example_arguments(signature(model), sizes, device=device)
     return trace(model, *args, **kwargs)
 
 
@@ -43,7 +44,7 @@ def records(traced: Trace, sizes: Mapping[str, int]) -> Iterator[tuple[object, .
     """What a trace says of each call and operation at these sizes."""
     for depth, call in traced.call.walk():
         shapes = [[at(size, sizes) for size in s.sizes] for s in (*call.inputs, *call.outputs)]
-        counts = [at(n, sizes) for n in (call.macs, call.activation_bytes, call.times)]
+        counts = [at(n, sizes) for n in (call.macs, call.times)]
         yield depth, call.path, call.kind, shapes, call.parameters, counts
         for step in call.steps:
             if isinstance(step, Operation):
@@ -54,9 +55,13 @@ def records(traced: Trace, sizes: Mapping[str, int]) -> Iterator[tuple[object, .
 @pytest.mark.parametrize("name", NAMES)
 def test_expressions_are_what_a_run_records(name: str) -> None:
     sizes = some_sizes(name)
-    traced = real(create_model(name), sizes)
-    assert list(records(symbolic(name), sizes)) == list(records(traced, {}))
-    assert traced.call.axes == sizes
+    expected = list(records(symbolic(name), sizes))
+    for device in ("cpu", "meta"):
+        traced = real(name, sizes, device)
+        assert list(records(traced, {})) == expected
+        assert traced.call.axes == sizes
+    # on the CPU, lengths need not be copied to where the model is
+    assert traced.activation_bytes == at(symbolic(name).activation_bytes, sizes)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -84,7 +89,7 @@ def leaves(value: object) -> list[Tensor]:
 def test_shapes_are_those_of_the_contract_and_of_the_results(name: str) -> None:
     model, sizes = create_model(name), some_sizes(name)
     args, kwargs = example_arguments(signature(model), sizes)
-    outputs = real(model, sizes).call.outputs
+    outputs = real(name, sizes).call.outputs
     assert [s.sizes for s in outputs] == [tuple(t.shape) for t in leaves(model(*args, **kwargs))]
     for shape, kind in zip(outputs, tensors(signature(model).output), strict=True):
         assert shape.names == tuple(axis.name or axis.label for axis in kind.axes)
@@ -116,7 +121,7 @@ def seen_by_hooks(model: nn.Module, sizes: Mapping[str, int]) -> dict[str, list[
 def test_every_layer_gives_what_hooks_see(name: str) -> None:
     sizes = some_sizes(name)
     recorded: dict[str, list[Any]] = {}
-    for _, call in real(create_model(name), sizes).call.walk():
+    for _, call in real(name, sizes).call.walk():
         if len(call.outputs) == 1:
             shapes = recorded.setdefault(call.path, [])
             shapes += [call.outputs[0].sizes] * int(call.times)
@@ -147,7 +152,7 @@ def from_nowhere(traced: Trace) -> list[Flow]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_tensors_come_from_somewhere(name: str) -> None:
-    for traced in (symbolic(name), real(create_model(name), some_sizes(name))):
+    for traced in (symbolic(name), real(name, some_sizes(name))):
         assert from_nowhere(traced) == []
         given = {operation.id for operation in traced.inputs}
         assert given <= {flow.source for o in walk(traced.call) for flow in o.inputs}

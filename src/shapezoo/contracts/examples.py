@@ -86,8 +86,9 @@ def _example(
         case RecordType():
             return kind.record(*(_example(part, sizes, device, dtype) for part in kind.parts))
         case UnionType():
-            return _example(kind.parts[0], sizes, device, dtype)
-    raise ContractError(f"it is no tensor, but {kind}")
+            options = [part for part in kind.parts if next(tensors(part), None)]
+            return _example(options[0] if options else kind.parts[0], sizes, device, dtype)
+    raise ContractError(f"it is no tensor with a shape, but {kind}")
 
 
 def _size(axis: Axis, sizes: Mapping[str, int]) -> int:
@@ -99,18 +100,13 @@ def _size(axis: Axis, sizes: Mapping[str, int]) -> int:
     if axis.braces or not axis.needs <= sizes.keys():
         raise ContractError(f"the size of axis {str(axis)!r} is not known")
     size = computed(axis.expression, sizes) if axis.expression else 1
-    if not isinstance(size, int):
-        raise ContractError(f"axis {str(axis)!r} is no whole number for {dict(sizes)}")
+    if not isinstance(size, int) or size < 0:
+        raise ContractError(f"axis {str(axis)!r} is no size for {dict(sizes)}, but {size}")
     return size
 
 
 def _dtype(kind: TensorType, floating: torch.dtype) -> torch.dtype:
     """A dtype that a contract allows: a floating-point one if that is among them."""
-    allowed = kind.annotation.dtypes
-    if not isinstance(allowed, list | tuple):  # any
-        return floating
-    names = [str(floating).removeprefix("torch."), "int64", *map(str, allowed)]
-    found: torch.dtype = next(
-        getattr(torch, n) for n in names if n in allowed and hasattr(torch, n)
-    )
-    return found
+    names = vars(torch).values()
+    dtypes = [floating, torch.int64, *(value for value in names if isinstance(value, torch.dtype))]
+    return next(dtype for dtype in dtypes if kind.allows(dtype))

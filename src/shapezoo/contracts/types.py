@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from jaxtyping import AbstractArray
 
 from shapezoo.contracts.axes import Axis
@@ -46,6 +47,12 @@ class TensorType:
     def enforceable(self) -> type[AbstractArray]:
         """The annotation in the form that jaxtyping is asked to check."""
         return enforceable(self.annotation)
+
+    def allows(self, dtype: torch.dtype) -> bool:
+        """Whether a tensor may have this dtype."""
+        allowed = self.annotation.dtypes
+        is_any = not isinstance(allowed, list | tuple)
+        return is_any or str(dtype).removeprefix("torch.") in allowed
 
     def to_dict(self) -> dict[str, object]:
         """The type as JSON-ready data."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from shapezoo.tracing.records import Call, Flow, Operation
+from shapezoo.tracing.records import NOWHERE, Call, Flow, Operation
 
 LONGEST_ROUND = 64
 """How many steps a round may have, to be found."""
@@ -20,7 +20,7 @@ def fold(
     """
     aliases: dict[str, str] = {}
     folded = replace(call, steps=_folded(call.steps, aliases))
-    kept = [operation.id for operation in (*inputs, *_operations(folded))]
+    kept = [operation.id for operation in (*inputs, *_operations([folded]))]
     ids = {old: str(number) for number, old in enumerate(kept)}
     for old, standing_for in reversed(aliases.items()):  # the outer loops were folded last
         ids[old] = ids[standing_for]
@@ -34,48 +34,65 @@ def fold(
 def _folded(steps: Sequence[Step], aliases: dict[str, str]) -> tuple[Step, ...]:
     """The steps, with one for those of all rounds, and the aliases of those that are gone."""
     inner = [
-        replace(s, steps=_folded(s.steps, aliases)) if isinstance(s, Call) else s for s in steps
+        replace(step, steps=_folded(step.steps, aliases)) if isinstance(step, Call) else step
+        for step in steps
     ]
-    looks = [_look(step) for step in inner]
-    folded: list[Step] = []
-    start = 0
-    while start < len(inner):
-        length, rounds = _loop(looks, start)
-        end = start + length * rounds
-        rest = range(start, start + length)
-        folded += [_merged(inner[first:end:length], aliases) for first in rest]
-        start = end
-    return tuple(folded)
+    return tuple(_without_loops(inner, aliases))
+
+
+def _without_loops(steps: list[Step], aliases: dict[str, str]) -> list[Step]:
+    """The steps with the widest loop in one round, and likewise before, in and after it."""
+    start, length, rounds = _widest_loop([_look(step) for step in steps])
+    if rounds == 1:
+        return steps
+    end = start + length * rounds
+    inside = {operation.id for operation in _operations(steps[start:end])}
+    merged = [
+        _merged(steps[first:end:length], aliases, inside) for first in range(start, start + length)
+    ]
+    before, after = steps[:start], steps[end:]
+    return [part for s in (before, merged, after) for part in _without_loops(s, aliases)]
 
 
 def _look(step: Step) -> object:
     """What the rounds of a loop have in common."""
     if isinstance(step, Operation):
-        return step.name, step.outputs, step.times
-    inner = tuple(_look(s) for s in step.steps)
+        return step.name, [flow.shape for flow in step.inputs], step.outputs, step.times
+    inner = [_look(s) for s in step.steps]
     return step.path, step.inputs, step.outputs, step.times, step.has_failed, inner
 
 
-def _loop(looks: Sequence[object], start: int) -> tuple[int, int]:
-    """The length of the rounds that begin here, and their number."""
-    for length in range(1, LONGEST_ROUND + 1):
-        first = looks[start : start + length]
-        end = start + length
-        while looks[end : end + length] == first:
-            end += length
-        if end > start + length:
-            return length, (end - start) // length
-    return 1, 1
+def _widest_loop(looks: Sequence[object]) -> tuple[int, int, int]:
+    """Where the loop with most steps begins, how long its rounds are, and how many."""
+    widest = 0, 0, 1
+    for length in range(1, min(LONGEST_ROUND, len(looks) // 2) + 1):
+        alike = 0  # steps that are as those a round later
+        for end in range(length, len(looks) + 1):
+            if end < len(looks) and looks[end - length] == looks[end]:
+                alike += 1
+                continue
+            rounds = alike // length + 1
+            if rounds > 1 and length * rounds > widest[1] * widest[2]:
+                widest = end - length - alike, length, rounds
+            alike = 0
+    return widest
 
 
-def _merged(rounds: Sequence[Step], aliases: dict[str, str]) -> Step:
-    """The step that stands for those of all rounds."""
+def _merged(rounds: Sequence[Step], aliases: dict[str, str], inside: set[str]) -> Step:
+    """The step that stands for those of all rounds.
+
+    Args:
+        rounds: The steps.
+        aliases: Takes the ids of those that are gone.
+        inside: The ids of all operations in the loop.
+    """
     first = rounds[0]
     times = sum(int(step.times) for step in rounds)
     if isinstance(first, Operation):
-        operations = [step for step in rounds if isinstance(step, Operation)]
-        aliases.update({operation.id: first.id for operation in operations[1:]})
-        carried = [replace(flow, is_carried=True) for o in operations[1:] for flow in o.inputs]
+        later = [step for step in rounds[1:] if isinstance(step, Operation)]
+        aliases.update({operation.id: first.id for operation in later})
+        flows = [flow for operation in later for flow in operation.inputs]
+        carried = [replace(flow, is_carried=flow.source in inside) for flow in flows]
         return replace(first, inputs=(*first.inputs, *carried), times=times)
     calls = [step for step in rounds if isinstance(step, Call)]
     return replace(
@@ -83,17 +100,20 @@ def _merged(rounds: Sequence[Step], aliases: dict[str, str]) -> Step:
         times=times,
         macs=sum(int(call.macs) for call in calls),
         activation_bytes=sum(int(call.activation_bytes) for call in calls),
-        steps=tuple(_merged(same, aliases) for same in zip(*(c.steps for c in calls), strict=True)),
+        steps=tuple(
+            _merged(same, aliases, inside)
+            for same in zip(*(call.steps for call in calls), strict=True)
+        ),
     )
 
 
-def _operations(call: Call) -> Iterator[Operation]:
-    """All operations in a call, in order."""
-    for step in call.steps:
+def _operations(steps: Iterable[Step]) -> Iterator[Operation]:
+    """All operations in steps, in order."""
+    for step in steps:
         if isinstance(step, Operation):
             yield step
         else:
-            yield from _operations(step)
+            yield from _operations(step.steps)
 
 
 def _renamed(call: Call, ids: dict[str, str]) -> Call:
@@ -108,9 +128,10 @@ def _renamed(call: Call, ids: dict[str, str]) -> Call:
 
 
 def _renamed_flows(flows: Iterable[Flow], ids: dict[str, str]) -> tuple[Flow, ...]:
-    """The flows with new ids; one that is carried is new only if it comes from elsewhere."""
+    """The flows with new ids, each once: what is carried from the same place is nothing new."""
     found: dict[tuple[str, object], Flow] = {}
     for flow in flows:
-        source = ids[flow.source]
-        found.setdefault((source, flow.shape), replace(flow, source=source))
+        if flow.source != NOWHERE:
+            source = ids[flow.source]
+            found.setdefault((source, flow.shape), replace(flow, source=source))
     return tuple(found.values())

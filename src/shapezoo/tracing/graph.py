@@ -88,7 +88,9 @@ class _Builder:
     def __init__(self, depth: int) -> None:
         self._depth = depth
         self._blocks: list[Block] = []
-        self._homes: dict[str, set[int]] = {}  # operation to blocks that its result comes from
+        self._homes: dict[
+            str | None, set[int]
+        ] = {}  # operation to blocks that its result comes from
         self._arrivals: list[tuple[Flow, int]] = []
 
     def graph(self, trace: "Trace") -> Graph:

@@ -2,16 +2,18 @@
 
 import contextlib
 import functools
-import re
+import operator
+import sys
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
-from shapezoo.tracing.records import Call, Flow, Operation, Shape
+from shapezoo.tracing.records import NOWHERE, Call, Flow, Operation, Shape
 from shapezoo.tracing.values import Leaf, argument_leaves, leaves, result_leaves
 
 
@@ -24,6 +26,7 @@ class _OpenCall:
     inputs: tuple[Shape, ...]
     axes: dict[str, Any]
     flops: int
+    error: BaseException | None
     steps: list[Call | Operation] = field(default_factory=list)
     activation_bytes: int = 0
 
@@ -63,14 +66,10 @@ class Recorder(TorchFunctionMode):
                     self._begin, prepend=True, with_kwargs=True
                 )
                 stack.callback(before.remove)
-                after = module.register_forward_hook(self._end, with_kwargs=True)
+                after = module.register_forward_hook(self._end, with_kwargs=True, always_call=True)
                 stack.callback(after.remove)
             with self._counter, self:
-                try:
-                    yield
-                finally:
-                    while self._open:
-                        self._close((), has_failed=True)
+                yield
 
     def name_inputs(self, arguments: dict[str, Any]) -> None:
         """Tell the tensors that the model gets, by the names of its arguments."""
@@ -114,23 +113,27 @@ class Recorder(TorchFunctionMode):
         return Operation(str(self._count), name, flows, tuple(dict.fromkeys(shapes)))
 
     def _flows_of(self, tensors: Iterable[Tensor]) -> tuple[Flow, ...]:
-        """Where tensors came from, apart from parameters and constants."""
-        known = ((t, self._sources.get(id(t), (None, ""))) for t in tensors)
-        flows = (Flow(source, _shape(t)) for t, (alive, source) in known if alive and alive() is t)
-        return tuple(dict.fromkeys(flows))
+        """Where tensors came from; from nowhere, parameters and constants."""
+        known = ((t, self._sources.get(id(t))) for t in tensors)
+        return tuple(
+            Flow(origin[1] if origin and origin[0]() is tensor else NOWHERE, _shape(tensor))
+            for tensor, origin in known
+        )
 
     def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         found = argument_leaves(module, args, kwargs)
         axes = {name: size for leaf in found for name, size in leaf.bound.items()}
         shapes = self._shapes(found)
         flops = self._counter.get_total_flops()
-        self._open.append(_OpenCall(module, self._paths[module], shapes, axes, flops))
+        error = sys.exception()  # one that a caller is handling
+        self._open.append(_OpenCall(module, self._paths[module], shapes, axes, flops, error))
 
     def _end(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object
     ) -> None:
-        while self._open[-1].module is not module:  # an error that was caught ended it
+        if sys.exception() is not self._open[-1].error:  # the hook is called for failures too
             self._close((), has_failed=True)
+            return
         found = result_leaves(module, result)
         if len(self._open) == 1:
             self.outputs = self._flows_of(leaf.tensor for leaf in found)
@@ -167,15 +170,17 @@ def _shape(tensor: Tensor) -> Shape:
 @functools.lru_cache(1024)
 def _name(func: Any) -> str:
     """The name of one of torch's functions: ``add`` for ``Tensor.__radd__``."""
-    names = [n for n in (resolve_name(func) or func.__name__).split(".") if n != "__get__"]
-    return re.sub(r"^__[ir]?(?=add|sub|mul|truediv|pow|matmul)|__", "", names[-1])
+    if isinstance(func, torch._ops.OpOverload):
+        func = func.overloadpacket  # its name is that of the function
+    path = (resolve_name(func) or func.__name__).removesuffix(".__get__")
+    name = path.rpartition(".")[2]
+    plain = name.removeprefix("__").removesuffix("__")
+    is_swapped = name.startswith(("__r", "__i")) and hasattr(operator, f"__{plain[1:]}__")
+    shown: str = plain[1:] if is_swapped else plain
+    return shown
 
 
 def _shares_memory(output: Tensor, inputs: Iterable[Tensor]) -> bool:
     """Whether an output is an input or a view of one; torch has no public word for the latter."""
-    base = _base(output)
-    return any(_base(tensor) is base for tensor in inputs)
-
-
-def _base(tensor: Tensor) -> Tensor:
-    return tensor if tensor._base is None else tensor._base
+    is_alias = torch._C._is_alias_of  # type: ignore[attr-defined]  # torch's stubs leave it out
+    return any(is_alias(output, tensor) for tensor in inputs)

@@ -7,6 +7,10 @@ Size = int | str
 """A number or, in a symbolic trace, an expression over the axes of the contract."""
 
 
+NOWHERE = ""
+"""The source of parameters and constants, while a trace is recorded."""
+
+
 @dataclass(frozen=True)
 class Shape:
     """The shape of a tensor.

@@ -16,6 +16,10 @@ T = TypeVar("T")
 Sizes = dict[str, int]
 
 
+CHECKS = (5, 8, 13, 21)
+"""The sizes, in units, at which polynomials through those of 2 to 4 units are checked."""
+
+
 class DifferenceError(ValueError):
     """Runs at different sizes differ in more than whole numbers."""
 
@@ -40,7 +44,7 @@ def generalise(run: Callable[[Sizes], T], units: Mapping[str, int]) -> General[T
 
     The function is called on a grid of sizes, where its results must be alike but for whole
     numbers. Each number becomes the polynomial over the axes that goes through these points, of
-    degree two in one axis and one in each of up to three, and is held against other points.
+    degree two at most in each axis, and is held against other points.
 
     Args:
         run: The function, from sizes to a dataclass.
@@ -50,32 +54,60 @@ def generalise(run: Callable[[Sizes], T], units: Mapping[str, int]) -> General[T
     Raises:
         DifferenceError: The results differ in more than whole numbers.
     """
-    if not units:
-        return General(run({}), {}, 0)
-    grid = _Grid(units)
+    known: dict[tuple[int, ...], T] = {}
+
+    def run_once(sizes: Sizes) -> T:
+        key = tuple(sizes.values())
+        if key not in known:
+            known[key] = run(sizes)
+        return known[key]
+
+    few = _through(run_once, _Grid(units, is_full=False))
+    return _through(run_once, _Grid(units, is_full=True)) if few.irregular else few
+
+
+def _through(run: Callable[[Sizes], T], grid: "_Grid") -> General[T]:
+    """What a function gives by the polynomials through its values on a grid."""
+    units = grid.units
     results = [run(sizes) for sizes in grid.sizes]
-    multiples = grid.multiples(results)
-    checks = [{axis: 5 * unit for axis, unit in units.items()}]
-    results.append(run(checks[0]))
+    checks = []
+    for factor in CHECKS if units else ():
+        with contextlib.suppress(Exception):  # some models end at a size
+            beyond = {axis: factor * unit for axis, unit in units.items()}
+            results.append(run(beyond))
+            checks.append(beyond)
     found = [grid.general(results, checks, dict(units))]
+    multiples = grid.multiples(results[: len(grid.sizes)])
     if multiples != units:
-        between = {axis: 2 * unit + multiples[axis] for axis, unit in units.items()}
         with contextlib.suppress(Exception):  # it cannot take these sizes, or is not alike there
+            between = {axis: 2 * unit + multiples[axis] for axis, unit in units.items()}
             results.append(run(between))
             found.append(grid.general(results, [*checks, between], multiples))
     return min(reversed(found), key=lambda general: general.irregular)
 
 
 class _Grid:
-    """Sizes at which a function is known, and polynomials through its values there."""
+    """Sizes at which a function is known, and polynomials through its values there.
 
-    def __init__(self, units: Mapping[str, int]) -> None:
-        few = range(min(3, len(units)) + 1)
-        self._units = units
-        self._sets = [s for n in few for s in itertools.combinations(units, n)]
-        self._points = [*self._sets, *((axis, axis) for axis in units)]
+    A point tells how many units each axis is above its least size; with each point, all below
+    it are in the grid.
+
+    Args:
+        units: The distance of the points along each axis.
+        is_full: Whether two axes may be two units above, or one only and no other beside it.
+    """
+
+    def __init__(self, units: Mapping[str, int], *, is_full: bool) -> None:
+        self.units = units
+        points = itertools.product(range(3), repeat=len(units))
+        self._points = [
+            point
+            for point in points
+            if sum(map(bool, point)) <= 3
+            and (is_full or max(point, default=0) < 2 or sum(point) == 2)
+        ]
         self.sizes = [
-            {axis: (2 + point.count(axis)) * unit for axis, unit in units.items()}
+            {axis: (2 + n) * unit for n, (axis, unit) in zip(point, units.items(), strict=True)}
             for point in self._points
         ]
 
@@ -84,20 +116,22 @@ class _Grid:
         import sympy
 
         at = dict(zip(self._points, values, strict=True))
-        steps = {axis: sympy.Symbol(axis) / unit - 2 for axis, unit in self._units.items()}
+        steps = [sympy.Symbol(axis) / unit - 2 for axis, unit in self.units.items()]
+        basis = [(1, t, t * (t - 1) / 2) for t in steps]
         total = sympy.Integer(0)
-        for group in self._sets:
-            inner = (s for n in range(len(group) + 1) for s in itertools.combinations(group, n))
-            difference = sum((-1) ** (len(group) - len(s)) * at[s] for s in inner)
-            total += difference * math.prod(steps[axis] for axis in group)
-        for axis in self._units:
-            difference = at[axis, axis] - 2 * at[axis,] + at[()]
-            total += sympy.Rational(difference, 2) * steps[axis] * (steps[axis] - 1)
+        for point in self._points:
+            difference = 0
+            for below in itertools.product(*(range(n + 1) for n in point)):
+                pairs = list(zip(point, below, strict=True))
+                difference += at[below] * math.prod(
+                    (-1) ** (n - m) * math.comb(n, m) for n, m in pairs
+                )
+            total += difference * math.prod(b[n] for b, n in zip(basis, point, strict=True))
         return sympy.expand(total)
 
     def multiples(self, results: Sequence[object]) -> Sizes:
         """What the sizes must be multiples of for all polynomials to be whole numbers."""
-        found = dict.fromkeys(self._units, 1)
+        found = dict.fromkeys(self.units, 1)
         terms: list[tuple[dict[str, int], int]] = []
 
         @functools.cache
@@ -111,7 +145,7 @@ class _Grid:
         for powers, denominator in sorted(terms, key=lambda term: len(term[0])):
             if math.prod(found[axis] ** n for axis, n in powers.items()) % denominator:
                 found |= {axis: math.lcm(found[axis], denominator) for axis in powers}
-        return {axis: min(multiple, self._units[axis]) for axis, multiple in found.items()}
+        return {axis: min(multiple, self.units[axis]) for axis, multiple in found.items()}
 
     def general(
         self, results: Sequence[T], checks: Sequence[Sizes], multiples: Sizes
@@ -131,11 +165,18 @@ class _Grid:
             if all(polynomial.subs(sizes) == value for sizes, value in beyond):
                 return _text(polynomial)
             irregular += 1
-            at = dict(zip(self._points, values, strict=False))
-            on = [axis for axis in self._units if at[axis,] != at[()] or at[axis, axis] != at[()]]
-            return f"f({','.join(on)})"
+            return f"f({','.join(self._varying(values))})"
 
         return General(_merge(results, text), multiples, irregular)
+
+    def _varying(self, values: Sequence[int]) -> list[str]:
+        """The axes on which values on the grid depend."""
+        at = dict(zip(self._points, values, strict=False))
+        return [
+            axis
+            for number, axis in enumerate(self.units)
+            if any(at[point] != at[(*point[:number], 0, *point[number + 1 :])] for point in at)
+        ]
 
 
 def _text(polynomial: "sympy.Expr") -> str:

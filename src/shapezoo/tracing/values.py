@@ -43,7 +43,11 @@ class Leaf(NamedTuple):
     @property
     def bound(self) -> dict[str, Size]:
         """The axis names that it binds, with their sizes."""
-        return {a.name: size for _, a, size in self._axes if a.name and isinstance(size, int)}
+        return {
+            axis.name: size
+            for _, axis, size in self._axes
+            if axis.name and isinstance(size, int) and (size != 1 or not axis.broadcast)
+        }
 
     @property
     def _axes(self) -> list[Any]:
@@ -124,7 +128,7 @@ def _item(kind: Type | None, key: object) -> Type | None:
 def _fits(value: object, kind: Type) -> bool:
     """Whether a value looks like one of a type, as far as names of axes depend on it."""
     if isinstance(kind, TensorType):
-        if not isinstance(value, Tensor):
+        if not isinstance(value, Tensor) or not kind.allows(value.dtype):
             return False
         pairs = align(kind.axes, tuple(value.shape))
         return pairs is not None and all(a.fixed in (None, size) for _, a, size in pairs)

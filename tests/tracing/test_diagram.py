@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from shapezoo import Trace, create_model, list_models, trace
 from shapezoo.models.vision.inception import InceptionBlock
 from shapezoo.tracing.diagram import BLOCK_FONT, CHARACTER, LABEL_FONT
-from shapezoo.tracing.graph import Graph, graph_of
+from shapezoo.tracing.graph import Graph, Kind, graph_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -68,8 +68,10 @@ def traced(name: str) -> Trace:
 # Mermaid's text
 
 TEXT = r"(?:[^\"'`<>#&]|&(?:amp|lt|gt|quot);|#\d+;|<br>)+"
-NODE = re.compile(rf'  (n\d+)(?:\["({TEXT})"\]|\("({TEXT})"\)|\(\["({TEXT})"\]\))')
-ARROW = re.compile(rf'  (n\d+) -->\|"({TEXT})"\| (n\d+)')
+SHAPES = rf'\["({TEXT})"\](?::::tensor)?|\("({TEXT})"\)|\(\["({TEXT})"\]\)'
+NODE = re.compile(rf"  (n\d+)(?:{SHAPES})")
+ARROW = re.compile(rf'  (n\d+) (?:-->|---)(?:\|"({TEXT})"\|)? (n\d+)')
+HEADER = ["flowchart TD", "  classDef tensor fill:none,stroke:none"]
 
 
 class Flowchart(NamedTuple):
@@ -85,18 +87,18 @@ def plain(text: str) -> str:
 
 def read(text: str) -> Flowchart:
     """A flowchart in a strict reading: first all nodes, then arrows, and nothing else."""
-    first, *lines = text.removesuffix("\n").split("\n")
+    lines = text.removesuffix("\n").split("\n")
+    if lines[:2] != HEADER:
+        raise ValueError(lines)
     nodes: dict[str, list[str]] = {}
     arrows: list[tuple[str, str, str]] = []
-    for line in lines:
+    for line in lines[2:]:
         if (node := NODE.fullmatch(line)) and node[1] not in nodes and not arrows:
             nodes[node[1]] = list(map(plain, str(node[node.lastindex or 0]).split("<br>")))
         elif (arrow := ARROW.fullmatch(line)) and {arrow[1], arrow[3]} <= nodes.keys():
-            arrows.append((nodes[arrow[1]][0], plain(arrow[2]), nodes[arrow[3]][0]))
+            arrows.append((nodes[arrow[1]][0], plain(arrow[2] or ""), nodes[arrow[3]][0]))
         else:
             raise ValueError(line)
-    if first != "flowchart TD":
-        raise ValueError(first)
     return Flowchart(list(nodes.values()), arrows)
 
 
@@ -119,6 +121,7 @@ def test_mermaid_text_at_a_depth() -> None:
     text = traced("resnet_small").to_mermaid(depth=1)
     assert text == (
         "flowchart TD\n"
+        "  classDef tensor fill:none,stroke:none\n"
         '  n0(["images"])\n'
         '  n1["features<br>Sequential"]\n'
         '  n2["classifier<br>Linear"]\n'
@@ -210,6 +213,7 @@ def faults(svg: str) -> set[str]:
         x, y, width, height = numbers(rect, "x", "y", "width", "height")
         blocks.append(Box(x, y, x + width, y + height))
     labels = [around(text) for text in texts if text.get("class") == "shape"]
+    boxes = blocks + labels
     arrows = [along(p) for p in root.iter(f"{SVG}path") if p.get("class") == "arrow"]
     for head in (p for p in root.iter(f"{SVG}path") if p.get("class") == "head"):
         xs, ys = zip(*along(head), strict=True)
@@ -232,12 +236,18 @@ def faults(svg: str) -> set[str]:
     for x, y in itertools.chain(corners, *arrows):
         if window.distance(x, y):
             found.add("something is outside of the picture")
-    for number, (label, own) in enumerate(zip(labels, arrows, strict=True)):
-        if min(label.distance(*point) for point in own) > 8:
-            found.add("a label is far from its arrow")
-        others = itertools.chain(*arrows[:number], *arrows[number + 1 :])
-        if any(label.distance(*point) == 0 for point in others):
-            found.add("a label is on the arrow of another")
+    for arrow in arrows:
+        ends = [box for box in boxes if box.distance(*arrow[0]) < 3 or box.distance(*arrow[-1]) < 3]
+        on = [box for box in boxes if any(box.distance(*point) == 0 for point in arrow[3:-3])]
+        if any(box not in ends for box in on if box in blocks):
+            found.add("an arrow runs through a block")
+    for label in labels:
+        away = [min(label.distance(*point) for point in arrow) for arrow in arrows]
+        ending = [a for a in arrows if min(label.distance(*a[0]), label.distance(*a[-1])) < 3]
+        if min(away) > 8:
+            found.add("a label is far from all arrows")
+        if away.count(0) > max(1, len(ending)):
+            found.add("a label is on several arrows")
     return found
 
 
@@ -264,7 +274,7 @@ def test_nothing_overlaps_between_branches(branches: int) -> None:
         (r">features<", ">features and more<", "a text is wider than its block"),
         (r'(class="shape" x="[\d.]+" y=)"[\d.]+"', r'\1"20"', "a label overlaps a block"),
         (r'(class="shape" x=)"[\d.]+"', r'\1"400"', "something is outside of the picture"),
-        (r'(class="shape" x=)"[\d.]+"', r'\1"400"', "a label is far from its arrow"),
+        (r'(class="shape" x=)"[\d.]+"', r'\1"400"', "a label is far from all arrows"),
         (r'(<rect class="layer" x="[-\d.]+" y=)"[\d.]+"', r'\1"0"', "two blocks overlap"),
         (r'viewBox="\S+', 'viewBox="80', "something is outside of the picture"),
     ],
@@ -275,20 +285,27 @@ def test_faults_are_found(pattern: str, new: str, fault: str) -> None:
     assert fault not in faults(svg)
 
 
-def test_labels_upon_others_are_found() -> None:
-    svg = traced("resnet_small").to_svg(depth=1)
+def test_lines_and_labels_upon_others_are_found() -> None:
+    svg = traced("resnet_small").to_svg()
     first, second = re.findall(r'<text class="shape".*?>', svg)[:2]
-    found = faults(svg.replace(second, first))
-    assert {"two labels overlap", "a label is on the arrow of another"} <= found
+    assert "two labels overlap" in faults(svg.replace(second, first))
+    wide = svg.replace(">batch 16 12 12<", f">{'wide' * 12}<")
+    assert "a label is on several arrows" in faults(wide)
+    through = re.sub(r'(class="arrow" d="M\S+ \S+ L\S+) \S+', r"\1 200.0", svg, count=1)
+    assert "an arrow runs through a block" in faults(through)
+    low = re.sub(r'(class="head" d="M\S+) \S+', r"\1 50.0", svg, count=1)
+    assert "a label is on the head of an arrow" in faults(low)
 
 
 def test_a_picture_holds_the_blocks_and_shapes_of_the_graph() -> None:
     graph = graph_of(traced("inception_small"), None)
     texts = list(ElementTree.fromstring(traced("inception_small").to_svg()).iter(f"{SVG}text"))
+    blocks = [block for block in graph.blocks if block.kind is not Kind.TENSOR]
+    tensors = [block.name for block in graph.blocks if block.kind is Kind.TENSOR]
     for kind, written in {
-        "name": [block.name for block in graph.blocks],
-        "detail": [block.detail for block in graph.blocks if block.detail],
-        "shape": [arrow.label for arrow in graph.arrows],
+        "name": [block.name for block in blocks],
+        "detail": [block.detail for block in blocks if block.detail],
+        "shape": [*tensors, *(arrow.label for arrow in graph.arrows if arrow.label)],
     }.items():
         assert [text.text for text in texts if text.get("class") == kind] == written
 
@@ -332,4 +349,4 @@ def test_without_graphlay_only_the_picture_is_missing(monkeypatch: pytest.Monkey
     assert len(list(page.iter("tr"))) == 1 + len(list(block.call.walk()))
     assert (page.findtext("p/code") or "") == "pip install 'shapezoo[diagrams]'"
     assert "<svg" not in block._repr_html_()
-    assert block.to_mermaid().startswith("flowchart TD\n")
+    assert read(block.to_mermaid())

@@ -26,6 +26,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.chmod(mode)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        temporary.replace(target)
+        try:
+            temporary.replace(target)
+        except OSError as error:
+            error.filename, error.filename2 = str(path), None
+            raise
     finally:
         temporary.unlink(missing_ok=True)

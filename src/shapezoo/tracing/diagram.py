@@ -3,6 +3,7 @@
 import hashlib
 import html
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ MARGIN = 12
 
 OPTIONS = {
     "direction": "topbottom",
-    "spacing": {"layer_gap": 44, "node_gap": 28, "edge_label_margin": 8},
+    "spacing": {"layer_gap": 14, "node_gap": 28},
     "routing": {"style": "diagonal"},
 }
 """How graphlay is to lay out; all other options are as its preset has them."""
@@ -82,11 +83,11 @@ def mermaid(graph: Graph) -> str:
     lines = ["flowchart TD", "  classDef tensor fill:none,stroke:none"]
     for number, block in enumerate(graph.blocks):
         left, right = brackets.get(block.kind, ("([", "])"))
-        text = "<br>".join(map(html.escape, _lines(block)))
+        text = "<br>".join(map(_entities, _lines(block)))
         lines.append(f'  n{number}{left}"{text}"{right}')
     for arrow in graph.arrows:
         line = "-->" if _has_head(arrow, graph) else "---"
-        label = f'|"{html.escape(arrow.label)}"|' if arrow.label else ""
+        label = f'|"{_entities(arrow.label)}"|' if arrow.label else ""
         lines.append(f"  n{arrow.source} {line}{label} n{arrow.target}")
     return "\n".join(lines) + "\n"
 
@@ -144,20 +145,33 @@ def _layout(graph: Graph) -> Places:
             width = max(map(len, lines)) * BLOCK_FONT * CHARACTER + 2 * MARGIN
             height = len(lines) * LINE + MARGIN
         request.node(number, width=width, height=height)
-    for arrow in graph.arrows:
+    for number, arrow in enumerate(graph.arrows):
         width, height = _label_size(arrow.label)
-        label = {"width": width, "height": height} if arrow.label else None
-        request.edge(arrow.source, arrow.target, label_size=label)
+        if arrow.source == arrow.target:
+            label = {"width": width, "height": height}
+            request.edge(arrow.source, arrow.target, label_size=label)
+        elif arrow.label:  # a node on the way, so that nothing else is there
+            middle = request.node(f"label {number}", width=width, height=height)
+            request.edge(arrow.source, middle)
+            request.edge(middle, arrow.target)
+        else:
+            request.edge(arrow.source, arrow.target)
     layout = graphlay.layout(request, options=OPTIONS)
-    return Places(
-        [Box(*_point(n["center"]), n["size"]["width"], n["size"]["height"]) for n in layout.nodes],
-        [
-            Box(*_point(edge["label_anchor"]), *_label_size(arrow.label))
-            for arrow, edge in zip(graph.arrows, layout.edges, strict=True)
-            if arrow.label
-        ],
-        [[_point(point) for point in edge["points"]] for edge in layout.edges],
-    )
+    boxes = [
+        Box(*_point(n["center"]), n["size"]["width"], n["size"]["height"]) for n in layout.nodes
+    ]
+    places = Places(boxes[: len(graph.blocks)], [], [])
+    middles, edges = iter(boxes[len(graph.blocks) :]), iter(layout.edges)
+    for arrow in graph.arrows:
+        edge = next(edges)
+        points = edge["points"]
+        if arrow.source == arrow.target:
+            places.labels.append(Box(*_point(edge["label_anchor"]), *_label_size(arrow.label)))
+        elif arrow.label:
+            places.labels.append(next(middles))
+            points = [*points, *next(edges)["points"]]
+        places.lines.append([_point(point) for point in points])
+    return places
 
 
 def _block(block: Block, box: Box) -> str:
@@ -229,6 +243,11 @@ def _label_size(text: str) -> tuple[float, float]:
 def _lines(block: Block) -> list[str]:
     """What is written in a block."""
     return [block.name, block.detail] if block.detail else [block.name]
+
+
+def _entities(text: str) -> str:
+    """Text as Mermaid wants it between quotation marks."""
+    return re.sub(r"[&<>\"'`#]", lambda match: f"#{ord(match[0])};", text)
 
 
 def _has_head(arrow: Arrow, graph: Graph) -> bool:

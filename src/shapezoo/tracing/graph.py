@@ -1,6 +1,6 @@
 """A trace as blocks with arrows between them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -91,6 +91,7 @@ class _Builder:
         self._homes: dict[
             str | None, set[int]
         ] = {}  # operation to blocks that its result comes from
+        self._repeated: set[int] = set()
         self._arrivals: list[tuple[Flow, int]] = []
 
     def graph(self, trace: "Trace") -> Graph:
@@ -104,11 +105,14 @@ class _Builder:
             Arrow(source, target, str(flow.shape))
             for flow, target in self._arrivals
             for source in sorted(self._homes[flow.source])
-            if source != target or flow.is_carried
+            if source != target or (flow.is_carried and target in self._repeated)
         ]
         return _with_tensors(*_without_dead_ends(self._blocks, list(dict.fromkeys(arrows))))
 
-    def _add(self, block: Block) -> int:
+    def _add(self, block: Block, times: Size = 1) -> int:
+        if times != 1:
+            self._repeated.add(len(self._blocks))
+            block = replace(block, name=f"{block.name} ×{times}")
         self._blocks.append(block)
         return len(self._blocks) - 1
 
@@ -118,15 +122,14 @@ class _Builder:
             if isinstance(step, Operation):
                 homes = set[int]().union(*(self._homes.get(f.source, set()) for f in step.inputs))
                 if homes and step.name not in QUIET:  # others compute nothing, or a constant
-                    block = self._add(Block(Kind.FUNCTION, _repeated(step.name, step.times)))
+                    block = self._add(Block(Kind.FUNCTION, step.name), step.times)
                     self._arrivals += [(flow, block) for flow in step.inputs]
                     homes = {block}
                 self._homes[step.id] = homes
             elif step.calls and level + 1 < self._depth:
                 self._open(step, level + 1)
-            elif step.steps:  # nn.Identity does nothing
-                name = _repeated(step.path, step.times)
-                self._close(step, self._add(Block(Kind.LAYER, name, step.kind)))
+            elif step.steps or step.has_failed:  # nn.Identity does nothing
+                self._close(step, self._add(Block(Kind.LAYER, step.path, step.kind), step.times))
 
     def _close(self, call: Call, block: int) -> None:
         """Put all that is in a call into one block."""
@@ -136,10 +139,6 @@ class _Builder:
                 self._arrivals += [(flow, block) for flow in step.inputs]
             else:
                 self._close(step, block)
-
-
-def _repeated(name: str, times: Size) -> str:
-    return name if times == 1 else f"{name} ×{times}"
 
 
 def _without_dead_ends(blocks: list[Block], arrows: list[Arrow]) -> tuple[list[Block], list[Arrow]]:
@@ -160,10 +159,14 @@ def _without_dead_ends(blocks: list[Block], arrows: list[Arrow]) -> tuple[list[B
 def _with_tensors(blocks: list[Block], arrows: list[Arrow]) -> Graph:
     """The graph with a block for each tensor that several others read: one label for all."""
     readers: dict[tuple[int, str], list[int]] = {}
+    loops: dict[int, list[str]] = {}
     for arrow in arrows:
-        readers.setdefault((arrow.source, arrow.label), []).append(arrow.target)
+        if arrow.source == arrow.target:
+            loops.setdefault(arrow.source, []).append(arrow.label)
+        else:
+            readers.setdefault((arrow.source, arrow.label), []).append(arrow.target)
     blocks = list(blocks)
-    drawn: list[Arrow] = []
+    drawn = [Arrow(block, block, ", ".join(labels)) for block, labels in loops.items()]
     for (source, label), targets in readers.items():
         if len(targets) == 1:
             drawn.append(Arrow(source, targets[0], label))

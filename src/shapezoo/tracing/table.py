@@ -55,7 +55,7 @@ def summary(trace: "Trace") -> str:
 
 def text(rows: Sequence[Row], width: int | None = None) -> str:
     """The rows as plain text, by default as wide as the terminal, if there is one."""
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
     from rich.table import Table
 
     if width is None:
@@ -63,11 +63,12 @@ def text(rows: Sequence[Row], width: int | None = None) -> str:
     columns = _fitting(rows, width)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in columns:
-        table.add_column(name, justify="right" if name in NUMBERS else "left")
+        justify: JustifyMethod = "right" if name in NUMBERS else "left"
+        table.add_column(name, justify=justify, overflow="fold")
     for row in rows:
         cells = dict(zip(COLUMNS, row.cells, strict=True))
         table.add_row(f"{row.branch}{row.cells[0]}", *(cells[name] for name in columns[1:]))
-    console = Console(width=width, color_system=None, markup=False, highlight=False)
+    console = Console(width=width, color_system=None, markup=False, emoji=False, highlight=False)
     with console.capture() as capture:
         console.print(table)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
@@ -158,9 +159,12 @@ def _scaled(count: int) -> str:
 
 def _plain(text: str) -> str:
     """Text as Markdown wants it, so that it shows what it says."""
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text)
+    return re.sub(r"([\\`*_\[\]|])", r"\\\1", markup.escape(text, quote=False))
 
 
 def _code(text: str) -> str:
     """Code in a cell of a table in Markdown."""
-    return f"`{text}`".replace("|", r"\|")
+    if not re.search(r"[`|]", text):
+        return f"`{text}`"
+    entities = re.sub(r"[^\w.]|_", lambda match: f"&#{ord(match[0])};", text)
+    return f"<code>{entities}</code>"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter, Token
+from cyclopts.validators import Number
 from rich.console import Console
 
 from shapezoo import __version__, recipes, tracing
@@ -83,7 +84,7 @@ def trace(
     model: str,
     /,
     *,
-    depth: _Whole = None,
+    depth: Annotated[int | None, Parameter(converter=_whole, validator=Number(gte=0))] = None,
     svg: Path | None = None,
     **sizes: Annotated[int, Parameter(converter=_whole)],
 ) -> None:

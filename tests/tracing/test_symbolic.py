@@ -262,8 +262,10 @@ class Certain(Module):
 def test_sizes_that_a_model_needs() -> None:
     with pytest.raises(TraceError, match=r"Certain failed in head \(Linear\)") as caught:
         trace(Certain())
-    (note,) = caught.value.__notes__
-    assert note.endswith("give them: trace(model, sizes={'batch': ..., 'height': ...})")
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert str(caught.value).endswith(
+        "give them: trace(model, sizes={'batch': ..., 'height': ...})"
+    )
     symbolic = trace(Certain(), sizes={"height": 224})
     assert symbolic.call.outputs[0].sizes == ("batch", 2)
     assert symbolic.call.inputs[0].sizes == ("batch", 224)

@@ -36,6 +36,7 @@ STYLE = f"""
 .shapezoo-trace .head {{ fill: var(--line); }}
 .shapezoo-trace rect {{ fill-opacity: 0.14; }}
 .shapezoo-trace .layer {{ fill: #4f6bed; stroke: #4f6bed; }}
+.shapezoo-trace .failed {{ fill: #d64545; stroke: #d64545; }}
 .shapezoo-trace .function {{ fill: #8a8f9c; stroke: #8a8f9c; }}
 .shapezoo-trace .input, .shapezoo-trace .output {{ fill: #d9902f; stroke: #d9902f; }}
 """
@@ -77,6 +78,7 @@ def mermaid(graph: Graph) -> str:
     """The graph as a flowchart in Mermaid's language."""
     brackets = {
         Kind.LAYER: ("[", "]"),
+        Kind.FAILED: ("[", "]"),
         Kind.FUNCTION: ("(", ")"),
         Kind.TENSOR: ("[", "]:::tensor"),
     }
@@ -92,8 +94,12 @@ def mermaid(graph: Graph) -> str:
     return "\n".join(lines) + "\n"
 
 
-def svg(graph: Graph) -> str:
+def svg(graph: Graph, title: str) -> str:
     """The graph as an SVG picture.
+
+    Args:
+        graph: The graph.
+        title: What readers of screens are told.
 
     Raises:
         ImportError: graphlay is not installed.
@@ -118,6 +124,7 @@ def svg(graph: Graph) -> str:
         [
             '<svg xmlns="http://www.w3.org/2000/svg" class="shapezoo-trace" role="img"',
             f'  {window} style="max-width: 100%; height: auto">',
+            f"<title>{html.escape(title)}</title>",
             f"<style>{STYLE}</style>",
             f'<mask id="{mask}" maskUnits="userSpaceOnUse" {whole}>',
             f'<path fill="#fff" d="{_outline(whole)}"/>',
@@ -177,7 +184,7 @@ def _layout(graph: Graph) -> Places:
 def _block(block: Block, box: Box) -> str:
     if block.kind is Kind.TENSOR:
         return _text(block.name, box.x, box.y, "shape")
-    radius = 5 if block.kind is Kind.LAYER else box.height / 2
+    radius = 5 if block.kind in (Kind.LAYER, Kind.FAILED) else box.height / 2
     lines = _lines(block)
     first = box.y - (len(lines) - 1) * LINE / 2
     texts = [

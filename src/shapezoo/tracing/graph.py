@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from shapezoo.tracing.records import Call, Flow, Operation, Size
 
@@ -24,6 +24,7 @@ class Kind(Enum):
 
     INPUT = "input"
     LAYER = "layer"
+    FAILED = "failed"
     FUNCTION = "function"
     TENSOR = "tensor"
     OUTPUT = "output"
@@ -79,7 +80,11 @@ def graph_of(trace: "Trace", depth: int | None) -> Graph:
         return _Builder(depth).graph(trace)
     deepest = max(level for level, _ in trace.call.walk())
     graphs = (_Builder(level).graph(trace) for level in range(deepest, 1, -1))
-    return next((g for g in graphs if len(g.blocks) <= MOST_BLOCKS), _Builder(1).graph(trace))
+    return next((g for g in graphs if _is_small(g)), _Builder(1).graph(trace))
+
+
+def _is_small(graph: Graph) -> bool:
+    return sum(block.kind is not Kind.TENSOR for block in graph.blocks) <= MOST_BLOCKS
 
 
 class _Builder:
@@ -88,10 +93,8 @@ class _Builder:
     def __init__(self, depth: int) -> None:
         self._depth = depth
         self._blocks: list[Block] = []
-        self._homes: dict[
-            str | None, set[int]
-        ] = {}  # operation to blocks that its result comes from
         self._repeated: set[int] = set()
+        self._homes: dict[str, set[int]] = {}  # operation to blocks that its results come from
         self._arrivals: list[tuple[Flow, int]] = []
 
     def graph(self, trace: "Trace") -> Graph:
@@ -102,12 +105,15 @@ class _Builder:
             output = self._add(Block(Kind.OUTPUT, "output"))
             self._arrivals += [(flow, output) for flow in trace.outputs]
         arrows = [
-            Arrow(source, target, str(flow.shape))
+            _Arrow(source, target, str(flow.shape), (flow.source, flow.result))
             for flow, target in self._arrivals
             for source in sorted(self._homes[flow.source])
             if source != target or (flow.is_carried and target in self._repeated)
         ]
-        return _with_tensors(*_without_dead_ends(self._blocks, list(dict.fromkeys(arrows))))
+        blocks, arrows = self._blocks, list(dict.fromkeys(arrows))
+        if trace.outputs:
+            blocks, arrows = _without_dead_ends(blocks, arrows)
+        return _with_tensors(blocks, arrows)
 
     def _add(self, block: Block, times: Size = 1) -> int:
         if times != 1:
@@ -121,7 +127,9 @@ class _Builder:
         for step in call.steps:
             if isinstance(step, Operation):
                 homes = set[int]().union(*(self._homes.get(f.source, set()) for f in step.inputs))
-                if homes and step.name not in QUIET:  # others compute nothing, or a constant
+                if _is_constant(step.name):
+                    homes = set()
+                elif homes and step.name not in QUIET:  # others compute nothing, or a constant
                     block = self._add(Block(Kind.FUNCTION, step.name), step.times)
                     self._arrivals += [(flow, block) for flow in step.inputs]
                     homes = {block}
@@ -129,7 +137,8 @@ class _Builder:
             elif step.calls and level + 1 < self._depth:
                 self._open(step, level + 1)
             elif step.steps or step.has_failed:  # nn.Identity does nothing
-                self._close(step, self._add(Block(Kind.LAYER, step.path, step.kind), step.times))
+                kind = Kind.FAILED if step.has_failed else Kind.LAYER
+                self._close(step, self._add(Block(kind, step.path, step.kind), step.times))
 
     def _close(self, call: Call, block: int) -> None:
         """Put all that is in a call into one block."""
@@ -141,7 +150,24 @@ class _Builder:
                 self._close(step, block)
 
 
-def _without_dead_ends(blocks: list[Block], arrows: list[Arrow]) -> tuple[list[Block], list[Arrow]]:
+def _is_constant(name: str) -> bool:
+    """Whether a function reads of a tensor only what kind it is."""
+    return name.startswith("new_") or name.endswith("_like")
+
+
+class _Arrow(NamedTuple):
+    """An arrow of a graph that is being built."""
+
+    source: int
+    target: int
+    label: str
+    tensor: tuple[str, Size]
+    """The operation that the tensor comes from, and which of its results it is."""
+
+
+def _without_dead_ends(
+    blocks: list[Block], arrows: list[_Arrow]
+) -> tuple[list[Block], list[_Arrow]]:
     """What is left without functions whose results nothing uses, such as checks of values."""
     sources = {arrow.source for arrow in arrows if arrow.source != arrow.target}
     kept = [i for i, b in enumerate(blocks) if b.kind is not Kind.FUNCTION or i in sources]
@@ -149,25 +175,25 @@ def _without_dead_ends(blocks: list[Block], arrows: list[Arrow]) -> tuple[list[B
         return blocks, arrows
     new = {old: position for position, old in enumerate(kept)}
     left = [
-        Arrow(new[arrow.source], new[arrow.target], arrow.label)
+        arrow._replace(source=new[arrow.source], target=new[arrow.target])
         for arrow in arrows
         if arrow.target in new
     ]
     return _without_dead_ends([blocks[old] for old in kept], left)
 
 
-def _with_tensors(blocks: list[Block], arrows: list[Arrow]) -> Graph:
+def _with_tensors(blocks: list[Block], arrows: list[_Arrow]) -> Graph:
     """The graph with a block for each tensor that several others read: one label for all."""
-    readers: dict[tuple[int, str], list[int]] = {}
     loops: dict[int, list[str]] = {}
-    for arrow in arrows:
-        if arrow.source == arrow.target:
-            loops.setdefault(arrow.source, []).append(arrow.label)
+    readers: dict[tuple[int, str, tuple[str, Size]], list[int]] = {}
+    for source, target, label, tensor in arrows:
+        if source == target:
+            loops.setdefault(source, []).append(label)
         else:
-            readers.setdefault((arrow.source, arrow.label), []).append(arrow.target)
+            readers.setdefault((source, label, tensor), []).append(target)
     blocks = list(blocks)
     drawn = [Arrow(block, block, ", ".join(labels)) for block, labels in loops.items()]
-    for (source, label), targets in readers.items():
+    for (source, label, _), targets in readers.items():
         if len(targets) == 1:
             drawn.append(Arrow(source, targets[0], label))
             continue

@@ -51,7 +51,7 @@ class Recorder(TorchFunctionMode):
         self.outputs: tuple[Flow, ...] = ()
         self._paths = {module: path for path, module in model.named_modules()}
         self._open: list[_OpenCall] = []
-        self._sources: dict[int, tuple[weakref.ref[Tensor], str]] = {}
+        self._sources: dict[int, tuple[weakref.ref[Tensor], str, int]] = {}
         self._count = 0
 
     @contextlib.contextmanager
@@ -88,13 +88,18 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         """Call one of torch's functions, and record that."""
         kwargs = kwargs or {}
-        result = func(*args, **kwargs)
+        inputs = [leaf.tensor for leaf in leaves((args, kwargs))] if self._open else []
+        try:
+            result = func(*args, **kwargs)
+        except Exception:
+            if inputs:
+                self._open[-1].steps.append(self._operation(_name(func), inputs, ()))
+            raise
         if not self._open:
             return result
         name = _name(func)
         outputs = [leaf.tensor for leaf in leaves(args[0] if name == "setitem" else result)]
         if outputs:
-            inputs = [leaf.tensor for leaf in leaves((args, kwargs))]
             self._open[-1].steps.append(self._operation(name, inputs, outputs))
             made = [output for output in outputs if not _shares_memory(output, inputs)]
             self._open[-1].activation_bytes += sum(t.numel() * t.element_size() for t in made)
@@ -107,18 +112,20 @@ class Recorder(TorchFunctionMode):
         self._count += 1
         flows = self._flows_of(inputs)
         shapes = []
-        for output in outputs:
-            self._sources[id(output)] = weakref.ref(output), str(self._count)
+        for position, output in enumerate(outputs):
+            self._sources[id(output)] = weakref.ref(output), str(self._count), position
             shapes.append(_shape(output))
         return Operation(str(self._count), name, flows, tuple(dict.fromkeys(shapes)))
 
     def _flows_of(self, tensors: Iterable[Tensor]) -> tuple[Flow, ...]:
         """Where tensors came from; from nowhere, parameters and constants."""
-        known = ((t, self._sources.get(id(t))) for t in tensors)
-        return tuple(
-            Flow(origin[1] if origin and origin[0]() is tensor else NOWHERE, _shape(tensor))
-            for tensor, origin in known
-        )
+        return tuple(map(self._flow_of, tensors))
+
+    def _flow_of(self, tensor: Tensor) -> Flow:
+        alive, source, result = self._sources.get(id(tensor), (None, NOWHERE, 0))
+        if alive is None or alive() is not tensor:
+            source, result = NOWHERE, 0
+        return Flow(source, _shape(tensor), result)
 
     def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         found = argument_leaves(module, args, kwargs)

@@ -41,11 +41,13 @@ class Flow:
     Attributes:
         source: The id of that operation.
         shape: The shape of the tensor.
+        result: Which of the results of the operation it is, counted from 0.
         is_carried: Whether it comes from an earlier round of a loop.
     """
 
     source: str
     shape: Shape
+    result: Size = 0
     is_carried: bool = False
 
 

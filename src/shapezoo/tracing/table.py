@@ -91,15 +91,22 @@ def markdown(trace: "Trace", depth: int | None) -> str:
 
 def html(trace: "Trace") -> str:
     """The table and its summary in HTML, in the colours of the page around it."""
-    head = "".join(f"<th style='text-align:left'>{name}</th>" for name in COLUMNS)
-    body = []
-    for row in rows(trace):
-        first, *cells = map(markup.escape, row.cells)
-        rest = "".join(f"<td>{cell}</td>" for cell in cells)
-        body.append(f"<tr><td style='text-align:left'>{row.branch}{first}</td>{rest}</tr>")
+    sides = ["right" if name in NUMBERS else "left" for name in COLUMNS]
+    head = _cells("th", COLUMNS, sides)
+    body = [
+        f"<tr>{_cells('td', [row.branch + row.cells[0], *row.cells[1:]], sides)}</tr>"
+        for row in rows(trace)
+    ]
     table = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
     totals = markup.escape(summary(trace))
     return f"<table style='white-space:pre'>{table}</table><pre>{totals}</pre>"
+
+
+def _cells(tag: str, texts: Sequence[str], sides: Sequence[str]) -> str:
+    return "".join(
+        f"<{tag} style='text-align:{side}'>{markup.escape(text)}</{tag}>"
+        for text, side in zip(texts, sides, strict=True)
+    )
 
 
 def shapes(shapes: Sequence[Shape]) -> str:

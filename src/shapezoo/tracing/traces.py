@@ -96,7 +96,7 @@ class Trace:
         Raises:
             ImportError: graphlay is not installed, which lays it out.
         """
-        return diagram.svg(graph_of(self, depth))
+        return diagram.svg(graph_of(self, depth), f"block diagram of {self.call.kind}")
 
     def save_svg(self, path: str | os.PathLike[str], *, depth: int | None = None) -> None:
         """Write the block diagram of `to_svg` to a file.

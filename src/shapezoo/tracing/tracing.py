@@ -128,7 +128,7 @@ def _from_contract(model: nn.Module, sizes: Sizes) -> Trace:
             best = min(found, key=lambda general: general.irregular)
             multiples = {axis: n for axis, n in best.multiples.items() if n > 1}
             return replace(best.value, multiples=multiples)
-    raise _refusal(errors[0], free)
+    raise _refusal(errors[0], free) from errors[0].__cause__
 
 
 def _free_axes(contract: Signature, sizes: Sizes) -> tuple[str, ...]:
@@ -157,6 +157,7 @@ def _refusal(error: Exception, free: Sequence[str]) -> Exception:
             return SizesError(
                 f"the model does not call the same layers at all sizes; give some: {give}"
             )
-        case _ if free:
-            error.add_note(f"if the model takes certain sizes only, give them: {give}")
+        case TraceError() if free:
+            hint = f"if the model takes certain sizes only, give them: {give}"
+            return TraceError(f"{error}\n  {hint}", error.trace)
     return error

@@ -82,7 +82,9 @@ def mermaid(graph: Graph) -> str:
         Kind.FUNCTION: ("(", ")"),
         Kind.TENSOR: ("[", "]:::tensor"),
     }
-    lines = ["flowchart TD", "  classDef tensor fill:none,stroke:none"]
+    lines = ["flowchart TD"]
+    if any(block.kind is Kind.TENSOR for block in graph.blocks):
+        lines.append("  classDef tensor fill:none,stroke:none")
     for number, block in enumerate(graph.blocks):
         left, right = brackets.get(block.kind, ("([", "])"))
         text = "<br>".join(map(_entities, _lines(block)))

@@ -7,7 +7,7 @@ import torch
 
 from shapezoo.contracts.axes import Axis, computed
 from shapezoo.contracts.errors import ContractError
-from shapezoo.contracts.signatures import ArgumentKind, Signature
+from shapezoo.contracts.signatures import Argument, ArgumentKind, Signature
 from shapezoo.contracts.types import (
     RecordType,
     SequenceType,
@@ -24,8 +24,8 @@ LENGTHS = "lengths"
 
 def free_axes(contract: Signature) -> tuple[str, ...]:
     """The names of axes whose sizes a caller chooses, in order: those of required arguments."""
-    required = [argument.type for argument in contract.inputs if argument.is_required]
-    axes = [axis for kind in required for tensor in tensors(kind) for axis in tensor.axes]
+    given = [argument.type for argument in contract.inputs if _is_given(argument)]
+    axes = [axis for kind in given for tensor in tensors(kind) for axis in tensor.axes]
     return tuple(dict.fromkeys(axis.name for axis in axes if axis.name))
 
 
@@ -38,8 +38,9 @@ def example_arguments(
 ) -> tuple[list[Any], dict[str, Any]]:
     """Positional arguments and keywords that keep a contract: the required ones, all zeros.
 
-    Zero is an index in any vocabulary. The argument ``lengths`` gets the size of the axis
-    ``seq`` and stays on the CPU, where torch wants it.
+    Zero is an index in any vocabulary. A tensor ``lengths`` gets the size of the axis ``seq``
+    and stays on the CPU, where torch wants it. A variadic axis is one axis if it has a name,
+    and none otherwise; ``*args`` is one argument.
 
     Args:
         contract: The contract.
@@ -48,15 +49,16 @@ def example_arguments(
         dtype: The dtype of those that may be floating-point.
 
     Raises:
-        ContractError: An argument is no tensor, or a size depends on more than these axes.
+        ContractError: An argument is no tensor, or the size of an axis is not known.
     """
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     for argument in contract.inputs:
-        if not argument.is_required:
+        if not _is_given(argument):
             continue
+        is_lengths = argument.name == LENGTHS and isinstance(argument.type, TensorType)
         try:
-            if argument.name == LENGTHS and "seq" in sizes:
+            if is_lengths and "seq" in sizes:
                 value = _example(argument.type, sizes, "cpu", dtype) + sizes["seq"]
             else:
                 value = _example(argument.type, sizes, device, dtype)
@@ -69,6 +71,11 @@ def example_arguments(
         else:
             args.append(value)
     return args, kwargs
+
+
+def _is_given(argument: Argument) -> bool:
+    """Whether an example of a call has this argument."""
+    return argument.is_required or argument.kind is ArgumentKind.VAR_POSITIONAL
 
 
 def _example(
@@ -84,7 +91,8 @@ def _example(
             items = [_example(kind.parts[0], sizes, device, dtype)] * 2
             return tuple(items) if kind.container is tuple else items
         case RecordType():
-            return kind.record(*(_example(part, sizes, device, dtype) for part in kind.parts))
+            parts = [_example(part, sizes, device, dtype) for part in kind.parts]
+            return kind.record(**dict(zip(kind.fields, parts, strict=True)))
         case UnionType():
             options = [part for part in kind.parts if next(tensors(part), None)]
             return _example(options[0] if options else kind.parts[0], sizes, device, dtype)
@@ -97,9 +105,9 @@ def _size(axis: Axis, sizes: Mapping[str, int]) -> int:
         return axis.fixed
     if axis.name is not None:
         return sizes[axis.name]
-    if axis.braces or not axis.needs <= sizes.keys():
+    if axis.expression is None or axis.braces or not axis.needs <= sizes.keys():
         raise ContractError(f"the size of axis {str(axis)!r} is not known")
-    size = computed(axis.expression, sizes) if axis.expression else 1
+    size = computed(axis.expression, sizes)
     if not isinstance(size, int) or size < 0:
         raise ContractError(f"axis {str(axis)!r} is no size for {dict(sizes)}, but {size}")
     return size
@@ -109,4 +117,7 @@ def _dtype(kind: TensorType, floating: torch.dtype) -> torch.dtype:
     """A dtype that a contract allows: a floating-point one if that is among them."""
     names = vars(torch).values()
     dtypes = [floating, torch.int64, *(value for value in names if isinstance(value, torch.dtype))]
-    return next(dtype for dtype in dtypes if kind.allows(dtype))
+    allowed = filter(kind.allows, dtypes)
+    if found := next(allowed, None):
+        return found
+    raise ContractError(f"torch has no dtype of {kind.dtype}")

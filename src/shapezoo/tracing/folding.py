@@ -1,6 +1,6 @@
 """Loops: their rounds look alike, and become one."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from shapezoo.tracing.records import NOWHERE, Call, Flow, Operation
@@ -20,9 +20,9 @@ def fold(
     """
     aliases: dict[str, str] = {}
     folded = replace(call, steps=_folded(call.steps, aliases))
-    kept = [operation.id for operation in (*inputs, *_operations([folded]))]
+    kept = [operation.id for operation in (*inputs, *folded.operations())]
     ids = {old: str(number) for number, old in enumerate(kept)}
-    for old, standing_for in reversed(aliases.items()):  # the outer loops were folded last
+    for old, standing_for in reversed(aliases.items()):  # what stands for others may go later
         ids[old] = ids[standing_for]
     return (
         tuple(replace(operation, id=ids[operation.id]) for operation in inputs),
@@ -37,33 +37,37 @@ def _folded(steps: Sequence[Step], aliases: dict[str, str]) -> tuple[Step, ...]:
         replace(step, steps=_folded(step.steps, aliases)) if isinstance(step, Call) else step
         for step in steps
     ]
-    return tuple(_without_loops(inner, aliases))
+    folded: list[Step] = []
+    waiting = [inner]
+    while waiting:
+        part = waiting.pop()
+        start, length, rounds = _widest_loop(part)
+        if rounds == 1:
+            folded += part
+            continue
+        end = start + length * rounds
+        loop = part[start:end]
+        inside = {operation.id for step in loop for operation in _operations(step)}
+        merged = [_merged(loop[first::length], aliases, inside) for first in range(length)]
+        waiting += [part[end:], merged, part[:start]]  # from last to first
+    return tuple(folded)
 
 
-def _without_loops(steps: list[Step], aliases: dict[str, str]) -> list[Step]:
-    """The steps with the widest loop in one round, and likewise before, in and after it."""
-    start, length, rounds = _widest_loop([_look(step) for step in steps])
-    if rounds == 1:
-        return steps
-    end = start + length * rounds
-    inside = {operation.id for operation in _operations(steps[start:end])}
-    merged = [
-        _merged(steps[first:end:length], aliases, inside) for first in range(start, start + length)
-    ]
-    before, after = steps[:start], steps[end:]
-    return [part for s in (before, merged, after) for part in _without_loops(s, aliases)]
-
-
-def _look(step: Step) -> object:
+def _look(step: Step) -> tuple[object, ...]:
     """What the rounds of a loop have in common."""
     if isinstance(step, Operation):
-        return step.name, [flow.shape for flow in step.inputs], step.outputs, step.times
-    inner = [_look(s) for s in step.steps]
+        return step.name, tuple(flow.shape for flow in step.inputs), step.outputs, step.times
+    inner = tuple(map(_look, step.steps))
     return step.path, step.inputs, step.outputs, step.times, step.has_failed, inner
 
 
-def _widest_loop(looks: Sequence[object]) -> tuple[int, int, int]:
-    """Where the loop with most steps begins, how long its rounds are, and how many."""
+def _widest_loop(steps: Sequence[Step]) -> tuple[int, int, int]:
+    """Where the loop with most steps begins, how long its rounds are, and how many.
+
+    Two rounds of operations alone are no loop: code often says the same twice.
+    """
+    numbers: dict[object, int] = {}
+    looks = [numbers.setdefault(_look(step), len(numbers)) for step in steps]
     widest = 0, 0, 1
     for length in range(1, min(LONGEST_ROUND, len(looks) // 2) + 1):
         alike = 0  # steps that are as those a round later
@@ -71,9 +75,11 @@ def _widest_loop(looks: Sequence[object]) -> tuple[int, int, int]:
             if end < len(looks) and looks[end - length] == looks[end]:
                 alike += 1
                 continue
-            rounds = alike // length + 1
-            if rounds > 1 and length * rounds > widest[1] * widest[2]:
-                widest = end - length - alike, length, rounds
+            start, rounds = end - length - alike, alike // length + 1
+            if length * rounds > widest[1] * widest[2]:
+                has_calls = any(isinstance(step, Call) for step in steps[start : start + length])
+                if rounds > (1 if has_calls else 2):
+                    widest = start, length, rounds
             alike = 0
     return widest
 
@@ -107,13 +113,8 @@ def _merged(rounds: Sequence[Step], aliases: dict[str, str], inside: set[str]) -
     )
 
 
-def _operations(steps: Iterable[Step]) -> Iterator[Operation]:
-    """All operations in steps, in order."""
-    for step in steps:
-        if isinstance(step, Operation):
-            yield step
-        else:
-            yield from _operations(step.steps)
+def _operations(step: Step) -> Iterable[Operation]:
+    return [step] if isinstance(step, Operation) else step.operations()
 
 
 def _renamed(call: Call, ids: dict[str, str]) -> Call:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from shapezoo.tracing.records import Call, Flow, Operation, Size
+from shapezoo.tracing.records import Call, Flow, Operation, Size, require_depth
 
 if TYPE_CHECKING:
     from shapezoo.tracing.traces import Trace
@@ -77,6 +77,7 @@ def graph_of(trace: "Trace", depth: int | None) -> Graph:
         depth: How deep to go into the model; by default as deep as `MOST_BLOCKS` allow.
     """
     if depth is not None:
+        require_depth(depth)
         return _Builder(depth).graph(trace)
     deepest = max(level for level, _ in trace.call.walk())
     graphs = (_Builder(level).graph(trace) for level in range(deepest, 1, -1))
@@ -100,7 +101,10 @@ class _Builder:
     def graph(self, trace: "Trace") -> Graph:
         for operation in trace.inputs:
             self._homes[operation.id] = {self._add(Block(Kind.INPUT, operation.name))}
-        self._open(trace.call, 0)
+        if self._depth > 0:
+            self._open(trace.call, 0)
+        if self._depth == 0 or not self._blocks:  # a model that has nothing to do with tensors
+            self._close(trace.call, self._add(Block(Kind.LAYER, trace.call.kind)))
         if trace.outputs:
             output = self._add(Block(Kind.OUTPUT, "output"))
             self._arrivals += [(flow, output) for flow in trace.outputs]
@@ -169,17 +173,23 @@ def _without_dead_ends(
     blocks: list[Block], arrows: list[_Arrow]
 ) -> tuple[list[Block], list[_Arrow]]:
     """What is left without functions whose results nothing uses, such as checks of values."""
-    sources = {arrow.source for arrow in arrows if arrow.source != arrow.target}
-    kept = [i for i, b in enumerate(blocks) if b.kind is not Kind.FUNCTION or i in sources]
-    if len(kept) == len(blocks):
-        return blocks, arrows
-    new = {old: position for position, old in enumerate(kept)}
+    sources: dict[int, set[int]] = {}
+    for arrow in arrows:
+        sources.setdefault(arrow.target, set()).add(arrow.source)
+    used: set[int] = set()
+    waiting = [i for i, block in enumerate(blocks) if block.kind is not Kind.FUNCTION]
+    while waiting:
+        target = waiting.pop()
+        if target not in used:
+            used.add(target)
+            waiting += sources.get(target, ())
+    new = {old: position for position, old in enumerate(sorted(used))}
     left = [
         arrow._replace(source=new[arrow.source], target=new[arrow.target])
         for arrow in arrows
         if arrow.target in new
     ]
-    return _without_dead_ends([blocks[old] for old in kept], left)
+    return [blocks[old] for old in new], left
 
 
 def _with_tensors(blocks: list[Block], arrows: list[_Arrow]) -> Graph:

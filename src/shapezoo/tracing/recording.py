@@ -2,8 +2,8 @@
 
 import contextlib
 import functools
-import operator
 import sys
+import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +14,27 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from shapezoo.tracing.records import NOWHERE, Call, Flow, Operation, Shape
-from shapezoo.tracing.values import Leaf, argument_leaves, leaves, result_leaves
+from shapezoo.tracing.values import Leaf, argument_leaves, leaves, named_arguments, result_leaves
+
+SWAPPED = frozenset(
+    [
+        "add",
+        "sub",
+        "mul",
+        "matmul",
+        "truediv",
+        "floordiv",
+        "mod",
+        "divmod",
+        "pow",
+        "lshift",
+        "rshift",
+        "and",
+        "xor",
+        "or",
+    ]
+)
+"""Operators with forms such as ``__radd__`` and ``__iadd__``."""
 
 
 @dataclass
@@ -32,7 +52,7 @@ class _OpenCall:
 
 
 class Recorder(TorchFunctionMode):
-    """Records the calls of the modules of a model, and the operations in them.
+    """Records the calls of the modules of a model, and the operations in them, in one thread.
 
     Args:
         model: The model.
@@ -41,25 +61,29 @@ class Recorder(TorchFunctionMode):
         call: The call of the model, once it has ended.
         inputs: Its inputs, as operations without inputs.
         outputs: Its outputs.
+        error: The error that was raised last in a module.
+        failed: The call in which it was raised.
     """
 
-    def __init__(self, model: nn.Module, *, is_named: bool = True) -> None:
+    def __init__(self, model: nn.Module) -> None:
+        from shapezoo.tracing.counting import flop_counter  # imports what few need
+
         super().__init__()
-        self._is_named = is_named
         self.call: Call | None = None
         self.inputs: tuple[Operation, ...] = ()
         self.outputs: tuple[Flow, ...] = ()
+        self.error: BaseException | None = None
+        self.failed: Call | None = None
         self._paths = {module: path for path, module in model.named_modules()}
+        self._counter = flop_counter()
+        self._thread = threading.get_ident()
         self._open: list[_OpenCall] = []
         self._sources: dict[int, tuple[weakref.ref[Tensor], str, int]] = {}
         self._count = 0
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
-        """Record what happens inside. What an error ends is recorded too."""
-        from shapezoo.tracing.counting import flop_counter  # imports what few need
-
-        self._counter = flop_counter()
+        """Record what happens inside."""
         with contextlib.ExitStack() as stack:
             for module in self._paths:
                 before = module.register_forward_pre_hook(
@@ -71,14 +95,6 @@ class Recorder(TorchFunctionMode):
             with self._counter, self:
                 yield
 
-    def name_inputs(self, arguments: dict[str, Any]) -> None:
-        """Tell the tensors that the model gets, by the names of its arguments."""
-        self.inputs = tuple(
-            self._operation(name, (), [leaf.tensor for leaf in leaves(value)])
-            for name, value in arguments.items()
-            if any(True for _ in leaves(value))
-        )
-
     def __torch_function__(
         self,
         func: Any,
@@ -88,19 +104,21 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         """Call one of torch's functions, and record that."""
         kwargs = kwargs or {}
-        inputs = [leaf.tensor for leaf in leaves((args, kwargs))] if self._open else []
+        if not self._open:
+            return func(*args, **kwargs)
+        inputs = [leaf.tensor for leaf in leaves((args, kwargs))]
         try:
             result = func(*args, **kwargs)
         except Exception:
-            if inputs:
-                self._open[-1].steps.append(self._operation(_name(func), inputs, ()))
+            self._open[-1].steps.append(self._operation(_name(func), inputs, ()))
             raise
-        if not self._open:
-            return result
         name = _name(func)
         outputs = [leaf.tensor for leaf in leaves(args[0] if name == "setitem" else result)]
         if outputs:
-            self._open[-1].steps.append(self._operation(name, inputs, outputs))
+            operation = self._operation(name, inputs, outputs)
+            self._open[-1].steps.append(operation)
+            if name == "setitem" or name.endswith("_"):
+                self._spread(outputs[0], operation)
             made = [output for output in outputs if not _shares_memory(output, inputs)]
             self._open[-1].activation_bytes += sum(t.numel() * t.element_size() for t in made)
         return result
@@ -117,20 +135,33 @@ class Recorder(TorchFunctionMode):
             shapes.append(_shape(output))
         return Operation(str(self._count), name, flows, tuple(dict.fromkeys(shapes)))
 
+    def _spread(self, written: Tensor, operation: Operation) -> None:
+        """Make known that an operation has written into all tensors that share this memory."""
+        for key, (alive, _, result) in self._sources.items():
+            tensor = alive()
+            if tensor is not None and _shares_memory(tensor, [written]):
+                self._sources[key] = alive, operation.id, result
+
     def _flows_of(self, tensors: Iterable[Tensor]) -> tuple[Flow, ...]:
-        """Where tensors came from; from nowhere, parameters and constants."""
         return tuple(map(self._flow_of, tensors))
 
     def _flow_of(self, tensor: Tensor) -> Flow:
+        """Where a tensor came from; a parameter or a constant, from nowhere."""
         alive, source, result = self._sources.get(id(tensor), (None, NOWHERE, 0))
         if alive is None or alive() is not tensor:
             source, result = NOWHERE, 0
         return Flow(source, _shape(tensor), result)
 
     def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        found = argument_leaves(module, args, kwargs)
+        if threading.get_ident() != self._thread:
+            return
+        arguments = named_arguments(module, args, kwargs)
+        if not self._open:
+            given = {name: [leaf.tensor for leaf in leaves(v)] for name, v in arguments.items()}
+            self.inputs = tuple(self._operation(n, (), given[n]) for n in given if given[n])
+        found = argument_leaves(module, arguments)
         axes = {name: size for leaf in found for name, size in leaf.bound.items()}
-        shapes = self._shapes(found)
+        shapes = tuple(leaf.shape for leaf in found)
         flops = self._counter.get_total_flops()
         error = sys.exception()  # one that a caller is handling
         self._open.append(_OpenCall(module, self._paths[module], shapes, axes, flops, error))
@@ -138,18 +169,20 @@ class Recorder(TorchFunctionMode):
     def _end(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object
     ) -> None:
-        if sys.exception() is not self._open[-1].error:  # the hook is called for failures too
-            self._close((), has_failed=True)
+        if threading.get_ident() != self._thread:
+            return
+        error = sys.exception()  # the hook is called for failures too
+        if error is not self._open[-1].error:
+            call = self._close((), has_failed=True)
+            if error is not self.error:
+                self.error, self.failed = error, call
             return
         found = result_leaves(module, result)
         if len(self._open) == 1:
             self.outputs = self._flows_of(leaf.tensor for leaf in found)
-        self._close(self._shapes(found))
+        self._close(tuple(leaf.shape for leaf in found))
 
-    def _shapes(self, found: list[Leaf]) -> tuple[Shape, ...]:
-        return tuple(leaf.shape(is_named=self._is_named) for leaf in found)
-
-    def _close(self, outputs: tuple[Shape, ...], *, has_failed: bool = False) -> None:
+    def _close(self, outputs: tuple[Shape, ...], *, has_failed: bool = False) -> Call:
         ended = self._open.pop()
         call = Call(
             path=ended.path,
@@ -168,10 +201,11 @@ class Recorder(TorchFunctionMode):
             self._open[-1].activation_bytes += ended.activation_bytes
         else:
             self.call = call
+        return call
 
 
 def _shape(tensor: Tensor) -> Shape:
-    return Leaf(tensor, None).shape(is_named=False)
+    return Leaf(tensor, None).shape
 
 
 @functools.lru_cache(1024)
@@ -179,12 +213,11 @@ def _name(func: Any) -> str:
     """The name of one of torch's functions: ``add`` for ``Tensor.__radd__``."""
     if isinstance(func, torch._ops.OpOverload):
         func = func.overloadpacket  # its name is that of the function
-    path = (resolve_name(func) or func.__name__).removesuffix(".__get__")
+    path: str = (resolve_name(func) or func.__name__).removesuffix(".__get__")
     name = path.rpartition(".")[2]
     plain = name.removeprefix("__").removesuffix("__")
-    is_swapped = name.startswith(("__r", "__i")) and hasattr(operator, f"__{plain[1:]}__")
-    shown: str = plain[1:] if is_swapped else plain
-    return shown
+    is_swapped = name.startswith(("__r", "__i")) and plain[1:] in SWAPPED
+    return plain[1:] if is_swapped else plain
 
 
 def _shares_memory(output: Tensor, inputs: Iterable[Tensor]) -> bool:

@@ -1,5 +1,6 @@
 """What a trace records: calls of modules, the operations in them, and the shapes between."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -18,8 +19,8 @@ class Shape:
     Attributes:
         sizes: The sizes of its axes, in order.
         dtype: Its dtype, such as ``float32``.
-        names: What the contract calls each axis, or None where it does not. Empty in a symbolic
-            trace, whose sizes are themselves expressions of names.
+        names: What the contract calls each axis, or None where it does not; empty without a
+            contract.
     """
 
     sizes: tuple[Size, ...]
@@ -27,11 +28,10 @@ class Shape:
     names: tuple[str | None, ...] = ()
 
     def __str__(self) -> str:
-        names = self.names or (None,) * len(self.sizes)
-        axes = [
-            f"{n}={size}" if n else str(size) for n, size in zip(names, self.sizes, strict=True)
-        ]
-        return " ".join(axes) or "scalar"
+        is_symbolic = any(isinstance(size, str) for size in self.sizes)
+        names = () if is_symbolic else self.names  # expressions say themselves what they are
+        axes = itertools.zip_longest(self.sizes, names)
+        return " ".join(f"{name}={size}" if name else str(size) for size, name in axes) or "scalar"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Call:
         axes: The axis names that its contract bound, with their sizes.
         parameters: The number of its parameters, those of the modules in it included.
         macs: Multiply-accumulate operations of all its rounds, as torch's flop counter counts
-            them: those of matrix products, convolutions and attention.
+            them: those of matrix products, convolutions, recurrent layers and attention.
         activation_bytes: Bytes of all tensors that operations in it returned. Views and results
             written into an input take none; what a function keeps inside is not seen.
         times: How often it was called in a row, in a loop.
@@ -107,8 +107,22 @@ class Call:
         """The calls of modules in it, in order."""
         return tuple(step for step in self.steps if isinstance(step, Call))
 
+    def operations(self) -> Iterator[Operation]:
+        """All operations in it, those in other calls included, in order."""
+        for step in self.steps:
+            if isinstance(step, Operation):
+                yield step
+            else:
+                yield from step.operations()
+
     def walk(self, depth: int = 0) -> Iterator[tuple[int, "Call"]]:
         """This call and all calls in it, in order, each with its depth."""
         yield depth, self
         for call in self.calls:
             yield from call.walk(depth + 1)
+
+
+def require_depth(depth: int | None) -> None:
+    """Refuse a depth below that of the model itself, which is 0."""
+    if depth is not None and depth < 0:
+        raise ValueError(f"depth must be 0, which is the model alone, or more, got {depth}")

@@ -1,7 +1,6 @@
 """Running a model once, undisturbed, to see what happens in it."""
 
 import contextlib
-import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from torch.func import functional_call
 from shapezoo.tracing import table
 from shapezoo.tracing.folding import fold
 from shapezoo.tracing.recording import Recorder
+from shapezoo.tracing.records import Call
 from shapezoo.tracing.traces import Trace, TraceError
 
 LAST_ROWS = 8
@@ -20,12 +20,7 @@ LAST_ROWS = 8
 
 
 def run_once(
-    model: nn.Module,
-    args: Sequence[Any],
-    kwargs: dict[str, Any],
-    *,
-    is_trial: bool = False,
-    is_named: bool = True,
+    model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], *, on_meta: bool = False
 ) -> Trace:
     """Run a model once.
 
@@ -33,25 +28,24 @@ def run_once(
         model: The model.
         args: Its arguments.
         kwargs: Its keywords.
-        is_trial: Whether its parameters and buffers are put on the meta device for that.
-        is_named: Whether sizes are told with the names that contracts give them.
+        on_meta: Whether its parameters and buffers are put on the meta device for that.
 
     Raises:
         TraceError: It has failed.
     """
-    parameters = dict(model.named_parameters()) if is_trial else {}
+    parameters = dict(model.named_parameters()) if on_meta else {}
     state = {name: tensor.to("meta") for name, tensor in parameters.items()}
     for name, buffer in model.named_buffers():
-        state[name] = buffer.to("meta") if is_trial else buffer.clone()
-    recorder = Recorder(model, is_named=is_named)
+        state[name] = buffer.to("meta") if on_meta else buffer.clone()
+    recorder = Recorder(model)
     try:
         with _undisturbed(model), recorder.recording():
-            recorder.name_inputs(_by_name(model, args, kwargs))
             functional_call(model, state, tuple(args), kwargs)
     except Exception as error:
         if recorder.call is None:
             raise
-        raise _failure(_trace(recorder), error) from error
+        failed = recorder.failed if recorder.error is error else None
+        raise _failure(_trace(recorder), failed or recorder.call, error) from error
     return _trace(recorder)
 
 
@@ -63,28 +57,24 @@ def _trace(recorder: Recorder) -> Trace:
 
 @contextlib.contextmanager
 def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """Run without gradients or compilation, and put the generators back."""
+    """Run without gradients or compilation, and put generators and attributes back."""
+    attributes = [(module, dict(vars(module))) for module in model.modules()]
     devices = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.no_grad())
         stack.enter_context(torch.random.fork_rng(devices=devices))
         if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled
             stack.enter_context(torch.compiler.set_stance("force_eager"))
-        yield
+        try:
+            yield
+        finally:
+            for module, before in attributes:  # some keep tensors, as those of positions
+                vars(module).clear()
+                vars(module).update(before)
 
 
-def _by_name(model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return inspect.signature(model.forward).bind(*args, **kwargs).arguments
-    except TypeError:  # the call will say so
-        return {}
-
-
-def _failure(trace: Trace, error: Exception) -> TraceError:
-    """The error that says where a model has failed."""
-    call = trace.call
-    while call.calls and call.calls[-1].has_failed:
-        call = call.calls[-1]
+def _failure(trace: Trace, call: Call, error: Exception) -> TraceError:
+    """The error that says in which call a model has failed."""
     place = f" in {call.path} ({call.kind})" if call.path else ""
     lines = [
         f"{trace.call.kind} failed{place}, which got {table.shapes(call.inputs) or 'no tensor'}",

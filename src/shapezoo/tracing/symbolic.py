@@ -19,6 +19,9 @@ Sizes = dict[str, int]
 CHECKS = (5, 8, 13, 21)
 """The sizes, in units, at which polynomials through those of 2 to 4 units are checked."""
 
+FEW_CHECKS = (1, 5)
+"""The same where a run costs time and memory."""
+
 
 class DifferenceError(ValueError):
     """Runs at different sizes differ in more than whole numbers."""
@@ -31,7 +34,7 @@ class General(Generic[T]):
     Attributes:
         value: What a run gave, with expressions in the place of numbers that differ.
         multiples: What the size of each axis must be a multiple of for them to hold.
-        irregular: How many of the numbers are no polynomial; they stand as ``f(height)``.
+        irregular: How many different numbers are no polynomial; they stand as ``f(height)``.
     """
 
     value: T
@@ -39,7 +42,9 @@ class General(Generic[T]):
     irregular: int
 
 
-def generalise(run: Callable[[Sizes], T], units: Mapping[str, int]) -> General[T]:
+def generalise(
+    run: Callable[[Sizes], T], units: Mapping[str, int], checks: Sequence[int] = CHECKS
+) -> General[T]:
     """What a function gives for all sizes of some axes.
 
     The function is called on a grid of sizes, where its results must be alike but for whole
@@ -50,6 +55,7 @@ def generalise(run: Callable[[Sizes], T], units: Mapping[str, int]) -> General[T
         run: The function, from sizes to a dataclass.
         units: The distance of the points of the grid along each axis; all sizes on it are
             multiples of that.
+        checks: The sizes of other points, in units.
 
     Raises:
         DifferenceError: The results differ in more than whole numbers.
@@ -62,28 +68,37 @@ def generalise(run: Callable[[Sizes], T], units: Mapping[str, int]) -> General[T
             known[key] = run(sizes)
         return known[key]
 
-    few = _through(run_once, _Grid(units, is_full=False))
-    return _through(run_once, _Grid(units, is_full=True)) if few.irregular else few
+    few = _through(run_once, _Grid(units, is_full=False), checks)
+    return _through(run_once, _Grid(units, is_full=True), checks) if few.irregular else few
 
 
-def _through(run: Callable[[Sizes], T], grid: "_Grid") -> General[T]:
+def _through(run: Callable[[Sizes], T], grid: "_Grid", checks: Sequence[int]) -> General[T]:
     """What a function gives by the polynomials through its values on a grid."""
-    units = grid.units
     results = [run(sizes) for sizes in grid.sizes]
-    checks = []
-    for factor in CHECKS if units else ():
-        with contextlib.suppress(Exception):  # some models end at a size
-            beyond = {axis: factor * unit for axis, unit in units.items()}
-            results.append(run(beyond))
-            checks.append(beyond)
-    found = [grid.general(results, checks, dict(units))]
-    multiples = grid.multiples(results[: len(grid.sizes)])
-    if multiples != units:
-        with contextlib.suppress(Exception):  # it cannot take these sizes, or is not alike there
-            between = {axis: 2 * unit + multiples[axis] for axis, unit in units.items()}
-            results.append(run(between))
-            found.append(grid.general(results, [*checks, between], multiples))
-    return min(reversed(found), key=lambda general: general.irregular)
+    beyond = grid.beyond(checks) if grid.units else []
+    coarse = grid.general(results, *_where_it_runs(run, beyond), dict(grid.units))
+    multiples = grid.multiples(results)
+    if multiples == grid.units:
+        return coarse
+    with contextlib.suppress(DifferenceError):
+        between = grid.between(multiples)
+        fine = grid.general(results, *_where_it_runs(run, [*beyond, *between]), multiples)
+        if fine.irregular <= coarse.irregular:
+            return fine
+    return coarse
+
+
+def _where_it_runs(
+    run: Callable[[Sizes], T], points: Sequence[Sizes]
+) -> tuple[list[Sizes], list[T]]:
+    """Those of some points that a function takes, and its results."""
+    taken: list[Sizes] = []
+    results: list[T] = []
+    for sizes in points:
+        with contextlib.suppress(Exception):  # some models begin or end at a size
+            results.append(run(sizes))
+            taken.append(sizes)
+    return taken, results
 
 
 class _Grid:
@@ -99,6 +114,7 @@ class _Grid:
 
     def __init__(self, units: Mapping[str, int], *, is_full: bool) -> None:
         self.units = units
+        self.polynomial = functools.cache(self._polynomial)
         points = itertools.product(range(3), repeat=len(units))
         self._points = [
             point
@@ -111,7 +127,27 @@ class _Grid:
             for point in self._points
         ]
 
-    def polynomial(self, values: tuple[int, ...]) -> "sympy.Expr":
+    def beyond(self, checks: Sequence[int]) -> list[Sizes]:
+        """Points off the grid, by their sizes in units; each axis takes these in its own order."""
+        return [
+            {
+                axis: checks[(start + number) % len(checks)] * unit
+                for number, (axis, unit) in enumerate(self.units.items())
+            }
+            for start in range(len(checks))
+        ]
+
+    def between(self, multiples: Sizes) -> list[Sizes]:
+        """Points a few multiples above the least sizes, of other numbers for each axis."""
+        return [
+            {
+                axis: 2 * unit + (1 + number * step % 4) * multiples[axis]
+                for number, (axis, unit) in enumerate(self.units.items(), 1)
+            }
+            for step in (1, 2, 3)
+        ]
+
+    def _polynomial(self, values: tuple[int, ...]) -> "sympy.Expr":
         """The polynomial that has these values on the grid: Newton's divided differences."""
         import sympy
 
@@ -134,23 +170,31 @@ class _Grid:
         found = dict.fromkeys(self.units, 1)
         terms: list[tuple[dict[str, int], int]] = []
 
-        @functools.cache
-        def look(values: tuple[int, ...]) -> int:
+        def look(values: tuple[int, ...]) -> None:
             for term, coefficient in self.polynomial(values).as_coefficients_dict().items():
                 powers = {str(s): int(n) for s, n in term.as_powers_dict().items() if s.is_Symbol}
                 terms.append((powers, int(coefficient.q)))
-            return 0
 
-        _merge(results, look)
-        for powers, denominator in sorted(terms, key=lambda term: len(term[0])):
+        _merge(results, functools.cache(look))
+        for powers, denominator in sorted(terms, key=lambda term: sum(term[0].values())):
             if math.prod(found[axis] ** n for axis, n in powers.items()) % denominator:
                 found |= {axis: math.lcm(found[axis], denominator) for axis in powers}
         return {axis: min(multiple, self.units[axis]) for axis, multiple in found.items()}
 
     def general(
-        self, results: Sequence[T], checks: Sequence[Sizes], multiples: Sizes
+        self,
+        results: Sequence[T],
+        checked: Sequence[Sizes],
+        checks: Sequence[T],
+        multiples: Sizes,
     ) -> General[T]:
-        """The results in one, with polynomials that are held against those after the grid.
+        """The results in one, with polynomials for numbers that differ.
+
+        Args:
+            results: Those on the grid.
+            checked: Other points.
+            checks: The results there.
+            multiples: Of what all these sizes are multiples.
 
         Raises:
             DifferenceError: The results differ in more than whole numbers.
@@ -161,22 +205,23 @@ class _Grid:
         def text(values: tuple[int, ...]) -> str:
             nonlocal irregular
             polynomial = self.polynomial(values[: len(self._points)])
-            beyond = zip(checks, values[len(self._points) :], strict=True)
-            if all(polynomial.subs(sizes) == value for sizes, value in beyond):
+            others = zip(checked, values[len(self._points) :], strict=True)
+            if all(polynomial.subs(sizes) == value for sizes, value in others):
                 return _text(polynomial)
             irregular += 1
             return f"f({','.join(self._varying(values))})"
 
-        return General(_merge(results, text), multiples, irregular)
+        return General(_merge([*results, *checks], text), multiples, irregular)
 
     def _varying(self, values: Sequence[int]) -> list[str]:
-        """The axes on which values on the grid depend."""
+        """The axes on which values on the grid depend, or all where none is seen to."""
         at = dict(zip(self._points, values, strict=False))
-        return [
+        varying = [
             axis
             for number, axis in enumerate(self.units)
             if any(at[point] != at[(*point[:number], 0, *point[number + 1 :])] for point in at)
         ]
+        return varying or list(self.units)
 
 
 def _text(polynomial: "sympy.Expr") -> str:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from shapezoo.tracing.records import Call, Shape, Size
+from shapezoo.tracing.records import Call, Shape, Size, require_depth
 
 if TYPE_CHECKING:
     from shapezoo.tracing.traces import Trace
@@ -38,6 +38,7 @@ class Row(NamedTuple):
 
 def rows(trace: "Trace", depth: int | None = None) -> list[Row]:
     """The calls in order, down to a depth."""
+    require_depth(depth)
     return list(_rows(trace.call, "", "", "", depth))
 
 
@@ -159,7 +160,7 @@ def _bytes(count: Size) -> str:
 
 def _scaled(count: int) -> str:
     for power, prefix in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
-        if count >= 10**power:
+        if round(count / 10**power, 2) >= 1:
             return f"{count / 10**power:.2f} {prefix}"
     return f"{count} "
 

@@ -54,10 +54,10 @@ class Trace:
         """The table as plain text.
 
         Columns that do not fit are left out: first the bytes of activations, then the
-        multiply-accumulate operations, then the inputs.
+        multiply-accumulate operations, then the inputs. What is still too wide is wrapped.
 
         Args:
-            depth: How deep to go into the model; by default to the end.
+            depth: How deep to go into the model; 0 is the model alone. By default to the end.
             width: How many characters a line may have; by default as many as the terminal has
                 or, where the output goes elsewhere, as many as the table needs.
         """
@@ -67,20 +67,21 @@ class Trace:
         """The table in Markdown.
 
         Args:
-            depth: How deep to go into the model; by default to the end.
+            depth: How deep to go into the model; 0 is the model alone. By default to the end.
         """
         return table.markdown(self, depth)
 
     def to_dict(self) -> dict[str, Any]:
-        """The trace as JSON-ready data."""
-        return dataclasses.asdict(self)
+        """The trace as JSON-ready data; calls and operations tell their type."""
+        data: dict[str, Any] = _data(self)
+        return data
 
     def to_mermaid(self, *, depth: int | None = None) -> str:
         """The model as a flowchart in Mermaid's language, with a shape on each arrow.
 
         Args:
-            depth: How deep to go into the model; by default as deep as a picture of 40 blocks
-                allows.
+            depth: How deep to go into the model; 0 is the model alone. By default as deep as a
+                picture of 40 blocks allows.
         """
         return diagram.mermaid(graph_of(self, depth))
 
@@ -90,8 +91,8 @@ class Trace:
         It is drawn for light and dark backgrounds, and has none of its own.
 
         Args:
-            depth: How deep to go into the model; by default as deep as a picture of 40 blocks
-                allows.
+            depth: How deep to go into the model; 0 is the model alone. By default as deep as a
+                picture of 40 blocks allows.
 
         Raises:
             ImportError: graphlay is not installed, which lays it out.
@@ -145,3 +146,14 @@ class TraceError(RuntimeError):
 
 class SizesError(ValueError):
     """The sizes that a trace was asked for do not suit the model; the message says why."""
+
+
+def _data(value: object) -> Any:
+    """A record as JSON-ready data."""
+    if isinstance(value, tuple):
+        return [_data(part) for part in value]
+    if not dataclasses.is_dataclass(value):
+        return value
+    types = {"type": type(value).__name__.lower()} if isinstance(value, Call | Operation) else {}
+    names = [field.name for field in dataclasses.fields(value)]
+    return types | {name: _data(getattr(value, name)) for name in names}

@@ -13,18 +13,25 @@ from torch.nn.parameter import is_lazy
 from shapezoo.contracts import ContractError, Signature, signature
 from shapezoo.contracts.examples import example_arguments, free_axes
 from shapezoo.tracing.running import run_once
-from shapezoo.tracing.symbolic import DifferenceError, General, Sizes, generalise
+from shapezoo.tracing.symbolic import (
+    CHECKS,
+    FEW_CHECKS,
+    DifferenceError,
+    General,
+    Sizes,
+    generalise,
+)
 from shapezoo.tracing.traces import SizesError, Trace, TraceError
 
-IMAGE_AXES = ("height", "width", "frames")
+LONG_AXES = ("height", "width", "frames")
 UNITS = ((64, 2), (6720, 60), (64, 64), (8, 8), (1, 1))
-"""Of what the sizes of image axes, and of others, are multiples in each attempt.
+"""Of what the sizes of long axes, and of others, are multiples in each attempt.
 
 Many layers divide an image by powers of two, some (6720 is 64 * 3 * 5 * 7) by other numbers;
 other axes may be stepped through one by one.
 """
 
-FEW_UNITS = ((8, 2), (1, 1), (64, 2))
+FEW_UNITS = ((8, 2), (1, 1), (64, 1))
 """The same where a run costs time and memory."""
 
 GIVE_INPUTS = "to trace it all the same, give inputs: trace(model, ...)"
@@ -40,23 +47,24 @@ def trace(
     several sizes on the meta device, which computes nothing; where a model cannot run there, on
     zeros. In an integer argument ``lengths`` all sequences are as long as the axis ``seq``.
 
-    The model is left as it was: gradients are off, buffers are copies, and torch's default
-    generators are put back.
+    The model is left as it was: gradients are off, buffers are copies, and attributes and
+    torch's default generators are put back.
 
     Args:
         model: The model. Modules without a contract are traced too.
         *inputs: What to call it with.
         sizes: Sizes for axes of the contract, in a trace without inputs. With a size for each
-            axis the model runs once.
+            axis the model runs once. (An argument of the model that is called so has to be
+            given by position.)
         **keywords: More of what to call it with, by name.
 
     Raises:
         TraceError: The model has failed. It has the trace up to that layer.
         ContractError: There are no inputs, and no contract to make them from.
-        SizesError: The contract has no axis of this name, or the model calls other layers at
-            other sizes and needs a size for each axis.
-        TypeError: A module is one of TorchScript, which cannot be looked into, or has parameters
-            that its first call will make.
+        SizesError: The contract has no axis of this name, or the model does other things at
+            other sizes, calling more layers for instance, and needs a size for each axis.
+        TypeError: This is no module, or a module in it is one of TorchScript, which cannot be
+            looked into, or has parameters that its first call will make.
 
     Example:
         ```pycon
@@ -70,6 +78,10 @@ def trace(
 
         ```
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"trace takes a module, got {model!r}; a builder has to be called first")
+    if sizes is not None and not isinstance(sizes, Mapping):
+        raise TypeError(f"sizes must be a mapping from axes to sizes, got {sizes!r}")
     model = _as_written(model)
     _require_plain(model)
     if inputs or keywords:
@@ -108,17 +120,17 @@ def _from_contract(model: nn.Module, sizes: Sizes) -> Trace:
 
     def run(device: torch.device, more: Sizes) -> Trace:
         args, kwargs = example_arguments(contract, sizes | more, device=device, dtype=dtype)
-        return run_once(model, args, kwargs, is_trial=device != home, is_named=not free)
+        return run_once(model, args, kwargs, on_meta=device != home)
 
     found: list[General[Trace]] = []
     errors: list[Exception] = []
     for device in dict.fromkeys([torch.device("meta"), home]):
-        attempts = UNITS if device.type == "meta" else FEW_UNITS
+        attempts, checks = (UNITS, CHECKS) if device.type == "meta" else (FEW_UNITS, FEW_CHECKS)
         errors.clear()  # those of trials tell less
-        for image, other in attempts if free else attempts[:1]:
-            units = {axis: image if axis in IMAGE_AXES else other for axis in free}
+        for long, other in attempts if free else attempts[:1]:
+            units = {axis: long if axis in LONG_AXES else other for axis in free}
             try:
-                found.append(generalise(functools.partial(run, device), units))
+                found.append(generalise(functools.partial(run, device), units, checks))
             except (ContractError, DifferenceError, TraceError) as error:
                 errors.append(error)
             else:
@@ -142,8 +154,8 @@ def _free_axes(contract: Signature, sizes: Sizes) -> tuple[str, ...]:
         if axis not in axes:
             known = ", ".join(axes) or "none"
             raise SizesError(f"the contract has no axis {axis!r} of free size; it has: {known}")
-        if size < 1:
-            raise SizesError(f"the size of axis {axis!r} must be at least 1, got {size}")
+        if not isinstance(size, int) or size < 1:
+            raise SizesError(f"the size of axis {axis!r} must be 1 or more, got {size!r}")
     return axes
 
 
@@ -155,7 +167,7 @@ def _refusal(error: Exception, free: Sequence[str]) -> Exception:
             return ContractError(f"{error}\n  {GIVE_INPUTS}")
         case DifferenceError():
             return SizesError(
-                f"the model does not call the same layers at all sizes; give some: {give}"
+                f"the model does not do the same at all sizes: {error}\n  give some: {give}"
             )
         case TraceError() if free:
             hint = f"if the model takes certain sizes only, give them: {give}"

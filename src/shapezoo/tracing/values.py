@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -30,14 +30,17 @@ class Leaf(NamedTuple):
     tensor: Tensor
     kind: TensorType | None
 
-    def shape(self, *, is_named: bool) -> Shape:
-        """Its shape, and with the names of its axes if wanted."""
+    @property
+    def shape(self) -> Shape:
+        """Its shape, with the names of its axes; the sizes of a nested tensor are unknown."""
+        dtype = str(self.tensor.dtype).removeprefix("torch.")
+        if self.tensor.is_nested:
+            return Shape(("?",) * self.tensor.dim(), dtype)
         sizes = tuple(int(size) for size in self.tensor.shape)
         names: list[str | None] = [None] * len(sizes)
-        for position, axis, _ in self._axes if is_named else ():
+        for position, axis, _ in self._axes:
             if not axis.variadic:
                 names[position] = axis.name or axis.label
-        dtype = str(self.tensor.dtype).removeprefix("torch.")
         return Shape(sizes, dtype, tuple(names) if any(names) else ())
 
     @property
@@ -51,7 +54,9 @@ class Leaf(NamedTuple):
 
     @property
     def _axes(self) -> list[Any]:
-        return (align(self.kind.axes, tuple(self.tensor.shape)) if self.kind else None) or []
+        if self.kind is None or self.tensor.is_nested:
+            return []
+        return align(self.kind.axes, tuple(self.tensor.shape)) or []
 
 
 def leaves(value: object, kind: Type | None = None) -> Iterator[Leaf]:
@@ -90,15 +95,21 @@ def contract_of(module: nn.Module) -> Signature | None:
         return None
 
 
-def argument_leaves(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Leaf]:
+def named_arguments(
+    module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments of a call by name; by place, where they do not fit the module."""
+    try:
+        return inspect.signature(module.forward).bind(*args, **kwargs).arguments
+    except (TypeError, ValueError):  # the call will say so
+        return {str(place): value for place, value in enumerate(args)} | dict(kwargs)
+
+
+def argument_leaves(module: nn.Module, arguments: Mapping[str, Any]) -> list[Leaf]:
     """The tensors in the arguments of a call, in order."""
     contract = contract_of(module)
-    try:
-        given = inspect.signature(module.forward).bind(*args, **kwargs).arguments
-    except (TypeError, ValueError):  # the call will say so
-        return list(leaves((args, kwargs)))
     kinds = {a.name: a.collected for a in contract.inputs} if contract else {}
-    return [leaf for name, value in given.items() for leaf in leaves(value, kinds.get(name))]
+    return [leaf for name, value in arguments.items() for leaf in leaves(value, kinds.get(name))]
 
 
 def result_leaves(module: nn.Module, result: object) -> list[Leaf]:

@@ -97,8 +97,8 @@ def test_a_picture_that_cannot_be_written_leaves_what_was_there(
     [
         (("lent",), "no model is called 'lent'; did you mean 'lenet'?"),
         (("lenet", "--height", "3"), "the contract has no axis 'height' of free size; it has"),
-        (("lenet", "--batch", "0"), "the size of axis 'batch' must be at least 1, got 0"),
-        (("lenet", "--batch", "-3"), "the size of axis 'batch' must be at least 1, got -3"),
+        (("lenet", "--batch", "0"), "the size of axis 'batch' must be 1 or more, got 0"),
+        (("lenet", "--batch", "-3"), "the size of axis 'batch' must be 1 or more, got -3"),
         (("lenet", "--svg", "nowhere/lenet.svg"), "No such file or directory: 'nowhere/lenet.svg'"),
         (("lenet", "--svg", "folder"), "Is a directory: 'folder'"),
     ],

@@ -56,7 +56,7 @@ def variadic(x: Float[Tensor, "*batch 2"], y: Float[Tensor, "*batch"]) -> None: 
 @checked
 def broadcast(x: Float[Tensor, "batch"], y: Float[Tensor, "#batch"]) -> None: ...
 @checked
-def anything(x: Float[Tensor, "... 2"], y: Float[Tensor, "_ 3"]) -> None: ...
+def anything(x: Float[Tensor, "... 2"], y: Float[Tensor, "... 3"]) -> None: ...
 @checked
 def scalar(x: Float[Tensor, ""]) -> None: ...
 @checked
@@ -107,7 +107,7 @@ def lengths_only(lengths: Int64[Tensor, "batch"]) -> None: ...
         *((broadcast, ["batch"]), (anything, []), (scalar, []), (nothing, [])),
         *((nested, ["batch", "seq"]), (records, ["batch", "seq"]), (either, ["batch"])),
         *((optional, ["batch", "seq"]), (none_first, ["batch"]), (defaults, ["batch"])),
-        *((starred, ["seq"]), (positional, ["batch"]), (dtypes, []), (Scaled(5), ["batch"])),
+        *((starred, ["batch", "seq"]), (positional, ["batch"]), (dtypes, []), (Scaled(5), ["batch"])),
         *((padded, ["seq", "batch"]), (lengths_only, ["batch"])),
     ],
 )
@@ -144,8 +144,8 @@ def test_known_examples() -> None:
     args, kwargs = example_arguments(signature(double), {"channels": 3})
     assert [tuple(arg.shape) for arg in args] == [(3,), (6, 9)]
     assert kwargs == {}
-    args, kwargs = example_arguments(signature(starred), {"seq": 3})
-    assert args == []
+    args, kwargs = example_arguments(signature(starred), {"batch": 2, "seq": 3})
+    assert [tuple(arg.shape) for arg in args] == [(2,)]
     assert torch.equal(kwargs["y"], torch.zeros(3))
     (outer, inner), items = example_arguments(signature(nested), {"batch": 2, "seq": 3})[0]
     assert [type(inner), type(items), len(inner), len(items)] == [tuple, list, 2, 2]

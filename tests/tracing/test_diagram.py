@@ -71,7 +71,7 @@ TEXT = r"(?:[^\"'`<>#&]|&(?:amp|lt|gt|quot);|#\d+;|<br>)+"
 SHAPES = rf'\["({TEXT})"\](?::::tensor)?|\("({TEXT})"\)|\(\["({TEXT})"\]\)'
 NODE = re.compile(rf"  (n\d+)(?:{SHAPES})")
 ARROW = re.compile(rf'  (n\d+) (?:-->|---)(?:\|"({TEXT})"\|)? (n\d+)')
-HEADER = ["flowchart TD", "  classDef tensor fill:none,stroke:none"]
+CLASS = "  classDef tensor fill:none,stroke:none"
 
 
 class Flowchart(NamedTuple):
@@ -87,12 +87,12 @@ def plain(text: str) -> str:
 
 def read(text: str) -> Flowchart:
     """A flowchart in a strict reading: first all nodes, then arrows, and nothing else."""
-    lines = text.removesuffix("\n").split("\n")
-    if lines[:2] != HEADER:
-        raise ValueError(lines)
+    first, *lines = text.removesuffix("\n").split("\n")
+    if first != "flowchart TD" or (CLASS in lines) != (":::tensor" in text):
+        raise ValueError(text)
     nodes: dict[str, list[str]] = {}
     arrows: list[tuple[str, str, str]] = []
-    for line in lines[2:]:
+    for line in lines[CLASS in lines :]:
         if (node := NODE.fullmatch(line)) and node[1] not in nodes and not arrows:
             nodes[node[1]] = list(map(plain, str(node[node.lastindex or 0]).split("<br>")))
         elif (arrow := ARROW.fullmatch(line)) and {arrow[1], arrow[3]} <= nodes.keys():
@@ -121,7 +121,6 @@ def test_mermaid_text_at_a_depth() -> None:
     text = traced("resnet_small").to_mermaid(depth=1)
     assert text == (
         "flowchart TD\n"
-        "  classDef tensor fill:none,stroke:none\n"
         '  n0(["images"])\n'
         '  n1["features<br>Sequential"]\n'
         '  n2["classifier<br>Linear"]\n'

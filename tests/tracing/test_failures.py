@@ -149,7 +149,7 @@ def test_inputs_and_sizes_exclude_each_other() -> None:
     [
         ({"seq": 2}, "^the contract has no axis 'seq' of free size; it has: batch$"),
         ({"channels": 1}, "'channels'"),
-        ({"batch": 0}, "^the size of axis 'batch' must be at least 1, got 0$"),
+        ({"batch": 0}, "^the size of axis 'batch' must be 1 or more, got 0$"),
     ],
 )
 def test_sizes_must_be_those_of_axes(sizes: dict[str, int], message: str) -> None:

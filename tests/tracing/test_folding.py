@@ -184,7 +184,7 @@ def a_round(call: Call, rounds: int, *, is_whole: bool = True) -> Call:
 @settings(max_examples=60)
 @given(
     body=st.lists(st.sampled_from(sorted(BODIES)), min_size=1, max_size=6),
-    rounds=st.lists(st.integers(2, 6), min_size=2, max_size=2, unique=True),
+    rounds=st.lists(st.integers(3, 7), min_size=2, max_size=2, unique=True),
 )
 def test_more_rounds_change_counts_only(body: list[str], rounds: list[int]) -> None:
     model = Free(looped, nn.Linear(3, 3))
@@ -201,7 +201,7 @@ def test_a_round_may_begin_with_two_like_steps() -> None:
         return h
 
     traced = trace(Free(stepped, nn.RNNCell(2 * IN, HIDDEN)), z(SEQ, BATCH, IN), z(BATCH, HIDDEN))
-    assert steps(traced) == [("getitem", 2 * SEQ), ("cat", SEQ), ("layers.0", SEQ)]
+    assert steps(traced) == [("getitem", SEQ), ("getitem", SEQ), ("cat", SEQ), ("layers.0", SEQ)]
 
 
 @pytest.mark.parametrize(("outer", "inner"), [(2, 3), (3, 2), (4, 5)])

@@ -16,24 +16,8 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from shapezoo.tracing.records import NOWHERE, Call, Flow, Operation, Shape
 from shapezoo.tracing.values import Leaf, argument_leaves, leaves, named_arguments, result_leaves
 
-SWAPPED = frozenset(
-    [
-        "add",
-        "sub",
-        "mul",
-        "matmul",
-        "truediv",
-        "floordiv",
-        "mod",
-        "divmod",
-        "pow",
-        "lshift",
-        "rshift",
-        "and",
-        "xor",
-        "or",
-    ]
-)
+ARITHMETIC = ("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow")
+SWAPPED = frozenset({*ARITHMETIC, "lshift", "rshift", "and", "xor", "or"})
 """Operators with forms such as ``__radd__`` and ``__iadd__``."""
 
 

@@ -17,7 +17,8 @@ import shapezoo
 watching = False
 modules = (".py", ".so")
 opened = [n for n in events if not n.endswith(modules) and ".pyc" not in n]
-heavy = {"PIL.Image", "cyclopts", "rich", "sklearn", "torch._dynamo", "torchvision"}
+heavy = {"PIL.Image", "cyclopts", "graphlay", "rich", "sklearn", "sympy", "torch._dynamo",
+         "torch.utils.flop_counter", "torchvision"}
 print(opened, sorted(heavy & set(sys.modules)))
 """
 

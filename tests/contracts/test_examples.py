@@ -107,7 +107,12 @@ def lengths_only(lengths: Int64[Tensor, "batch"]) -> None: ...
         *((broadcast, ["batch"]), (anything, []), (scalar, []), (nothing, [])),
         *((nested, ["batch", "seq"]), (records, ["batch", "seq"]), (either, ["batch"])),
         *((optional, ["batch", "seq"]), (none_first, ["batch"]), (defaults, ["batch"])),
-        *((starred, ["batch", "seq"]), (positional, ["batch"]), (dtypes, []), (Scaled(5), ["batch"])),
+        *(
+            (starred, ["batch", "seq"]),
+            (positional, ["batch"]),
+            (dtypes, []),
+            (Scaled(5), ["batch"]),
+        ),
         *((padded, ["seq", "batch"]), (lengths_only, ["batch"])),
     ],
 )

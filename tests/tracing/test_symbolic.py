@@ -1,7 +1,8 @@
 """Traces for all sizes: their expressions give what runs at those sizes record."""
 
+import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -347,6 +348,38 @@ def test_divisions_hold_at_multiples(divisor: int, offset: int, number: int) -> 
 def test_expressions_that_hold_on_the_grid_only_say_so() -> None:
     found: Any = generalise(lambda sizes: (sizes["height"] // 5 * 5,), {"height": 60})
     assert (found.value, found.multiples) == (("height",), {"height": 60})
+
+
+FUNCTIONS: dict[str, Callable[[int, int], int]] = {
+    "a sum that is halved": lambda h, w: (h + w) // 2 * 2,
+    "every other half": lambda h, w: h + (h // 2) % 2,
+    "a threshold": lambda h, w: max(h, 20) + w,
+    "a divided threshold": lambda h, w: max(h // 32, 4),
+    "a limit": lambda h, w: min(h, 512),
+    "a rounded product": lambda h, w: h * w // 7,
+    "a ceiling": lambda h, w: -(-h // 3) * w,
+}
+
+
+@pytest.mark.parametrize("unit", [64, 6720, 2, 1])
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
+def test_what_is_said_to_hold_holds(function: Callable[[int, int], int], unit: int) -> None:
+    """Up to the largest size that was tried."""
+    found: Any = generalise(
+        lambda sizes: (function(sizes["height"], sizes["width"]),),
+        {"height": unit, "width": unit},
+    )
+    (text,) = found.value
+    height, width = found.multiples.values()
+    if not isinstance(text, str) or not text.startswith("f("):
+        for h, w in itertools.product(range(2, 12), repeat=2):
+            sizes = {"height": h * height, "width": w * width}
+            assert at(text, sizes) == function(*sizes.values()), sizes
+
+
+def test_what_no_grid_shows_is_a_function_of_all_axes() -> None:
+    found: Any = generalise(lambda sizes: (sizes["batch"] // 12, 1), {"batch": 2, "seq": 2})
+    assert found.value == ("f(batch,seq)", 1)
 
 
 @pytest.mark.parametrize("power", [3, 4])

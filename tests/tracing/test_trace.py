@@ -1,5 +1,6 @@
 """What a trace of real inputs records, and that it leaves no trace in the model."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -17,6 +18,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequen
 
 from shapezoo import Module, Trace, trace
 from shapezoo.tracing import Call, Flow, Operation, Shape
+from shapezoo.tracing.counting import flop_counter
+from shapezoo.tracing.recording import _shares_memory
 
 FLOAT = 4
 """The bytes of a float32."""
@@ -352,18 +355,25 @@ def test_huge_models_on_the_meta_device() -> None:
     assert (traced.parameters, traced.macs) == (3 * 10**10, 6 * 10**10)
 
 
-def test_views_know_their_base() -> None:
-    """The private attribute that tells views from new tensors, where we rely on it."""
-    layer = nn.Linear(3, 5)
-    for device in ("cpu", "meta"):
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_views_share_memory(device: str, mode: Callable[[], Any]) -> None:
+    """What we rely on: torch's private word for tensors that share their memory."""
+    with mode():
         x = z(2, 4, 3).to(device)
-        with torch.no_grad():
-            for view in (x[0], x.flatten(1), x.mT, x.expand(7, 2, 4, 3), x.chunk(2)[0]):
-                assert view._base is x
-            assert (x + 1)._base is None
-            y = deepcopy(layer).to(device)(x)
-        assert y._base is not None
-        assert y._base is not x
+        for view in (x, x[0], x.flatten(1), x.mT, x.expand(7, 2, 4, 3), x.chunk(2)[0], x.relu_()):
+            assert _shares_memory(view, [z(2), x])
+        layer = nn.Linear(3, 5, device=device)
+        for other in (x + 1, x.clone(), layer(x)):
+            assert not _shares_memory(other, [x, *layer.parameters()])
+
+
+def test_the_flop_counter_calls_no_functions_of_its_own() -> None:
+    """What we rely on: an attribute of torch's flop counter that tells modules apart."""
+    layer = nn.Linear(3, 2)
+    x = z(4, 3).requires_grad_()
+    assert [o.name for o in operations(trace(nn.Sequential(layer), x).call)] == ["linear"]
+    assert isinstance(flop_counter().mod_tracker, contextlib.nullcontext)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ T = TypeVar("T")
 Sizes = dict[str, int]
 
 
-CHECKS = (5, 8, 13, 21)
+CHECKS = (1, 5, 8, 13, 21)
 """The sizes, in units, at which polynomials through those of 2 to 4 units are checked."""
 
 FEW_CHECKS = (1, 5)
@@ -80,11 +80,10 @@ def _through(run: Callable[[Sizes], T], grid: "_Grid", checks: Sequence[int]) ->
     multiples = grid.multiples(results)
     if multiples == grid.units:
         return coarse
-    with contextlib.suppress(DifferenceError):
-        between = grid.between(multiples)
-        fine = grid.general(results, *_where_it_runs(run, [*beyond, *between]), multiples)
-        if fine.irregular <= coarse.irregular:
-            return fine
+    for between in grid.between(multiples, with_least=True), grid.between(multiples):
+        with contextlib.suppress(DifferenceError):  # loops of two rounds are none
+            fine = grid.general(results, *_where_it_runs(run, [*beyond, *between]), multiples)
+            return fine if fine.irregular <= coarse.irregular else coarse
     return coarse
 
 
@@ -137,9 +136,13 @@ class _Grid:
             for start in range(len(checks))
         ]
 
-    def between(self, multiples: Sizes) -> list[Sizes]:
-        """Points a few multiples above the least sizes, of other numbers for each axis."""
-        return [
+    def between(self, multiples: Sizes, *, with_least: bool = False) -> list[Sizes]:
+        """Points a few multiples above the least sizes, of other numbers for each axis.
+
+        The very least is two multiples: a size of 1 makes copies into views.
+        """
+        least = [{axis: 2 * multiple for axis, multiple in multiples.items()}]
+        return least * with_least + [
             {
                 axis: 2 * unit + (1 + number * step % 4) * multiples[axis]
                 for number, (axis, unit) in enumerate(self.units.items(), 1)

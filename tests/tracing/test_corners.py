@@ -1,0 +1,208 @@
+"""Models that do what few do: threads, writes through views, attributes that they keep, errors."""
+
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from shapezoo import ContractError, Module, TraceError, trace
+from shapezoo.tracing import SizesError
+
+
+class Free(nn.Module):
+    """A function over layers, without a contract."""
+
+    def __init__(self, function: Callable[..., Any], *layers: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*self.layers, *args, **kwargs)
+
+
+def z(*shape: int) -> Tensor:
+    return torch.zeros(shape)
+
+
+def in_a_thread(function: Callable[[], object]) -> None:
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+
+def test_other_threads_are_not_seen() -> None:
+    def both(one: nn.Module, two: nn.Module, x: Tensor) -> Tensor:
+        in_a_thread(lambda: two(x))
+        result: Tensor = one(x)
+        return result
+
+    call = trace(Free(both, nn.Linear(3, 3), nn.Linear(3, 3)), z(2, 3)).call
+    assert [inner.path for inner in call.calls] == ["layers.0"]
+
+
+def test_the_error_names_where_it_was_raised() -> None:
+    def careless(layer: nn.Module, x: Tensor) -> Tensor:
+        with contextlib.suppress(RuntimeError):
+            layer(x)
+        raise ValueError("of its own")
+
+    with pytest.raises(TraceError, match=r"^Free failed, which got 2 4") as error:
+        trace(Free(careless, nn.Linear(3, 3)), z(2, 4))
+    assert [call.has_failed for _, call in error.value.trace.call.walk()] == [True, True]
+
+
+class Positions(Module):
+    """Keeps a tensor that it makes in its first call, as many do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.positions: Tensor | None = None
+        self.calls = 0
+
+    def forward(self, x: Float[Tensor, "batch seq"]) -> Float[Tensor, "batch seq"]:
+        if self.positions is None or len(self.positions) != x.shape[1]:
+            self.positions = torch.arange(x.shape[1], device=x.device)
+        self.calls += 1
+        return x + self.positions
+
+
+def test_attributes_are_left_as_they_were() -> None:
+    model = Positions()
+    trace(model)
+    trace(model, z(2, 3))
+    assert (model.positions, model.calls) == (None, 0)
+    model(z(2, 3))
+    assert model.calls == 1
+
+
+def test_what_is_written_through_a_view_flows_into_its_base() -> None:
+    def written(layer: nn.Module, x: Tensor) -> Tensor:
+        outputs = torch.zeros(2, 3)
+        outputs[0].copy_(layer(x))
+        return outputs
+
+    traced = trace(Free(written, nn.Linear(3, 3)), z(3))
+    (copied,) = (o for o in traced.call.operations() if o.name == "copy_")
+    assert [flow.source for flow in traced.outputs] == [copied.id]
+    assert "layers.0" in traced.to_mermaid()
+
+
+@pytest.mark.parametrize("depth", [None, 0, 1, 3])
+def test_models_without_tensors_have_a_picture(depth: int | None) -> None:
+    traced = trace(Free(lambda number: number + 1), 1)
+    assert traced.to_mermaid(depth=depth) == 'flowchart TD\n  n0["Free"]\n'
+    assert "</svg>" in traced.to_svg(depth=depth)
+    assert "Free" in traced._repr_html_()
+
+
+def test_a_picture_of_the_model_alone() -> None:
+    text = trace(nn.Sequential(nn.Linear(3, 2), nn.ReLU()), z(4, 3)).to_mermaid(depth=0)
+    assert text.splitlines()[1:4] == ['  n0(["input"])', '  n1["Sequential"]', '  n2(["output"])']
+
+
+def test_depths_below_the_model_are_refused() -> None:
+    traced = trace(nn.Linear(3, 2), z(4, 3))
+    for show in (traced.to_text, traced.to_markdown, traced.to_mermaid, traced.to_svg):
+        with pytest.raises(ValueError, match="depth must be 0, which is the model alone, or more"):
+            show(depth=-1)
+
+
+def test_nested_tensors_have_no_sizes() -> None:
+    nested = torch.nested.nested_tensor([z(2, 3), z(4, 3)], layout=torch.jagged)
+    call = trace(Free(lambda layer, x: layer(x), nn.Linear(3, 5)), nested).call
+    assert [shape.sizes for shape in call.outputs] == [("?", "?", "?")]
+    assert "? ? ?" in str(trace(Free(lambda x: x), nested))
+
+
+def test_saying_the_same_twice_is_no_loop() -> None:
+    traced = trace(Free(lambda q, k, v: q @ k @ v), z(3, 3), z(3, 3), z(3, 3))
+    assert [step.times for step in traced.call.steps] == [1, 1]
+
+
+def test_long_chains() -> None:
+    def chain(x: Tensor) -> Tensor:
+        for n in range(300):
+            x = (x + 1).relu() if n % 2 else (x * 2).sin().cos()[: len(x)]
+            x.sum()
+        return x
+
+    traced = trace(Free(chain), z(3))
+    assert sum(int(o.times) for o in traced.call.operations()) == 150 * 3 + 150 * 5
+    assert traced.to_mermaid().count("sum") == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    left: Float[Tensor, "batch"]
+    right: Float[Tensor, "batch"]
+
+
+class Sum(Module):
+    def forward(self, pair: Pair) -> Float[Tensor, "batch"]:
+        return pair.left + pair.right
+
+
+class Loose(Module):
+    def forward(self, x: Float[Tensor, "batch _"]) -> Float[Tensor, "batch"]:
+        return x.sum(1)
+
+
+class Many(Module):
+    def forward(self, *xs: Float[Tensor, "batch seq"]) -> Float[Tensor, "batch seq"]:
+        return torch.stack(xs).sum(0)
+
+
+class Ragged(Module):
+    def forward(
+        self, x: Float[Tensor, "batch seq"], lengths: tuple[Int64[Tensor, "batch"], ...]
+    ) -> Float[Tensor, "batch"]:
+        return x.sum(1) + lengths[0]
+
+
+@pytest.mark.parametrize("model", [Sum(), Many(), Ragged()])
+def test_arguments_of_many_kinds_are_made(model: Module) -> None:
+    assert trace(model).call.outputs[0].sizes[0] == "batch"
+
+
+def test_an_axis_without_a_name_cannot_be_made() -> None:
+    with pytest.raises(ContractError, match=r"size of axis '_' is not known\n.* give inputs"):
+        trace(Loose())
+
+
+@pytest.mark.parametrize(
+    ("model", "sizes", "kind", "words"),
+    [
+        (Sum, None, TypeError, "a builder has to be called first"),
+        ("lenet", None, TypeError, "got 'lenet'"),
+        (Sum(), 8, TypeError, "sizes must be a mapping"),
+        (Sum(), {"batch": "8"}, SizesError, "must be 1 or more, got '8'"),
+        (Sum(), {"batch": 2.5}, SizesError, "must be 1 or more, got 2"),
+        (Sum(), {"batch": 0}, SizesError, "must be 1 or more, got 0"),
+    ],
+)
+def test_mistakes_are_told(model: Any, sizes: Any, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        trace(model, sizes=sizes)
+
+
+def test_data_tells_calls_from_operations() -> None:
+    data = trace(nn.Sequential(nn.ReLU()), z(2)).to_dict()
+    (inner,) = data["call"]["steps"]
+    assert (data["call"]["type"], inner["type"], inner["steps"][0]["type"]) == (
+        "call",
+        "call",
+        "operation",
+    )
+
+
+def test_numbers_are_rounded_to_the_next_prefix() -> None:
+    model = Free(lambda x: x + 1)
+    assert "1.00 MB" in str(trace(model, torch.zeros(999_999, dtype=torch.uint8)))
+    assert "999 B" in str(trace(model, torch.zeros(999, dtype=torch.uint8)))

@@ -123,7 +123,7 @@ def test_a_page_shows_names_and_expressions_as_they_are(
     monkeypatch.setattr(hook, "list_models", lambda: ["stepped_rnn"])
     shown = html(made(), "stepped_rnn")
     assert "<td><code>cell</code> ×seq</td>" in shown
-    assert re.search(r"<td[^>]*>8\*batch\*\(2\*seq\+1\)</td>", shown)
+    assert re.search(r"<td[^>]*>8\*batch\*\(2\*seq\+1\) B</td>", shown)
     assert "<svg" in shown
     assert "&lt;" not in shown.partition("<svg")[2]
 

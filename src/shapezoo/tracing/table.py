@@ -160,7 +160,7 @@ def _bytes(count: Size) -> str:
 
 def _scaled(count: int) -> str:
     for power, prefix in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
-        if round(count / 10**power, 2) >= 1:
+        if count >= 1000 and round(count / 10**power, 2) >= 1:
             return f"{count / 10**power:.2f} {prefix}"
     return f"{count} "
 

@@ -18,9 +18,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         try:
             temporary.touch()
-        except OSError as error:
-            error.filename = str(path)  # the name that the caller knows
-            raise
+        except OSError as error:  # told with the name that the caller knows
+            raise OSError(error.errno, error.strerror, str(path)) from error
         mode = temporary.stat().st_mode  # some writers make private files; this is the usual mode
         yield temporary
         temporary.chmod(mode)
@@ -29,7 +28,6 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         try:
             temporary.replace(target)
         except OSError as error:
-            error.filename, error.filename2 = str(path), None
-            raise
+            raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -58,6 +58,32 @@ def test_the_error_names_where_it_was_raised() -> None:
     assert [call.has_failed for _, call in error.value.trace.call.walk()] == [True, True]
 
 
+class Deep(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*[nn.ReLU() for _ in range(9)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layers(x)
+        return x[:, :6] * x[:, :5]
+
+
+def test_the_error_tells_operation_shapes_line_and_all_failed_layers() -> None:
+    with pytest.raises(TraceError) as error:
+        trace(nn.Sequential(nn.Identity(), Deep()), z(2, 8))
+    first, cause, of, at, _, _, *rows = str(error.value).splitlines()
+    assert first == "Sequential failed in 1 (Deep), which got 2 8"
+    assert cause.startswith("  RuntimeError: The size of tensor a (6) must match")
+    assert of == "  of: mul, which got 2 6, 2 5"
+    assert at.startswith(f"  at: {__file__}:")
+    assert [" failed " in row for row in rows] == [True, True, *[False] * 8]
+    assert "Sequential" in rows[0]
+    text = error.value.trace.to_mermaid(depth=2)
+    assert '["mul"]:::failed' in text
+    assert "  classDef failed" in text
+    assert 'class="failed"' in error.value.trace.to_svg(depth=2)
+
+
 class Positions(Module):
     """Keeps a tensor that it makes in its first call, as many do."""
 
@@ -65,10 +91,18 @@ class Positions(Module):
         super().__init__()
         self.positions: Tensor | None = None
         self.calls = 0
+        self.seen: list[Tensor] = []
+        self.cache: dict[str, Tensor] = {}
+        self.register_buffer("mask", None)
+        self.mask: Tensor | None
 
     def forward(self, x: Float[Tensor, "batch seq"]) -> Float[Tensor, "batch seq"]:
         if self.positions is None or len(self.positions) != x.shape[1]:
             self.positions = torch.arange(x.shape[1], device=x.device)
+        if self.mask is None:
+            self.mask = torch.ones(1, device=x.device)
+        self.cache["last"] = x
+        self.seen.append(x)
         self.calls += 1
         return x + self.positions
 
@@ -77,7 +111,8 @@ def test_attributes_are_left_as_they_were() -> None:
     model = Positions()
     trace(model)
     trace(model, z(2, 3))
-    assert (model.positions, model.calls) == (None, 0)
+    assert (model.positions, model.calls, model.seen, model.cache) == (None, 0, [], {})
+    assert (model.mask, list(model.buffers())) == (None, [])
     model(z(2, 3))
     assert model.calls == 1
 
@@ -176,6 +211,50 @@ def test_an_axis_without_a_name_cannot_be_made() -> None:
         trace(Loose())
 
 
+class Repeated(Module):
+    def forward(
+        self, times: int, x: Float[Tensor, "batch seq"], *, is_long: bool = False
+    ) -> Float[Tensor, "batch width={times*2}"]:
+        return x[:, :1].expand(-1, 2 * times)
+
+
+def test_keywords_without_tensors_go_with_symbolic_shapes() -> None:
+    for traced in (trace(Repeated(), times=3), trace(Repeated(), times=3, is_long=True)):
+        assert traced.call.inputs[0].sizes == ("batch", "seq")
+        assert traced.call.outputs[0].sizes == ("batch", 6)
+    with pytest.raises(ContractError, match="times: int"):
+        trace(Repeated())
+
+
+class Lookup(Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(16, 2)
+
+    def forward(self, x: Float[Tensor, "batch seq"]) -> Float[Tensor, "seq features=2"]:
+        embedded: Tensor = self.embedding(torch.arange(x.shape[1], device=x.device))
+        return embedded
+
+
+def test_given_sizes_are_run_for_real() -> None:
+    assert trace(Lookup(), sizes={"batch": 1, "seq": 16}).call.outputs[0].sizes == (16, 2)
+    with pytest.raises(TraceError, match="IndexError"):
+        trace(Lookup(), sizes={"batch": 1, "seq": 17})
+
+
+class Shallow(Module):
+    """Has as many layers as positions, up to thirty."""
+
+    def forward(self, x: Float[Tensor, "batch seq"]) -> Float[Tensor, "batch seq"]:
+        for n in range(min(30, x.shape[1])):
+            x = x.sin() if n % 2 else x.cos()
+        return x
+
+
+def test_what_holds_from_some_size_on_is_not_said_to_hold_for_all() -> None:
+    assert trace(Shallow()).multiples["seq"] >= 30
+
+
 @pytest.mark.parametrize(
     ("model", "sizes", "kind", "words"),
     [
@@ -185,6 +264,8 @@ def test_an_axis_without_a_name_cannot_be_made() -> None:
         (Sum(), {"batch": "8"}, SizesError, "must be 1 or more, got '8'"),
         (Sum(), {"batch": 2.5}, SizesError, "must be 1 or more, got 2"),
         (Sum(), {"batch": 0}, SizesError, "must be 1 or more, got 0"),
+        (Sum(), {"batch": 10**20}, SizesError, "no tensors of these sizes"),
+        (nn.DataParallel(nn.Linear(3, 2)), None, TypeError, "trace its .module"),
     ],
 )
 def test_mistakes_are_told(model: Any, sizes: Any, kind: type[Exception], words: str) -> None:

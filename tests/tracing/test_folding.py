@@ -128,23 +128,28 @@ def test_what_is_written_into_a_tensor_flows_into_it() -> None:
     assert sources(in_place, in_place.outputs) == ["add_"]
 
 
+class Siamese(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Linear(4, 3)
+
+    def forward(self, a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Any:
+        return self.encoder(a), self.encoder(b), self.encoder(c), self.encoder(d)
+
+
 def test_what_comes_from_outside_of_a_loop_is_not_carried() -> None:
-    traced = trace(Free(lambda e, *, a, b: e(a) - e(b), nn.Linear(4, 3)), a=z(2, 4), b=z(2, 4))
-    encoder = found(traced, "linear")
-    assert sources(traced, encoder.inputs) == ["kwargs"] * len(encoder.inputs)
-
-    class Siamese(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.encoder = nn.Linear(4, 3)
-
-        def forward(self, left: Tensor, right: Tensor) -> Any:
-            return self.encoder(left) - self.encoder(right)
-
-    traced = trace(Siamese(), z(2, 4), z(2, 4))
+    traced = trace(Siamese(), z(2, 4), z(2, 4), z(2, 4), z(2, 4))
     flows = found(traced, "linear").inputs
-    assert sources(traced, flows) == ["left", "right"]
+    assert sources(traced, flows) == ["a", "b", "c", "d"]
     assert not any(flow.is_carried for flow in flows)
+
+
+def test_two_of_the_same_are_no_loop_if_neither_needs_the_other() -> None:
+    traced = trace(Free(lambda e, a, b: e(a) - e(b), nn.Linear(4, 3)), z(2, 4), z(2, 4))
+    assert steps(traced) == [("layers.0", 1), ("layers.0", 1), ("sub", 1)]
+    assert len(found(traced, "sub").inputs) == 2
+    needed = trace(Free(lambda e, a: e(e(a)), nn.Linear(4, 4)), z(2, 4))
+    assert steps(needed) == [("layers.0", 2)]
 
 
 BODIES: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
@@ -276,14 +281,14 @@ def test_a_step_before_a_loop_is_no_part_of_it() -> None:
 
 def test_a_round_that_fails_stands_alone() -> None:
     def fail(layer: nn.Module, x: Tensor) -> Tensor:
-        for n in (3, 3, 3, 4):
+        for n in (3, 3, 3, 3, 4):
             layer(x.expand(2, n) if n == 3 else x.new_zeros(2, n))
         return x
 
     with pytest.raises(RuntimeError) as error:
         trace(Free(fail, nn.Linear(3, 3)), z(2, 3))
     calls = error.value.trace.call.calls  # type: ignore[attr-defined]  # it is a TraceError
-    assert [(call.times, call.has_failed) for call in calls] == [(3, False), (1, True)]
+    assert [(call.times, call.has_failed) for call in calls] == [(4, False), (1, True)]
 
 
 def test_rounds_of_any_length_up_to_a_limit() -> None:

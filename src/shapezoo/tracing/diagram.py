@@ -25,15 +25,18 @@ OPTIONS = {
 }
 """How graphlay is to lay out; all other options are as its preset has them."""
 
+CLASSES = {Kind.TENSOR: "fill:none,stroke:none", Kind.FAILED: "fill:#d6454524,stroke:#d64545"}
+"""How Mermaid is to draw some kinds of blocks."""
+
 STYLE = f"""
-.shapezoo-trace {{ --ink: #1f2430; --line: #6b7280; }}
-@media (prefers-color-scheme: dark) {{ .shapezoo-trace {{ --ink: #e6e6ea; --line: #9aa0ac; }} }}
-.shapezoo-trace text {{ fill: var(--ink); text-anchor: middle; font: {BLOCK_FONT}px
+:root.shapezoo-trace {{ color: #1f2430; }}
+@media (prefers-color-scheme: dark) {{ :root.shapezoo-trace {{ color: #e6e6ea; }} }}
+.shapezoo-trace text {{ fill: currentColor; text-anchor: middle; font: {BLOCK_FONT}px
   ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }}
 .shapezoo-trace .name {{ font-weight: bold; }}
 .shapezoo-trace .shape {{ font-size: {LABEL_FONT}px; }}
-.shapezoo-trace .arrow {{ fill: none; stroke: var(--line); }}
-.shapezoo-trace .head {{ fill: var(--line); }}
+.shapezoo-trace .arrow {{ fill: none; stroke: currentColor; stroke-opacity: 0.55; }}
+.shapezoo-trace .head {{ fill: currentColor; fill-opacity: 0.55; }}
 .shapezoo-trace rect {{ fill-opacity: 0.14; }}
 .shapezoo-trace .layer {{ fill: #4f6bed; stroke: #4f6bed; }}
 .shapezoo-trace .failed {{ fill: #d64545; stroke: #d64545; }}
@@ -78,13 +81,15 @@ def mermaid(graph: Graph) -> str:
     """The graph as a flowchart in Mermaid's language."""
     brackets = {
         Kind.LAYER: ("[", "]"),
-        Kind.FAILED: ("[", "]"),
+        Kind.FAILED: ("[", "]:::failed"),
         Kind.FUNCTION: ("(", ")"),
         Kind.TENSOR: ("[", "]:::tensor"),
     }
     lines = ["flowchart TD"]
-    if any(block.kind is Kind.TENSOR for block in graph.blocks):
-        lines.append("  classDef tensor fill:none,stroke:none")
+    kinds = {block.kind for block in graph.blocks}
+    lines += [
+        f"  classDef {kind.value} {style}" for kind, style in CLASSES.items() if kind in kinds
+    ]
     for number, block in enumerate(graph.blocks):
         left, right = brackets.get(block.kind, ("([", "])"))
         text = "<br>".join(map(_entities, _lines(block)))

@@ -8,6 +8,9 @@ from shapezoo.tracing.records import NOWHERE, Call, Flow, Operation
 LONGEST_ROUND = 64
 """How many steps a round may have, to be found."""
 
+MANY_ROUNDS = 4
+"""How many rounds are a loop, even if none needs the one before."""
+
 Step = Call | Operation
 
 
@@ -41,7 +44,7 @@ def _folded(steps: Sequence[Step], aliases: dict[str, str]) -> tuple[Step, ...]:
     waiting = [inner]
     while waiting:
         part = waiting.pop()
-        start, length, rounds = _widest_loop(part)
+        start, length, rounds = _widest_loop(part, aliases)
         if rounds == 1:
             folded += part
             continue
@@ -61,11 +64,8 @@ def _look(step: Step) -> tuple[object, ...]:
     return step.path, step.inputs, step.outputs, step.times, step.has_failed, inner
 
 
-def _widest_loop(steps: Sequence[Step]) -> tuple[int, int, int]:
-    """Where the loop with most steps begins, how long its rounds are, and how many.
-
-    Two rounds of operations alone are no loop: code often says the same twice.
-    """
+def _widest_loop(steps: Sequence[Step], aliases: dict[str, str]) -> tuple[int, int, int]:
+    """Where the loop with most steps begins, how long its rounds are, and how many."""
     numbers: dict[object, int] = {}
     looks = [numbers.setdefault(_look(step), len(numbers)) for step in steps]
     widest = 0, 0, 1
@@ -76,12 +76,27 @@ def _widest_loop(steps: Sequence[Step]) -> tuple[int, int, int]:
                 alike += 1
                 continue
             start, rounds = end - length - alike, alike // length + 1
-            if length * rounds > widest[1] * widest[2]:
-                has_calls = any(isinstance(step, Call) for step in steps[start : start + length])
-                if rounds > (1 if has_calls else 2):
-                    widest = start, length, rounds
+            is_wider = rounds > 1 and length * rounds > widest[1] * widest[2]
+            if is_wider and _is_loop(steps[start : start + length * rounds], rounds, aliases):
+                widest = start, length, rounds
             alike = 0
     return widest
+
+
+def _is_loop(steps: Sequence[Step], rounds: int, aliases: dict[str, str]) -> bool:
+    """Whether rounds that are alike are a loop: they are many, or the second needs the first.
+
+    Code often says the same twice or thrice, of a shared encoder for instance. Of operations
+    alone it does even where the second needs the first.
+    """
+    if rounds >= MANY_ROUNDS:
+        return True
+    length = len(steps) // rounds
+    first = {operation.id for step in steps[:length] for operation in _operations(step)}
+    second = (o for step in steps[length : 2 * length] for o in _operations(step))
+    is_needed = any(_kept(flow, aliases) in first for o in second for flow in o.inputs)
+    has_calls = any(isinstance(step, Call) for step in steps[:length])
+    return is_needed and (has_calls or rounds > 2)
 
 
 def _merged(rounds: Sequence[Step], aliases: dict[str, str], inside: set[str]) -> Step:
@@ -98,7 +113,7 @@ def _merged(rounds: Sequence[Step], aliases: dict[str, str], inside: set[str]) -
         later = [step for step in rounds[1:] if isinstance(step, Operation)]
         aliases.update({operation.id: first.id for operation in later})
         flows = [flow for operation in later for flow in operation.inputs]
-        carried = [replace(flow, is_carried=flow.source in inside) for flow in flows]
+        carried = [replace(flow, is_carried=_kept(flow, aliases) in inside) for flow in flows]
         return replace(first, inputs=(*first.inputs, *carried), times=times)
     calls = [step for step in rounds if isinstance(step, Call)]
     return replace(
@@ -111,6 +126,14 @@ def _merged(rounds: Sequence[Step], aliases: dict[str, str], inside: set[str]) -
             for same in zip(*(call.steps for call in calls), strict=True)
         ),
     )
+
+
+def _kept(flow: Flow, aliases: dict[str, str]) -> str:
+    """The id of the operation that stands for the source of a flow."""
+    source = flow.source
+    while source in aliases:
+        source = aliases[source]
+    return source
 
 
 def _operations(step: Step) -> Iterable[Operation]:

@@ -134,7 +134,8 @@ class _Builder:
                 if _is_constant(step.name):
                     homes = set()
                 elif homes and step.name not in QUIET:  # others compute nothing, or a constant
-                    block = self._add(Block(Kind.FUNCTION, step.name), step.times)
+                    kind = Kind.FUNCTION if step.outputs else Kind.FAILED
+                    block = self._add(Block(kind, step.name), step.times)
                     self._arrivals += [(flow, block) for flow in step.inputs]
                     homes = {block}
                 self._homes[step.id] = homes

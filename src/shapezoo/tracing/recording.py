@@ -90,15 +90,16 @@ class Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         if not self._open:
             return func(*args, **kwargs)
-        inputs = [leaf.tensor for leaf in leaves((args, kwargs))]
         try:
             result = func(*args, **kwargs)
         except Exception:
+            inputs = [leaf.tensor for leaf in leaves((args, kwargs))]
             self._open[-1].steps.append(self._operation(_name(func), inputs, ()))
             raise
         name = _name(func)
         outputs = [leaf.tensor for leaf in leaves(args[0] if name == "setitem" else result)]
         if outputs:
+            inputs = [leaf.tensor for leaf in leaves((args, kwargs))]
             operation = self._operation(name, inputs, outputs)
             self._open[-1].steps.append(operation)
             if name == "setitem" or name.endswith("_"):

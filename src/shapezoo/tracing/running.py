@@ -1,19 +1,27 @@
 """Running a model once, undisturbed, to see what happens in it."""
 
 import contextlib
+import copy
+import os
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.func import functional_call
 
+from shapezoo import contracts, tracing
 from shapezoo.tracing import table
 from shapezoo.tracing.folding import fold
 from shapezoo.tracing.recording import Recorder
-from shapezoo.tracing.records import Call
+from shapezoo.tracing.records import Call, Operation
 from shapezoo.tracing.traces import Trace, TraceError
+
+PACKAGES = tuple(str(Path(module.__path__[0])) + os.sep for module in (torch, tracing, contracts))
+"""Where the lines are that tell nothing about an error in a model."""
 
 LAST_ROWS = 8
 """How many layers the error of a model that failed shows."""
@@ -58,7 +66,9 @@ def _trace(recorder: Recorder) -> Trace:
 @contextlib.contextmanager
 def _undisturbed(model: nn.Module) -> Iterator[None]:
     """Run without gradients or compilation, and put generators and attributes back."""
-    attributes = [(module, dict(vars(module))) for module in model.modules()]
+    kept = [vars(module) for module in model.modules()]
+    kept += [part for holder in kept for part in holder.values() if type(part) in (dict, list, set)]
+    before = [copy.copy(holder) for holder in kept]
     devices = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.no_grad())
@@ -68,18 +78,38 @@ def _undisturbed(model: nn.Module) -> Iterator[None]:
         try:
             yield
         finally:
-            for module, before in attributes:  # some keep tensors, as those of positions
-                vars(module).clear()
-                vars(module).update(before)
+            for holder, content in zip(kept, before, strict=True):  # some keep tensors there
+                holder.clear()
+                holder.extend(content) if isinstance(holder, list) else holder.update(content)
 
 
 def _failure(trace: Trace, call: Call, error: Exception) -> TraceError:
-    """The error that says in which call a model has failed."""
+    """The error that says where a model has failed.
+
+    Args:
+        trace: The trace up to there.
+        call: The call in which it has failed.
+        error: What was raised.
+    """
     place = f" in {call.path} ({call.kind})" if call.path else ""
     lines = [
         f"{trace.call.kind} failed{place}, which got {table.shapes(call.inputs) or 'no tensor'}",
         *f"{type(error).__name__}: {error}".splitlines(),
-        "the last layers:",
-        *table.text(table.rows(trace)[-LAST_ROWS:]).splitlines(),
     ]
+    last = call.steps[-1] if call.steps else None
+    if isinstance(last, Operation) and not last.outputs:
+        lines.append(f"of: {last.name}, which got {table.shapes([f.shape for f in last.inputs])}")
+    if line := _line(error):
+        lines.append(f"at: {line}")
+    rows = table.rows(trace)
+    first = len(rows) - LAST_ROWS
+    shown = [row for number, row in enumerate(rows) if number >= first or row.call.has_failed]
+    lines += ["the last layers:", *table.text(shown).splitlines()]
     return TraceError("\n  ".join(lines), trace)
+
+
+def _line(error: Exception) -> str:
+    """The innermost line that is neither torch's nor ours."""
+    frames = traceback.extract_tb(error.__traceback__)
+    others = [frame for frame in frames if not frame.filename.startswith(PACKAGES)]
+    return f"{others[-1].filename}:{others[-1].lineno}" if others else ""

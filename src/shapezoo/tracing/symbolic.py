@@ -80,9 +80,11 @@ def _through(run: Callable[[Sizes], T], grid: "_Grid", checks: Sequence[int]) ->
     multiples = grid.multiples(results)
     if multiples == grid.units:
         return coarse
-    for between in grid.between(multiples, with_least=True), grid.between(multiples):
-        with contextlib.suppress(DifferenceError):  # loops of two rounds are none
-            fine = grid.general(results, *_where_it_runs(run, [*beyond, *between]), multiples)
+    least = [{axis: 2 * multiple for axis, multiple in multiples.items()}]
+    between = grid.between(multiples)
+    for points in [*least, *between], between:  # a loop of two rounds need not be seen as one
+        with contextlib.suppress(DifferenceError):
+            fine = grid.general(results, *_where_it_runs(run, [*beyond, *points]), multiples)
             return fine if fine.irregular <= coarse.irregular else coarse
     return coarse
 
@@ -136,18 +138,20 @@ class _Grid:
             for start in range(len(checks))
         ]
 
-    def between(self, multiples: Sizes, *, with_least: bool = False) -> list[Sizes]:
+    def between(self, multiples: Sizes) -> list[Sizes]:
         """Points a few multiples above the least sizes, of other numbers for each axis.
 
-        The very least is two multiples: a size of 1 makes copies into views.
+        The first is of four multiples, fewer rounds than which need not be seen as a loop.
         """
-        least = [{axis: 2 * multiple for axis, multiple in multiples.items()}]
-        return least * with_least + [
-            {
-                axis: 2 * unit + (1 + number * step % 4) * multiples[axis]
-                for number, (axis, unit) in enumerate(self.units.items(), 1)
-            }
-            for step in (1, 2, 3)
+        return [
+            {axis: 4 * multiple for axis, multiple in multiples.items()},
+            *(
+                {
+                    axis: 2 * unit + (1 + number * step % 4) * multiples[axis]
+                    for number, (axis, unit) in enumerate(self.units.items(), 1)
+                }
+                for step in (1, 2, 3)
+            ),
         ]
 
     def _polynomial(self, values: tuple[int, ...]) -> "sympy.Expr":

@@ -4,6 +4,7 @@ import html as markup
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -72,7 +73,10 @@ def text(rows: Sequence[Row], width: int | None = None) -> str:
     console = Console(width=width, color_system=None, markup=False, emoji=False, highlight=False)
     with console.capture() as capture:
         console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+    lines = [line.rstrip() for line in capture.get().splitlines()]
+    if left_out := [name for name in COLUMNS if name not in columns]:
+        lines += textwrap.wrap(f"(too wide to show: {', '.join(left_out)})", width)
+    return "\n".join(lines)
 
 
 def markdown(trace: "Trace", depth: int | None) -> str:
@@ -100,12 +104,13 @@ def html(trace: "Trace") -> str:
     ]
     table = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
     totals = markup.escape(summary(trace))
-    return f"<table style='white-space:pre'>{table}</table><pre>{totals}</pre>"
+    style = "white-space:pre;font-family:monospace;border-spacing:0"
+    return f"<table style='{style}'>{table}</table><pre>{totals}</pre>"
 
 
 def _cells(tag: str, texts: Sequence[str], sides: Sequence[str]) -> str:
     return "".join(
-        f"<{tag} style='text-align:{side}'>{markup.escape(text)}</{tag}>"
+        f"<{tag} style='text-align:{side};padding:0 1em 0 0'>{markup.escape(text)}</{tag}>"
         for text, side in zip(texts, sides, strict=True)
     )
 
@@ -155,7 +160,10 @@ def _count(count: Size) -> str:
 
 def _bytes(count: Size) -> str:
     """A number of bytes in kB, MB and so on; an expression as it is."""
-    return f"{count} B" if isinstance(count, str) else f"{_scaled(count)}B"
+    if isinstance(count, str):
+        is_sum = re.search(r"[-+]", re.sub(r"\(.*?\)", "", count))
+        return f"({count}) B" if is_sum else f"{count} B"
+    return f"{_scaled(count)}B"
 
 
 def _scaled(count: int) -> str:

@@ -88,7 +88,8 @@ class Trace:
     def to_svg(self, *, depth: int | None = None) -> str:
         """The model as a block diagram, with a shape on each arrow.
 
-        It is drawn for light and dark backgrounds, and has none of its own.
+        It has no background, and the ink of the page around it; on its own, that of the system's
+        light or dark mode.
 
         Args:
             depth: How deep to go into the model; 0 is the model alone. By default as deep as a

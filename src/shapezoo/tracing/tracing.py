@@ -22,6 +22,7 @@ from shapezoo.tracing.symbolic import (
     generalise,
 )
 from shapezoo.tracing.traces import SizesError, Trace, TraceError
+from shapezoo.tracing.values import leaves
 
 LONG_AXES = ("height", "width", "frames")
 UNITS = ((64, 2), (6720, 60), (64, 64), (8, 8), (1, 1))
@@ -56,7 +57,8 @@ def trace(
         sizes: Sizes for axes of the contract, in a trace without inputs. With a size for each
             axis the model runs once. (An argument of the model that is called so has to be
             given by position.)
-        **keywords: More of what to call it with, by name.
+        **keywords: More of what to call it with, by name. Those without tensors may be given to
+            a symbolic trace too.
 
     Raises:
         TraceError: The model has failed. It has the trace up to that layer.
@@ -84,11 +86,11 @@ def trace(
         raise TypeError(f"sizes must be a mapping from axes to sizes, got {sizes!r}")
     model = _as_written(model)
     _require_plain(model)
-    if inputs or keywords:
+    if inputs or any(True for _ in leaves(keywords)):
         if sizes:
             raise SizesError(f"sizes {dict(sizes)} are for a trace without inputs")
         return run_once(model, inputs, keywords)
-    return _from_contract(model, dict(sizes or {}))
+    return _from_contract(model, dict(sizes or {}), keywords)
 
 
 def _as_written(model: nn.Module) -> nn.Module:
@@ -101,30 +103,48 @@ def _as_written(model: nn.Module) -> nn.Module:
 def _require_plain(model: nn.Module) -> None:
     for path, module in model.named_modules():
         place = f"{path or 'the model'} ({type(module).__name__})"
+        if isinstance(module, nn.DataParallel):
+            raise TypeError(f"{place} cannot be traced; trace its .module")
         if isinstance(module, torch.jit.ScriptModule):
             raise TypeError(f"{place} is TorchScript, which cannot be traced")
         if any(map(is_lazy, [*module.parameters(recurse=False), *module.buffers(recurse=False)])):
             raise TypeError(f"{place} has no parameters yet; call the model once before")
 
 
-def _from_contract(model: nn.Module, sizes: Sizes) -> Trace:
-    """Trace with zeros; an axis without a size stands for all of its sizes."""
+def _from_contract(model: nn.Module, sizes: Sizes, keywords: dict[str, Any]) -> Trace:
+    """Trace with zeros for what is no keyword; an axis without a size stands for all sizes."""
     try:
         contract = signature(model)
     except ContractError as error:
         raise ContractError(f"{error}\n  {GIVE_INPUTS}") from error
+    rest = tuple(argument for argument in contract.inputs if argument.name not in keywords)
+    contract = replace(contract, inputs=rest)
     free = [axis for axis in _free_axes(contract, sizes) if axis not in sizes]
     floating = (p.dtype for p in model.parameters() if p.is_floating_point())
     dtype = next(floating, torch.get_default_dtype())
     home = next((p.device for p in model.parameters()), torch.get_default_device())
 
     def run(device: torch.device, more: Sizes) -> Trace:
-        args, kwargs = example_arguments(contract, sizes | more, device=device, dtype=dtype)
-        return run_once(model, args, kwargs, on_meta=device != home)
+        try:
+            args, kwargs = example_arguments(contract, sizes | more, device=device, dtype=dtype)
+        except ContractError:
+            raise
+        except (OverflowError, RuntimeError, TypeError) as error:  # out of memory or range
+            raise SizesError(f"no tensors of these sizes: {sizes | more}\n  {error}") from error
+        if keywords:  # they may stand before others
+            args, kwargs = (
+                [],
+                keywords | kwargs | dict(zip((a.name for a in rest), args, strict=False)),
+            )
+        try:
+            return run_once(model, args, kwargs, on_meta=device != home)
+        except TraceError as error:
+            message = f"{error}\n  it was tried with {sizes | more}"
+            raise TraceError(message, error.trace) from error.__cause__
 
     found: list[General[Trace]] = []
     errors: list[Exception] = []
-    for device in dict.fromkeys([torch.device("meta"), home]):
+    for device in dict.fromkeys([torch.device("meta"), home]) if free else [home]:
         attempts, checks = (UNITS, CHECKS) if device.type == "meta" else (FEW_UNITS, FEW_CHECKS)
         errors.clear()  # those of trials tell less
         for long, other in attempts if free else attempts[:1]:

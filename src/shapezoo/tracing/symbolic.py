@@ -15,7 +15,6 @@ T = TypeVar("T")
 
 Sizes = dict[str, int]
 
-
 CHECKS = (1, 5, 8, 13, 21)
 """The sizes, in units, at which polynomials through those of 2 to 4 units are checked."""
 
@@ -110,7 +109,8 @@ class _Grid:
 
     Args:
         units: The distance of the points along each axis.
-        is_full: Whether two axes may be two units above, or one only and no other beside it.
+        is_full: Whether several axes may be two units above at once; otherwise one axis may, with
+            all others at their least.
     """
 
     def __init__(self, units: Mapping[str, int], *, is_full: bool) -> None:

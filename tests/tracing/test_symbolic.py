@@ -396,6 +396,12 @@ def test_runs_that_differ_otherwise_are_refused(values: list[tuple[Any, ...]]) -
         generalise(lambda sizes: values[sizes["batch"] > 2], {"batch": 1})
 
 
+def test_small_sizes_that_are_not_alike_are_passed_over() -> None:
+    """As where the outputs of a recurrent layer have the shape of its state, by chance."""
+    found: Any = generalise(lambda s: ("few",) if s["seq"] == 2 else (s["seq"],), {"seq": 2})
+    assert (found.value, found.multiples) == (("seq",), {"seq": 1})
+
+
 def test_a_function_of_nothing_runs_once() -> None:
     calls: list[Sizes] = []
     assert generalise(calls.append, {}).value is None

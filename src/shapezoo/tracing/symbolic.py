@@ -16,7 +16,10 @@ T = TypeVar("T")
 Sizes = dict[str, int]
 
 CHECKS = (1, 5, 8, 13, 21)
-"""The sizes, in units, at which polynomials through those of 2 to 4 units are checked."""
+"""The sizes, in units, at which polynomials through those of 2 to 4 units are checked.
+
+The first may be left out.
+"""
 
 FEW_CHECKS = (1, 5)
 """The same where a run costs time and memory."""
@@ -75,7 +78,11 @@ def _through(run: Callable[[Sizes], T], grid: "_Grid", checks: Sequence[int]) ->
     """What a function gives by the polynomials through its values on a grid."""
     results = [run(sizes) for sizes in grid.sizes]
     beyond = grid.beyond(checks) if grid.units else []
-    coarse = grid.general(results, *_where_it_runs(run, beyond), dict(grid.units))
+    try:
+        coarse = grid.general(results, *_where_it_runs(run, beyond), dict(grid.units))
+    except DifferenceError:  # at small sizes, two shapes of a recurrent layer may be the same
+        beyond = grid.beyond(checks[1:])
+        coarse = grid.general(results, *_where_it_runs(run, beyond), dict(grid.units))
     multiples = grid.multiples(results)
     if multiples == grid.units:
         return coarse

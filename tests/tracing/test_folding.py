@@ -1,6 +1,6 @@
 """Where tensors flow, and loops, whose rounds become one."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,23 +28,15 @@ class Free(nn.Module):
         return self.function(*self.layers, *args, **kwargs)
 
 
-def operations(call: Call) -> Iterator[Operation]:
-    for step in call.steps:
-        if isinstance(step, Call):
-            yield from operations(step)
-        else:
-            yield step
-
-
 def found(traced: Trace, name: str) -> Operation:
     """The only operation of this name."""
-    (operation,) = (o for o in operations(traced.call) if o.name == name)
+    (operation,) = (o for o in traced.call.operations() if o.name == name)
     return operation
 
 
 def sources(traced: Trace, flows: Sequence[Flow]) -> list[str]:
     """The names of the operations that flows come from."""
-    names = {o.id: o.name for o in (*traced.inputs, *operations(traced.call))}
+    names = {o.id: o.name for o in (*traced.inputs, *traced.call.operations())}
     return [names[flow.source] for flow in flows]
 
 
@@ -61,7 +53,7 @@ def z(*shape: int) -> Tensor:
 def test_a_residual_block_adds_its_input() -> None:
     layers = nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)
     traced = trace(Free(lambda a, b, c, x: c(b(a(x))) + x, *layers), z(2, 4))
-    last = [*operations(traced.call)][-2]
+    last = [*traced.call.operations()][-2]
     added = found(traced, "add").inputs
     assert [flow.source for flow in added] == [last.id, traced.inputs[0].id]
     assert [flow.shape.sizes for flow in added] == [(2, 4)] * 2

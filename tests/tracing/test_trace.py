@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence
 
 from shapezoo import Module, Trace, trace
-from shapezoo.tracing import Call, Flow, Operation, Shape
+from shapezoo.tracing import Flow, Operation, Shape
 from shapezoo.tracing.counting import flop_counter
 from shapezoo.tracing.recording import _shares_memory
 
@@ -37,23 +37,15 @@ class Free(nn.Module):
         return self.function(*self.layers, *args, **kwargs)
 
 
-def operations(call: Call) -> Iterator[Operation]:
-    for step in call.steps:
-        if isinstance(step, Call):
-            yield from operations(step)
-        else:
-            yield step
-
-
 def found(traced: Trace, name: str) -> Operation:
     """The only operation of this name."""
-    (operation,) = (o for o in (*traced.inputs, *operations(traced.call)) if o.name == name)
+    (operation,) = (o for o in (*traced.inputs, *traced.call.operations()) if o.name == name)
     return operation
 
 
 def sources(traced: Trace, flows: tuple[Flow, ...]) -> list[str]:
     """The names of the operations that flows come from."""
-    names = {o.id: o.name for o in (*traced.inputs, *operations(traced.call))}
+    names = {o.id: o.name for o in (*traced.inputs, *traced.call.operations())}
     return [names[flow.source] for flow in flows]
 
 
@@ -83,7 +75,7 @@ def test_calls_are_nested_and_in_order() -> None:
         (1, "3", "Linear", (5, 144), (5, 2)),
     ]
     assert traced.call.calls[1].steps == ()
-    assert [o.name for o in operations(traced.call)] == ["conv2d", "relu", "flatten", "linear"]
+    assert [o.name for o in traced.call.operations()] == ["conv2d", "relu", "flatten", "linear"]
     assert not any(c.has_failed or c.axes or c.times != 1 for _, c in traced.call.walk())
 
 
@@ -372,7 +364,7 @@ def test_the_flop_counter_calls_no_functions_of_its_own() -> None:
     """What we rely on: an attribute of torch's flop counter that tells modules apart."""
     layer = nn.Linear(3, 2)
     x = z(4, 3).requires_grad_()
-    assert [o.name for o in operations(trace(nn.Sequential(layer), x).call)] == ["linear"]
+    assert [o.name for o in trace(nn.Sequential(layer), x).call.operations()] == ["linear"]
     assert isinstance(flop_counter().mod_tracker, contextlib.nullcontext)
 
 
@@ -391,5 +383,5 @@ def test_the_flop_counter_calls_no_functions_of_its_own() -> None:
 def test_operations_are_named_after_functions(
     function: Callable[[Tensor], Tensor], name: str
 ) -> None:
-    (operation,) = operations(trace(Free(function), torch.ones(2, 2)).call)
+    (operation,) = trace(Free(function), torch.ones(2, 2)).call.operations()
     assert operation.name == name

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from shapezoo import Trace, create_model, list_models, model_info, signature, trace
 from shapezoo.contracts.examples import example_arguments, free_axes
 from shapezoo.contracts.types import tensors
-from shapezoo.tracing import Call, Flow, Operation
+from shapezoo.tracing import Flow, Operation
 
 NAMES = list_models()
 SIZES = (3, 5)
@@ -128,17 +128,9 @@ def test_every_layer_gives_what_hooks_see(name: str) -> None:
     assert recorded == seen_by_hooks(create_model(name), sizes)
 
 
-def walk(call: Call) -> Iterator[Operation]:
-    for step in call.steps:
-        if isinstance(step, Call):
-            yield from walk(step)
-        else:
-            yield step
-
-
 def from_nowhere(traced: Trace) -> list[Flow]:
     """Flows that nothing before them, or before them in an earlier round, gives."""
-    operations = [*traced.inputs, *walk(traced.call)]
+    operations = [*traced.inputs, *traced.call.operations()]
     order = {operation.id: position for position, operation in enumerate(operations)}
     assert len(order) == len(operations)
     wrong = [
@@ -155,5 +147,5 @@ def test_tensors_come_from_somewhere(name: str) -> None:
     for traced in (symbolic(name), real(name, some_sizes(name))):
         assert from_nowhere(traced) == []
         given = {operation.id for operation in traced.inputs}
-        assert given <= {flow.source for o in walk(traced.call) for flow in o.inputs}
+        assert given <= {flow.source for o in traced.call.operations() for flow in o.inputs}
         assert len(traced.outputs) == len(set(traced.outputs)) >= 1

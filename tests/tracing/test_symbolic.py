@@ -396,6 +396,29 @@ def test_runs_that_differ_otherwise_are_refused(values: list[tuple[Any, ...]]) -
         generalise(lambda sizes: values[sizes["batch"] > 2], {"batch": 1})
 
 
+class States(Module):
+    """Its outputs have the shape of its states where a sequence is as long as it has layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.RNN(3, 2, num_layers=4)
+
+    def forward(self, x: Float[Tensor, "seq batch 3"]) -> Float[Tensor, "seq+4 batch 2"]:
+        return torch.cat(self.rnn(x))
+
+
+def test_results_that_look_alike_by_chance_are_told_apart() -> None:
+    seen: list[int] = []
+    model = States()
+    model.register_forward_hook(lambda _, args, __: seen.append(args[0].shape[0]))
+    traced = trace(model)
+    assert traced.call.outputs[0].sizes == ("seq+4", "batch", 2)
+    (joined,) = (o for o in traced.call.operations() if o.name == "cat")
+    assert [flow.result for flow in joined.inputs] == [0, 1]
+    assert 4 in seen
+    assert max(seen) < 60  # otherwise the first attempt has failed
+
+
 def test_small_sizes_that_are_not_alike_are_passed_over() -> None:
     """As where the outputs of a recurrent layer have the shape of its state, by chance."""
     found: Any = generalise(lambda s: ("few",) if s["seq"] == 2 else (s["seq"],), {"seq": 2})

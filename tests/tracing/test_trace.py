@@ -314,7 +314,9 @@ def test_containers() -> None:
     assert [operation.name for operation in traced.inputs] == [
         *("pair", "batch", "more", "rest", "named")
     ]
-    assert sources(traced, traced.outputs) == ["add", "pair", "named", "rest", "batch", "batch"]
+    assert sources(traced, traced.outputs) == [
+        *("add", "pair", "named", "rest", "rest", "batch", "batch")  # one for each tensor
+    ]
 
 
 def packed(gru: nn.GRU, x: Tensor) -> tuple[PackedSequence, Tensor]:

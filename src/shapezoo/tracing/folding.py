@@ -112,7 +112,8 @@ def _merged(rounds: Sequence[Step], aliases: dict[str, str], inside: set[str]) -
     if isinstance(first, Operation):
         later = [step for step in rounds[1:] if isinstance(step, Operation)]
         aliases.update({operation.id: first.id for operation in later})
-        flows = [flow for operation in later for flow in operation.inputs]
+        known = {(flow.source, flow.shape) for flow in first.inputs}
+        flows = [f for o in later for f in o.inputs if (f.source, f.shape) not in known]
         carried = [replace(flow, is_carried=_kept(flow, aliases) in inside) for flow in flows]
         return replace(first, inputs=(*first.inputs, *carried), times=times)
     calls = [step for step in rounds if isinstance(step, Call)]
@@ -153,9 +154,9 @@ def _renamed(call: Call, ids: dict[str, str]) -> Call:
 
 def _renamed_flows(flows: Iterable[Flow], ids: dict[str, str]) -> tuple[Flow, ...]:
     """The flows with new ids, each once: what is carried from the same place is nothing new."""
-    found: dict[tuple[str, object], Flow] = {}
+    found: dict[tuple[str, object, object], Flow] = {}
     for flow in flows:
         if flow.source != NOWHERE:
             source = ids[flow.source]
-            found.setdefault((source, flow.shape), replace(flow, source=source))
+            found.setdefault((source, flow.result, flow.shape), replace(flow, source=source))
     return tuple(found.values())

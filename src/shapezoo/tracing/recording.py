@@ -5,7 +5,7 @@ import functools
 import sys
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,10 @@ from shapezoo.tracing.values import Leaf, argument_leaves, leaves, named_argumen
 ARITHMETIC = ("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow")
 SWAPPED = frozenset({*ARITHMETIC, "lshift", "rshift", "and", "xor", "or"})
 """Operators with forms such as ``__radd__`` and ``__iadd__``."""
+
+
+MANY = 4
+"""From how many results of a function on they are not told apart: it may be as an axis is long."""
 
 
 @dataclass
@@ -109,16 +113,18 @@ class Recorder(TorchFunctionMode):
         return result
 
     def _operation(
-        self, name: str, inputs: Iterable[Tensor], outputs: Iterable[Tensor]
+        self, name: str, inputs: Iterable[Tensor], outputs: Sequence[Tensor]
     ) -> Operation:
         """An operation, which makes its outputs known as such."""
         self._count += 1
         flows = self._flows_of(inputs)
-        shapes = []
+        are_many = len(outputs) >= MANY
         for position, output in enumerate(outputs):
-            self._sources[id(output)] = weakref.ref(output), str(self._count), position
-            shapes.append(_shape(output))
-        return Operation(str(self._count), name, flows, tuple(dict.fromkeys(shapes)))
+            result = 0 if are_many else position
+            self._sources[id(output)] = weakref.ref(output), str(self._count), result
+        shapes = tuple(map(_shape, outputs))
+        told = tuple(dict.fromkeys(shapes)) if are_many else shapes
+        return Operation(str(self._count), name, flows, told)
 
     def _spread(self, written: Tensor, operation: Operation) -> None:
         """Make known that an operation has written into all tensors that share this memory."""

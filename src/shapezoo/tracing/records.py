@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 Size = int | str
 """A number or, in a symbolic trace, an expression over the axes of the contract."""
 
-
 NOWHERE = ""
 """The source of parameters and constants, while a trace is recorded."""
 
@@ -41,7 +40,8 @@ class Flow:
     Attributes:
         source: The id of that operation.
         shape: The shape of the tensor.
-        result: Which of the results of the operation it is, counted from 0.
+        result: Which of the results of the operation it is, counted from 0; of four and more
+            they are not told apart.
         is_carried: Whether it comes from an earlier round of a loop.
     """
 
@@ -59,7 +59,7 @@ class Operation:
         id: What `Flow.source` refers to.
         name: The name of the function, such as ``conv2d``.
         inputs: The tensors that it read, apart from parameters and constants.
-        outputs: The shapes of what it returned.
+        outputs: The shapes of what it returned, of four and more each once.
         times: How often it was called in a row, in a loop.
     """
 

@@ -37,7 +37,7 @@ class Trace:
 
     @property
     def macs(self) -> Size:
-        """The multiply-accumulate operations of matrix products, convolutions and attention."""
+        """The multiply-accumulate operations, as in `Call.macs`."""
         return self.call.macs
 
     @property
@@ -60,6 +60,9 @@ class Trace:
             depth: How deep to go into the model; 0 is the model alone. By default to the end.
             width: How many characters a line may have; by default as many as the terminal has
                 or, where the output goes elsewhere, as many as the table needs.
+
+        Raises:
+            ValueError: The depth is negative.
         """
         return f"{table.text(table.rows(self, depth), width)}\n\n{table.summary(self)}"
 
@@ -68,6 +71,9 @@ class Trace:
 
         Args:
             depth: How deep to go into the model; 0 is the model alone. By default to the end.
+
+        Raises:
+            ValueError: The depth is negative.
         """
         return table.markdown(self, depth)
 
@@ -82,6 +88,9 @@ class Trace:
         Args:
             depth: How deep to go into the model; 0 is the model alone. By default as deep as a
                 picture of 40 blocks allows.
+
+        Raises:
+            ValueError: The depth is negative.
         """
         return diagram.mermaid(graph_of(self, depth))
 
@@ -96,6 +105,7 @@ class Trace:
                 picture of 40 blocks allows.
 
         Raises:
+            ValueError: The depth is negative.
             ImportError: graphlay is not installed, which lays it out.
         """
         return diagram.svg(graph_of(self, depth), f"block diagram of {self.call.kind}")
@@ -108,6 +118,7 @@ class Trace:
             depth: How deep to go into the model.
 
         Raises:
+            ValueError: The depth is negative.
             ImportError: graphlay is not installed, which lays it out.
             OSError: The file cannot be written.
         """

@@ -45,8 +45,9 @@ def trace(
 
     Without inputs, the trace is symbolic: the shapes are expressions of the axes that the
     contract of the model names, such as ``batch 64 height/4 width/4``. They are found by runs at
-    several sizes on the meta device, which computes nothing; where a model cannot run there, on
-    zeros. In an integer argument ``lengths`` all sequences are as long as the axis ``seq``.
+    several sizes on the meta device, which computes nothing; where a model cannot run there, and
+    where each axis is given a size, on zeros. In an integer argument ``lengths`` all sequences
+    are as long as the axis ``seq``.
 
     The model is left as it was: gradients are off, buffers are copies, and attributes and
     torch's default generators are put back.
@@ -65,8 +66,9 @@ def trace(
         ContractError: There are no inputs, and no contract to make them from.
         SizesError: The contract has no axis of this name, or the model does other things at
             other sizes, calling more layers for instance, and needs a size for each axis.
-        TypeError: This is no module, or a module in it is one of TorchScript, which cannot be
-            looked into, or has parameters that its first call will make.
+        TypeError: This is no module, or sizes are no mapping, or a module in it cannot be traced:
+            one of TorchScript, a `nn.DataParallel`, one that makes its parameters when it is
+            called first.
 
     Example:
         ```pycon
@@ -132,10 +134,8 @@ def _from_contract(model: nn.Module, sizes: Sizes, keywords: dict[str, Any]) -> 
         except (OverflowError, RuntimeError, TypeError) as error:  # out of memory or range
             raise SizesError(f"no tensors of these sizes: {sizes | more}\n  {error}") from error
         if keywords:  # they may stand before others
-            args, kwargs = (
-                [],
-                keywords | kwargs | dict(zip((a.name for a in rest), args, strict=False)),
-            )
+            kwargs |= keywords | {a.name: arg for a, arg in zip(rest, args, strict=False)}
+            args = []
         try:
             return run_once(model, args, kwargs, on_meta=device != home)
         except TraceError as error:

@@ -94,6 +94,10 @@ def dtypes(
     h: Complex[Tensor, "1"],
 ) -> None: ...
 @checked
+def typed(xs: Batch) -> None: ...
+@checked
+def choice(mode: Literal["a", "b"], is_on: bool, x: Float[Tensor, "batch"]) -> None: ...
+@checked
 def padded(x: Float[Tensor, "seq batch"], lengths: Int64[Tensor, "batch"]) -> None: ...
 @checked
 def lengths_only(lengths: Int64[Tensor, "batch"]) -> None: ...
@@ -111,6 +115,8 @@ def lengths_only(lengths: Int64[Tensor, "batch"]) -> None: ...
             (starred, ["batch", "seq"]),
             (positional, ["batch"]),
             (dtypes, []),
+            (typed, ["batch"]),
+            (choice, ["batch"]),
             (Scaled(5), ["batch"]),
         ),
         *((padded, ["seq", "batch"]), (lengths_only, ["batch"])),
@@ -173,14 +179,14 @@ def test_lengths_are_full_and_stay_on_the_cpu() -> None:
     x, lengths = example_arguments(signature(padded), {"seq": 7, "batch": 2}, device="meta")[0]
     assert (x.device.type, lengths.device.type) == ("meta", "cpu")
     assert lengths.tolist() == [7, 7]
+    _, lengths = example_arguments(signature(padded), {"seq": 7, "batch": 2}, is_other=True)[0]
+    assert lengths.tolist() == [1, 1]
     (alone,), _ = example_arguments(signature(lengths_only), {"batch": 2})
     assert alone.tolist() == [0, 0]
 
 
 def plain(n: int) -> None: ...
-def choice(mode: Literal["a"], x: Float[Tensor, "batch"]) -> None: ...
 def mapping(xs: dict[str, Float[Tensor, "batch"]]) -> None: ...
-def typed(xs: Batch) -> None: ...
 def loose(x: Tensor) -> None: ...
 def braces(x: Float[Tensor, "{size}"], size: int = 3) -> None: ...
 def thirds(x: Float[Tensor, "height"], y: Float[Tensor, "height/3"]) -> None: ...
@@ -191,9 +197,7 @@ def shorter(x: Float[Tensor, "seq"], y: Float[Tensor, "seq-9"]) -> None: ...
     ("function", "argument", "reason"),
     [
         (plain, "n: int", "it is no tensor with a shape, but int"),
-        (choice, "Literal['a']", "it is no tensor"),
         (mapping, "xs: dict", "it is no tensor"),
-        (typed, "xs: Batch", "it is no tensor with a shape, but Batch"),
         (loose, "x: Tensor", "no tensor with a shape"),
         (braces, "x: Float", "the size of axis '{size}' is not known"),
         (thirds, "y: Float", "axis 'height/3' is no size for {'height': 4}"),

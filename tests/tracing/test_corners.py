@@ -265,7 +265,7 @@ def test_what_holds_from_some_size_on_is_not_said_to_hold_for_all() -> None:
         (Sum(), {"batch": 2.5}, SizesError, "must be 1 or more, got 2"),
         (Sum(), {"batch": 0}, SizesError, "must be 1 or more, got 0"),
         (Sum(), {"batch": 10**20}, SizesError, "no tensors of these sizes"),
-        (nn.DataParallel(nn.Linear(3, 2)), None, TypeError, "trace its .module"),
+        (nn.DataParallel(nn.Linear(3, 2)), None, TypeError, "give its .module"),
     ],
 )
 def test_mistakes_are_told(model: Any, sizes: Any, kind: type[Exception], words: str) -> None:

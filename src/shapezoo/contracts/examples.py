@@ -1,19 +1,22 @@
 """Arguments that keep a contract, made from it."""
 
 from collections.abc import Mapping
-from typing import Any
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 
 import torch
 
-from shapezoo.contracts.axes import Axis, computed
+from shapezoo.contracts.axes import BRACES, Axis, computed
 from shapezoo.contracts.errors import ContractError
 from shapezoo.contracts.signatures import Argument, ArgumentKind, Signature
 from shapezoo.contracts.types import (
+    PlainType,
     RecordType,
     SequenceType,
     TensorType,
     TupleType,
     Type,
+    TypedDictType,
     UnionType,
     tensors,
 )
@@ -35,21 +38,27 @@ def example_arguments(
     *,
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float32,
+    is_other: bool = False,
 ) -> tuple[list[Any], dict[str, Any]]:
     """Positional arguments and keywords that keep a contract: the required ones, all zeros.
 
     Zero is an index in any vocabulary. A tensor ``lengths`` gets the size of the axis ``seq``
     and stays on the CPU, where torch wants it. A variadic axis is one axis if it has a name,
-    and none otherwise; ``*args`` is one argument.
+    and none otherwise; ``*args`` is one argument. What is no tensor is None, False, or the
+    first of a ``Literal``.
 
     Args:
         contract: The contract.
-        sizes: The size of each of `free_axes`.
+        sizes: The size of each of `free_axes`, and of parts in braces, such as
+            ``{self.in_channels}``; numbers, or symbols of them.
         device: Where to put the tensors.
         dtype: The dtype of those that may be floating-point.
+        is_other: Whether to give the other extreme of what shapes can depend on: lengths of 1,
+            and masks of ones.
 
     Raises:
-        ContractError: An argument is no tensor, or the size of an axis is not known.
+        ContractError: Nothing is known of an argument, or of the size of an axis, or such
+            a size is below zero.
     """
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
@@ -58,10 +67,11 @@ def example_arguments(
             continue
         is_lengths = argument.name == LENGTHS and isinstance(argument.type, TensorType)
         try:
+            value = _example(argument.type, sizes, "cpu" if is_lengths else device, dtype)
             if is_lengths and "seq" in sizes:
-                value = _example(argument.type, sizes, "cpu", dtype) + sizes["seq"]
-            else:
-                value = _example(argument.type, sizes, device, dtype)
+                value = value + (1 if is_other else sizes["seq"])
+            elif is_other and isinstance(value, torch.Tensor) and value.dtype == torch.bool:
+                value = ~value
         except ContractError as error:
             raise ContractError(
                 f"{contract.name}: cannot make an example of argument {str(argument)!r}: {error}"
@@ -93,6 +103,15 @@ def _example(
         case RecordType():
             parts = [_example(part, sizes, device, dtype) for part in kind.parts]
             return kind.record(**dict(zip(kind.fields, parts, strict=True)))
+        case TypedDictType():
+            parts = [_example(part, sizes, device, dtype) for part in kind.parts]
+            return dict(zip(kind.keys, parts, strict=True))
+        case PlainType() if kind.annotation is NoneType:
+            return None
+        case PlainType() if kind.annotation is bool:
+            return False
+        case PlainType() if get_origin(kind.annotation) is Literal:
+            return get_args(kind.annotation)[0]
         case UnionType():
             options = [part for part in kind.parts if next(tensors(part), None)]
             return _example(options[0] if options else kind.parts[0], sizes, device, dtype)
@@ -105,12 +124,14 @@ def _size(axis: Axis, sizes: Mapping[str, int]) -> int:
         return axis.fixed
     if axis.name is not None:
         return sizes[axis.name]
-    if axis.expression is None or axis.braces or not axis.needs <= sizes.keys():
+    if axis.expression is None or not {*axis.needs, *axis.braces} <= sizes.keys():
         raise ContractError(f"the size of axis {str(axis)!r} is not known")
-    size = computed(axis.expression, sizes)
-    if not isinstance(size, int) or size < 0:
+    values = {text: f"braces_{place}" for place, text in enumerate(axis.braces)}
+    expression = BRACES.sub(lambda part: values[part[0]], axis.expression)
+    size = computed(expression, {values.get(name, name): size for name, size in sizes.items()})
+    if not isinstance(size, int | torch.SymInt) or size < 0:
         raise ContractError(f"axis {str(axis)!r} is no size for {dict(sizes)}, but {size}")
-    return size
+    return size  # type: ignore[return-value]  # a symbol of a number does what a number does
 
 
 def _dtype(kind: TensorType, floating: torch.dtype) -> torch.dtype:

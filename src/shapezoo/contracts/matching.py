@@ -13,6 +13,7 @@ from torch.fx import Proxy
 from shapezoo.contracts.axes import differences
 from shapezoo.contracts.bindings import assume, current, restore, value_of, visible
 from shapezoo.contracts.errors import ContractError
+from shapezoo.contracts.proving import is_proving
 from shapezoo.contracts.types import (
     DictType,
     PlainType,
@@ -131,7 +132,7 @@ def _check_tensor(value: Any, kind: TensorType) -> bool:
     except ArithmeticError as error:
         raise ContractError(f"{kind} cannot be computed: {error}") from error
     except Exception as error:
-        if _is_undecidable(error):
+        if _is_undecidable(error) and not is_proving():
             return _may_fit(value, kind)
         raise
 
@@ -160,7 +161,7 @@ def _check_plain(value: Any, annotation: Any) -> bool:
     try:
         return is_bearable(value, annotation, conf=CONF)
     except Exception as error:
-        if _is_undecidable(error):
+        if _is_undecidable(error) and not is_proving():
             return True
         raise
 

@@ -4,6 +4,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from shapezoo.contracts import checked
+from shapezoo.contracts.proving import of_values
 
 
 class SequenceError(ValueError):
@@ -24,9 +25,13 @@ def require_lengths(tokens: Int64[Tensor, "batch seq"], lengths: Int64[Tensor, "
         SequenceError: There are no sequences, or a length is not between 1 and that of the padded
             ones.
     """
-    if len(lengths) == 0:
+    if lengths.shape[0] == 0:
         raise SequenceError("lengths: there are no sequences")
-    seq = tokens.shape[1]
+    _require_values(lengths, tokens.shape[1])
+
+
+@of_values
+def _require_values(lengths: Tensor, seq: int) -> None:
     for index in ((lengths < 1) | (lengths > seq)).nonzero()[:1].flatten().tolist():
         raise SequenceError(
             f"lengths[{index}] must be between 1 and seq={seq}, got {lengths[index]}"

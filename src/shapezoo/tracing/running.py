@@ -1,11 +1,8 @@
 """Running a model once, undisturbed, to see what happens in it."""
 
-import contextlib
-import copy
 import os
-import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ from torch import nn
 from torch.func import functional_call
 
 from shapezoo import contracts, tracing
+from shapezoo._modules import undisturbed
 from shapezoo.tracing import table
 from shapezoo.tracing.folding import fold
 from shapezoo.tracing.recording import Recorder
@@ -47,7 +45,7 @@ def run_once(
         state[name] = buffer.to("meta") if on_meta else buffer.clone()
     recorder = Recorder(model)
     try:
-        with _undisturbed(model), recorder.recording():
+        with undisturbed(model), recorder.recording():
             functional_call(model, state, tuple(args), kwargs)
     except Exception as error:
         if recorder.call is None:
@@ -61,26 +59,6 @@ def _trace(recorder: Recorder) -> Trace:
     assert recorder.call is not None
     inputs, call, outputs = fold(recorder.inputs, recorder.call, recorder.outputs)
     return Trace(call, inputs, outputs)
-
-
-@contextlib.contextmanager
-def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """Run without gradients or compilation, and put generators and attributes back."""
-    kept = [vars(module) for module in model.modules()]
-    kept += [part for holder in kept for part in holder.values() if type(part) in (dict, list, set)]
-    before = [copy.copy(holder) for holder in kept]
-    devices = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(torch.no_grad())
-        stack.enter_context(torch.random.fork_rng(devices=devices))
-        if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
-        try:
-            yield
-        finally:
-            for holder, content in zip(kept, before, strict=True):  # some keep tensors there
-                holder.clear()
-                holder.extend(content) if isinstance(holder, list) else holder.update(content)
 
 
 def _failure(trace: Trace, call: Call, error: Exception) -> TraceError:

@@ -1,15 +1,14 @@
 """Tracing a model: with inputs, or with the shapes that its contract allows."""
 
 import functools
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 
+from shapezoo._modules import as_written, require_plain
 from shapezoo.contracts import ContractError, Signature, signature
 from shapezoo.contracts.examples import example_arguments, free_axes
 from shapezoo.tracing.running import run_once
@@ -86,31 +85,13 @@ def trace(
         raise TypeError(f"trace takes a module, got {model!r}; a builder has to be called first")
     if sizes is not None and not isinstance(sizes, Mapping):
         raise TypeError(f"sizes must be a mapping from axes to sizes, got {sizes!r}")
-    model = _as_written(model)
-    _require_plain(model)
+    model = as_written(model)
+    require_plain(model)
     if inputs or any(True for _ in leaves(keywords)):
         if sizes:
             raise SizesError(f"sizes {dict(sizes)} are for a trace without inputs")
         return run_once(model, inputs, keywords)
     return _from_contract(model, dict(sizes or {}), keywords)
-
-
-def _as_written(model: nn.Module) -> nn.Module:
-    """The module that `torch.compile` was given, if it gave this one."""
-    if "torch._dynamo" in sys.modules and isinstance(model, torch._dynamo.OptimizedModule):
-        return model.get_submodule("_orig_mod")
-    return model
-
-
-def _require_plain(model: nn.Module) -> None:
-    for path, module in model.named_modules():
-        place = f"{path or 'the model'} ({type(module).__name__})"
-        if isinstance(module, nn.DataParallel):
-            raise TypeError(f"{place} cannot be traced; trace its .module")
-        if isinstance(module, torch.jit.ScriptModule):
-            raise TypeError(f"{place} is TorchScript, which cannot be traced")
-        if any(map(is_lazy, [*module.parameters(recurse=False), *module.buffers(recurse=False)])):
-            raise TypeError(f"{place} has no parameters yet; call the model once before")
 
 
 def _from_contract(model: nn.Module, sizes: Sizes, keywords: dict[str, Any]) -> Trace:

@@ -1,0 +1,54 @@
+"""Modules that are run to see what they do: which ones can be, and leaving them as they were."""
+
+import contextlib
+import copy
+import sys
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+
+def as_written(model: nn.Module) -> nn.Module:
+    """The module that `torch.compile` was given, if it gave this one."""
+    if "torch._dynamo" in sys.modules and isinstance(model, torch._dynamo.OptimizedModule):
+        return model.get_submodule("_orig_mod")
+    return model
+
+
+def require_plain(model: nn.Module) -> None:
+    """Refuse a module of which only a part can be seen.
+
+    Raises:
+        TypeError: A module in it is a `nn.DataParallel`, is one of TorchScript, or has no
+            parameters before it is called first.
+    """
+    for path, module in model.named_modules():
+        place = f"{path or 'the model'} ({type(module).__name__})"
+        if isinstance(module, nn.DataParallel):
+            raise TypeError(f"{place} hides the module; give its .module")
+        if isinstance(module, torch.jit.ScriptModule):
+            raise TypeError(f"{place} is TorchScript, which cannot be looked into")
+        if any(map(is_lazy, [*module.parameters(recurse=False), *module.buffers(recurse=False)])):
+            raise TypeError(f"{place} has no parameters yet; call the model once before")
+
+
+@contextlib.contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Run without gradients or compilation, and put generators and attributes back."""
+    kept = [vars(module) for module in model.modules()]
+    kept += [part for holder in kept for part in holder.values() if type(part) in (dict, list, set)]
+    before = [copy.copy(holder) for holder in kept]
+    devices = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(torch.random.fork_rng(devices=devices))
+        if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        try:
+            yield
+        finally:
+            for holder, content in zip(kept, before, strict=True):  # some keep tensors there
+                holder.clear()
+                holder.extend(content) if isinstance(holder, list) else holder.update(content)

@@ -1,0 +1,86 @@
+"""Conditions on the sizes of axes, such as ``height >= 63``."""
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shapezoo.contracts.errors import ContractError
+
+_ALLOWED = (
+    *(ast.Expression, ast.Name, ast.Load, ast.Constant, ast.operator, ast.cmpop, ast.boolop),
+    *(ast.BinOp, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Not, ast.USub),
+)
+
+_WORDS = {
+    ast.GtE: "at least {}",
+    ast.LtE: "at most {}",
+    ast.Gt: "above {}",
+    ast.Lt: "below {}",
+    ast.Eq: "{}",
+    ast.NotEq: "other than {}",
+}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition on the sizes of axes.
+
+    Attributes:
+        text: A Python expression over the names of axes, of comparisons, arithmetic, ``and``,
+            ``or`` and ``not``.
+
+    Raises:
+        ContractError: The text is no such expression.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        try:
+            nodes = list(ast.walk(ast.parse(self.text, mode="eval")))
+        except (SyntaxError, TypeError) as error:
+            raise ContractError(f"{self.text!r} is no condition on sizes") from error
+        has_comparison = any(isinstance(node, ast.Compare) for node in nodes)
+        if not has_comparison or not all(isinstance(node, _ALLOWED) for node in nodes):
+            raise ContractError(
+                f"{self.text!r} is no condition on sizes; write one as in 'height >= 32', "
+                f"'height % 16 == 0' or 'height == width'"
+            )
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of the axes in it, in order of first use."""
+        nodes = ast.walk(ast.parse(self.text, mode="eval"))
+        names = [node for node in nodes if isinstance(node, ast.Name)]
+        names.sort(key=lambda node: node.col_offset)
+        return tuple(dict.fromkeys(node.id for node in names))
+
+    def holds(self, sizes: Mapping[str, int]) -> bool:
+        """Whether these sizes meet it.
+
+        Raises:
+            KeyError: One of its axes has no size.
+        """
+        return bool(eval(self.text, {}, {axis: sizes[axis] for axis in self.axes}))
+
+    def explain(self, sizes: Mapping[str, int]) -> str:
+        """What is wrong with sizes that do not meet it: ``height must be at least 63, got 62``."""
+        got = ", ".join(f"{axis}={sizes[axis]}" for axis in self.axes)
+        match ast.parse(self.text, mode="eval").body:
+            case ast.Compare(left=ast.Name(id=axis), ops=[op], comparators=[term]) if (
+                type(op) in _WORDS
+            ):
+                words = _WORDS[type(op)].format(ast.unparse(term))
+                got = str(sizes[axis]) if self.axes == (axis,) else got
+                return f"{axis} must be {words}, got {got}"
+            case ast.Compare(
+                left=ast.BinOp(left=ast.Name(id=axis), op=ast.Mod(), right=term),
+                ops=[ast.Eq()],
+                comparators=[ast.Constant(value=0)],
+            ):
+                got = str(sizes[axis]) if self.axes == (axis,) else got
+                return f"{axis} must be a multiple of {ast.unparse(term)}, got {got}"
+        return f"sizes must meet {self.text}, got {got}"

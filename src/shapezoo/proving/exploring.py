@@ -1,0 +1,234 @@
+"""Finding every path through a model, and the sizes that take it."""
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sympy
+import z3
+
+from shapezoo.contracts.conditions import Condition
+from shapezoo.contracts.examples import free_axes
+from shapezoo.proving import solving
+from shapezoo.proving.proofs import Outcome, Sizes
+from shapezoo.proving.replaying import Replay, TooLargeError, replay
+from shapezoo.proving.solving import Formula
+from shapezoo.proving.subjects import Subject
+from shapezoo.proving.symbolic import SymbolicRun, run_symbolically
+from shapezoo.proving.variants import Variant
+
+FIRST = (3, 5, 7, 11, 13, 17, 19, 23)
+"""Sizes of the first run; the largest region of a model is likely to have such."""
+
+FIRST_LONG = (224, 256, 320)
+"""The same for images and videos."""
+
+LONG_AXES = ("height", "width", "frames")
+
+BOUNDS = (8, 64, 512, 4096)
+"""Sizes to look for next are at most this, if there are such: they are cheap on real kernels."""
+
+MOST_PINNED = 3
+"""So many runs that each allow one size of an axis only, as a loop does, and it is sampled."""
+
+SAMPLES = (1, 2, 3, 7)
+"""Sizes that are tried of an axis that is sampled."""
+
+TRIES = 20
+"""How many sizes are run on real kernels where symbols do not reach."""
+
+
+@dataclass
+class Path:
+    """One path through a model.
+
+    Attributes:
+        run: What the symbols have shown.
+        region: The sizes that take it.
+        outcome: How it ends, on symbols and real kernels alike; unknown where they differ.
+        error: What was raised.
+        smallest: The smallest sizes that take it, tried on real kernels; None where that was not
+            possible.
+        found: What real kernels have done there.
+    """
+
+    run: SymbolicRun
+    region: Formula
+    outcome: Outcome
+    error: str = ""
+    smallest: Sizes | None = None
+    found: Replay | None = None
+
+
+@dataclass
+class Exploration:
+    """What is known of one variant.
+
+    Attributes:
+        variant: The variant.
+        axes: What may have any size.
+        domain: The sizes that were asked for.
+        paths: The paths, in the order in which they were found.
+        sampled: Axes of which only some sizes were tried, with these.
+        open: Why there are sizes of which nothing is known; empty if there are none.
+        tried: Sizes that real kernels were run at where symbols do not reach.
+    """
+
+    variant: Variant
+    axes: tuple[str, ...]
+    domain: Formula
+    paths: list[Path] = field(default_factory=list)
+    sampled: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    open: str = ""
+    tried: list[tuple[Sizes, Replay]] = field(default_factory=list)
+
+    def ending(self, *outcomes: Outcome) -> list[Path]:
+        """The paths that end so."""
+        return [path for path in self.paths if path.outcome in outcomes]
+
+
+def explore(
+    subject: Subject, variant: Variant, assumptions: Sequence[Condition], deadline: float
+) -> Exploration:
+    """Find every path through a model, and what happens there.
+
+    Args:
+        subject: What to explore.
+        variant: What to give it.
+        assumptions: What to assume of the sizes.
+        deadline: When to stop, in seconds of `time.perf_counter`.
+    """
+    axes = tuple(dict.fromkeys([*free_axes(variant.contract), *subject.free]))
+    domain = z3.And(
+        *(z3.Int(axis) >= 1 for axis in axes),
+        *(solving.parse(c.text) for c in assumptions if set(c.axes) <= set(axes)),
+        True,
+    )
+    exploration = Exploration(variant, axes, domain)
+    rest: list[Formula] = [domain]  # what no path has taken yet
+    pins: dict[str, set[int]] = {axis: set() for axis in axes}
+    point, exploration.open = _first(axes, rest)
+    while point is not None:
+        if time.perf_counter() > deadline:
+            exploration.open = "the time is over"
+            break
+        path = _follow(subject, exploration, point)
+        exploration.paths.append(path)
+        rest.append(z3.Not(path.region))
+        if path.outcome == "breaks" and path.smallest:  # only smaller ones matter now
+            rest.append(z3.Sum([z3.IntVal(0), *map(z3.Int, axes)]) < sum(path.smallest.values()))
+        for axis in set(axes) - exploration.sampled.keys():
+            if solving.follows(z3.Int(axis) == point[axis], path.region):
+                pins[axis].add(point[axis])
+            if len(pins[axis]) == MOST_PINNED:
+                sizes = tuple(sorted({*SAMPLES, *pins[axis]}))
+                exploration.sampled[axis] = sizes
+                rest.append(z3.Or(*(z3.Int(axis) == size for size in sizes)))
+        point, exploration.open = _next(axes, rest)
+    if exploration.open or exploration.ending("unknown"):
+        exploration.tried = _try(subject, exploration, rest, deadline)
+    return exploration
+
+
+def _first(axes: Sequence[str], rest: Sequence[Formula]) -> tuple[Sizes | None, str]:
+    """Usual sizes, if they are allowed; otherwise as `_next`."""
+    long, other = iter(FIRST_LONG), iter(FIRST)
+    sizes = {axis: next(long if axis in LONG_AXES else other, 29) for axis in axes}
+    usual = [z3.Int(axis) == size for axis, size in sizes.items()]
+    return (sizes, "") if solving.is_possible(*rest, *usual) else _next(axes, rest)
+
+
+def _next(axes: Sequence[str], rest: Sequence[Formula]) -> tuple[Sizes | None, str]:
+    """Sizes that no path has taken yet, or None, and why not if there may be some."""
+    solver = solving.solver(*rest)
+    for bound in BOUNDS:
+        solver.push()
+        solver.add(*(z3.Int(axis) <= bound for axis in axes))
+        if solver.check() == z3.sat:
+            return solving.sizes_of(solver.model(), axes), ""
+        solver.pop()
+    found = solver.check()
+    if found == z3.sat:
+        return solving.sizes_of(solver.model(), axes), ""
+    return None, "" if found == z3.unsat else "z3 cannot tell whether there are more paths"
+
+
+def _follow(subject: Subject, exploration: Exploration, point: Sizes) -> Path:
+    """Run on symbols that go the way of these sizes, and again on real kernels."""
+    variant, axes = exploration.variant, exploration.axes
+    run = run_symbolically(subject, variant, point)
+    here = [z3.Int(axis) == size for axis, size in point.items()]
+    try:
+        guards = z3.And(*map(solving.translate, run.guards), True)
+    except solving.UntranslatableError as error:
+        return Path(run, z3.And(*here, True), "unknown", str(error))
+    region = z3.And(exploration.domain, guards)
+    path = Path(run, region, run.outcome, str(run.error or ""))
+    if path.outcome in ("unknown", "void"):
+        return path
+    smallest = solving.smallest_where(region, axes=axes, start=point)
+    points = [smallest, _varied(region, axes, smallest)]
+    for sizes in [sizes for sizes in points if sizes]:
+        try:
+            found = replay(subject, variant, sizes)
+        except TooLargeError:
+            continue
+        if path.smallest is None:
+            path.smallest, path.found = sizes, found
+        expected = [tuple(_number(size, sizes) for size in shape) for shape in run.shapes]
+        if found.outcome != run.outcome or (
+            found.outcome == "holds" and expected != list(found.shapes)
+        ):
+            path.outcome, path.smallest, path.found = "unknown", sizes, found
+            path.error = (
+                f"at {dict(sizes)} symbols say {_words(run.outcome, run.error)}, real kernels "
+                f"{_words(found.outcome, found.error)}"
+            )
+            return path
+    return path
+
+
+def _varied(region: Formula, axes: Sequence[str], smallest: Sizes) -> Sizes | None:
+    """Small sizes of a region, none of which is 1 or equal to another, if it has such."""
+    terms = [z3.Int(axis) for axis in axes]
+    is_small = [term <= 2 * max(smallest.values(), default=0) + 8 for term in terms]
+    is_varied = [z3.Distinct(*terms)] if len(terms) > 1 else []
+    return solving.sizes_where(
+        region, *is_small, *is_varied, *(term > 1 for term in terms), axes=axes
+    )
+
+
+def _number(size: Any, sizes: Sizes) -> int:
+    symbols = {symbol: sympy.Integer(sizes[symbol.name]) for symbol in size.free_symbols}
+    return int(size.xreplace(symbols))
+
+
+def _words(outcome: Outcome, error: Exception | None) -> str:
+    first = str(error).splitlines()[0] if error and str(error) else type(error).__name__
+    return f"it {outcome} ({first})" if error else f"it {outcome}"
+
+
+def _try(
+    subject: Subject, exploration: Exploration, rest: Sequence[Formula], deadline: float
+) -> list[tuple[Sizes, Replay]]:
+    """Run real kernels at sizes of which nothing is known."""
+    numbers = random.Random(0)
+    unknown = [path.region for path in exploration.ending("unknown")]
+    asked = solving.solver(z3.Or(z3.And(*rest), *unknown))
+    tried: list[tuple[Sizes, Replay]] = []
+    for _ in range(4 * TRIES):
+        largest = numbers.choice((3, 8, 64))
+        sizes = {axis: numbers.randint(1, largest) for axis in exploration.axes}
+        is_new = all(sizes != other for other, _ in tried)
+        here = [z3.Int(axis) == size for axis, size in sizes.items()]
+        if not is_new or asked.check(*here) != z3.sat:
+            continue
+        try:
+            tried.append((sizes, replay(subject, exploration.variant, sizes)))
+        except TooLargeError:
+            continue
+        if len(tried) == TRIES or time.perf_counter() > deadline + 5:
+            break
+    return tried

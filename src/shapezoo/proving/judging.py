@@ -1,0 +1,188 @@
+"""From what was found of each variant to a verdict."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from torch import nn
+
+from shapezoo.contracts import ContractError, signature
+from shapezoo.contracts.conditions import Condition
+from shapezoo.proving import solving
+from shapezoo.proving.exploring import Exploration, Path, explore
+from shapezoo.proving.preconditions import preconditions, pretty
+from shapezoo.proving.proofs import (
+    Case,
+    Counterexample,
+    ModuleOutcome,
+    ModuleProof,
+    Outcome,
+    Proof,
+    Proved,
+    ProvedInPart,
+    Refuted,
+    Region,
+    Sizes,
+    Unknown,
+)
+from shapezoo.proving.replaying import Replay, TooLargeError, replay, snippet
+from shapezoo.proving.subjects import Subject, has_contract
+from shapezoo.proving.variants import variants
+
+
+def judge(
+    subject: Subject, assumptions: tuple[Condition, ...], started: float, budget: float
+) -> Proof:
+    """Explore all variants, and say what that proves.
+
+    Args:
+        subject: What to prove.
+        assumptions: What to assume of the sizes.
+        started: When it began, in seconds of `time.perf_counter`.
+        budget: How many seconds it may take.
+
+    Raises:
+        ContractError: An assumption names an axis that no variant has.
+    """
+    ways, are_all = variants(subject.contract)
+    with solving.sound_sympy():
+        explorations = [
+            explore(subject, variant, assumptions, started + budget) for variant in ways
+        ]
+        cases = tuple(_case(subject, exploration) for exploration in explorations)
+    _require_known(assumptions, {axis for case in cases for axis in case.axes})
+    about: dict[str, Any] = {
+        "name": subject.name,
+        "contract": subject.contract,
+        "mode": "train" if subject.is_training else "eval",
+        "cases": cases,
+        "modules": tuple(_modules(subject, explorations)),
+        "assumptions": assumptions,
+    }
+    found = [_failure(exploration, assumptions) for exploration in explorations]
+    failures = [(failure, e) for failure, e in zip(found, explorations, strict=True) if failure]
+    if failures:
+        (reason, sizes, run), exploration = min(failures, key=lambda f: sum(f[0][1].values()))
+        error = run.error or AssertionError(reason)
+        example = Counterexample(
+            sizes,
+            exploration.variant.label,
+            error,
+            snippet(subject, exploration.variant, sizes, run),
+        )
+        return Refuted(
+            **about, seconds=time.perf_counter() - started, counterexample=example, reason=reason
+        )
+    about["seconds"] = time.perf_counter() - started
+    reasons = list(_missing(explorations))
+    if not are_all:
+        reasons.append(f"there are more than {len(ways)} ways of giving the arguments")
+    if not any(exploration.ending("holds") for exploration in explorations):
+        return Unknown(**about, reason="; ".join(reasons) or "no path was closed")
+    if reasons:
+        return ProvedInPart(**about, reason="; ".join(reasons))
+    return Proved(**about)
+
+
+Failure = tuple[str, Sizes, Replay]
+"""Why a contract is refuted, at which sizes, and what real kernels have done there."""
+
+
+def _failure(exploration: Exploration, assumptions: Sequence[Condition]) -> Failure | None:
+    """The smallest sizes that refute the contract of a variant, if there are any."""
+    shown = [(p.smallest, p.found) for p in exploration.paths] + exploration.tried
+    runs = [(sizes, run) for sizes, run in shown if sizes is not None and run is not None]
+    broken = [(sizes, run) for sizes, run in runs if run.outcome == "breaks"]
+    if broken:
+        return "a result is not what its contract says", *_smallest(broken)
+    refused = [(sizes, run) for sizes, run in runs if run.outcome == "raises"]
+    if refused and assumptions:
+        return "it raises for sizes that meet the assumptions", *_smallest(refused)
+    accepts_none = not exploration.ending("holds", "unknown") and not exploration.open
+    if refused and accepts_none:
+        return "it raises for all sizes", *_smallest(refused)
+    return None
+
+
+def _smallest(runs: Sequence[tuple[Sizes, Replay]]) -> tuple[Sizes, Replay]:
+    return min(runs, key=lambda run: sum(run[0].values()))
+
+
+def _missing(explorations: Sequence[Exploration]) -> Iterator[str]:
+    """What keeps the whole from being proved."""
+    for exploration in explorations:
+        label = f"{exploration.variant.label}: " if exploration.variant.label else ""
+        unknown = exploration.ending("unknown")
+        if unknown:
+            yield f"{label}{unknown[0].error}"
+        if exploration.open:
+            yield f"{label}{exploration.open}"
+        for path in exploration.paths:
+            if path.outcome in ("holds", "raises", "breaks") and path.smallest is None:
+                yield f"{label}a path is too large to be run on real kernels"
+                break
+        if exploration.sampled:
+            yield f"{label}{', '.join(exploration.sampled)} tried at some sizes only"
+        if exploration.variant.sampled:
+            yield f"{label}{', '.join(exploration.variant.sampled)} tried at one size only"
+
+
+def _case(subject: Subject, exploration: Exploration) -> Case:
+    conditions, is_exact = preconditions(exploration)
+    unknown = exploration.ending("unknown")
+    return Case(
+        label=exploration.variant.label,
+        axes=exploration.axes,
+        preconditions=conditions,
+        is_exact=is_exact,
+        regions=tuple(map(_region, exploration.paths)),
+        sampled=exploration.sampled | dict.fromkeys(exploration.variant.sampled, ()),
+        open=exploration.open or (unknown[0].error if unknown else ""),
+        sizes_zero=dict(_zeros(subject, exploration)),
+    )
+
+
+def _region(path: Path) -> Region:
+    guards = tuple(dict.fromkeys(map(pretty, path.run.guards)))
+    return Region(path.outcome, guards, path.smallest, path.error)
+
+
+def _zeros(subject: Subject, exploration: Exploration) -> Iterator[tuple[str, Outcome]]:
+    """What happens when one axis has size zero, and the others the smallest that are accepted."""
+    accepted = [path.smallest for path in exploration.ending("holds") if path.smallest]
+    if not accepted:
+        return
+    sizes = min(accepted, key=lambda sizes: sum(sizes.values()))
+    for axis in exploration.axes:
+        if axis not in subject.free:
+            with contextlib.suppress(TooLargeError):
+                yield axis, replay(subject, exploration.variant, {**sizes, axis: 0}).outcome
+
+
+def _modules(subject: Subject, explorations: Sequence[Exploration]) -> Iterator[ModuleProof]:
+    """What was proved of each module with a contract."""
+    model = subject.make(dict.fromkeys(subject.free, 8))
+    paths = [path for exploration in explorations for path in exploration.paths]
+    is_all = all(not e.open and not e.sampled and not e.ending("unknown") for e in explorations)
+    for place, module in model.named_modules() if isinstance(model, nn.Module) else ():
+        if has_contract(module):
+            outcomes = {path.run.modules[place] for path in paths if place in path.run.modules}
+            yield ModuleProof(place, signature(module), _of_module(outcomes, is_all))
+
+
+def _of_module(outcomes: set[Outcome], is_all: bool) -> ModuleOutcome:
+    if "breaks" in outcomes:
+        return "broken"
+    if "holds" not in outcomes:
+        return "not called"
+    return "holds" if is_all else "in part"
+
+
+def _require_known(assumptions: Sequence[Condition], axes: set[str]) -> None:
+    for condition in assumptions:
+        if unknown := [axis for axis in condition.axes if axis not in axes]:
+            known = ", ".join(sorted(axes)) or "none"
+            raise ContractError(
+                f"assumption {condition}: no axis {unknown[0]!r}; there are: {known}"
+            )

@@ -1,0 +1,184 @@
+"""Readable conditions that say which sizes a model accepts."""
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sympy
+import z3
+from torch.utils._sympy.functions import FloorDiv
+
+from shapezoo.contracts import ContractError
+from shapezoo.contracts.conditions import Condition
+from shapezoo.proving import solving
+from shapezoo.proving.exploring import Exploration, Path
+from shapezoo.proving.solving import Formula
+
+LARGEST = 1 << 14
+"""Limits are looked for up to here."""
+
+DIVISORS = (64, 48, 32, 28, 24, 16, 14, 12, 10, 9, 8, 7, 6, 5, 4, 3, 2)
+
+
+def preconditions(exploration: Exploration) -> tuple[tuple[Condition, ...], bool]:
+    """What sizes must meet to be accepted, and whether all that meet it are.
+
+    Each condition follows from being accepted, as z3 shows; sizes of which nothing is known
+    count as accepted. That all of them together say just which sizes are accepted, z3 shows too,
+    or it is not claimed.
+    """
+    refused = exploration.ending("raises", "breaks")
+    if not refused:
+        return (), True
+    known = [exploration.domain, *_sampled(exploration)]
+    known += [z3.Not(path.region) for path in exploration.ending("void")]
+    accepted = [*known, *(z3.Not(path.region) for path in refused)]
+    if solving.is_possible(*accepted) is False:
+        return (), False
+    found = [
+        Condition(text)
+        for text in (*_of_axes(exploration.axes, accepted), *_of_pairs(exploration.axes, accepted))
+    ]
+    found = _needed(found, known)
+    for path in refused:
+        formulas = [solving.parse(condition.text) for condition in found]
+        rest = [*known, *formulas, path.region]
+        if solving.is_possible(*rest) is False:
+            continue
+        if condition := _against(path, exploration.axes, [*known, *formulas]):
+            found.append(condition)
+    found = _needed(found, known)
+    formulas = [solving.parse(condition.text) for condition in found]
+    is_exact = all(solving.is_possible(*known, *formulas, path.region) is False for path in refused)
+    return tuple(found), is_exact
+
+
+def _sampled(exploration: Exploration) -> list[Formula]:
+    return [
+        z3.Or(*(z3.Int(axis) == size for size in sizes))
+        for axis, sizes in exploration.sampled.items()
+    ]
+
+
+def _of_axes(axes: Sequence[str], accepted: Sequence[Formula]) -> Iterator[str]:
+    """Conditions on single axes that follow from being accepted."""
+    for axis in axes:
+        size = z3.Int(axis)
+        least = _least(size, accepted)
+        if least is None:
+            continue
+        if solving.follows(size == least, *accepted):
+            yield f"{axis} == {least}"
+            continue
+        if least > 1:
+            yield f"{axis} >= {least}"
+        most = _most(size, accepted)
+        if most is not None:
+            yield f"{axis} <= {most}"
+        for divisor in DIVISORS:
+            if least % divisor == 0 and solving.follows(size % divisor == 0, *accepted):
+                yield f"{axis} % {divisor} == 0"
+                break
+
+
+def _of_pairs(axes: Sequence[str], accepted: Sequence[Formula]) -> Iterator[str]:
+    """Conditions on two axes that follow from being accepted."""
+    for first, second in itertools.combinations(axes, 2):
+        left, right = z3.Int(first), z3.Int(second)
+        if solving.follows(left == right, *accepted):
+            yield f"{first} == {second}"
+            continue
+        for one, other in ((first, second), (second, first)):
+            if solving.follows(z3.Int(one) >= z3.Int(other), *accepted):
+                yield f"{one} >= {other}"
+            if solving.follows(z3.Int(one) % z3.Int(other) == 0, *accepted):
+                yield f"{one} % {other} == 0"
+
+
+def _least(size: Formula, accepted: Sequence[Formula]) -> int | None:
+    """The least accepted size of an axis; None where it is large, or z3 does not know."""
+    if not solving.is_possible(*accepted, size <= LARGEST):
+        return None
+    low, high = 0, LARGEST
+    while high - low > 1:
+        middle = (low + high) // 2
+        is_possible = solving.is_possible(*accepted, size <= middle)
+        if is_possible is None:
+            return None
+        low, high = (low, middle) if is_possible else (middle, high)
+    return high
+
+
+def _most(size: Formula, accepted: Sequence[Formula]) -> int | None:
+    """The largest accepted size of an axis; None where there is none."""
+    if not solving.follows(size <= LARGEST, *accepted):
+        return None
+    low, high = 0, LARGEST
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if solving.follows(size <= middle, *accepted) else (middle, high)
+    return high
+
+
+def _against(path: Path, axes: Sequence[str], known: Sequence[Formula]) -> Condition | None:
+    """A condition that refuses the sizes of a path, and no others that would be accepted."""
+    box = []
+    for axis in axes:
+        size = z3.Int(axis)
+        most, least = _most(size, [*known, path.region]), _least(size, [*known, path.region])
+        if least is not None and least > 1:
+            box.append((size >= least, f"{axis} < {least}"))
+        if most is not None:
+            box.append((size <= most, f"{axis} > {most}"))
+    if box and solving.follows(path.region, *known, *(inside for inside, _ in box)):
+        return Condition(" or ".join(outside for _, outside in box))
+    guards = list(path.run.guards)
+    for guard in sorted(guards, key=lambda guard: -len(str(guard))):
+        others = [solving.translate(other) for other in guards if other is not guard]
+        if solving.follows(solving.translate(guard), *known, *others):
+            guards.remove(guard)
+    try:
+        return Condition(pretty(sympy.Or(*map(sympy.Not, guards))))
+    except ContractError:
+        return None
+
+
+def _needed(conditions: Sequence[Condition], known: Sequence[Formula]) -> list[Condition]:
+    """The conditions without those that follow from the others."""
+    kept = list(conditions)
+    for condition in reversed(conditions):
+        others = [solving.parse(other.text) for other in kept if other is not condition]
+        if solving.follows(solving.parse(condition.text), *known, *others):
+            kept.remove(condition)
+    return kept
+
+
+def pretty(expression: Any) -> str:
+    """An expression of sympy in Python's own notation."""
+    if isinstance(expression, sympy.Or | sympy.And):
+        word = " or " if isinstance(expression, sympy.Or) else " and "
+        return word.join(map(pretty, expression.args))
+    if isinstance(expression, sympy.Eq | sympy.Ne):
+        left, right = expression.args
+        if left.is_number:
+            left, right = right, left
+        return (
+            f"{pretty(left)} {'==' if isinstance(expression, sympy.Eq) else '!='} {pretty(right)}"
+        )
+    expression = expression.replace(lambda part: isinstance(part, sympy.Add), _rounded_up)
+    text = str(expression).replace("Mod(", "_mod(")
+    text = re.sub(r"_mod\(([^(),]+), ([^(),]+)\)", r"(\1) % \2", text)
+    return re.sub(r"\(\(([^()]*)\)\)", r"(\1)", text)
+
+
+def _rounded_up(total: Any) -> Any:
+    """``(h - 1)//2 + 1`` as ``(h + 1)//2``."""
+    divisions = [term for term in total.args if isinstance(term, FloorDiv)]
+    numbers = [term for term in total.args if term.is_Integer]
+    if len(divisions) != 1 or len(numbers) != 1 or numbers[0] <= 0:
+        return total
+    (division,), (number,) = divisions, numbers
+    numerator, divisor = division.args
+    others = [term for term in total.args if term not in (division, number)]
+    return sympy.Add(FloorDiv(numerator + number * divisor, divisor), *others)

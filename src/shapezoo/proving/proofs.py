@@ -1,0 +1,286 @@
+"""What `prove` gives: a verdict, and all that it rests on."""
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from shapezoo.contracts import Signature
+from shapezoo.contracts.conditions import Condition
+
+Sizes = Mapping[str, int]
+
+Outcome = Literal["holds", "raises", "breaks", "void", "unknown"]
+"""How a run ended: the contract held, something was raised, the result broke a contract, there
+are no such arguments, or the symbols could not follow."""
+
+
+ModuleOutcome = Literal["holds", "broken", "not called", "in part"]
+"""What is known of a module: its contract has held for all sizes that the model sends it, was
+broken, was never called, or holds in the regions that were closed."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Sizes that take the same path through a model.
+
+    Attributes:
+        outcome: How the run ended for all of them; ``unknown`` where the symbols could not
+            follow, or real kernels have ended otherwise.
+        guards: What holds for the sizes in it, apart from what the regions before have taken.
+        smallest: The smallest sizes in it, at which it was run on real kernels; None where that
+            was not possible.
+        error: What was raised, if anything was.
+    """
+
+    outcome: Outcome
+    guards: tuple[str, ...]
+    smallest: Sizes | None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A contract with all its choices made: which options are given, how many axes ``*batch`` is.
+
+    Attributes:
+        label: What tells the case from others: ``state given``; empty where there is one only.
+        axes: The axes that may have any size, and the arguments of the constructor that may.
+        preconditions: What the sizes must meet.
+        is_exact: Whether all sizes that meet them are accepted.
+        regions: The regions that were explored.
+        sampled: Axes of which only some sizes were tried, with these sizes.
+        open: Why the case is not closed; empty where every size is in a region.
+        sizes_zero: What happens when one axis has size zero: how the run ends, by axis.
+    """
+
+    label: str
+    axes: tuple[str, ...]
+    preconditions: tuple[Condition, ...]
+    is_exact: bool
+    regions: tuple[Region, ...]
+    sampled: Mapping[str, tuple[int, ...]]
+    open: str
+    sizes_zero: Mapping[str, Outcome]
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether something is known of every size."""
+        return not self.open and not self.sampled
+
+
+@dataclass(frozen=True)
+class ModuleProof:
+    """What was proved of one module inside the model.
+
+    Attributes:
+        path: Where it stands; empty for the model itself.
+        contract: Its contract.
+        outcome: What is known of it.
+    """
+
+    path: str
+    contract: Signature
+    outcome: ModuleOutcome
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """Sizes for which a model breaks a contract, tried on real kernels.
+
+    Attributes:
+        sizes: The smallest such sizes that were found, by axis.
+        case: The label of the case.
+        error: What was raised.
+        snippet: Python that raises it. Where nothing is known of how the model was made, it must
+            be there as ``model``.
+    """
+
+    sizes: Sizes
+    case: str
+    error: Exception = field(repr=False)
+    snippet: str
+
+    def replay(self, **names: object) -> None:
+        """Run the snippet.
+
+        Args:
+            **names: What it needs; ``model`` if it does not make it.
+        """
+        exec(self.snippet, dict(names))
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What every verdict tells.
+
+    Attributes:
+        name: The dotted name of what was proved.
+        contract: Its contract.
+        mode: Whether the model was in eval or in train mode.
+        cases: The contract with each choice that it leaves.
+        modules: What was proved of each module with a contract.
+        assumptions: What was assumed of the sizes.
+        seconds: How long it took.
+    """
+
+    name: str
+    contract: Signature
+    mode: Literal["eval", "train"]
+    cases: tuple[Case, ...]
+    modules: tuple[ModuleProof, ...]
+    assumptions: tuple[Condition, ...]
+    seconds: float
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """All that may have any size, in order of first use."""
+        return tuple(dict.fromkeys(axis for case in self.cases for axis in case.axes))
+
+    @property
+    def preconditions(self) -> tuple[Condition, ...]:
+        """What sizes must meet, in all cases together."""
+        return tuple(dict.fromkeys(c for case in self.cases for c in case.preconditions))
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the preconditions say just which sizes are accepted, in every case."""
+        same = len({frozenset(case.preconditions) for case in self.cases}) == 1
+        return same and all(case.is_exact for case in self.cases)
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The regions of all cases."""
+        return tuple(region for case in self.cases for region in case.regions)
+
+    @property
+    def sampled(self) -> dict[str, tuple[int, ...]]:
+        """What was tried with some sizes only, with these."""
+        return {axis: tried for case in self.cases for axis, tried in case.sampled.items()}
+
+
+@dataclass(frozen=True)
+class Proved(_Result):
+    """For all sizes that meet the preconditions the contract holds; for others the call raises.
+
+    Where the preconditions are not exact, they are necessary: some sizes that meet them raise
+    too, and `regions` tells which.
+    """
+
+    def __str__(self) -> str:
+        return _text(self, "proved")
+
+
+@dataclass(frozen=True)
+class ProvedInPart(_Result):
+    """The contract holds in all regions that were closed, but these are not all sizes.
+
+    Attributes:
+        reason: What is missing.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return _text(self, "proved in part", reason=self.reason)
+
+
+@dataclass(frozen=True)
+class Refuted(_Result):
+    """There are sizes for which a contract is broken.
+
+    That is: a result is not what its annotation says; or no size at all is accepted; or one is
+    refused that the assumptions allow.
+
+    Attributes:
+        counterexample: The smallest sizes that were found, tried on real kernels.
+        reason: Which of these it is.
+    """
+
+    counterexample: Counterexample
+    reason: str
+
+    def __str__(self) -> str:
+        found = self.counterexample
+        case = f" ({found.case})" if found.case else ""
+        sizes = ", ".join(f"{axis}={size}" for axis, size in found.sizes.items()) or "any call"
+        extra = [
+            _row("smallest", f"{sizes}{case}"),
+            textwrap.indent(str(found.error), "    "),
+            "  replay",
+            textwrap.indent(found.snippet, "    "),
+        ]
+        return "\n".join([_text(self, "refuted", reason=self.reason), *extra])
+
+
+@dataclass(frozen=True)
+class Unknown(_Result):
+    """Nothing was proved, and nothing refuted.
+
+    Attributes:
+        reason: Why.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return _text(self, "unknown", reason=self.reason)
+
+
+Proof = Proved | ProvedInPart | Refuted | Unknown
+"""What `prove` gives."""
+
+
+def _row(title: str, text: str) -> str:
+    return f"  {title:<14}{text}"
+
+
+def _text(proof: _Result, verdict: str, reason: str = "") -> str:
+    """A verdict as readable lines."""
+    lines = [f"{proof.name}: {verdict} ({proof.mode} mode)", _row("contract", str(proof.contract))]
+    if reason:
+        lines.append(_row("because", reason))
+    if proof.assumptions:
+        lines.append(_row("assuming", ", ".join(map(str, proof.assumptions))))
+    if not isinstance(proof, Refuted):
+        for case in proof.cases:
+            lines += _case(case)
+    modules = [module for module in proof.modules if module.path]
+    if modules:
+        counts = {module.outcome: 0 for module in modules}
+        for module in modules:
+            counts[module.outcome] += 1
+        words = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+        lines.append(_row("modules", f"{len(modules)} with contracts: {words}"))
+        lines += [
+            _row("", f"{module.path}: {module.outcome}")
+            for module in modules
+            if module.outcome != "holds"
+        ]
+    lines.append(_row("seconds", f"{proof.seconds:.2f}"))
+    return "\n".join(lines)
+
+
+def _case(case: Case) -> list[str]:
+    lines = [_row("case", case.label)] if case.label else []
+    sizes = ", ".join(axis for axis in case.axes if axis not in case.sampled)
+    lines.append(_row("for all", sizes or "calls, which leave no size open"))
+    for axis, tried in case.sampled.items():
+        sizes = ", ".join(map(str, tried))
+        lines.append(_row("sampled", f"{axis} = {sizes}" if tried else axis))
+    if case.preconditions:
+        words = " and ".join(map(str, case.preconditions))
+        lines.append(_row("where", words if case.is_exact else f"{words}, and more"))
+    elif not case.is_exact:
+        lines.append(_row("where", "some sizes raise, which no short condition tells"))
+    counts = {region.outcome: 0 for region in case.regions}
+    for region in case.regions:
+        counts[region.outcome] += 1
+    words = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+    lines.append(_row("regions", words or "none"))
+    zero = [f"{axis}=0 {outcome}" for axis, outcome in case.sizes_zero.items()]
+    if zero:
+        lines.append(_row("size zero", ", ".join(zero)))
+    if case.open:
+        lines.append(_row("open", case.open))
+    return lines

@@ -1,0 +1,146 @@
+"""Shape rules of recurrent kernels, of their cells, and of packed sequences.
+
+PyTorch's fake kernels of these unroll the time. How many numbers a packed sequence holds, and how
+long its longest sequence is, only the lengths decide: both are symbols, known by their bounds.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental.symbolic_shapes import ShapeEnv, _constrain_range_for_size
+from torch.overrides import TorchFunctionMode
+
+from shapezoo.proving.rules import Size, empty, require
+
+_GATES = {torch.rnn_tanh: 1, torch.rnn_relu: 1, torch.gru: 3, torch.lstm: 4}
+_CELLS = {torch.rnn_tanh_cell: 1, torch.rnn_relu_cell: 1, torch.gru_cell: 3, torch.lstm_cell: 4}
+
+
+class RecurrentRules(TorchFunctionMode):
+    """The kernels that `torch.nn.RNN`, `LSTM`, `GRU` and their cells call.
+
+    Args:
+        environment: Makes the symbols.
+    """
+
+    def __init__(self, environment: ShapeEnv) -> None:
+        super().__init__()
+        self.environment = environment
+        self.packed: dict[int, tuple[Size, Tensor]] = {}  # keeps the tensors, and so their ids
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _GATES:
+            return self._recurrent(func, *args, **kwargs)
+        if func in _CELLS:
+            return _cell(_CELLS[func], *args, **kwargs)
+        if func is torch._pack_padded_sequence:
+            return self._pack(*args, **kwargs)
+        if func is torch._pad_packed_sequence:
+            return self._pad(*args, **kwargs)
+        if func is Tensor.__getitem__ and id(args[0]) in self.packed and args[1] == 0:
+            return self.packed[id(args[0])][0]  # the first number of batch_sizes
+        return func(*args, **kwargs)
+
+    def _recurrent(self, func: Any, x: Tensor, *rest: Any) -> tuple[Tensor, ...]:
+        is_packed = isinstance(rest[2], tuple | list)
+        if is_packed:  # data, batch_sizes, state, weights, ...
+            sizes, state, weights, has_bias, num_layers, _, _, bidirectional = rest
+            batch = self.packed[id(sizes)][0]
+        else:
+            state, weights, has_bias, num_layers, _, _, bidirectional, batch_first = rest
+            batch, seq = (x.shape[0], x.shape[1]) if batch_first else (x.shape[1], x.shape[0])
+            require(seq > 0, "Expected sequence length to be larger than 0 in RNN")
+        states = state if func is torch.lstm else (state,)
+        num_states = num_layers * (2 if bidirectional else 1)
+        width = states[0].shape[-1]  # of the output, which may be projected
+        hidden = weights[1].shape[0] // _GATES[func]
+        has_projection = func is torch.lstm and len(weights) // num_states in (3, 5)
+        require(
+            x.shape[-1] == weights[0].shape[1],
+            f"input.size(-1) must be equal to input_size. Expected {weights[0].shape[1]}, "
+            f"got {x.shape[-1]}",
+        )
+        require(weights[1].shape[1] == width, "hidden size and weights do not fit")
+        require(len(weights) == num_states * (2 + 2 * has_bias + has_projection), "weights missing")
+        for which, part in enumerate(states):
+            require(
+                part.shape[0] == num_states
+                and part.shape[1] == batch
+                and (which == 0 or part.shape[-1] == hidden),
+                f"Expected hidden size {(num_states, batch, hidden)}, got {tuple(part.shape)}",
+            )
+        outputs = empty(x, (*x.shape[:-1], width * (2 if bidirectional else 1)))
+        return outputs, *(empty(x, part.shape) for part in states)
+
+    def _pack(self, x: Tensor, lengths: Tensor, batch_first: bool) -> tuple[Tensor, Tensor]:
+        batch, seq = (x.shape[0], x.shape[1]) if batch_first else (x.shape[1], x.shape[0])
+        require(
+            lengths.shape[0] == batch,
+            f"Expected `len(lengths)` to be equal to batch_size, but got {lengths.shape[0]} "
+            f"(batch_size={batch})",
+        )
+        total = self.environment.create_unbacked_symint()
+        longest = self.environment.create_unbacked_symint()
+        for size in (total, longest):
+            _constrain_range_for_size(size)
+        for bound in (longest >= 1, longest <= seq, total >= batch):
+            torch._check(bound)
+        batch_sizes = torch.empty((longest,), dtype=torch.int64, device="cpu")
+        self.packed[id(batch_sizes)] = batch, batch_sizes
+        return empty(x, (total, *x.shape[2:])), batch_sizes
+
+    def _pad(
+        self, data: Tensor, batch_sizes: Tensor, batch_first: bool, value: float, total: Size
+    ) -> tuple[Tensor, Tensor]:
+        batch = self.packed[id(batch_sizes)][0]
+        seq = total if isinstance(total, torch.SymInt) or total > 0 else batch_sizes.shape[0]
+        shape = (batch, seq) if batch_first else (seq, batch)
+        lengths = torch.empty((batch,), dtype=torch.int64, device="cpu")
+        return empty(data, (*shape, *data.shape[1:])), lengths
+
+
+def _cell(
+    gates: int, x: Tensor, state: Any, w_ih: Tensor, w_hh: Tensor, *biases: Tensor | None
+) -> Any:
+    states = state if gates == 4 else (state,)
+    require(
+        x.dim() == 2 and x.shape[1] == w_ih.shape[1],
+        f"input has inconsistent input_size: got {x.shape[-1]} expected {w_ih.shape[1]}",
+    )
+    for part in states:
+        require(
+            part.dim() == 2 and part.shape[0] == x.shape[0] and part.shape[1] == w_hh.shape[1],
+            f"hidden has inconsistent shape {tuple(part.shape)} for input {tuple(x.shape)}",
+        )
+    after = tuple(empty(x, part.shape) for part in states)
+    return after if gates == 4 else after[0]
+
+
+def _expected_hidden(self: nn.RNNBase, input: Tensor, batch_sizes: Any) -> tuple[Size, ...]:  # noqa: A002  # torch's name
+    batch = batch_sizes[0] if batch_sizes is not None else input.size(0 if self.batch_first else 1)
+    directions = 2 if self.bidirectional else 1
+    return self.num_layers * directions, batch, self.proj_size or self.hidden_size
+
+
+def _expected_cell(self: nn.RNNBase, input: Tensor, batch_sizes: Any) -> tuple[Size, ...]:  # noqa: A002  # torch's name
+    return *_expected_hidden(self, input, batch_sizes)[:2], self.hidden_size
+
+
+@contextlib.contextmanager
+def symbolic_batches() -> Iterator[None]:
+    """Let recurrent layers expect states of as many sequences as a symbol says.
+
+    They call ``int`` on the first number of ``batch_sizes``.
+    """
+    with (
+        patch.object(nn.RNNBase, "get_expected_hidden_size", _expected_hidden),
+        patch.object(nn.LSTM, "get_expected_cell_size", _expected_cell),
+    ):
+        yield

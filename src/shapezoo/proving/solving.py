@@ -1,0 +1,249 @@
+"""Questions about sizes, answered by z3; torch's expressions of sizes, in its language.
+
+Effort is bounded by z3's own count of steps, not by time, so that an answer does not depend on the
+machine.
+"""
+
+import ast
+import contextlib
+import fractions
+import functools
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import sympy
+import z3
+
+Formula = Any
+"""A condition on sizes, of z3, which has no types."""
+
+STEPS = 3_000_000
+"""How many steps of z3 a question may take, a second or so."""
+
+
+class UntranslatableError(Exception):
+    """An expression that there is no formula for."""
+
+
+def translate(expression: Any) -> Formula:
+    """The formula of an expression of sympy, in the functions that torch adds to it.
+
+    Raises:
+        UntranslatableError: There is none.
+    """
+    if expression.is_Symbol:
+        return z3.Int(expression.name)
+    if expression in (sympy.true, sympy.false):
+        return z3.BoolVal(bool(expression))
+    if expression.is_Integer:
+        return z3.IntVal(int(expression))
+    if expression.is_Float:
+        return z3.RealVal(str(fractions.Fraction(float(expression))))
+    if expression.is_Rational:
+        return z3.RealVal(str(expression))
+    name = type(expression).__name__
+    if name not in _FUNCTIONS:
+        raise UntranslatableError(f"no formula for {name}, in {expression}")
+    if name in ("Pow", "PowByNatural") and not expression.args[1].is_Integer:
+        raise UntranslatableError(f"no formula for {expression}")
+    return _FUNCTIONS[name](*map(translate, expression.args))
+
+
+def parse(text: str) -> Formula:
+    """The formula of a Python expression over the names of axes.
+
+    Raises:
+        UntranslatableError: There is none.
+    """
+    return _parse(ast.parse(text, mode="eval").body)
+
+
+def _parse(node: ast.expr) -> Formula:
+    match node:
+        case ast.Name(id=name):
+            return z3.Int(name)
+        case ast.Constant(value=bool() as value):
+            return z3.BoolVal(value)
+        case ast.Constant(value=int() as value):
+            return z3.IntVal(value)
+        case ast.UnaryOp(op=ast.Not()):
+            return z3.Not(_parse(node.operand))
+        case ast.UnaryOp(op=ast.USub()):
+            return -_parse(node.operand)
+        case ast.BoolOp(op=op, values=values):
+            return (z3.And if isinstance(op, ast.And) else z3.Or)(*map(_parse, values))
+        case ast.BinOp(op=op) if type(op) in _OPERATORS:
+            return _OPERATORS[type(op)](_parse(node.left), _parse(node.right))
+        case ast.Compare() if all(type(op) in _OPERATORS for op in node.ops):
+            terms = [_parse(term) for term in (node.left, *node.comparators)]
+            pairs = zip(node.ops, terms, terms[1:], strict=False)
+            return z3.And(*(_OPERATORS[type(op)](left, right) for op, left, right in pairs))
+    raise UntranslatableError(f"no formula for {ast.unparse(node)}")
+
+
+def floor_div(left: Formula, right: Formula) -> Formula:
+    """Division of whole numbers that rounds down, as Python's; z3's does for divisors above 0."""
+    if z3.is_int_value(right):
+        return left / right if right.as_long() > 0 else -left / -right
+    return z3.If(right > 0, left / right, -left / -right)
+
+
+def _mod(left: Formula, right: Formula) -> Formula:
+    return left - right * floor_div(left, right)
+
+
+def _real(term: Formula) -> Formula:
+    return z3.ToReal(term) if term.is_int() else term
+
+
+def _true_div(left: Formula, right: Formula) -> Formula:
+    return _real(left) / _real(right)
+
+
+def _floor(term: Formula) -> Formula:
+    return z3.ToInt(_real(term))
+
+
+def _ceil(term: Formula) -> Formula:
+    return -z3.ToInt(-_real(term))
+
+
+def _power(base: Formula, exponent: Formula) -> Formula:
+    if exponent.as_long() < 1:
+        raise UntranslatableError(f"no formula for a power of {exponent}")
+    return z3.Product([base] * exponent.as_long())
+
+
+def _choose(better: Callable[[Any, Any], Formula]) -> Callable[..., Formula]:
+    def choose(*terms: Formula) -> Formula:
+        return functools.reduce(lambda a, b: z3.If(better(a, b), a, b), terms)
+
+    return choose
+
+
+_FUNCTIONS: Mapping[str, Callable[..., Formula]] = {
+    "Add": lambda *terms: z3.Sum(list(terms)),
+    "Mul": lambda *terms: z3.Product(list(terms)),
+    "Pow": _power,
+    "PowByNatural": _power,
+    "FloorDiv": floor_div,
+    "CleanDiv": floor_div,
+    "CeilDiv": lambda left, right: -floor_div(-left, right),
+    "Mod": _mod,
+    "PythonMod": _mod,
+    "ModularIndexing": lambda base, divisor, modulus: _mod(floor_div(base, divisor), modulus),
+    "ToFloat": _real,
+    "IntTrueDiv": _true_div,
+    "FloatTrueDiv": _true_div,
+    "FloorToInt": _floor,
+    "CeilToInt": _ceil,
+    "TruncToInt": lambda term: z3.If(_real(term) >= 0, _floor(term), _ceil(term)),
+    "Max": _choose(operator.ge),
+    "Min": _choose(operator.le),
+    "Where": z3.If,
+    "Equality": operator.eq,
+    "Unequality": operator.ne,
+    "StrictLessThan": operator.lt,
+    "LessThan": operator.le,
+    "StrictGreaterThan": operator.gt,
+    "GreaterThan": operator.ge,
+    "And": z3.And,
+    "Or": z3.Or,
+    "Not": z3.Not,
+}
+"""By the name of the class: torch's classes are private, and some have two homes."""
+
+_OPERATORS: Mapping[type[ast.AST], Callable[[Any, Any], Formula]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: floor_div,
+    ast.Mod: _mod,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+
+
+def solver(*formulas: Formula) -> Any:
+    """A solver that gives up after so many steps."""
+    found = z3.Solver()
+    found.set("rlimit", STEPS)
+    found.add(*formulas)
+    return found
+
+
+def is_possible(*formulas: Formula) -> bool | None:
+    """Whether there are sizes for which all of these hold; None if z3 does not know."""
+    answer = solver(*formulas).check()
+    return None if answer == z3.unknown else bool(answer == z3.sat)
+
+
+def follows(conclusion: Formula, *premises: Formula) -> bool:
+    """Whether this holds for all sizes for which the premises do, as far as z3 can tell."""
+    return is_possible(*premises, z3.Not(conclusion)) is False
+
+
+def sizes_where(*formulas: Formula, axes: Iterable[str]) -> dict[str, int] | None:
+    """Some sizes for which all of these hold; None if there are none, or z3 knows none."""
+    asked = solver(*formulas)
+    return sizes_of(asked.model(), axes) if asked.check() == z3.sat else None
+
+
+def smallest_where(
+    *formulas: Formula, axes: Sequence[str], start: Mapping[str, int]
+) -> Mapping[str, int]:
+    """Sizes of the least sum for which all of these hold, as far as z3 can tell.
+
+    Args:
+        *formulas: What must hold.
+        axes: The names of the sizes.
+        start: Sizes for which all hold.
+    """
+    asked = solver(*formulas)
+    total = z3.Sum([z3.IntVal(0), *map(z3.Int, axes)])
+    low, found = len(axes) - 1, start  # bisection: z3's own optimisation can lose its way
+    while sum(found.values()) - low > 1:
+        middle = (low + sum(found.values())) // 2
+        asked.push()
+        asked.add(total <= middle)
+        if asked.check() == z3.sat:
+            found = sizes_of(asked.model(), axes)
+        else:
+            low = middle
+        asked.pop()
+    return found
+
+
+def sizes_of(model: Any, axes: Iterable[str]) -> dict[str, int]:
+    """The sizes that z3 has found."""
+    return {axis: model.eval(z3.Int(axis), model_completion=True).as_long() for axis in axes}
+
+
+@contextlib.contextmanager
+def sound_sympy() -> Iterator[None]:
+    """Keep sympy 1.14 from claiming that ``(4*s + 4)*t/6`` is a whole number for all s and t.
+
+    It looks at the power of two in the divisor only. torch would take a reshape for possible
+    that is not. The claim is made in one handler of sympy's, which is private.
+    """
+    handlers = sympy.Mul._prop_handler
+    claim = handlers["integer"]
+
+    def is_integer(product: Any) -> bool | None:
+        claimed: bool | None = claim(product)
+        factor = product.as_coeff_Mul()[0]
+        is_doubtful = claimed and factor.is_Rational and factor.q & (factor.q - 1)
+        return None if is_doubtful else claimed
+
+    handlers["integer"] = is_integer
+    sympy.core.cache.clear_cache()
+    try:
+        yield
+    finally:
+        handlers["integer"] = claim
+        sympy.core.cache.clear_cache()

@@ -1,0 +1,204 @@
+"""What a contract is proved of: a module, a function, or a class with sizes of its own."""
+
+import copy
+import functools
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from shapezoo._modules import as_written, require_plain
+from shapezoo.contracts import ContractError, Signature, checked, is_checked, signature, switch
+from shapezoo.contracts.braces import read_braces
+from shapezoo.contracts.examples import example_arguments
+from shapezoo.contracts.explain import public_name
+from shapezoo.contracts.reading import function_signature
+from shapezoo.proving.proofs import Sizes
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a contract is proved of.
+
+    Attributes:
+        name: Its dotted name.
+        contract: Its contract, with what it knows in numbers.
+        free: Arguments of the constructor that stand for any size.
+        is_training: Whether it is in training mode.
+        make: Gives the module or function for sizes of the free arguments; without such,
+            always the same.
+        code: Gives the lines of Python that make it, as ``model``.
+    """
+
+    name: str
+    contract: Signature
+    free: tuple[str, ...]
+    is_training: bool
+    make: Callable[[Mapping[str, Any]], Callable[..., Any]]
+    code: Callable[[Sizes], str]
+
+    def arguments(
+        self, made: Callable[..., Any], contract: Signature, sizes: Mapping[str, Any], **how: Any
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Arguments for a module or function that was made, as `example_arguments`.
+
+        Raises:
+            NoArgumentsError: There are none of these sizes.
+        """
+        try:
+            known = {braces: read_braces(braces, {"self": made}) for braces in contract.braces}
+            return example_arguments(contract, dict(sizes) | known, dtype=_floating(made), **how)
+        except ContractError as error:
+            raise NoArgumentsError(str(error)) from error
+
+
+class NoArgumentsError(Exception):
+    """A contract has no arguments of some sizes: an expression in it gives less than zero."""
+
+
+def subject_of(
+    obj: nn.Module | type[nn.Module] | Callable[..., Any], init: Mapping[str, Any] | None
+) -> Subject:
+    """What is to be proved, from what `prove` was given.
+
+    Raises:
+        TypeError: It is neither a module, nor a class of modules, nor a function, or it has a
+            part that cannot be looked into, or init does not fit it.
+        ContractError: It has no contract.
+        RuntimeError: Checks are switched off.
+    """
+    if switch.CHECKS == "off" or switch.off:
+        raise RuntimeError("prove runs the checks of contracts, which are switched off")
+    if isinstance(obj, type) and issubclass(obj, nn.Module):
+        return _class(obj, dict(init or {}))
+    if init is not None:
+        raise TypeError(f"init is for a class of modules, got {obj!r}")
+    if isinstance(obj, nn.Module):
+        model = as_written(obj)
+        require_plain(model)
+        if any(parameter.is_meta for parameter in model.parameters()):
+            model = copy.deepcopy(model).to_empty(device="cpu")  # it is run on real kernels too
+        name = public_name(type(model).forward)
+        code = f"# model: the {type(model).__name__} of which this was found"
+        return Subject(name, signature(model), (), model.training, lambda _: model, lambda _: code)
+    if isinstance(obj, types.FunctionType):
+        function = obj if is_checked(obj) else checked(obj)
+        code = f"from {obj.__module__} import {obj.__name__} as model"
+        name = public_name(obj)
+        return Subject(name, signature(obj), (), False, lambda _: function, lambda _: code)
+    raise TypeError(f"prove takes a module, a class of modules or a function, got {obj!r}")
+
+
+def _class(cls: type[nn.Module], init: dict[str, Any]) -> Subject:
+    parameters = inspect.signature(cls).parameters
+    if unknown := [name for name in init if name not in parameters]:
+        takes = ", ".join(parameters) or "no arguments"
+        raise TypeError(f"{cls.__name__} has no argument {unknown[0]!r}; it takes {takes}")
+    missing = {
+        name: parameter.annotation
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        and name not in init
+    }
+    if unsized := [name for name, kind in missing.items() if kind not in (int, "int")]:
+        raise TypeError(
+            f"{cls.__name__} needs {unsized[0]!r}, which is no int that could stand for any "
+            f"size; give it: prove({cls.__name__}, init={{{unsized[0]!r}: ...}})"
+        )
+    free = (*(name for name, value in init.items() if value is ...), *missing)
+    fixed = {name: value for name, value in init.items() if value is not ...}
+
+    def make(sizes: Mapping[str, Any]) -> nn.Module:
+        model = cls(**fixed, **{name: sizes[name] for name in free}).eval()
+        require_plain(model)
+        return model
+
+    def code(sizes: Sizes) -> str:
+        keywords = fixed | {name: sizes[name] for name in free}
+        arguments = ", ".join(f"{name}={value!r}" for name, value in keywords.items())
+        return (
+            f"from {cls.__module__} import {cls.__qualname__.partition('.')[0]}\n\n"
+            f"model = {cls.__qualname__}({arguments}).eval()"
+        )
+
+    name = public_name(cls.forward)
+    if free:
+        return Subject(name, function_signature(cls.forward), free, False, make, code)
+    model = make({})
+    return Subject(name, signature(model), (), False, lambda _: model, code)
+
+
+def _floating(made: Callable[..., Any]) -> torch.dtype:
+    """The dtype of floating-point arguments."""
+    parameters = made.parameters() if isinstance(made, nn.Module) else iter(())
+    floating = (p.dtype for p in parameters if p.is_floating_point())
+    return next(floating, torch.get_default_dtype())
+
+
+def empty_out(model: nn.Module) -> None:
+    """Put empty tensors in the place of all that a module holds; `undisturbed` puts them back."""
+    known: dict[int, Tensor] = {}
+    for module in model.modules():
+        for holder in (module._parameters, module._buffers, vars(module)):
+            fakes = {k: _fake(v, known) for k, v in holder.items() if isinstance(v, Tensor)}
+            holder.update(fakes)
+    for module in model.modules():
+        if isinstance(module, nn.RNNBase):
+            module._init_flat_weights()  # it keeps a list of its weights
+
+
+def _fake(tensor: Tensor, known: dict[int, Tensor]) -> Tensor:
+    """An empty tensor of the same shape; the same one for the same tensor."""
+    if id(tensor) not in known:
+        fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
+        is_parameter = isinstance(tensor, nn.Parameter)
+        known[id(tensor)] = nn.Parameter(fake, tensor.requires_grad) if is_parameter else fake
+    return known[id(tensor)]
+
+
+Record = Callable[[str, Exception | None], None]
+"""Gets the path of a module, and what its call has raised."""
+
+
+def enforce(model: nn.Module, record: Record) -> None:
+    """Check every contract inside a module, also those that are only written down.
+
+    `undisturbed` takes the checks away.
+
+    Args:
+        model: The module.
+        record: Is told of every call of a module with a contract.
+    """
+    for path, module in model.named_modules():
+        if "forward" not in vars(module) and has_contract(module):
+            forward = checked(type(module).forward).__get__(module)
+            module.forward = _recorded(forward, functools.partial(record, path))
+
+
+def has_contract(module: nn.Module) -> bool:
+    """Whether the forward of a module has annotations that can be checked."""
+    try:
+        return bool(function_signature(type(module).forward).tensors)
+    except (AttributeError, ContractError):
+        return False
+
+
+def _recorded(
+    forward: Callable[..., Any], record: Callable[[Exception | None], None]
+) -> Callable[..., Any]:
+    @functools.wraps(forward)
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            result = forward(*args, **kwargs)
+        except Exception as error:
+            record(error)
+            raise
+        record(None)
+        return result
+
+    return recorded

@@ -1,0 +1,190 @@
+"""Running a model once for many sizes: symbols stand for them, and what is asked of them is kept.
+
+Each answer that the run needed (is this axis 1? is there a row left to pool?) is a guard. The
+guards together say which sizes take the same path through the model. Symbols come from PyTorch's
+`ShapeEnv`, which is private; this file alone uses it.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import patch
+
+import sympy
+import torch
+from torch import nn
+from torch._dispatch.python import enable_python_dispatcher
+from torch._dynamo.source import ConstantSource
+from torch._subclasses import fake_tensor
+from torch.fx.experimental import symbolic_shapes
+from torch.utils._sympy.numbers import int_oo
+
+from shapezoo._modules import undisturbed
+from shapezoo.contracts import ShapeError
+from shapezoo.contracts.proving import proving
+from shapezoo.proving.proofs import Outcome, Sizes
+from shapezoo.proving.recurrence import RecurrentRules, symbolic_batches
+from shapezoo.proving.rules import DEPTH, FunctionRules, KernelRules
+from shapezoo.proving.subjects import NoArgumentsError, Subject, empty_out, enforce
+from shapezoo.proving.values import shapes_of
+from shapezoo.proving.variants import Variant
+
+_UNDECIDED = (
+    symbolic_shapes.GuardOnDataDependentSymNode,
+    fake_tensor.DataDependentOutputException,
+    fake_tensor.DynamicOutputShapeException,
+    fake_tensor.UnsupportedOperatorException,
+    fake_tensor.UnsupportedFakeTensorException,
+)
+_UNDECIDED_TEXTS = (
+    "Could not run 'aten::",
+    "FakeTensor",
+    "Meta tensor",
+    "SymIntArrayRef",
+    "meta tensor",
+    "symbolic sizes",
+    "unbacked",
+)
+"""What errors say that tell of the symbols, and not of the model."""
+
+_QUIET = (
+    *(nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.GroupNorm),
+    *(nn.RMSNorm, nn.MultiheadAttention, nn.PReLU),
+    *(nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.modules.rnn.RNNCellBase),
+)
+"""Layers whose first weights depend on sizes, which cannot be computed with symbols."""
+
+
+@dataclass
+class SymbolicRun:
+    """What one run has shown.
+
+    Attributes:
+        outcome: How it ended.
+        guards: What was asked of the sizes, and so holds for all that end in the same way, in
+            sympy's expressions of the names of axes.
+        error: What was raised.
+        shapes: The shapes of the tensors in the result.
+        modules: For each module with a contract that was called, the worst that happened.
+    """
+
+    outcome: Outcome = "holds"
+    guards: list[Any] = field(default_factory=list)
+    error: Exception | None = None
+    shapes: list[tuple[Any, ...]] = field(default_factory=list)
+    modules: dict[str, Outcome] = field(default_factory=dict)
+
+
+def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> SymbolicRun:
+    """Run on symbols.
+
+    Args:
+        subject: What to run.
+        variant: What to give it.
+        hints: Sizes that decide which path is taken.
+    """
+    environment = symbolic_shapes.ShapeEnv(specialize_zero_one=False, duck_shape=False)
+    run = SymbolicRun()
+    symbols: dict[Any, Any] = {}
+    chosen = {}
+    for axis, hint in hints.items():
+        symbol = environment.create_symbol(
+            hint,
+            ConstantSource(axis),
+            dynamic_dim=symbolic_shapes.DimDynamic.DYNAMIC,
+            do_not_specialize_zero_one=True,
+        )
+        chosen[axis] = environment.create_symintnode(symbol, hint=hint)
+        environment.constrain_symbol_range(symbol, 1, int_oo)
+        symbols[symbol] = sympy.Symbol(axis, integer=True, positive=True)
+
+    errors: list[Exception] = []
+
+    def record(path: str, error: Exception | None) -> None:
+        outcome: Outcome = "holds" if error is None else "raises"
+        if error is not None and error not in errors:  # the innermost module has raised it
+            errors.append(error)
+            outcome = classify(error)
+        known = run.modules.get(path, "holds")
+        run.modules[path] = max(known, outcome, key=_WORST.index)
+
+    known = None if subject.free else subject.make({})
+    with contextlib.ExitStack() as stack:
+        if isinstance(known, nn.Module):
+            stack.enter_context(undisturbed(known))
+        stack.enter_context(_symbols(environment))
+        try:
+            model = known or subject.make(chosen)
+            if isinstance(model, nn.Module):
+                empty_out(model)
+                enforce(model, record)
+            args, kwargs = subject.arguments(model, variant.contract, chosen)
+            with proving():
+                result = model(*args, **kwargs)
+            shapes = [
+                [_expression(size, environment) for size in shape] for shape in shapes_of(result)
+            ]
+            run.shapes = [tuple(size.xreplace(symbols) for size in shape) for shape in shapes]
+        except NoArgumentsError as error:
+            run.outcome, run.error = "void", error
+        except Exception as error:
+            run.outcome, run.error = classify(error), error
+    run.guards = [guard.expr.xreplace(symbols) for guard in environment.guards]
+    return run
+
+
+def classify(error: BaseException) -> Outcome:
+    """What an error tells of a model."""
+    cause: BaseException | None = error
+    for _ in range(_LONGEST_CHAIN):
+        if isinstance(cause, _UNDECIDED) or any(text in str(cause) for text in _UNDECIDED_TEXTS):
+            return "unknown"
+        cause = cause and (cause.__cause__ or cause.__context__)
+        if cause is None:
+            break
+    is_result = isinstance(error, ShapeError) and error.argument.startswith("return")
+    return "breaks" if is_result else "raises"
+
+
+_LONGEST_CHAIN = 10
+
+_WORST: tuple[Outcome, ...] = ("holds", "raises", "unknown", "breaks")
+
+
+@contextlib.contextmanager
+def _symbols(environment: Any) -> Iterator[None]:
+    """Make all tensors symbolic, with the rules that keep questions few."""
+    logger = logging.getLogger(fake_tensor.__name__)
+    with contextlib.ExitStack() as stack:
+        stack.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.CRITICAL)  # errors are no news here
+        for context in (
+            torch.no_grad(),
+            enable_python_dispatcher(),
+            fake_tensor.FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True),
+            torch.device("meta"),
+            KernelRules(),
+            *(FunctionRules() for _ in range(DEPTH)),
+            RecurrentRules(environment),
+            symbolic_batches(),
+            *_without_first_weights(),
+        ):
+            stack.enter_context(context)
+        is_fast = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)  # its one kernel has no shape rule
+        stack.callback(torch.backends.mha.set_fastpath_enabled, is_fast)
+        yield
+
+
+def _without_first_weights() -> Iterator[Any]:
+    for layer in _QUIET:
+        for name in ("reset_parameters", "_reset_parameters"):
+            if name in vars(layer):
+                yield patch.object(layer, name, lambda self: None)
+
+
+def _expression(size: Any, environment: Any) -> Any:
+    is_symbol = isinstance(size, torch.SymInt)
+    return environment.simplify(size.node.expr) if is_symbol else sympy.Integer(size)

@@ -1,0 +1,63 @@
+"""Values of any kind: the shapes of their tensors, and code that makes them."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def shapes_of(value: Any) -> Iterator[tuple[Any, ...]]:
+    """The shape of every tensor in a value, in order."""
+    if isinstance(value, Tensor):
+        yield tuple(value.shape)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from shapes_of(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from shapes_of(item)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for part in dataclasses.fields(value):
+            yield from shapes_of(getattr(value, part.name))
+
+
+def code_of(value: Any, imports: dict[str, None]) -> str:
+    """Python that makes a value.
+
+    Args:
+        value: A tensor whose numbers are all the same, a plain value, or a container of such.
+        imports: Gets the lines that the code needs before it.
+    """
+    match value:
+        case Tensor():
+            return _tensor(value)
+        case tuple() if hasattr(value, "_fields"):
+            return _record(value, value._asdict(), imports)
+        case tuple():
+            inside = ", ".join(code_of(item, imports) for item in value)
+            return f"({inside},)" if len(value) == 1 else f"({inside})"
+        case list():
+            return f"[{', '.join(code_of(item, imports) for item in value)}]"
+        case dict():
+            items = (f"{key!r}: {code_of(item, imports)}" for key, item in value.items())
+            return f"{{{', '.join(items)}}}"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {part.name: getattr(value, part.name) for part in dataclasses.fields(value)}
+        return _record(value, fields, imports)
+    return repr(value)
+
+
+def _record(value: object, fields: dict[str, Any], imports: dict[str, None]) -> str:
+    kind = type(value)
+    imports[f"from {kind.__module__} import {kind.__qualname__.partition('.')[0]}"] = None
+    inside = ", ".join(f"{name}={code_of(part, imports)}" for name, part in fields.items())
+    return f"{kind.__qualname__}({inside})"
+
+
+def _tensor(tensor: Tensor) -> str:
+    shape = f"({', '.join(map(str, tensor.shape))}{',' * (tensor.dim() == 1)})"
+    dtype = "" if tensor.dtype == torch.get_default_dtype() else f", dtype={tensor.dtype}"
+    fill = tensor.flatten()[0].item() if tensor.numel() else 0
+    return f"torch.full({shape}, {fill!r}{dtype})" if fill else f"torch.zeros({shape}{dtype})"

@@ -1,6 +1,6 @@
 """A PyTorch model zoo whose shapes are types."""
 
-from shapezoo import data, layers, models, tracing, train, weights
+from shapezoo import data, layers, models, proving, tracing, train, weights
 from shapezoo.contracts import (
     ContractError,
     Module,
@@ -11,6 +11,7 @@ from shapezoo.contracts import (
     unchecked,
 )
 from shapezoo.layers import scan
+from shapezoo.proving import Proof, Proved, ProvedInPart, Refuted, Unknown, prove
 from shapezoo.tracing import Trace, TraceError, trace
 from shapezoo.zoo import ModelInfo, UnknownModelError, create_model, list_models, model_info
 
@@ -20,10 +21,15 @@ __all__ = [
     "ContractError",
     "ModelInfo",
     "Module",
+    "Proof",
+    "Proved",
+    "ProvedInPart",
+    "Refuted",
     "ShapeError",
     "Signature",
     "Trace",
     "TraceError",
+    "Unknown",
     "UnknownModelError",
     "checked",
     "create_model",
@@ -32,6 +38,8 @@ __all__ = [
     "list_models",
     "model_info",
     "models",
+    "prove",
+    "proving",
     "scan",
     "signature",
     "trace",

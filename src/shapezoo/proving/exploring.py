@@ -72,6 +72,7 @@ class Exploration:
         domain: The sizes that were asked for.
         paths: The paths, in the order in which they were found.
         sampled: Axes of which only some sizes were tried, with these.
+        places: For these axes, the line that allows one size at a time.
         open: Why there are sizes of which nothing is known; empty if there are none.
         tried: Sizes that real kernels were run at where symbols do not reach.
     """
@@ -81,6 +82,7 @@ class Exploration:
     domain: Formula
     paths: list[Path] = field(default_factory=list)
     sampled: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
     open: str = ""
     tried: list[tuple[Sizes, Replay]] = field(default_factory=list)
 
@@ -125,6 +127,7 @@ def explore(
             if len(pins[axis]) == MOST_PINNED:
                 sizes = tuple(sorted({*SAMPLES, *pins[axis]}))
                 exploration.sampled[axis] = sizes
+                exploration.places[axis] = path.run.places.get(axis, "")
                 rest.append(z3.Or(*(z3.Int(axis) == size for size in sizes)))
         point, exploration.open = _next(axes, rest)
     if exploration.open or exploration.ending("unknown"):

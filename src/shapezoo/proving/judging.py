@@ -11,7 +11,8 @@ from shapezoo.contracts import ContractError, signature
 from shapezoo.contracts.conditions import Condition
 from shapezoo.proving import solving
 from shapezoo.proving.exploring import Exploration, Path, explore
-from shapezoo.proving.preconditions import preconditions, pretty
+from shapezoo.proving.preconditions import preconditions
+from shapezoo.proving.printing import as_python
 from shapezoo.proving.proofs import (
     Case,
     Counterexample,
@@ -122,10 +123,10 @@ def _missing(explorations: Sequence[Exploration]) -> Iterator[str]:
             if path.outcome in ("holds", "raises", "breaks") and path.smallest is None:
                 yield f"{label}a path is too large to be run on real kernels"
                 break
-        if exploration.sampled:
-            yield f"{label}{', '.join(exploration.sampled)} tried at some sizes only"
+        for axis, place in exploration.places.items():
+            yield f"{label}{axis} was tried at some sizes only, because of {place}"
         if exploration.variant.sampled:
-            yield f"{label}{', '.join(exploration.variant.sampled)} tried at one size only"
+            yield f"{label}{', '.join(exploration.variant.sampled)} was tried at one size only"
 
 
 def _case(subject: Subject, exploration: Exploration) -> Case:
@@ -144,7 +145,7 @@ def _case(subject: Subject, exploration: Exploration) -> Case:
 
 
 def _region(path: Path) -> Region:
-    guards = tuple(dict.fromkeys(map(pretty, path.run.guards)))
+    guards = tuple(dict.fromkeys(map(as_python, path.run.guards)))
     return Region(path.outcome, guards, path.smallest, path.error)
 
 

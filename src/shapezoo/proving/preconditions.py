@@ -1,18 +1,16 @@
 """Readable conditions that say which sizes a model accepts."""
 
 import itertools
-import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import sympy
 import z3
-from torch.utils._sympy.functions import FloorDiv
 
 from shapezoo.contracts import ContractError
 from shapezoo.contracts.conditions import Condition
 from shapezoo.proving import solving
 from shapezoo.proving.exploring import Exploration, Path
+from shapezoo.proving.printing import as_python
 from shapezoo.proving.solving import Formula
 
 LARGEST = 1 << 14
@@ -41,16 +39,18 @@ def preconditions(exploration: Exploration) -> tuple[tuple[Condition, ...], bool
         for text in (*_of_axes(exploration.axes, accepted), *_of_pairs(exploration.axes, accepted))
     ]
     found = _needed(found, known)
-    for path in refused:
-        formulas = [solving.parse(condition.text) for condition in found]
-        rest = [*known, *formulas, path.region]
-        if solving.is_possible(*rest) is False:
-            continue
-        if condition := _against(path, exploration.axes, [*known, *formulas]):
+    met = [*known, *map(_formula, found)]
+    if whole := _outside_box(z3.Or(*(path.region for path in refused)), exploration.axes, met):
+        found.append(whole)
+    for path in refused if whole is None else ():
+        met = [*known, *map(_formula, found)]
+        if solving.is_possible(*met, path.region) is not False and (
+            condition := _outside_box(path.region, exploration.axes, met) or _against(path, met)
+        ):
             found.append(condition)
     found = _needed(found, known)
-    formulas = [solving.parse(condition.text) for condition in found]
-    is_exact = all(solving.is_possible(*known, *formulas, path.region) is False for path in refused)
+    met = [*known, *map(_formula, found)]
+    is_exact = all(solving.is_possible(*met, path.region) is False for path in refused)
     return tuple(found), is_exact
 
 
@@ -121,25 +121,34 @@ def _most(size: Formula, accepted: Sequence[Formula]) -> int | None:
     return high
 
 
-def _against(path: Path, axes: Sequence[str], known: Sequence[Formula]) -> Condition | None:
-    """A condition that refuses the sizes of a path, and no others that would be accepted."""
-    box = []
+def _outside_box(
+    refused: Formula, axes: Sequence[str], known: Sequence[Formula]
+) -> Condition | None:
+    """A condition against refused sizes, if they are all between some limits of each axis."""
+    inside, outside = [], []
     for axis in axes:
         size = z3.Int(axis)
-        most, least = _most(size, [*known, path.region]), _least(size, [*known, path.region])
+        least, most = _least(size, [*known, refused]), _most(size, [*known, refused])
         if least is not None and least > 1:
-            box.append((size >= least, f"{axis} < {least}"))
+            inside.append(size >= least)
+            outside.append(f"{axis} < {least}")
         if most is not None:
-            box.append((size <= most, f"{axis} > {most}"))
-    if box and solving.follows(path.region, *known, *(inside for inside, _ in box)):
-        return Condition(" or ".join(outside for _, outside in box))
+            inside.append(size <= most)
+            outside.append(f"{axis} > {most}")
+    if inside and solving.follows(refused, *known, *inside):
+        return Condition(" or ".join(outside))
+    return None
+
+
+def _against(path: Path, known: Sequence[Formula]) -> Condition | None:
+    """A condition that refuses the sizes of a path, from what was asked of them there."""
     guards = list(path.run.guards)
     for guard in sorted(guards, key=lambda guard: -len(str(guard))):
         others = [solving.translate(other) for other in guards if other is not guard]
         if solving.follows(solving.translate(guard), *known, *others):
             guards.remove(guard)
     try:
-        return Condition(pretty(sympy.Or(*map(sympy.Not, guards))))
+        return Condition(as_python(sympy.Or(*map(sympy.Not, guards))))
     except ContractError:
         return None
 
@@ -148,37 +157,11 @@ def _needed(conditions: Sequence[Condition], known: Sequence[Formula]) -> list[C
     """The conditions without those that follow from the others."""
     kept = list(conditions)
     for condition in reversed(conditions):
-        others = [solving.parse(other.text) for other in kept if other is not condition]
-        if solving.follows(solving.parse(condition.text), *known, *others):
+        others = [_formula(other) for other in kept if other is not condition]
+        if solving.follows(_formula(condition), *known, *others):
             kept.remove(condition)
     return kept
 
 
-def pretty(expression: Any) -> str:
-    """An expression of sympy in Python's own notation."""
-    if isinstance(expression, sympy.Or | sympy.And):
-        word = " or " if isinstance(expression, sympy.Or) else " and "
-        return word.join(map(pretty, expression.args))
-    if isinstance(expression, sympy.Eq | sympy.Ne):
-        left, right = expression.args
-        if left.is_number:
-            left, right = right, left
-        return (
-            f"{pretty(left)} {'==' if isinstance(expression, sympy.Eq) else '!='} {pretty(right)}"
-        )
-    expression = expression.replace(lambda part: isinstance(part, sympy.Add), _rounded_up)
-    text = str(expression).replace("Mod(", "_mod(")
-    text = re.sub(r"_mod\(([^(),]+), ([^(),]+)\)", r"(\1) % \2", text)
-    return re.sub(r"\(\(([^()]*)\)\)", r"(\1)", text)
-
-
-def _rounded_up(total: Any) -> Any:
-    """``(h - 1)//2 + 1`` as ``(h + 1)//2``."""
-    divisions = [term for term in total.args if isinstance(term, FloorDiv)]
-    numbers = [term for term in total.args if term.is_Integer]
-    if len(divisions) != 1 or len(numbers) != 1 or numbers[0] <= 0:
-        return total
-    (division,), (number,) = divisions, numbers
-    numerator, divisor = division.args
-    others = [term for term in total.args if term not in (division, number)]
-    return sympy.Add(FloorDiv(numerator + number * divisor, divisor), *others)
+def _formula(condition: Condition) -> Formula:
+    return solving.parse(condition.text)

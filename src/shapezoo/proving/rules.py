@@ -136,10 +136,26 @@ def _contiguous(x: Tensor, **kwargs: Any) -> Any:
     return NotImplemented if kwargs else empty(x, x.shape)
 
 
-def _interpolate(x: Tensor, *args: Any, **kwargs: Any) -> Any:
-    result = functional.interpolate(x, *args, **kwargs)
-    _require_pixels(result.shape)
-    return result
+def _interpolate(
+    x: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", **options: Any
+) -> Any:
+    count = x.dim() - 2
+    if _DIMENSIONS.get(mode, count) != count or not 1 <= count <= 3 or options.get("antialias"):
+        return NotImplemented
+    given = size if scale_factor is None else scale_factor
+    each = list(given) if isinstance(given, tuple | list) else [given] * count
+    if len(each) != count or (size is None) == (scale_factor is None):
+        return NotImplemented
+    if size is None:
+        if not all(float(factor).is_integer() for factor in each):
+            return NotImplemented
+        each = [size * int(factor) for size, factor in zip(x.shape[2:], each, strict=True)]
+    for pixels in (*x.shape[2:], *each):
+        require(pixels > 0, "Input and output sizes should be greater than 0")
+    return empty(x, (*x.shape[:2], *each))
+
+
+_DIMENSIONS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 
 
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {
@@ -162,7 +178,7 @@ A mode sees the outermost function only, so there must be one for each level.
 """
 
 
-class KernelRules(TorchDispatchMode):
+class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's has no types
     """Kernels whose fake versions ask too much, or too little."""
 
     def __torch_dispatch__(

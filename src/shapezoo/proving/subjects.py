@@ -144,7 +144,8 @@ def empty_out(model: nn.Module) -> None:
     """Put empty tensors in the place of all that a module holds; `undisturbed` puts them back."""
     known: dict[int, Tensor] = {}
     for module in model.modules():
-        for holder in (module._parameters, module._buffers, vars(module)):
+        holders: tuple[Any, ...] = module._parameters, module._buffers, vars(module)
+        for holder in holders:
             fakes = {k: _fake(v, known) for k, v in holder.items() if isinstance(v, Tensor)}
             holder.update(fakes)
     for module in model.modules():

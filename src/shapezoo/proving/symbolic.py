@@ -7,6 +7,7 @@ guards together say which sizes take the same path through the model. Symbols co
 
 import contextlib
 import logging
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,6 +69,7 @@ class SymbolicRun:
         error: What was raised.
         shapes: The shapes of the tensors in the result.
         modules: For each module with a contract that was called, the worst that happened.
+        places: For each axis that was asked about, the file and line of the last question.
     """
 
     outcome: Outcome = "holds"
@@ -75,6 +77,7 @@ class SymbolicRun:
     error: Exception | None = None
     shapes: list[tuple[Any, ...]] = field(default_factory=list)
     modules: dict[str, Outcome] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
 
 
 def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> SymbolicRun:
@@ -131,7 +134,14 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
             run.outcome, run.error = "void", error
         except Exception as error:
             run.outcome, run.error = classify(error), error
-    run.guards = [guard.expr.xreplace(symbols) for guard in environment.guards]
+    for guard in environment.guards:
+        asked = guard.expr.xreplace(symbols)
+        run.guards.append(asked)
+        frame = guard.sloc.framework_loc
+        if isinstance(frame, traceback.FrameSummary):
+            run.places |= {
+                axis.name: f"{frame.filename}:{frame.lineno}" for axis in asked.free_symbols
+            }
     return run
 
 
@@ -165,7 +175,7 @@ def _symbols(environment: Any) -> Iterator[None]:
             enable_python_dispatcher(),
             fake_tensor.FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True),
             torch.device("meta"),
-            KernelRules(),
+            KernelRules(),  # type: ignore[no-untyped-call]  # torch's base class has no types
             *(FunctionRules() for _ in range(DEPTH)),
             RecurrentRules(environment),
             symbolic_batches(),

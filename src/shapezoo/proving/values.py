@@ -34,7 +34,8 @@ def code_of(value: Any, imports: dict[str, None]) -> str:
         case Tensor():
             return _tensor(value)
         case tuple() if hasattr(value, "_fields"):
-            return _record(value, value._asdict(), imports)
+            fields = dict(zip(value._fields, value, strict=True))
+            return _record(value, fields, imports)
         case tuple():
             inside = ", ".join(code_of(item, imports) for item in value)
             return f"({inside},)" if len(value) == 1 else f"({inside})"

@@ -99,7 +99,8 @@ def _options(kind: Type, path: str) -> Iterator[tuple[str, Any]]:
         case PlainType():
             values = _values(kind)
             for value in values:
-                literal = PlainType(repr(value), Literal[value] if value is not None else NoneType)  # type: ignore[valid-type]  # made at run time
+                only = NoneType if value is None else Literal[value]
+                literal = PlainType(repr(value), only)
                 yield (f"{path}={value!r}" if len(values) > 1 else ""), literal
             if not values:
                 yield "", kind
@@ -113,9 +114,10 @@ def _options(kind: Type, path: str) -> Iterator[tuple[str, Any]]:
                 yield ", ".join(ones), replace(kind, axes=tuple(named))
         case _:
             ways = [list(_options(part, f"{path}[{i}]")) for i, part in enumerate(kind.parts)]
-            for parts in itertools.product(*ways):
-                labels = [label for label, _ in parts if label]
-                changed: Any = replace(kind, parts=tuple(part for _, part in parts))  # type: ignore[arg-type]  # as many as before
+            for chosen in itertools.product(*ways):
+                labels = [label for label, _ in chosen if label]
+                inside: Any = tuple(part for _, part in chosen)  # as many as before
+                changed = replace(kind, parts=inside)
                 yield ", ".join(labels), changed
 
 

@@ -1,6 +1,6 @@
 """A PyTorch model zoo whose shapes are types."""
 
-from shapezoo import data, layers, models, proving, tracing, train, weights
+from shapezoo import data, layers, models, proving, testing, tracing, train, weights
 from shapezoo.contracts import (
     ContractError,
     Module,
@@ -42,6 +42,7 @@ __all__ = [
     "proving",
     "scan",
     "signature",
+    "testing",
     "trace",
     "tracing",
     "train",

@@ -10,16 +10,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter, Token
+from cyclopts import App, CycloptsError, Parameter, Token
 from cyclopts.validators import Number
 from rich.console import Console
 
-from shapezoo import __version__, recipes, tracing
+from shapezoo import __version__, proving, recipes, targets, tracing
+from shapezoo.contracts import ContractError
 from shapezoo.data import DatasetError, ImageError
 from shapezoo.layers import SequenceError
 from shapezoo.recipes import DataMismatchError, StoppedError
 from shapezoo.runs import Run, RunConfig, RunError
 from shapezoo.sources import SOURCES
+from shapezoo.targets import TargetError
 from shapezoo.tracing import SizesError, TraceError
 from shapezoo.train import DeviceError, Interruption, Metrics, Progress, StateError, joined
 from shapezoo.weights import WeightsError
@@ -32,6 +34,7 @@ app = App(
 )
 
 _REFUSALS = (
+    ContractError,
     DataMismatchError,
     DatasetError,
     DeviceError,
@@ -42,6 +45,7 @@ _REFUSALS = (
     SequenceError,
     SizesError,
     StateError,
+    TargetError,
     TraceError,
     UnknownModelError,
     WeightsError,
@@ -77,6 +81,7 @@ def _whole(kind: object, tokens: Sequence[Token]) -> int:
 
 
 _Whole = Annotated[int | None, Parameter(converter=_whole)]
+_Several = Annotated[tuple[str, ...], Parameter(negative="")]
 
 
 @app.command
@@ -102,6 +107,38 @@ def trace(
     if svg is not None:
         traced.save_svg(svg, depth=depth)
     print(traced.to_text(depth=depth))
+
+
+@app.command
+def prove(
+    target: str,
+    /,
+    *,
+    init: _Several = (),
+    assume: _Several = (),
+    train: Annotated[bool, Parameter(negative="")] = False,
+    budget: float = 60.0,
+) -> None:
+    """Prove the contract of a model for all sizes, or find sizes for which it fails.
+
+    The exit code is 0 if it is proved, 1 if it is refuted, and 2 if neither, or if it was proved
+    for some sizes only, or if there is nothing to prove.
+
+    Args:
+        target: The name of a model of the zoo; or a module class, a function or a module of your
+            own, such as mypackage.nets:UNet.
+        init: An argument to build it with, as in --init channels=3; for a class, channels=...
+            stands for any size.
+        assume: A condition that sizes meet, such as 'height >= 32'; may be given several times.
+        train: Prove it in train mode.
+        budget: Seconds after which no new path is begun.
+    """
+    thing, left = targets.find(target, init, train=train)
+    proof = proving.prove(thing, init=left, assume=assume, budget=budget)
+    print(proof)
+    code = {proving.Proved: 0, proving.Refuted: 1}.get(type(proof), 2)
+    if code:
+        sys.exit(code)
 
 
 @Parameter(name="*")
@@ -256,15 +293,22 @@ def predict(run: Path, example: str, /, *, device: str = "auto") -> None:
 
 
 def main() -> None:
-    """Run the command line; a refusal is one message and exit code 1, a stop exit code 130."""
+    """Run the command line.
+
+    A refusal is one message and exit code 1, or 2 of ``prove``, where 1 means refuted; a stop is
+    exit code 130.
+    """
+    refused = 2 if sys.argv[1:2] == ["prove"] else 1
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a name from a paper must not stop a console
     try:
-        app(sys.argv[1:])
+        app(sys.argv[1:], exit_on_error=False)
+    except CycloptsError:  # which it has shown
+        sys.exit(refused)
     except _REFUSALS as error:
         print(f"shapezoo: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(refused)
     except (StoppedError, KeyboardInterrupt) as error:
         print(f"shapezoo: {str(error) or 'stopped'}", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)

@@ -1,10 +1,16 @@
 """Model names and their builders, with what cannot be computed from the builder alone."""
 
+import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar, cast
+
+from torch import nn
 
 from shapezoo.contracts import Module
+from shapezoo.contracts.limits import set_limits
+from shapezoo.verdicts import limits
 
 P = ParamSpec("P")
 M = TypeVar("M", bound=Module)
@@ -38,11 +44,32 @@ class Entry:
     paper: str
 
 
+@dataclass(frozen=True)
+class Origin:
+    """How a model was built.
+
+    Attributes:
+        name: The name of the model.
+        hyperparameters: All its hyper-parameters.
+    """
+
+    name: str
+    hyperparameters: dict[str, Any]
+
+
+def origin_of(model: nn.Module) -> Origin | None:
+    """How a model was built, if a registered builder has built it."""
+    return vars(model).get(_ORIGIN)
+
+
+_ORIGIN = "_shapezoo_origin"
 _entries: dict[str, Entry] = {}
 
 
 def register(*, task: Task, paper: str) -> Callable[[Callable[P, M]], Callable[P, M]]:
     """Put a builder into the zoo, under its own name.
+
+    What it builds remembers how it was built, and the limits that were proved of it.
 
     Args:
         task: What the model is for.
@@ -57,8 +84,20 @@ def register(*, task: Task, paper: str) -> Callable[[Callable[P, M]], Callable[P
         if name in _entries:
             taken = _entries[name].builder
             raise ValueError(f"model {name!r} is registered already, by {taken.__module__}")
-        _entries[name] = Entry(name, builder, task, paper)
-        return builder
+        keywords = inspect.signature(builder)
+        defaults = {key: keyword.default for key, keyword in keywords.parameters.items()}
+
+        @functools.wraps(builder)
+        def build(*args: P.args, **kwargs: P.kwargs) -> M:
+            model = builder(*args, **kwargs)
+            given = keywords.bind(*args, **kwargs).arguments
+            setattr(model, _ORIGIN, Origin(name, defaults | given))
+            changed = {key for key, value in given.items() if value != defaults[key]}
+            set_limits(model, limits(name, frozenset(changed)))
+            return model
+
+        _entries[name] = Entry(name, build, task, paper)
+        return cast(Callable[P, M], build)
 
     return add
 

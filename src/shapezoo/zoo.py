@@ -12,6 +12,7 @@ import torch
 import shapezoo.models  # noqa: F401  # its builders register themselves
 from shapezoo.contracts import Module, Signature, signature
 from shapezoo.registry import Entry, Task, entries
+from shapezoo.verdicts import INDIFFERENT, Mode, Verdict, verdicts
 from shapezoo.weights import load
 
 
@@ -31,6 +32,8 @@ class ModelInfo:
         hyperparameters: The keywords of `create_model`, with their values.
         parameters: The number of trainable parameters, with these hyper-parameters.
         signature: The contract, with these hyper-parameters.
+        verdicts: What was proved of it in eval and in train mode; empty where these
+            hyper-parameters are others than those it was proved with.
     """
 
     name: str
@@ -40,19 +43,22 @@ class ModelInfo:
     hyperparameters: dict[str, Any]
     parameters: int
     signature: Signature
+    verdicts: dict[Mode, Verdict]
 
     def __str__(self) -> str:
         keywords = ", ".join(f"{name}={value!r}" for name, value in self.hyperparameters.items())
-        return "\n".join(
-            [
-                f"{self.name}: {self.summary}",
-                f"  task        {self.task}",
-                f"  paper       {self.paper}",
-                f"  parameters  {self.parameters:,}",
-                f"  options     {keywords}",
-                f"  signature   {self.signature}",
-            ]
-        )
+        lines = [
+            f"{self.name}: {self.summary}",
+            f"  task        {self.task}",
+            f"  paper       {self.paper}",
+            f"  parameters  {self.parameters:,}",
+            f"  options     {keywords}",
+            f"  signature   {self.signature}",
+        ]
+        same = len(set(self.verdicts.values())) == 1
+        for mode, verdict in list(self.verdicts.items())[: 1 if same else None]:
+            lines.append(f"  {'proof' if same else f'{mode} mode':12}{verdict}")
+        return "\n".join(lines)
 
 
 def list_models(
@@ -152,6 +158,8 @@ def model_info(name: str, **hyperparameters: Any) -> ModelInfo:
         model = create_model(name, **hyperparameters)
     keywords = inspect.signature(entry.builder).parameters.values()
     defaults = {keyword.name: keyword.default for keyword in keywords}
+    changed = {key for key, value in hyperparameters.items() if value != defaults[key]}
+    is_proved = changed <= INDIFFERENT
     return ModelInfo(
         name=name,
         summary=(inspect.getdoc(entry.builder) or "").partition("\n")[0],
@@ -160,6 +168,7 @@ def model_info(name: str, **hyperparameters: Any) -> ModelInfo:
         hyperparameters=defaults | hyperparameters,
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         signature=signature(model),
+        verdicts=verdicts(name) if is_proved else {},
     )
 
 

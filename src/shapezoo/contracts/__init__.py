@@ -2,6 +2,7 @@
 
 from shapezoo.contracts.axes import AXES, Axis
 from shapezoo.contracts.check import checked, is_checked
+from shapezoo.contracts.conditions import Condition
 from shapezoo.contracts.errors import ContractError, ShapeError
 from shapezoo.contracts.module import Module
 from shapezoo.contracts.reading import signature
@@ -24,6 +25,7 @@ __all__ = [
     "Argument",
     "ArgumentKind",
     "Axis",
+    "Condition",
     "ContractError",
     "DictType",
     "Module",

@@ -13,7 +13,7 @@ from torch.compiler import is_dynamo_compiling
 from shapezoo.contracts import switch
 from shapezoo.contracts.contract import Call, Contract
 from shapezoo.contracts.dynamo import at_trace_time, observe, seen
-from shapezoo.contracts.errors import ContractError, UnresolvedError
+from shapezoo.contracts.errors import ContractError, ShapeError, UnresolvedError
 from shapezoo.contracts.hiding import passed_over, unseen
 from shapezoo.contracts.jit import refuse_script
 from shapezoo.contracts.reading import function_signature
@@ -101,6 +101,10 @@ def checked(function: Any) -> Any:
     def check_result(call: Call, result: object, args: tuple[Any, ...]) -> None:
         contract.check_result(call, result, args)
 
+    @unseen
+    def explain_failure(call: Call, args: tuple[Any, ...]) -> ShapeError | None:
+        return contract.explain_failure(call, args)
+
     def verify(*call: Any) -> object:
         return contract.verify(*call)
 
@@ -122,7 +126,12 @@ def checked(function: Any) -> Any:
             call = check_arguments(args, kwargs)
             if call is None:
                 return function(*args, **kwargs)
-        result = function(*args, **kwargs)
+        try:
+            result = function(*args, **kwargs)
+        except Exception as error:
+            if explained := explain_failure(call, args):
+                raise explained from error
+            raise
         try:
             is_known = call.key_of(result) in call.results
         except Exception:  # an unknown object, a symbolic size, no tensor

@@ -36,16 +36,19 @@ class Condition:
     text: str
 
     def __post_init__(self) -> None:
+        message = (
+            f"{self.text!r} is no condition on sizes; write one as in 'height >= 32', "
+            f"'height % 16 == 0' or 'height == width'"
+        )
         try:
-            nodes = list(ast.walk(ast.parse(self.text, mode="eval")))
-        except (SyntaxError, TypeError) as error:
-            raise ContractError(f"{self.text!r} is no condition on sizes") from error
+            tree = ast.parse(self.text, mode="eval")
+        except (SyntaxError, TypeError, ValueError) as error:
+            raise ContractError(message) from error
+        nodes = list(ast.walk(tree))
         has_comparison = any(isinstance(node, ast.Compare) for node in nodes)
         if not has_comparison or not all(isinstance(node, _ALLOWED) for node in nodes):
-            raise ContractError(
-                f"{self.text!r} is no condition on sizes; write one as in 'height >= 32', "
-                f"'height % 16 == 0' or 'height == width'"
-            )
+            raise ContractError(message)
+        object.__setattr__(self, "text", ast.unparse(tree))  # one text, however it was written
 
     def __str__(self) -> str:
         return self.text

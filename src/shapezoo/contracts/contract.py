@@ -10,7 +10,14 @@ from typing import Any, NamedTuple
 
 import jaxtyping
 
-from shapezoo.contracts.bindings import Bindings, bound_braces, current, frame, missing
+from shapezoo.contracts.bindings import (
+    Bindings,
+    bound_braces,
+    current,
+    frame,
+    missing,
+    visible,
+)
 from shapezoo.contracts.braces import number, read_braces, value_or_none
 from shapezoo.contracts.describing import known
 from shapezoo.contracts.errors import ContractError, ShapeError
@@ -18,6 +25,7 @@ from shapezoo.contracts.explain import explain, public_name
 from shapezoo.contracts.fixes import suggest
 from shapezoo.contracts.hiding import unseen
 from shapezoo.contracts.jit import paused
+from shapezoo.contracts.limits import unmet
 from shapezoo.contracts.matching import MismatchError, StepAside, check_value
 from shapezoo.contracts.memo import key_code, key_of, remember
 from shapezoo.contracts.parameters import with_parameters_of
@@ -145,6 +153,16 @@ class Contract:
                 return
             with contextlib.suppress(Exception):  # an unknown object, a symbolic size
                 remember(call.results, call.key_of(result), None, MOST_RESULTS)
+
+    def explain_failure(self, call: Call, args: tuple[Any, ...]) -> ShapeError | None:
+        """Why a call has failed whose arguments keep the contract, if limits are known.
+
+        Args:
+            call: What `check_arguments` gave.
+            args: The positional arguments.
+        """
+        owner = args[0] if self._has_self and args else None
+        return unmet(self._function, self.signature, owner, visible(call.bindings))
 
     def verify(
         self,

@@ -18,6 +18,7 @@ from shapezoo.contracts.examples import example_arguments
 from shapezoo.contracts.explain import public_name
 from shapezoo.contracts.reading import function_signature
 from shapezoo.proving.proofs import Sizes
+from shapezoo.registry import origin_of
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def subject_of(
         if any(parameter.is_meta for parameter in model.parameters()):
             model = copy.deepcopy(model).to_empty(device="cpu")  # it is run on real kernels too
         name = public_name(type(model).forward)
-        code = f"# model: the {type(model).__name__} of which this was found"
+        code = _code(model)
         return Subject(name, signature(model), (), model.training, lambda _: model, lambda _: code)
     if isinstance(obj, types.FunctionType):
         function = obj if is_checked(obj) else checked(obj)
@@ -91,6 +92,19 @@ def subject_of(
         name = public_name(obj)
         return Subject(name, signature(obj), (), False, lambda _: function, lambda _: code)
     raise TypeError(f"prove takes a module, a class of modules or a function, got {obj!r}")
+
+
+def _code(model: nn.Module) -> str:
+    """Lines of Python that make a model, if a builder of the zoo has made it."""
+    origin = origin_of(model)
+    if origin is None:
+        return f"# model: the {type(model).__name__} of which this was found"
+    keywords = "".join(f", {key}={value!r}" for key, value in origin.hyperparameters.items())
+    mode = "train" if model.training else "eval"
+    return (
+        f"from shapezoo import create_model\n\n"
+        f"model = create_model({origin.name!r}{keywords}).{mode}()"
+    )
 
 
 def _class(cls: type[nn.Module], init: dict[str, Any]) -> Subject:

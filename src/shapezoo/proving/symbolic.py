@@ -8,7 +8,7 @@ guards together say which sizes take the same path through the model. Symbols co
 import contextlib
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -119,7 +119,7 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
             stack.enter_context(undisturbed(known))
         stack.enter_context(_symbols(environment))
         try:
-            model = known or subject.make(chosen)
+            model = known or _made(subject, chosen, hints, run)
             if isinstance(model, nn.Module):
                 empty_out(model)
                 enforce(model, record)
@@ -143,6 +143,18 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
                 axis.name: f"{frame.filename}:{frame.lineno}" for axis in asked.free_symbols
             }
     return run
+
+
+def _made(subject: Subject, sizes: Sizes, hints: Sizes, run: SymbolicRun) -> Callable[..., Any]:
+    """The module for symbols of sizes, or for the hints where its constructor wants numbers."""
+    try:
+        return subject.make(sizes)
+    except Exception:
+        model = subject.make(hints)  # raises again if the sizes are at fault
+    for axis in subject.free:
+        run.guards.append(sympy.Eq(sympy.Symbol(axis, integer=True, positive=True), hints[axis]))
+        run.places[axis] = "a constructor that takes no symbols"
+    return model
 
 
 def classify(error: BaseException) -> Outcome:

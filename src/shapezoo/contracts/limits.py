@@ -1,0 +1,77 @@
+"""The error for a model that is called with sizes it is known not to take.
+
+A model that was proved carries its limits: conditions on the axes of its contract, for each mode.
+They are looked at when a call has failed, so they cost nothing before.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from shapezoo.contracts.axes import Extent
+from shapezoo.contracts.conditions import Condition
+from shapezoo.contracts.describing import known
+from shapezoo.contracts.errors import ShapeError
+from shapezoo.contracts.explain import public_name
+from shapezoo.contracts.signatures import Signature
+from shapezoo.contracts.types import tensors
+
+Limits = Mapping[str, tuple[str, ...]]
+"""Conditions in eval mode and in train mode."""
+
+_LIMITS = "_shapezoo_limits"
+
+
+def set_limits(model: nn.Module, limits: Limits) -> None:
+    """Let a model carry its limits."""
+    setattr(model, _LIMITS, limits)
+
+
+def limits_of(model: object) -> Limits:
+    """The limits that a model carries."""
+    found: Limits = vars(model).get(_LIMITS, {}) if isinstance(model, nn.Module) else {}
+    return found
+
+
+def unmet(
+    function: Callable[..., Any], contract: Signature, owner: object, bound: Mapping[str, Extent]
+) -> ShapeError | None:
+    """The error for sizes that a model does not take; None if it is not known not to.
+
+    Args:
+        function: The forward of the model.
+        contract: Its contract.
+        owner: The model.
+        bound: The sizes of the axes of the call.
+    """
+    limits = limits_of(owner)
+    if not limits or not isinstance(owner, nn.Module):
+        return None
+    conditions = [Condition(text) for text in limits["train" if owner.training else "eval"]]
+    sizes = {axis: size for axis, size in bound.items() if isinstance(known(size), int)}
+    broken = [
+        condition
+        for condition in conditions
+        if set(condition.axes) <= sizes.keys() and not condition.holds(sizes)  # type: ignore[arg-type]  # whole numbers all
+    ]
+    if not broken:
+        return None
+    shown = {axis: known(size) for axis, size in sizes.items()}
+    lines = [
+        f"{public_name(function)}: {broken[0].explain(shown)}",
+        f"  bound     {', '.join(f'{axis}={size}' for axis, size in shown.items())}",
+        f"  limits    {', '.join(map(str, conditions))}",
+    ]
+    argument, axis = _place(contract, broken[0].axes[0])
+    return ShapeError("\n".join(lines), argument=argument, axis=axis)
+
+
+def _place(contract: Signature, name: str) -> tuple[str, int | None]:
+    """The first argument with an axis of this name, and where it stands there."""
+    for argument in contract.inputs:
+        for tensor in tensors(argument.type):
+            names = [axis.name for axis in tensor.axes]
+            if name in names:
+                return argument.name, names.index(name)
+    return "", None

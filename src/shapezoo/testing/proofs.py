@@ -1,0 +1,59 @@
+"""Proofs as assertions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from shapezoo.contracts import Condition
+from shapezoo.proving import Proved, prove
+
+
+def assert_proved(
+    obj: nn.Module | type[nn.Module] | Callable[..., Any],
+    /,
+    *,
+    init: Mapping[str, Any] | None = None,
+    assume: str | Sequence[str] = (),
+    preconditions: str | Sequence[str] | None = None,
+    budget: float = 60.0,
+) -> Proved:
+    """Assert that the contract of a model holds for all sizes that it accepts.
+
+    Args:
+        obj: A module; a class of modules; or a function whose annotations are a contract.
+        init: Arguments for the class, as in `prove`.
+        assume: Conditions that sizes meet, as in `prove`.
+        preconditions: The conditions that sizes must meet to be accepted, no more and no fewer;
+            an empty list says that all sizes are. Without it any are allowed.
+        budget: Seconds after which no new path is begun.
+
+    Returns:
+        The proof.
+
+    Raises:
+        AssertionError: The contract was refuted, or proved in part only, or for other
+            preconditions. The message is the text of the proof.
+        ContractError: There is no contract, or a condition cannot be read.
+
+    Example:
+        ```pycon
+        >>> from shapezoo.models import ResidualBlock
+        >>> from shapezoo.testing import assert_proved
+        >>> def test_residual_blocks_take_all_sizes() -> None:
+        ...     assert_proved(ResidualBlock, preconditions=[])
+        >>> test_residual_blocks_take_all_sizes()
+
+        ```
+    """
+    __tracebackhide__ = True
+    proof = prove(obj, init=init, assume=assume, budget=budget)
+    if not isinstance(proof, Proved):
+        raise AssertionError(str(proof))
+    if preconditions is not None:
+        texts = [preconditions] if isinstance(preconditions, str) else preconditions
+        wanted = set(map(Condition, texts))
+        if wanted != set(proof.preconditions) or not proof.is_exact:
+            expected = " and ".join(map(str, wanted)) or "none"
+            raise AssertionError(f"expected the preconditions: {expected}\n{proof}")
+    return proof

@@ -1,0 +1,87 @@
+"""What was proved of the models of the zoo, as stored in the package.
+
+`tools/proofs.py` makes the file; a test proves it all anew.
+"""
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Literal
+
+from shapezoo.contracts.conditions import Condition
+
+INDIFFERENT = frozenset({"in_channels", "num_classes"})
+"""Hyper-parameters that change no limit of any model; a test proves it."""
+
+Mode = Literal["eval", "train"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was proved of a model of the zoo, with its default hyper-parameters, in one mode.
+
+    Attributes:
+        outcome: ``proved``: for all sizes of the axes that meet the preconditions the contract
+            holds, for others the call raises; ``proved in part``: for some of them.
+        axes: The axes that may have any size.
+        preconditions: What the sizes must meet.
+        is_exact: Whether all sizes that meet them are accepted.
+        sampled: Axes of which only some sizes were tried.
+    """
+
+    outcome: Literal["proved", "proved in part", "refuted", "unknown"]
+    axes: tuple[str, ...]
+    preconditions: tuple[Condition, ...]
+    is_exact: bool
+    sampled: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        words: list[str] = [self.outcome]
+        if self.axes:
+            words.append(f"for all {', '.join(self.axes)}")
+        if self.preconditions:
+            words.append(f"with {' and '.join(map(str, self.preconditions))}")
+        if self.sampled:
+            words.append(f"(of {', '.join(self.sampled)} some sizes)")
+        return " ".join(words)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict as JSON-ready data."""
+        return vars(self) | {"preconditions": [str(c) for c in self.preconditions]}
+
+
+def verdicts(name: str) -> dict[Mode, Verdict]:
+    """What was proved of a model in each mode; empty for a model that is not in the file."""
+    return {mode: _read(verdict) for mode, verdict in _stored().get(name, {}).items()}
+
+
+def limits(name: str, changed: frozenset[str]) -> dict[str, tuple[str, ...]]:
+    """The preconditions of a model in each mode, if they are known.
+
+    Args:
+        name: The name of the model.
+        changed: The hyper-parameters that are not the defaults.
+    """
+    if not changed <= INDIFFERENT:
+        return {}
+    found = verdicts(name)
+    return {mode: tuple(map(str, found[mode].preconditions)) for mode in found}
+
+
+def _read(verdict: Mapping[str, Any]) -> Verdict:
+    return Verdict(
+        outcome=verdict["outcome"],
+        axes=tuple(verdict["axes"]),
+        preconditions=tuple(map(Condition, verdict["preconditions"])),
+        is_exact=verdict["is_exact"],
+        sampled=tuple(verdict["sampled"]),
+    )
+
+
+@functools.cache
+def _stored() -> dict[str, dict[Mode, Mapping[str, Any]]]:
+    text = resources.files("shapezoo").joinpath("verdicts.json").read_text("utf-8")
+    stored: dict[str, dict[Mode, Mapping[str, Any]]] = json.loads(text)
+    return stored

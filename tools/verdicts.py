@@ -1,0 +1,50 @@
+"""Prove every model of the zoo in both modes, and store the verdicts in the package.
+
+Run with `python tools/verdicts.py` after a model has changed; a test tells when that is needed.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shapezoo import Proof, Proved, ProvedInPart, Refuted, create_model, list_models, prove
+from shapezoo._files import replacing
+from shapezoo.verdicts import Mode, Verdict
+
+PATH = Path(__file__).parent.parent / "src/shapezoo/verdicts.json"
+
+
+def verdict_of(proof: Proof) -> Verdict:
+    """What is stored of a proof."""
+    match proof:
+        case Proved():
+            outcome: Any = "proved"
+        case ProvedInPart():
+            outcome = "proved in part"
+        case Refuted():
+            outcome = "refuted"
+        case _:
+            outcome = "unknown"
+    return Verdict(outcome, proof.axes, proof.preconditions, proof.is_exact, tuple(proof.sampled))
+
+
+def proofs(name: str, **hyperparameters: Any) -> Iterator[tuple[Mode, Proof]]:
+    """The proof of a model in each mode."""
+    model = create_model(name, **hyperparameters)
+    yield "eval", prove(model.eval())
+    yield "train", prove(model.train())
+
+
+def main() -> None:
+    """Prove all and write the file."""
+    stored = {
+        name: {mode: verdict_of(proof).to_dict() for mode, proof in proofs(name)}
+        for name in list_models()
+    }
+    with replacing(PATH) as path:
+        path.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

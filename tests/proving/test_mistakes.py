@@ -246,12 +246,12 @@ def grey_of_one_channel(
 
 @checked
 def pooled(x: Float[Tensor, "batch channels seq"]) -> Float[Tensor, "batch channels seq//2"]:
-    return functional.max_pool1d(x, 2)
+    return functional.avg_pool1d(x, 2)
 
 
 @checked
 def pooled_up(x: Float[Tensor, "batch channels seq"]) -> Float[Tensor, "batch channels seq//2"]:
-    return functional.max_pool1d(x, 2, ceil_mode=True)
+    return functional.avg_pool1d(x, 2, ceil_mode=True)
 
 
 class Split(Module):
@@ -377,7 +377,7 @@ class ClassToken(Module):
     def forward(
         self, x: Float[Tensor, "batch patches hidden=4"]
     ) -> Float[Tensor, "batch patches+1 hidden=4"]:
-        return torch.cat([self.token.expand(len(x), -1, -1), x], dim=1)
+        return torch.cat([self.token.expand(x.shape[0], -1, -1), x], dim=1)
 
 
 class ClassTokenOfOne(ClassToken):
@@ -685,3 +685,5 @@ def products_over_batch(
     left: Float[Tensor, "batch features"], right: Float[Tensor, "batch hidden"]
 ) -> Float[Tensor, "batch features hidden"]:
     return torch.einsum("bi,bj->ij", left, right)
+
+

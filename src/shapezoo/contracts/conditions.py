@@ -48,7 +48,7 @@ class Condition:
         has_comparison = any(isinstance(node, ast.Compare) for node in nodes)
         if not has_comparison or not all(isinstance(node, _ALLOWED) for node in nodes):
             raise ContractError(message)
-        object.__setattr__(self, "text", ast.unparse(tree))  # one text, however it was written
+        object.__setattr__(self, "text", unparse(tree.body))  # one text, however it was written
 
     def __str__(self) -> str:
         return self.text
@@ -87,3 +87,12 @@ class Condition:
                 got = str(sizes[axis]) if self.axes == (axis,) else got
                 return f"{axis} must be a multiple of {ast.unparse(term)}, got {got}"
         return f"sizes must meet {self.text}, got {got}"
+
+
+def unparse(expression: ast.expr) -> str:
+    """The text of an expression; `ast.unparse` puts parentheses into long chains of ``or``."""
+    if not isinstance(expression, ast.BoolOp):
+        return ast.unparse(expression)
+    word = " and " if isinstance(expression.op, ast.And) else " or "
+    terms = [(unparse(value), isinstance(value, ast.BoolOp)) for value in expression.values]
+    return word.join(f"({text})" if is_chain else text for text, is_chain in terms)

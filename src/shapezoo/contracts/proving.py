@@ -17,7 +17,7 @@ def is_proving() -> bool:
 
 
 @contextlib.contextmanager
-def proving() -> Iterator[None]:
+def while_proving() -> Iterator[None]:
     """Run a model on symbols inside a ``with`` block."""
     token = _proving.set(True)
     try:

@@ -91,6 +91,11 @@ class Exploration:
         return [path for path in self.paths if path.outcome in outcomes]
 
 
+def axes_of(subject: Subject, variant: Variant) -> tuple[str, ...]:
+    """What may have any size: axes, and arguments of the constructor."""
+    return tuple(dict.fromkeys([*free_axes(variant.contract), *subject.free]))
+
+
 def explore(
     subject: Subject, variant: Variant, assumptions: Sequence[Condition], deadline: float
 ) -> Exploration:
@@ -102,7 +107,7 @@ def explore(
         assumptions: What to assume of the sizes.
         deadline: When to stop, in seconds of `time.perf_counter`.
     """
-    axes = tuple(dict.fromkeys([*free_axes(variant.contract), *subject.free]))
+    axes = axes_of(subject, variant)
     domain = z3.And(
         *(z3.Int(axis) >= 1 for axis in axes),
         *(solving.parse(c.text) for c in assumptions if set(c.axes) <= set(axes)),
@@ -168,7 +173,7 @@ def _follow(subject: Subject, exploration: Exploration, point: Sizes) -> Path:
     except solving.UntranslatableError as error:
         return Path(run, z3.And(*here, True), "unknown", str(error))
     region = z3.And(exploration.domain, guards)
-    path = Path(run, region, run.outcome, str(run.error or ""))
+    path = Path(run, region, run.outcome, _first_line(run.error))
     if path.outcome in ("unknown", "void"):
         return path
     smallest = solving.smallest_where(region, axes=axes, start=point)
@@ -209,8 +214,14 @@ def _number(size: Any, sizes: Sizes) -> int:
 
 
 def _words(outcome: Outcome, error: Exception | None) -> str:
-    first = str(error).splitlines()[0] if error and str(error) else type(error).__name__
-    return f"it {outcome} ({first})" if error else f"it {outcome}"
+    return f"it {outcome} ({_first_line(error)})" if error else f"it {outcome}"
+
+
+def _first_line(error: Exception | None) -> str:
+    if error is None:
+        return ""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _try(

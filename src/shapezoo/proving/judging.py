@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from torch import nn
@@ -10,7 +10,7 @@ from torch import nn
 from shapezoo.contracts import ContractError, signature
 from shapezoo.contracts.conditions import Condition
 from shapezoo.proving import solving
-from shapezoo.proving.exploring import Exploration, Path, explore
+from shapezoo.proving.exploring import Exploration, Path, axes_of, explore
 from shapezoo.proving.preconditions import preconditions
 from shapezoo.proving.printing import as_python
 from shapezoo.proving.proofs import (
@@ -47,12 +47,13 @@ def judge(
         ContractError: An assumption names an axis that no variant has.
     """
     ways, are_all = variants(subject.contract)
+    axes = [axis for way in ways for axis in axes_of(subject, way)]
+    _require_known(assumptions, dict.fromkeys(axes))
     with solving.sound_sympy():
         explorations = [
             explore(subject, variant, assumptions, started + budget) for variant in ways
         ]
         cases = tuple(_case(subject, exploration) for exploration in explorations)
-    _require_known(assumptions, {axis for case in cases for axis in case.axes})
     about: dict[str, Any] = {
         "name": subject.name,
         "contract": subject.contract,
@@ -180,10 +181,8 @@ def _of_module(outcomes: set[Outcome], is_all: bool) -> ModuleOutcome:
     return "holds" if is_all else "in part"
 
 
-def _require_known(assumptions: Sequence[Condition], axes: set[str]) -> None:
+def _require_known(assumptions: Sequence[Condition], axes: Collection[str]) -> None:
     for condition in assumptions:
         if unknown := [axis for axis in condition.axes if axis not in axes]:
-            known = ", ".join(sorted(axes)) or "none"
-            raise ContractError(
-                f"assumption {condition}: no axis {unknown[0]!r}; there are: {known}"
-            )
+            known = ", ".join(axes) or "no axes"
+            raise ContractError(f"assumption {condition}: no axis {unknown[0]!r}, but {known}")

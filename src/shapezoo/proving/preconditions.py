@@ -129,10 +129,10 @@ def _outside_box(
     for axis in axes:
         size = z3.Int(axis)
         least, most = _least(size, [*known, refused]), _most(size, [*known, refused])
-        if least is not None and least > 1:
+        if least is not None and not solving.follows(size >= least, *known):
             inside.append(size >= least)
             outside.append(f"{axis} < {least}")
-        if most is not None:
+        if most is not None and not solving.follows(size <= most, *known):
             inside.append(size <= most)
             outside.append(f"{axis} > {most}")
     if inside and solving.follows(refused, *known, *inside):

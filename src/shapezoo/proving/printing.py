@@ -6,6 +6,8 @@ from typing import Any
 
 import sympy
 
+from shapezoo.contracts.conditions import unparse
+
 _BINARY: dict[str, type[ast.operator]] = {
     "Add": ast.Add,
     "Mul": ast.Mult,
@@ -32,7 +34,7 @@ _LOGIC: dict[str, type[ast.boolop]] = {"And": ast.And, "Or": ast.Or}
 def as_python(expression: Any) -> str:
     """An expression of sympy as Python writes it; ``(h - 1)//2 + 1`` as ``(h + 1) // 2``."""
     rounded = expression.replace(lambda part: isinstance(part, sympy.Add), _rounded_up)
-    return ast.unparse(_node(rounded))
+    return unparse(_node(rounded))
 
 
 def _node(expression: Any) -> ast.expr:

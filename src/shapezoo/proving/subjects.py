@@ -74,6 +74,15 @@ def subject_of(
     """
     if switch.CHECKS == "off" or switch.off:
         raise RuntimeError("prove runs the checks of contracts, which are switched off")
+    subject = _subject(obj, init)
+    if not subject.contract.tensors:
+        raise ContractError(f"{subject.name}: its annotations name no shape that could be proved")
+    return subject
+
+
+def _subject(
+    obj: nn.Module | type[nn.Module] | Callable[..., Any], init: Mapping[str, Any] | None
+) -> Subject:
     if isinstance(obj, type) and issubclass(obj, nn.Module):
         return _class(obj, dict(init or {}))
     if init is not None:

@@ -6,8 +6,9 @@ guards together say which sizes take the same path through the model. Symbols co
 """
 
 import contextlib
+import inspect
 import logging
-import traceback
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,15 +23,21 @@ from torch._subclasses import fake_tensor
 from torch.fx.experimental import symbolic_shapes
 from torch.utils._sympy.numbers import int_oo
 
+from shapezoo import contracts, proving
 from shapezoo._modules import undisturbed
 from shapezoo.contracts import ShapeError
-from shapezoo.contracts.proving import proving
+from shapezoo.contracts.proving import while_proving
 from shapezoo.proving.proofs import Outcome, Sizes
 from shapezoo.proving.recurrence import RecurrentRules, symbolic_batches
 from shapezoo.proving.rules import DEPTH, FunctionRules, KernelRules
 from shapezoo.proving.subjects import NoArgumentsError, Subject, empty_out, enforce
 from shapezoo.proving.values import shapes_of
 from shapezoo.proving.variants import Variant
+
+_PACKAGES = tuple(
+    os.path.dirname(module.__file__ or "") + os.sep for module in (torch, sympy, contracts, proving)
+)
+"""Where the lines are that tell nothing about a model."""
 
 _UNDECIDED = (
     symbolic_shapes.GuardOnDataDependentSymNode,
@@ -88,10 +95,10 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
         variant: What to give it.
         hints: Sizes that decide which path is taken.
     """
-    environment = symbolic_shapes.ShapeEnv(specialize_zero_one=False, duck_shape=False)
+    environment = _Environment(specialize_zero_one=False, duck_shape=False)
     run = SymbolicRun()
     symbols: dict[Any, Any] = {}
-    chosen = {}
+    chosen: dict[str, Any] = {}
     for axis, hint in hints.items():
         symbol = environment.create_symbol(
             hint,
@@ -124,7 +131,7 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
                 empty_out(model)
                 enforce(model, record)
             args, kwargs = subject.arguments(model, variant.contract, chosen)
-            with proving():
+            with while_proving():
                 result = model(*args, **kwargs)
             shapes = [
                 [_expression(size, environment) for size in shape] for shape in shapes_of(result)
@@ -134,15 +141,38 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
             run.outcome, run.error = "void", error
         except Exception as error:
             run.outcome, run.error = classify(error), error
-    for guard in environment.guards:
+    for guard, place in zip(environment.guards, environment.places, strict=True):
         asked = guard.expr.xreplace(symbols)
         run.guards.append(asked)
-        frame = guard.sloc.framework_loc
-        if isinstance(frame, traceback.FrameSummary):
-            run.places |= {
-                axis.name: f"{frame.filename}:{frame.lineno}" for axis in asked.free_symbols
-            }
+        run.places |= {symbol.name: place for symbol in asked.free_symbols}
     return run
+
+
+class _Environment(symbolic_shapes.ShapeEnv):
+    """Remembers for each guard the line of the model that has asked."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.places: list[str] = []
+
+    def evaluate_expr(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer a question, which may be a guard from then on."""
+        try:
+            return super().evaluate_expr(*args, **kwargs)
+        finally:
+            if len(self.guards) > len(self.places):
+                place = _place()
+                self.places += [place] * (len(self.guards) - len(self.places))
+
+
+def _place() -> str:
+    """The innermost line that is neither torch's nor ours."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if not frame.f_code.co_filename.startswith(_PACKAGES):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
 
 
 def _made(subject: Subject, sizes: Sizes, hints: Sizes, run: SymbolicRun) -> Callable[..., Any]:

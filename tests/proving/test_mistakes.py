@@ -1,6 +1,6 @@
 """Mistakes that people make: each is refuted at its smallest sizes, and its twin is proved."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from shapezoo import Module, Proof, Proved, Refuted, ShapeError, checked, prove, scan
+from shapezoo import Module, Proved, Refuted, ShapeError, checked, prove, scan
 
 Subject = nn.Module | type[nn.Module] | Callable[..., Any]
 
@@ -24,35 +24,33 @@ class Logits(Module):
     def forward(
         self, x: Float[Tensor, "batch channels=8 height width"]
     ) -> Float[Tensor, "batch classes=10"]:
-        x = self.linear(self.pool(x).flatten(1))
-        return x
+        result: Tensor = self.linear(self.pool(x).flatten(1))
+        return result
 
 
 class SqueezedLogits(Logits):
     def forward(
         self, x: Float[Tensor, "batch channels=8 height width"]
     ) -> Float[Tensor, "batch classes=10"]:
-        x = self.linear(self.pool(x).squeeze())
-        return x
+        result: Tensor = self.linear(self.pool(x).squeeze())
+        return result
 
 
 class FlatPerExample(Module):
     def __init__(self) -> None:
         super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
-        self.linear = nn.Linear(8 * 4 * 4, 10)
+        self.conv = nn.Conv1d(3, 4, 3, padding=1)
+        self.linear = nn.Linear(4 * 16, 10)
 
-    def forward(self, images: Float[Tensor, "batch 1 height width"]) -> Float[Tensor, "batch 10"]:
-        x: Tensor = self.features(images)
-        x = self.linear(x.flatten(1))
-        return x
+    def forward(self, x: Float[Tensor, "batch channels=3 seq"]) -> Float[Tensor, "batch 10"]:
+        result: Tensor = self.linear(self.conv(x).flatten(1))
+        return result
 
 
 class FlatAcrossBatch(FlatPerExample):
-    def forward(self, images: Float[Tensor, "batch 1 height width"]) -> Float[Tensor, "batch 10"]:
-        x: Tensor = self.features(images)
-        x = self.linear(x.view(-1, 8 * 4 * 4))
-        return x
+    def forward(self, x: Float[Tensor, "batch channels=3 seq"]) -> Float[Tensor, "batch 10"]:
+        result: Tensor = self.linear(self.conv(x).view(-1, 4 * 16))
+        return result
 
 
 class Same(Module):
@@ -61,8 +59,8 @@ class Same(Module):
         self.conv = nn.Conv1d(4, 4, kernel_size, padding=padding, dilation=dilation)
 
     def forward(self, x: Float[Tensor, "batch channels=4 seq"]) -> Float[Tensor, "batch 4 seq"]:
-        x = self.conv(x)
-        return x
+        result: Tensor = self.conv(x)
+        return result
 
 
 class Halved(Module):
@@ -73,8 +71,8 @@ class Halved(Module):
     def forward(
         self, images: Float[Tensor, "batch channels=3 height width"]
     ) -> Float[Tensor, "batch channels=8 height//2 width//2"]:
-        images = self.conv(images)
-        return images
+        result: Tensor = self.conv(images)
+        return result
 
 
 class Doubled(Module):
@@ -85,8 +83,8 @@ class Doubled(Module):
     def forward(
         self, x: Float[Tensor, "batch channels=8 height width"]
     ) -> Float[Tensor, "batch channels=3 2*height 2*width"]:
-        x = self.conv(x)
-        return x
+        result: Tensor = self.conv(x)
+        return result
 
 
 class Hourglass(Module):
@@ -120,20 +118,26 @@ class Dense(Module):
     def forward(
         self, images: Float[Tensor, "batch channels=3 height width"]
     ) -> Float[Tensor, "batch channels=8 height width"]:
-        images = self.second(torch.cat([images, self.first(images)], dim=1))
-        return images
+        result: Tensor = self.second(torch.cat([images, self.first(images)], dim=1))
+        return result
 
 
 class Upscaled(Module):
-    def __init__(self, channels: int, copies: int) -> None:
+    copies = 4
+
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
-        self.conv = nn.Conv2d(channels, copies * channels, 3, padding=1)
+        self.conv = nn.Conv2d(channels, self.copies * channels, 3, padding=1)
 
     def forward(
         self, x: Float[Tensor, "batch {self.channels} height width"]
     ) -> Float[Tensor, "batch {self.channels} 2*height 2*width"]:
         return functional.pixel_shuffle(self.conv(x), 2)
+
+
+class UpscaledFromTwo(Upscaled):
+    copies = 2
 
 
 class Gate(Module):
@@ -159,26 +163,6 @@ class Gated(nn.Module):
     ) -> Float[Tensor, "batch channels=8"]:
         gates: Tensor = self.stages(images)
         return gates.flatten(1)
-
-
-class Frames(Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 8, 3, padding=1)
-
-    def forward(
-        self, video: Float[Tensor, "batch frames channels=3 height width"]
-    ) -> Float[Tensor, "batch frames channels=8 height width"]:
-        x: Tensor = self.conv(video.flatten(0, 1))
-        return x.unflatten(0, video.shape[:2])
-
-
-class FramesFirst(Frames):
-    def forward(
-        self, video: Float[Tensor, "batch frames channels=3 height width"]
-    ) -> Float[Tensor, "batch frames channels=8 height width"]:
-        x: Tensor = self.conv(video.flatten(0, 1))
-        return x.unflatten(0, (video.shape[1], video.shape[0]))
 
 
 @checked
@@ -210,20 +194,6 @@ def resized_to_width_and_height(
 ) -> Float[Tensor, "batch classes height width"]:
     _, _, height, width = images.shape
     return functional.interpolate(masks, size=(width, height))
-
-
-@checked
-def patched(
-    images: Float[Tensor, "batch 3 height width"],
-) -> Float[Tensor, "batch patches=(height//4)*(width//4) 48"]:
-    return functional.unfold(images, 4, stride=4).transpose(1, 2)
-
-
-@checked
-def patched_last(
-    images: Float[Tensor, "batch 3 height width"],
-) -> Float[Tensor, "batch patches=(height//4)*(width//4) 48"]:
-    return functional.unfold(images, 4, stride=4)
 
 
 @checked
@@ -263,14 +233,14 @@ class Split(Module):
     def forward(
         self, x: Float[Tensor, "batch seq {self.num_heads}*{self.head_dim}"]
     ) -> Float[Tensor, "batch {self.num_heads} seq {self.head_dim}"]:
-        return x.unflatten(2, (self.num_heads, self.head_dim)).transpose(1, 2)
+        return x.view(*x.shape[:2], self.num_heads, self.head_dim).transpose(1, 2)
 
 
 class SplitByWidth(Split):
     def forward(
         self, x: Float[Tensor, "batch seq {self.num_heads}*{self.head_dim}"]
     ) -> Float[Tensor, "batch {self.num_heads} seq {self.head_dim}"]:
-        return x.unflatten(2, (self.head_dim, self.num_heads)).transpose(1, 2)
+        return x.view(*x.shape[:2], self.head_dim, self.num_heads).transpose(1, 2)
 
 
 @checked
@@ -357,18 +327,6 @@ class Attention(Module):
         return x, weights
 
 
-class Attended(Module):
-    def __init__(self, batch_first: bool) -> None:
-        super().__init__()
-        self.attention = nn.MultiheadAttention(4, 2, batch_first=batch_first)
-
-    def forward(
-        self, x: Float[Tensor, "batch seq 4"], context: Float[Tensor, "batch kv_seq 4"]
-    ) -> Float[Tensor, "batch seq 4"]:
-        x, _ = self.attention(x, context, context, need_weights=False)
-        return x
-
-
 class ClassToken(Module):
     def __init__(self) -> None:
         super().__init__()
@@ -417,8 +375,8 @@ class Autoencoder(Module):
     def forward(
         self, x: Float[Tensor, "*batch {self.in_features}"]
     ) -> Float[Tensor, "*batch {self.in_features}"]:
-        x = self.decoder(self.encoder(x).relu())
-        return x
+        result: Tensor = self.decoder(self.encoder(x).relu())
+        return result
 
 
 class AutoencoderOfLatent(Autoencoder):
@@ -466,16 +424,14 @@ class BothDirections(Module):
 
 class OneDirection(BothDirections):
     def forward(self, x: Float[Tensor, "batch seq features=3"]) -> Float[Tensor, "batch 8"]:
-        _, (states, _) = self.lstm(x)
-        states = states[-1]
-        return states  # type: ignore[no-any-return]
+        states: Tensor = self.lstm(x)[1][0]
+        return states[-1]
 
 
 class FlatStates(BothDirections):
     def forward(self, x: Float[Tensor, "batch seq features=3"]) -> Float[Tensor, "batch 8"]:
-        _, (states, _) = self.lstm(x)
-        states = states.flatten(1)
-        return states  # type: ignore[no-any-return]
+        states: Tensor = self.lstm(x)[1][0]
+        return states.flatten(1)
 
 
 class Stateful(Module):
@@ -496,24 +452,24 @@ class Stateful(Module):
         return x, state
 
 
-class Projected(Module):
+class Encoder(Module):
     def __init__(self) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(3, 4, proj_size=2, batch_first=True)
+        self.gru = nn.GRU(3, 4, batch_first=True)
 
     def forward(
         self, x: Float[Tensor, "batch seq features=3"]
-    ) -> tuple[Float[Tensor, "layers=1 batch 2"], Float[Tensor, "layers=1 batch hidden=4"]]:
-        _, (state, cell) = self.lstm(x)
-        return state, cell
+    ) -> tuple[Float[Tensor, "batch seq hidden=4"], Float[Tensor, "layers=1 batch hidden=4"]]:
+        outputs, state = self.gru(x)
+        return outputs, state
 
 
-class ProjectedCellFirst(Projected):
+class EncoderStateFirst(Encoder):
     def forward(
         self, x: Float[Tensor, "batch seq features=3"]
-    ) -> tuple[Float[Tensor, "layers=1 batch 2"], Float[Tensor, "layers=1 batch hidden=4"]]:
-        _, (state, cell) = self.lstm(x)
-        return cell, state
+    ) -> tuple[Float[Tensor, "batch seq hidden=4"], Float[Tensor, "layers=1 batch hidden=4"]]:
+        state, outputs = self.gru(x)
+        return outputs, state
 
 
 class Packed(Module):
@@ -659,31 +615,119 @@ def changes_between_examples(x: Float[Tensor, "batch seq"]) -> Float[Tensor, "ba
     return x[1:] - x[:-1]
 
 
-@checked
-def stacked(
-    left: Float[Tensor, "batch seq hidden"], right: Float[Tensor, "batch seq hidden"]
-) -> Float[Tensor, "batch seq 2 hidden"]:
-    return torch.stack([left, right], dim=2)
+PAIRS: list[tuple[Subject, Subject, str, str]] = [  # sizes other than 1; what the twin needs
+    (SqueezedLogits(), Logits(), "", ""),
+    (FlatAcrossBatch(), FlatPerExample(), "batch=4, seq=4", "seq == 16"),
+    (Same(kernel_size=4, padding=2), Same(kernel_size=3, padding=1), "", ""),
+    (Same(3, padding=1, dilation=2), Same(3, padding=2, dilation=2), "seq=3", ""),
+    (Halved(3), Halved(4), "", "height >= 2 and width >= 2"),
+    (Doubled(output_padding=0), Doubled(output_padding=1), "", ""),
+    (
+        HourglassForEven(),
+        Hourglass(),
+        "height=2, width=3 or height=3, width=2",
+        "height >= 2 and width >= 2",
+    ),
+    (
+        HourglassForEven(),
+        HourglassWithSkip(),
+        "height=2, width=3 or height=3, width=2",
+        "height % 2 == 0 and width % 2 == 0",
+    ),
+    (UpscaledFromTwo, Upscaled, "channels=2", ""),
+    (Gated(1), Gated(2), "height=3, width=3", "height >= 3 and width >= 3"),
+    (channels_first_turned, channels_first, "height=2 or width=2", ""),
+    (resized_to_width_and_height, resized, "height=2 or width=2", ""),
+    (grey_of_one_channel, grey, "channels=3", ""),
+    (pooled_up, pooled, "", "seq >= 2"),
+    (SplitByWidth, Split, "num_heads=2 or head_dim=2", ""),
+    (merged_within_heads, merged, "heads=2 or seq=2", ""),
+    (scores_of_keys, scores, "seq=2 or kv_seq=2", ""),
+    (masked_by_query, masked, "batch=2", ""),
+    (causal_when_square, causal, "seq=2", ""),
+    (extended_by_heads, extended, "", ""),
+    (Attention(batch_first=False), Attention(batch_first=True), "batch=2", ""),
+    (PositionsOfTruncated(), Positions(), "seq=513", "seq <= 512"),
+    (PositionsOfBatch(), Positions(), "batch=2", "seq <= 512"),
+    (AutoencoderOfLatent, Autoencoder, "in_features=2 or latent=2", ""),
+    (LastState(batch_first=False), LastState(batch_first=True), "batch=2 or seq=2", ""),
+    (LastExample(), LastOutput(), "batch=2 or seq=2", ""),
+    (OneDirection(), BothDirections(), "", ""),
+    (FlatStates(), BothDirections(), "", ""),
+    (EncoderStateFirst(), Encoder(), "batch=2 or seq=2", ""),
+    (PackedToLongest(), Packed(), "seq=2", ""),
+    (PackedTimeFirst(), Packed(), "batch=2 or seq=2", ""),
+    (UnrolledTimeFirst(), Unrolled(), "batch=2 or seq=2", ""),
+    (differences_of_all_pairs, differences, "batch=2", ""),
+    (centred_without_axis, centred, "batch=2", ""),
+    (averaged_after_batch, averaged, "seq=2 or hidden=2", ""),
+    (predicted_over_time, predicted, "seq=2 or classes=2", ""),
+    (joined_batches, joined, "", ""),
+    (summed_before_and_after, summed_before, "", ""),
+    (changes_between_examples, changes, "", ""),
+]
+
+RAISING: list[tuple[Subject, Subject]] = [
+    (Dense(in_channels=8), Dense(in_channels=11)),
+    (Stateful(2, directions=1), Stateful(2, directions=2)),
+]
+
+REFUSING: list[tuple[Subject, Subject, str]] = [  # what the mistaken one needs
+    (ClassTokenOfOne(), ClassToken(), "batch == 1"),
+    (UnrolledOverBatch(), Unrolled(), "batch == seq"),
+]
 
 
-@checked
-def stacked_before(
-    left: Float[Tensor, "batch seq hidden"], right: Float[Tensor, "batch seq hidden"]
-) -> Float[Tensor, "batch seq 2 hidden"]:
-    return torch.stack([left, right], dim=1)
+def names(rows: Sequence[tuple[Any, ...]]) -> list[str]:
+    return [getattr(mistaken, "__name__", type(mistaken).__name__) for mistaken, *_ in rows]
 
 
-@checked
-def products(
-    left: Float[Tensor, "batch features"], right: Float[Tensor, "batch hidden"]
-) -> Float[Tensor, "batch features hidden"]:
-    return torch.einsum("bi,bj->bij", left, right)
+def assert_proved(subject: Subject, where: str) -> None:
+    proof = prove(subject)
+    assert isinstance(proof, Proved), str(proof)
+    assert " and ".join(map(str, proof.preconditions)) == where
+    assert proof.is_exact
 
 
-@checked
-def products_over_batch(
-    left: Float[Tensor, "batch features"], right: Float[Tensor, "batch hidden"]
-) -> Float[Tensor, "batch features hidden"]:
-    return torch.einsum("bi,bj->ij", left, right)
+@pytest.mark.parametrize(("mistaken", "twin", "smallest", "where"), PAIRS, ids=names(PAIRS))
+def test_a_mistake_is_refuted_at_its_smallest_sizes_and_its_twin_is_proved(
+    mistaken: Subject, twin: Subject, smallest: str, where: str
+) -> None:
+    proof = prove(mistaken)
+    assert isinstance(proof, Refuted), str(proof)
+    assert proof.reason == "a result is not what its contract says"
+    sizes = [f"{axis}={size}" for axis, size in proof.counterexample.sizes.items() if size != 1]
+    assert ", ".join(sizes) in smallest.split(" or ")
+    with pytest.raises(ShapeError, match="the result"):
+        proof.counterexample.replay(model=mistaken)
+    assert_proved(twin, where)
 
 
+@pytest.mark.parametrize(("mistaken", "twin"), RAISING, ids=names(RAISING))
+def test_what_raises_for_all_sizes_is_refuted(mistaken: Subject, twin: Subject) -> None:
+    proof = prove(mistaken)
+    assert isinstance(proof, Refuted), str(proof)
+    assert proof.reason == "it raises for all sizes"
+    assert set(proof.counterexample.sizes.values()) == {1}
+    with pytest.raises(RuntimeError, match=r"[Ee]xpected"):
+        proof.counterexample.replay(model=mistaken)
+    assert_proved(twin, "")
+
+
+@pytest.mark.parametrize(("mistaken", "twin", "accepted"), REFUSING, ids=names(REFUSING))
+def test_what_raises_is_refuted_where_it_was_assumed_not_to(
+    mistaken: Subject, twin: Subject, accepted: str
+) -> None:
+    assert_proved(mistaken, accepted)
+    proof = prove(mistaken, assume="batch <= 64")
+    assert isinstance(proof, Refuted), str(proof)
+    assert proof.reason == "it raises for sizes that meet the assumptions"
+    assert sorted(proof.counterexample.sizes.values())[-2:] == [1, 2]
+    with pytest.raises(RuntimeError):
+        proof.counterexample.replay(model=mistaken)
+    assert_proved(twin, "")
+
+
+def test_the_inner_module_that_breaks_its_contract_is_named() -> None:
+    modules = {module.path: module.outcome for module in prove(Gated(1)).modules}
+    assert modules["stages.1"] == "broken"

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
@@ -71,6 +70,8 @@ def disagreement(rng: Random, function: Callable[..., Any], inputs: list[Input])
             with torch.no_grad():
                 result = function(*tensors)
             real: Any = tuple(result.shape), result.dtype
+        except NotImplementedError:
+            continue  # a dtype that only the kernels of the CPU lack
         except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
             real = "raises", error
         if said != real and (said[0] != "raises" or real[0] != "raises"):
@@ -113,7 +114,9 @@ def broadcast(rng: Random, number: int) -> list[Input]:
 def dim_of(rng: Random, inputs: Sequence[Input]) -> int:
     """An axis, seldom one that is not there."""
     rank = len(inputs[0][1])
-    return rng.choice([*range(-rank, rank), *range(-rank, rank), *range(-rank, rank), rank, -rank - 1])
+    return rng.choice(
+        [*range(-rank, rank), *range(-rank, rank), *range(-rank, rank), rank, -rank - 1]
+    )
 
 
 def reshaped(rng: Random) -> Call:
@@ -233,7 +236,9 @@ def interpolate(rng: Random) -> Call:
     if rng.random() < 0.5:
         options["size"] = each
     if rng.random() < 0.6:
-        options["scale_factor"] = rng.choice([2, 2.0, 0.5, 1.5, 0.3, [2.0] * count, [2, 0.5], 0, -1])
+        options["scale_factor"] = rng.choice(
+            [2, 2.0, 0.5, 1.5, 0.3, [2.0] * count, [2, 0.5], 0, -1]
+        )
     if rng.random() < 0.1:
         options["recompute_scale_factor"] = True
     if rng.random() < 0.1:
@@ -258,7 +263,7 @@ def layer_norm(rng: Random) -> Call:
 
 
 def batch_norm(rng: Random) -> Call:
-    inputs = some(rng, 2, 3, 4, 1)
+    inputs = some(rng, 2, 3, 4)
     known = inputs[0][1][1] if len(inputs[0][1]) > 1 else 1
     channels = rng.choice([known] * 5 + [2])
     training, has_statistics = rng.random() < 0.5, rng.random() < 0.8
@@ -282,7 +287,9 @@ def batch_norm(rng: Random) -> Call:
 
 def mean(rng: Random) -> Call:
     inputs = some(rng)
-    dims: Any = rng.choice([dim_of(rng, inputs), (dim_of(rng, inputs), dim_of(rng, inputs)), (), None])
+    dims: Any = rng.choice(
+        [dim_of(rng, inputs), (dim_of(rng, inputs), dim_of(rng, inputs)), (), None]
+    )
     keep, dtype = rng.random() < 0.5, rng.choice([None, None, None, torch.float64])
     function: Any = rng.choice([torch.mean, torch.mean, torch.sum, torch.std, torch.logsumexp])
     function = rng.choice([function, torch.amax, torch.all])
@@ -369,7 +376,7 @@ def reduced(rng: Random) -> Call:
 def pointwise(rng: Random) -> Call:
     functions: list[Callable[..., Any]] = [
         *(torch.add, torch.sub, torch.mul, torch.div, torch.maximum, torch.eq, torch.pow),
-        *(torch.floor_divide, torch.bitwise_and, torch.logical_or, torch.remainder, torch.atan2),
+        *(torch.bitwise_xor, torch.bitwise_and, torch.logical_or, torch.hypot, torch.atan2),
         lambda x, y: x.add_(y),
         lambda x, y: x.mul_(y),
         lambda x, y: x.div_(y),

@@ -53,28 +53,31 @@ def judge(
         explorations = [
             explore(subject, variant, assumptions, started + budget) for variant in ways
         ]
-        cases = tuple(_case(subject, exploration) for exploration in explorations)
+    failures = [
+        (*failure, exploration.variant)
+        for exploration in explorations
+        if (failure := _failure(exploration, assumptions))
+    ]
     about: dict[str, Any] = {
         "name": subject.name,
         "contract": subject.contract,
         "mode": "train" if subject.is_training else "eval",
-        "cases": cases,
+        "cases": tuple(_case(subject, e, is_refuted=bool(failures)) for e in explorations),
         "modules": tuple(_modules(subject, explorations)),
         "assumptions": assumptions,
     }
-    found = [_failure(exploration, assumptions) for exploration in explorations]
-    failures = [(failure, e) for failure, e in zip(found, explorations, strict=True) if failure]
     if failures:
-        (reason, sizes, run), exploration = min(failures, key=lambda f: sum(f[0][1].values()))
-        error = run.error or AssertionError(reason)
-        example = Counterexample(
-            sizes,
-            exploration.variant.label,
-            error,
-            snippet(subject, exploration.variant, sizes, run),
-        )
+        reason, sizes, run, variant = min(failures, key=lambda failure: sum(failure[1].values()))
+        about["seconds"] = time.perf_counter() - started
         return Refuted(
-            **about, seconds=time.perf_counter() - started, counterexample=example, reason=reason
+            **about,
+            reason=reason,
+            counterexample=Counterexample(
+                sizes,
+                variant.label,
+                run.error or AssertionError(reason),
+                snippet(subject, variant, sizes, run),
+            ),
         )
     about["seconds"] = time.perf_counter() - started
     reasons = list(_missing(explorations))
@@ -130,8 +133,8 @@ def _missing(explorations: Sequence[Exploration]) -> Iterator[str]:
             yield f"{label}{', '.join(exploration.variant.sampled)} was tried at one size only"
 
 
-def _case(subject: Subject, exploration: Exploration) -> Case:
-    conditions, is_exact = preconditions(exploration)
+def _case(subject: Subject, exploration: Exploration, *, is_refuted: bool) -> Case:
+    conditions, is_exact = ((), False) if is_refuted else preconditions(exploration)
     unknown = exploration.ending("unknown")
     return Case(
         label=exploration.variant.label,
@@ -141,7 +144,7 @@ def _case(subject: Subject, exploration: Exploration) -> Case:
         regions=tuple(map(_region, exploration.paths)),
         sampled=exploration.sampled | dict.fromkeys(exploration.variant.sampled, ()),
         open=exploration.open or (unknown[0].error if unknown else ""),
-        sizes_zero=dict(_zeros(subject, exploration)),
+        sizes_zero={} if is_refuted else dict(_zeros(subject, exploration)),
     )
 
 

@@ -65,7 +65,7 @@ def _of_axes(axes: Sequence[str], accepted: Sequence[Formula]) -> Iterator[str]:
     """Conditions on single axes that follow from being accepted."""
     for axis in axes:
         size = z3.Int(axis)
-        least = _least(size, accepted)
+        least = solving.least(size, *accepted, most=LARGEST)
         if least is None:
             continue
         if solving.follows(size == least, *accepted):
@@ -73,7 +73,7 @@ def _of_axes(axes: Sequence[str], accepted: Sequence[Formula]) -> Iterator[str]:
             continue
         if least > 1:
             yield f"{axis} >= {least}"
-        most = _most(size, accepted)
+        most = solving.greatest(size, *accepted, most=LARGEST)
         if most is not None:
             yield f"{axis} <= {most}"
         for divisor in DIVISORS:
@@ -96,31 +96,6 @@ def _of_pairs(axes: Sequence[str], accepted: Sequence[Formula]) -> Iterator[str]
                 yield f"{one} % {other} == 0"
 
 
-def _least(size: Formula, accepted: Sequence[Formula]) -> int | None:
-    """The least accepted size of an axis; None where it is large, or z3 does not know."""
-    if not solving.is_possible(*accepted, size <= LARGEST):
-        return None
-    low, high = 0, LARGEST
-    while high - low > 1:
-        middle = (low + high) // 2
-        is_possible = solving.is_possible(*accepted, size <= middle)
-        if is_possible is None:
-            return None
-        low, high = (low, middle) if is_possible else (middle, high)
-    return high
-
-
-def _most(size: Formula, accepted: Sequence[Formula]) -> int | None:
-    """The largest accepted size of an axis; None where there is none."""
-    if not solving.follows(size <= LARGEST, *accepted):
-        return None
-    low, high = 0, LARGEST
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if solving.follows(size <= middle, *accepted) else (middle, high)
-    return high
-
-
 def _outside_box(
     refused: Formula, axes: Sequence[str], known: Sequence[Formula]
 ) -> Condition | None:
@@ -128,7 +103,8 @@ def _outside_box(
     inside, outside = [], []
     for axis in axes:
         size = z3.Int(axis)
-        least, most = _least(size, [*known, refused]), _most(size, [*known, refused])
+        least = solving.least(size, *known, refused, most=LARGEST)
+        most = solving.greatest(size, *known, refused, most=LARGEST)
         if least is not None and not solving.follows(size >= least, *known):
             inside.append(size >= least)
             outside.append(f"{axis} < {least}")

@@ -187,7 +187,7 @@ class ProvedInPart(_Result):
 
 @dataclass(frozen=True)
 class Refuted(_Result):
-    """There are sizes for which a contract is broken.
+    """There are sizes for which a contract is broken; preconditions are not looked for.
 
     That is: a result is not what its annotation says; or no size at all is accepted; or one is
     refused that the assumptions allow.

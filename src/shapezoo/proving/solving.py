@@ -219,6 +219,34 @@ def smallest_where(
     return found
 
 
+def least(term: Formula, *formulas: Formula, most: int) -> int | None:
+    """The least value of a term where all of these hold; None above `most`, or if z3 gives up."""
+    asked = solver(*formulas)
+    low, high = 0, most + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        answer = asked.check(term <= middle)
+        if answer == z3.unknown:
+            return None
+        low, high = (low, middle) if answer == z3.sat else (middle, high)
+    return high if high <= most else None
+
+
+def greatest(term: Formula, *formulas: Formula, most: int) -> int | None:
+    """The greatest value of a term where all of these hold; None where it can exceed `most`.
+
+    That no greater one is possible, z3 has shown.
+    """
+    asked = solver(*formulas)
+    if asked.check(term > most) != z3.unsat:
+        return None
+    low, high = 0, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if asked.check(term > middle) == z3.unsat else (middle, high)
+    return high
+
+
 def sizes_of(model: Any, axes: Iterable[str]) -> dict[str, int]:
     """The sizes that z3 has found."""
     return {axis: model.eval(z3.Int(axis), model_completion=True).as_long() for axis in axes}

@@ -97,7 +97,9 @@ def _subject(
         return Subject(name, signature(model), (), model.training, lambda _: model, lambda _: code)
     if isinstance(obj, types.FunctionType):
         function = obj if is_checked(obj) else checked(obj)
-        code = f"from {obj.__module__} import {obj.__name__} as model"
+        code = f"# model: the function {obj.__name__} of which this was found"
+        if obj.__qualname__.isidentifier():  # neither local nor a method
+            code = f"from {obj.__module__} import {obj.__name__} as model"
         name = public_name(obj)
         return Subject(name, signature(obj), (), False, lambda _: function, lambda _: code)
     raise TypeError(f"prove takes a module, a class of modules or a function, got {obj!r}")
@@ -144,6 +146,8 @@ def _class(cls: type[nn.Module], init: dict[str, Any]) -> Subject:
     def code(sizes: Sizes) -> str:
         keywords = fixed | {name: sizes[name] for name in free}
         arguments = ", ".join(f"{name}={value!r}" for name, value in keywords.items())
+        if "<locals>" in cls.__qualname__:
+            return f"# model: {cls.__name__}({arguments}).eval()"
         return (
             f"from {cls.__module__} import {cls.__qualname__.partition('.')[0]}\n\n"
             f"model = {cls.__qualname__}({arguments}).eval()"

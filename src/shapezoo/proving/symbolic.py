@@ -209,13 +209,15 @@ _WORST: tuple[Outcome, ...] = ("holds", "raises", "unknown", "breaks")
 def _symbols(environment: Any) -> Iterator[None]:
     """Make all tensors symbolic, with the rules that keep questions few."""
     logger = logging.getLogger(fake_tensor.__name__)
+    fakes = fake_tensor.FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True)
+    fakes.cache_enabled = False  # with symbols, its cache costs more than it saves
     with contextlib.ExitStack() as stack:
         stack.callback(logger.setLevel, logger.level)
         logger.setLevel(logging.CRITICAL)  # errors are no news here
         for context in (
             torch.no_grad(),
             enable_python_dispatcher(),
-            fake_tensor.FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True),
+            fakes,
             torch.device("meta"),
             KernelRules(),  # type: ignore[no-untyped-call]  # torch's base class has no types
             *(FunctionRules() for _ in range(DEPTH)),

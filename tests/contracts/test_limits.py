@@ -1,0 +1,91 @@
+"""A model that is known not to take some sizes says so when it is called with them."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shapezoo import Module, ShapeError
+from shapezoo.contracts.limits import limits_of, set_limits
+
+LIMITS = {
+    "eval": ("height >= 8", "width % 2 == 0"),
+    "train": ("height >= 8", "batch > 1 or height > 15"),
+}
+
+
+class Net(Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 4, 8), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    def forward(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch classes=4"]:
+        if images.shape[3] % 2:
+            raise RuntimeError("odd")
+        result: Tensor = self.layers(images)
+        return result
+
+
+def limited() -> Net:
+    net = Net().eval()
+    set_limits(net, LIMITS)
+    return net
+
+
+def test_the_error_tells_the_precondition() -> None:
+    with pytest.raises(ShapeError) as caught:
+        limited()(torch.zeros(2, 3, 7, 10))
+    assert str(caught.value).splitlines() == [
+        f"{__name__}.Net.forward: height must be at least 8, got 7",
+        "  bound     batch=2, height=7, width=10",
+        "  limits    height >= 8, width % 2 == 0",
+    ]
+    assert (caught.value.argument, caught.value.axis) == ("images", 2)
+    assert isinstance(caught.value.__cause__, RuntimeError)  # what PyTorch says stays at hand
+
+
+def test_it_is_that_of_the_mode() -> None:
+    net = limited()
+    with pytest.raises(ShapeError, match="width must be a multiple of 2, got 9"):
+        net(torch.zeros(2, 3, 8, 9))
+    with pytest.raises(RuntimeError, match="odd"):  # no limit in train mode tells of it
+        net.train()(torch.zeros(2, 3, 8, 9))
+
+
+def test_other_failures_stay_as_they_are() -> None:
+    net = limited()
+    net.layers[0] = nn.Conv2d(5, 4, 8)
+    with pytest.raises(RuntimeError, match="to have 5 channels"):
+        net(torch.zeros(2, 3, 8, 8))
+
+
+def test_what_works_is_never_refused() -> None:
+    net = limited()
+    set_limits(net, {"eval": ("height >= 100",)})
+    assert net(torch.zeros(2, 3, 8, 8)).shape == (2, 4)
+
+
+def test_a_model_inside_another_says_so_too() -> None:
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = limited()
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.net(images)
+
+    with pytest.raises(ShapeError, match="height must be at least 8, got 3"):
+        Outer().eval()(torch.zeros(2, 3, 3, 8))
+
+
+def test_limits_are_copied_and_pickled_and_no_state() -> None:
+    net = limited()
+    assert limits_of(copy.deepcopy(net)) == LIMITS
+    assert limits_of(pickle.loads(pickle.dumps(net))) == LIMITS
+    assert net.state_dict().keys() == Net().state_dict().keys()
+    assert limits_of(Net()) == {}

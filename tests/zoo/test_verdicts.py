@@ -1,0 +1,171 @@
+"""What is stored of every model was proved, and is true on real kernels."""
+
+import importlib.util
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shapezoo import Module, ShapeError, create_model, list_models, model_info, registry, signature
+from shapezoo import verdicts as stored
+from shapezoo.contracts.examples import example_arguments, free_axes
+from shapezoo.registry import entries, origin_of, register
+from shapezoo.verdicts import INDIFFERENT, Mode, Verdict, limits, verdicts
+
+MODES: tuple[Mode, ...] = ("eval", "train")
+
+
+@pytest.fixture(scope="session")
+def tool() -> ModuleType:
+    path = Path(__file__).parents[2] / "tools/verdicts.py"
+    spec = importlib.util.spec_from_file_location("verdicts_tool", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_what_is_stored_is_what_is_proved(name: str, tool: ModuleType) -> None:
+    """If not, `python tools/verdicts.py` writes it anew."""
+    proved = {mode: tool.verdict_of(proof) for mode, proof in tool.proofs(name)}
+    assert verdicts(name) == proved
+    assert all(verdict.outcome == "proved" for verdict in proved.values())
+
+
+def indifferent() -> Iterator[tuple[str, str, int]]:
+    """Every model with each hyper-parameter that should change no limit, and another value."""
+    for entry in entries():
+        for name, keyword in inspect.signature(entry.builder).parameters.items():
+            if name in INDIFFERENT:
+                yield entry.name, name, keyword.default + 2
+
+
+@pytest.mark.parametrize(("name", "keyword", "value"), list(indifferent()))
+def test_some_hyperparameters_change_no_limit(
+    name: str, keyword: str, value: int, tool: ModuleType
+) -> None:
+    for mode, proof in tool.proofs(name, **{keyword: value}):
+        assert tool.verdict_of(proof) == verdicts(name)[mode]
+
+
+def boundaries(verdict: Verdict) -> Iterator[tuple[dict[str, int], bool]]:
+    """Sizes on both sides of every precondition, with whether they meet all."""
+    good = next(sizes for sizes in grid(verdict) if meets(verdict, sizes))
+    yield good, True
+    for axis in verdict.axes:
+        for size in (good[axis] - 1, good[axis] + 1):
+            if size >= 1:
+                sizes = good | {axis: size}
+                yield sizes, meets(verdict, sizes)
+
+
+def grid(verdict: Verdict) -> Iterator[dict[str, int]]:
+    """Sizes, small ones first."""
+    for size in range(1, 300):
+        yield dict.fromkeys(verdict.axes, size)
+
+
+def meets(verdict: Verdict, sizes: dict[str, int]) -> bool:
+    return all(condition.holds(sizes) for condition in verdict.preconditions)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", list_models())
+def test_real_kernels_agree_on_both_sides_of_each_boundary(name: str, mode: Mode) -> None:
+    verdict = verdicts(name)[mode]
+    model = create_model(name).train(mode == "train")
+    probed = list(boundaries(verdict))
+    assert probed
+    for sizes, is_accepted in probed:
+        args, kwargs = example_arguments(signature(model), sizes)
+        if is_accepted:
+            model(*args, **kwargs)
+        else:
+            with pytest.raises(ShapeError):
+                model(*args, **kwargs)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_the_verdict_is_about_the_axes_that_are_free(name: str) -> None:
+    for verdict in verdicts(name).values():
+        assert set(verdict.axes) >= set(free_axes(signature(create_model(name))))
+
+
+def test_what_is_known_of_a_model_shows_its_proof() -> None:
+    info = model_info("gru")
+    assert str(info.verdicts["eval"]) == "proved for all seq, batch"
+    assert "\n  proof       proved for all seq, batch" in str(info)
+    assert model_info("gru", hidden_size=3).verdicts == {}
+    assert model_info("lenet", num_classes=3).verdicts
+
+
+class Tower(Module):
+    """Pools so often that small images vanish."""
+
+    def __init__(self, num_pools: int) -> None:
+        super().__init__()
+        self.pools = nn.Sequential(*(nn.MaxPool2d(2) for _ in range(num_pools)))
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3"]:
+        maps: Tensor = self.pools(images)
+        return maps.amax((2, 3))
+
+
+@pytest.fixture
+def tower(monkeypatch: pytest.MonkeyPatch, tool: ModuleType) -> Any:
+    """A model of the zoo with limits, as a file would store them."""
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+
+    @register(task="image-classification", paper="none")
+    def tower(*, num_pools: int = 5, num_classes: int = 3) -> Tower:
+        """A tower."""
+        return Tower(num_pools)
+
+    found = {mode: tool.verdict_of(proof).to_dict() for mode, proof in tool.proofs("tower")}
+    monkeypatch.setattr(stored, "_stored", lambda: {"tower": found})
+    return tower
+
+
+def test_a_model_below_its_limit_says_so(tower: Any) -> None:
+    assert list(map(str, verdicts("tower")["eval"].preconditions)) == [
+        "height >= 32",
+        "width >= 32",
+    ]
+    assert limits("tower", frozenset()) == dict.fromkeys(MODES, ("height >= 32", "width >= 32"))
+    with pytest.raises(ShapeError, match=r"Tower\.forward: width must be at least 32, got 31"):
+        tower()(torch.zeros(1, 3, 40, 31))
+    with pytest.raises(ShapeError, match="height must be at least 32, got 1"):
+        create_model("tower", num_classes=7)(torch.zeros(1, 3, 1, 31))
+    assert tower()(torch.zeros(1, 3, 32, 32)).shape == (1, 3)
+    assert "proved for all batch, height, width with height >= 32" in str(model_info("tower"))
+    for sizes, is_accepted in boundaries(verdicts("tower")["eval"]):
+        args, _ = example_arguments(signature(tower()), sizes)
+        if is_accepted:
+            tower()(*args)
+        else:
+            with pytest.raises(ShapeError, match="must be at least 32, got 31"):
+                tower()(*args)
+
+
+def test_other_hyperparameters_have_limits_that_are_not_known(tower: Any) -> None:
+    with pytest.raises(RuntimeError, match="too small"):
+        tower(num_pools=6)(torch.zeros(1, 3, 40, 31))
+    assert model_info("tower", num_pools=6).verdicts == {}
+
+
+def test_a_model_remembers_how_it_was_built() -> None:
+    origin = origin_of(create_model("lenet", num_classes=26))
+    assert origin is not None
+    assert (origin.name, origin.hyperparameters) == ("lenet", {"in_channels": 1, "num_classes": 26})
+    inner = origin_of(create_model("character_rnn"))
+    assert inner is not None
+    assert inner.name == "character_rnn"
+    assert origin_of(nn.Linear(1, 1)) is None

@@ -187,7 +187,7 @@ def test_the_help_of_train_names_the_defaults_and_the_choices() -> None:
 def test_a_second_interruption_is_told_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "app", interrupted)

@@ -18,7 +18,7 @@ watching = False
 modules = (".py", ".so")
 opened = [n for n in events if not n.endswith(modules) and ".pyc" not in n]
 heavy = {"PIL.Image", "cyclopts", "graphlay", "rich", "sklearn", "sympy", "torch._dynamo",
-         "torch.utils.flop_counter", "torchvision"}
+         "torch.utils.flop_counter", "torchvision", "z3"}
 print(opened, sorted(heavy & set(sys.modules)))
 """
 

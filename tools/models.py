@@ -59,6 +59,8 @@ model = create_model("{info.name}")
 {_contract(info)}
 ```
 
+{_proof(info)}
+
 ## Layers
 
 `shapezoo trace {info.name}` prints this table; [Traces](../traces.md) tells how to read it.
@@ -139,6 +141,17 @@ def _contract(info: ModelInfo) -> str:
         return contract
     lines = "".join(f"    {text},\n" for text in inputs)
     return contract.replace(f"({', '.join(inputs)})", f"(\n{lines})")
+
+
+def _proof(info: ModelInfo) -> str:
+    """What was proved of the model, in a line for each mode, or one for both."""
+    same = len(set(info.verdicts.values())) == 1
+    lines = [
+        f"- {'In both modes' if same else f'In {mode} mode'}: {_plain(str(verdict))}."
+        for mode, verdict in info.verdicts.items()
+    ]
+    told = "[Proofs](../proofs.md) tells what that means."
+    return "\n".join([*lines[: 1 if same else None], "", told])
 
 
 def _plain(text: str) -> str:

@@ -18,6 +18,7 @@ from shapezoo import __version__, proving, recipes, targets, tracing
 from shapezoo.contracts import ContractError
 from shapezoo.data import DatasetError, ImageError
 from shapezoo.layers import SequenceError
+from shapezoo.proving import SubjectError
 from shapezoo.recipes import DataMismatchError, StoppedError
 from shapezoo.runs import Run, RunConfig, RunError
 from shapezoo.sources import SOURCES
@@ -45,6 +46,7 @@ _REFUSALS = (
     SequenceError,
     SizesError,
     StateError,
+    SubjectError,
     TargetError,
     TraceError,
     UnknownModelError,
@@ -81,7 +83,7 @@ def _whole(kind: object, tokens: Sequence[Token]) -> int:
 
 
 _Whole = Annotated[int | None, Parameter(converter=_whole)]
-_Several = Annotated[tuple[str, ...], Parameter(negative="")]
+_Several = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)]
 
 
 @app.command

@@ -12,7 +12,9 @@ import shapezoo
 from shapezoo import list_models
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("contracts", "data", "layers", "models", "tracing", "train", "weights")
+PACKAGES = (
+    *("contracts", "data", "layers", "models", "proving", "testing", "tracing", "train", "weights"),
+)
 DOCUMENTED = {
     name
     for page in (ROOT / "docs/api").glob("*.md")

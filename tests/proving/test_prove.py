@@ -24,7 +24,7 @@ from shapezoo import (
     unchecked,
 )
 from shapezoo.models import InceptionBlock, ResidualBlock
-from shapezoo.proving import rules
+from shapezoo.proving import SubjectError, rules
 
 
 class Stem(nn.Module):
@@ -118,9 +118,9 @@ def test_a_refutation_replays_its_smallest_counterexample() -> None:
     assert isinstance(example.error, ShapeError)
     assert "model(torch.zeros((1, " in example.snippet
     model = Mirror()
-    model.forward = checked(Mirror.forward).__get__(model)  # type: ignore[method-assign]  # enforced
     with pytest.raises(ShapeError):
         example.replay(model=model)
+    assert "forward" not in vars(model)
     assert example.snippet.splitlines()[-1] in str(proof)
 
 
@@ -288,12 +288,12 @@ def test_a_mask_of_any_values_is_tried() -> None:
     ("subject", "options", "error", "message"),
     [
         (lambda: nn.Linear(3, 4), {}, ContractError, "name no shape that could be proved"),
-        (lambda: 3, {}, TypeError, "prove takes a module, a class of modules or a function, got 3"),
-        (Stem, {"init": {"channels": 3}}, TypeError, "takes no init|init is for a class"),
-        (lambda: Stem, {"init": {"depth": 3}}, TypeError, "no argument 'depth'; it takes out_cha"),
+        (lambda: 3, {}, SubjectError, "prove takes a module, .* got 3"),
+        (Stem, {"init": {"channels": 3}}, SubjectError, "takes no init|init is for a class"),
+        (lambda: Stem, {"init": {"depth": 3}}, SubjectError, "no argument 'depth'; it takes out"),
         (Mirror, {"assume": "depth > 3"}, ContractError, "no axis 'depth', but batch, height, w"),
         (Mirror, {"assume": "height"}, ContractError, "write one as in 'height >= 32'"),
-        (lambda: nn.Conv2d, {}, TypeError, "Conv2d needs 'kernel_size', which is no int"),
+        (lambda: nn.Conv2d, {}, SubjectError, "Conv2d needs 'kernel_size', which is no int"),
         (lambda: nn.DataParallel(Mirror()), {}, TypeError, r"give its \.module"),
     ],
 )

@@ -21,7 +21,10 @@ from torch.nn import functional
 from shapezoo import Proof, Proved, ProvedInPart, Refuted, Unknown, checked, prove
 from shapezoo.proving import Region
 
-NETWORKS = 90
+NETWORKS = 40
+
+LAYERS = 3
+"""How many layers a network has at most."""
 
 Shape = tuple[str, ...]
 """Expressions over the names of axes."""
@@ -375,8 +378,8 @@ INPUTS: list[tuple[list[Rule], list[str]]] = [
     (SEQUENCE, ["batch seq 4", "batch seq 4", "batch 4 seq", "seq batch 4", "1 seq 4"]),
     (FUNCTION, ["batch height width", "height width", "height", "batch height 4", "batch 2 2 seq"]),
 ]
-RANGES = {"batch": 3, "channels": 4} | dict.fromkeys(["height", "width", "seq", "kv_seq"], 12)
-"""The sizes that are tried of each axis: from 1 to this."""
+RANGES = {"batch": 2, "channels": 4} | dict.fromkeys(["height", "width", "seq", "kv_seq"], 12)
+"""How large the sizes of each axis are that are tried."""
 
 
 def draw(rng: Random, shape: Shape, most: int, rules: list[Rule]) -> Drawn:
@@ -466,7 +469,7 @@ def sample(seed: int) -> Sample:
         rules = FUNCTION
     else:
         inputs = [rng.choice(starts)]
-        layers, shape = draw(rng, tuple(inputs[0].split()), 5, rules)
+        layers, shape = draw(rng, tuple(inputs[0].split()), LAYERS, rules)
         if rng.random() < 0.15 and isinstance(layers, nn.Sequential) and len(layers) > 1:
             del layers[rng.randrange(len(layers))]
     axes = [word for word in " ".join(inputs).split() if not word.isdigit()]
@@ -488,7 +491,7 @@ def sample(seed: int) -> Sample:
 @functools.cache
 def proof_of(seed: int) -> tuple[Sample, Proof]:
     drawn = sample(seed)
-    return drawn, prove(drawn.network, budget=20.0)
+    return drawn, prove(drawn.network, budget=4.0)
 
 
 def disagreements(drawn: Sample, proof: Proof) -> Iterator[str]:
@@ -543,7 +546,7 @@ def test_a_verdict_agrees_with_real_kernels_at_all_small_sizes(seed: int) -> Non
 
 def test_a_refutation_can_be_replayed() -> None:
     for drawn, proof in map(proof_of, range(NETWORKS)):
-        if isinstance(proof, Refuted):
+        if isinstance(proof, Refuted) and isinstance(drawn.network, nn.Module):
             with pytest.raises(type(proof.counterexample.error)):
                 proof.counterexample.replay(model=drawn.network)
 

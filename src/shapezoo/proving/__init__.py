@@ -1,5 +1,6 @@
 """Proving contracts for all sizes."""
 
+from shapezoo.proving.enforcing import enforced
 from shapezoo.proving.proofs import (
     Case,
     Counterexample,
@@ -9,6 +10,7 @@ from shapezoo.proving.proofs import (
     ProvedInPart,
     Refuted,
     Region,
+    SubjectError,
     Unknown,
 )
 from shapezoo.proving.proving import prove
@@ -22,6 +24,8 @@ __all__ = [
     "ProvedInPart",
     "Refuted",
     "Region",
+    "SubjectError",
     "Unknown",
+    "enforced",
     "prove",
 ]

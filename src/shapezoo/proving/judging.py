@@ -10,6 +10,7 @@ from torch import nn
 from shapezoo.contracts import ContractError, signature
 from shapezoo.contracts.conditions import Condition
 from shapezoo.proving import solving
+from shapezoo.proving.enforcing import has_contract
 from shapezoo.proving.exploring import Exploration, Path, axes_of, explore
 from shapezoo.proving.preconditions import preconditions
 from shapezoo.proving.printing import as_python
@@ -28,7 +29,7 @@ from shapezoo.proving.proofs import (
     Unknown,
 )
 from shapezoo.proving.replaying import Replay, TooLargeError, replay, snippet
-from shapezoo.proving.subjects import Subject, has_contract
+from shapezoo.proving.subjects import Subject
 from shapezoo.proving.variants import variants
 
 

@@ -10,6 +10,11 @@ from shapezoo.contracts.conditions import Condition
 
 Sizes = Mapping[str, int]
 
+
+class SubjectError(TypeError):
+    """This is nothing that can be proved, or it cannot be made with these arguments."""
+
+
 Outcome = Literal["holds", "raises", "breaks", "void", "unknown"]
 """How a run ended: the contract held, something was raised, the result broke a contract, there
 are no such arguments, or the symbols could not follow."""

@@ -42,8 +42,9 @@ def prove(
     Raises:
         ImportError: z3 is missing.
         ContractError: There is no contract, or an assumption cannot be read.
-        TypeError: This is nothing to prove, or init does not fit the class, or a part of the
-            module cannot be looked into.
+        SubjectError: This is nothing to prove, or init does not fit the class.
+        TypeError: A part of the module cannot be looked into: one of TorchScript, a
+            `nn.DataParallel`, one that makes its parameters when it is called first.
         RuntimeError: Checks are switched off.
 
     Example:

@@ -11,8 +11,9 @@ from torch import nn
 from shapezoo._modules import undisturbed
 from shapezoo.contracts.examples import LENGTHS
 from shapezoo.contracts.types import tensors
+from shapezoo.proving.enforcing import enforce, is_enforced
 from shapezoo.proving.proofs import Outcome, Sizes
-from shapezoo.proving.subjects import NoArgumentsError, Subject, enforce
+from shapezoo.proving.subjects import NoArgumentsError, Subject
 from shapezoo.proving.symbolic import classify
 from shapezoo.proving.values import code_of, shapes_of
 from shapezoo.proving.variants import Variant
@@ -63,8 +64,11 @@ def snippet(subject: Subject, variant: Variant, sizes: Sizes, run: Replay) -> st
     imports = {"import torch": None}
     parts = [code_of(arg, imports) for arg in args]
     parts += [f"{name}={code_of(value, imports)}" for name, value in kwargs.items()]
-    lines = [*imports, subject.code(sizes), f"model({', '.join(parts)})"]
-    return "\n".join(lines)
+    call = f"model({', '.join(parts)})"
+    if isinstance(model, nn.Module) and not is_enforced(model):
+        imports["from shapezoo.proving import enforced"] = None
+        call = f"with enforced(model):\n    {call}"
+    return "\n".join([*imports, subject.code(sizes), call])
 
 
 def _has_extremes(variant: Variant) -> bool:

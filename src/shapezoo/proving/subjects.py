@@ -1,7 +1,6 @@
 """What a contract is proved of: a module, a function, or a class with sizes of its own."""
 
 import copy
-import functools
 import inspect
 import types
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from shapezoo.contracts.braces import read_braces
 from shapezoo.contracts.examples import example_arguments
 from shapezoo.contracts.explain import public_name
 from shapezoo.contracts.reading import function_signature
-from shapezoo.proving.proofs import Sizes
+from shapezoo.proving.proofs import Sizes, SubjectError
 from shapezoo.registry import origin_of
 
 
@@ -67,8 +66,9 @@ def subject_of(
     """What is to be proved, from what `prove` was given.
 
     Raises:
-        TypeError: It is neither a module, nor a class of modules, nor a function, or it has a
-            part that cannot be looked into, or init does not fit it.
+        SubjectError: It is neither a module, nor a class of modules, nor a function, or init does
+            not fit it.
+        TypeError: It has a part that cannot be looked into.
         ContractError: It has no contract.
         RuntimeError: Checks are switched off.
     """
@@ -86,7 +86,7 @@ def _subject(
     if isinstance(obj, type) and issubclass(obj, nn.Module):
         return _class(obj, dict(init or {}))
     if init is not None:
-        raise TypeError(f"init is for a class of modules, got {obj!r}")
+        raise SubjectError(f"init is for a class of modules, got {obj!r}")
     if isinstance(obj, nn.Module):
         model = as_written(obj)
         require_plain(model)
@@ -100,9 +100,11 @@ def _subject(
         code = f"# model: the function {obj.__name__} of which this was found"
         if obj.__qualname__.isidentifier():  # neither local nor a method
             code = f"from {obj.__module__} import {obj.__name__} as model"
+        if function is not obj:
+            code = f"from shapezoo import checked\n{code}\nmodel = checked(model)"
         name = public_name(obj)
         return Subject(name, signature(obj), (), False, lambda _: function, lambda _: code)
-    raise TypeError(f"prove takes a module, a class of modules or a function, got {obj!r}")
+    raise SubjectError(f"prove takes a module, a class of modules or a function, got {obj!r}")
 
 
 def _code(model: nn.Module) -> str:
@@ -122,7 +124,7 @@ def _class(cls: type[nn.Module], init: dict[str, Any]) -> Subject:
     parameters = inspect.signature(cls).parameters
     if unknown := [name for name in init if name not in parameters]:
         takes = ", ".join(parameters) or "no arguments"
-        raise TypeError(f"{cls.__name__} has no argument {unknown[0]!r}; it takes {takes}")
+        raise SubjectError(f"{cls.__name__} has no argument {unknown[0]!r}; it takes {takes}")
     missing = {
         name: parameter.annotation
         for name, parameter in parameters.items()
@@ -131,7 +133,7 @@ def _class(cls: type[nn.Module], init: dict[str, Any]) -> Subject:
         and name not in init
     }
     if unsized := [name for name, kind in missing.items() if kind not in (int, "int")]:
-        raise TypeError(
+        raise SubjectError(
             f"{cls.__name__} needs {unsized[0]!r}, which is no int that could stand for any "
             f"size; give it: prove({cls.__name__}, init={{{unsized[0]!r}: ...}})"
         )
@@ -187,46 +189,3 @@ def _fake(tensor: Tensor, known: dict[int, Tensor]) -> Tensor:
         is_parameter = isinstance(tensor, nn.Parameter)
         known[id(tensor)] = nn.Parameter(fake, tensor.requires_grad) if is_parameter else fake
     return known[id(tensor)]
-
-
-Record = Callable[[str, Exception | None], None]
-"""Gets the path of a module, and what its call has raised."""
-
-
-def enforce(model: nn.Module, record: Record) -> None:
-    """Check every contract inside a module, also those that are only written down.
-
-    `undisturbed` takes the checks away.
-
-    Args:
-        model: The module.
-        record: Is told of every call of a module with a contract.
-    """
-    for path, module in model.named_modules():
-        if "forward" not in vars(module) and has_contract(module):
-            forward = checked(type(module).forward).__get__(module)
-            module.forward = _recorded(forward, functools.partial(record, path))
-
-
-def has_contract(module: nn.Module) -> bool:
-    """Whether the forward of a module has annotations that can be checked."""
-    try:
-        return bool(function_signature(type(module).forward).tensors)
-    except (AttributeError, ContractError):
-        return False
-
-
-def _recorded(
-    forward: Callable[..., Any], record: Callable[[Exception | None], None]
-) -> Callable[..., Any]:
-    @functools.wraps(forward)
-    def recorded(*args: Any, **kwargs: Any) -> Any:
-        try:
-            result = forward(*args, **kwargs)
-        except Exception as error:
-            record(error)
-            raise
-        record(None)
-        return result
-
-    return recorded

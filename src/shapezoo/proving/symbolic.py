@@ -27,10 +27,11 @@ from shapezoo import contracts, proving
 from shapezoo._modules import undisturbed
 from shapezoo.contracts import ShapeError
 from shapezoo.contracts.proving import while_proving
+from shapezoo.proving.enforcing import enforce
 from shapezoo.proving.proofs import Outcome, Sizes
 from shapezoo.proving.recurrence import RecurrentRules, symbolic_batches
 from shapezoo.proving.rules import DEPTH, FunctionRules, KernelRules
-from shapezoo.proving.subjects import NoArgumentsError, Subject, empty_out, enforce
+from shapezoo.proving.subjects import NoArgumentsError, Subject, empty_out
 from shapezoo.proving.values import shapes_of
 from shapezoo.proving.variants import Variant
 

@@ -1,0 +1,78 @@
+"""Checking every contract inside a module, also those that are only written down."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import nn
+
+from shapezoo.contracts import ContractError, checked, is_checked
+from shapezoo.contracts.reading import function_signature
+
+Record = Callable[[str, Exception | None], None]
+"""Gets the path of a module, and what its call has raised."""
+
+
+def enforce(model: nn.Module, record: Record) -> None:
+    """Check every contract inside a module, also those that are only written down.
+
+    `undisturbed` takes the checks away.
+
+    Args:
+        model: The module.
+        record: Is told of every call of a module with a contract.
+    """
+    for path, module in model.named_modules():
+        if _can_be_enforced(module):
+            forward = checked(type(module).forward).__get__(module)
+            module.forward = _recorded(forward, functools.partial(record, path))
+
+
+@contextlib.contextmanager
+def enforced(model: nn.Module) -> Iterator[None]:
+    """Check every contract inside a module in a ``with`` block, also those only written down.
+
+    Args:
+        model: The module. Its annotations are enough; neither it nor those in it need be checked.
+    """
+    modules = [module for module in model.modules() if _can_be_enforced(module)]
+    enforce(model, lambda path, error: None)
+    try:
+        yield
+    finally:
+        for module in modules:
+            del module.forward
+
+
+def is_enforced(model: nn.Module) -> bool:
+    """Whether every contract inside a module is checked at every call anyway."""
+    return all(is_checked(type(m).forward) for m in model.modules() if has_contract(m))
+
+
+def _can_be_enforced(module: nn.Module) -> bool:
+    return "forward" not in vars(module) and has_contract(module)
+
+
+def has_contract(module: nn.Module) -> bool:
+    """Whether the forward of a module has annotations that can be checked."""
+    try:
+        return bool(function_signature(type(module).forward).tensors)
+    except (AttributeError, ContractError):
+        return False
+
+
+def _recorded(
+    forward: Callable[..., Any], record: Callable[[Exception | None], None]
+) -> Callable[..., Any]:
+    @functools.wraps(forward)
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            result = forward(*args, **kwargs)
+        except Exception as error:
+            record(error)
+            raise
+        record(None)
+        return result
+
+    return recorded

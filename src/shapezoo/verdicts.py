@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal
 
-from shapezoo.contracts.conditions import Condition
+from shapezoo.contracts.conditions import Condition, all_of
 
 INDIFFERENT = frozenset({"in_channels", "num_classes"})
 """Hyper-parameters that change no limit of any model; a test proves it."""
@@ -42,7 +42,7 @@ class Verdict:
         if self.axes:
             words.append(f"for all {', '.join(self.axes)}")
         if self.preconditions:
-            words.append(f"with {' and '.join(map(str, self.preconditions))}")
+            words.append(f"with {all_of(self.preconditions)}")
         if self.sampled:
             words.append(f"(of {', '.join(self.sampled)} some sizes)")
         return " ".join(words)

@@ -180,7 +180,7 @@ def test_lengths_are_full_and_stay_on_the_cpu() -> None:
     assert (x.device.type, lengths.device.type) == ("meta", "cpu")
     assert lengths.tolist() == [7, 7]
     _, lengths = example_arguments(signature(padded), {"seq": 7, "batch": 2}, is_other=True)[0]
-    assert lengths.tolist() == [1, 1]
+    assert lengths.tolist() == [2, 1]
     (alone,), _ = example_arguments(signature(lengths_only), {"batch": 2})
     assert alone.tolist() == [0, 0]
 

@@ -258,17 +258,17 @@ def merged_within_heads(
 
 
 @checked
-def scores(
-    queries: Float[Tensor, "batch seq hidden"], keys: Float[Tensor, "batch kv_seq hidden"]
-) -> Float[Tensor, "batch seq kv_seq"]:
-    return torch.einsum("bqh,bkh->bqk", queries, keys)
+def weighted(
+    states: Float[Tensor, "batch seq hidden"], weights: Float[Tensor, "batch seq"]
+) -> Float[Tensor, "batch hidden"]:
+    return torch.einsum("bsh,bs->bh", states, weights)
 
 
 @checked
-def scores_of_keys(
-    queries: Float[Tensor, "batch seq hidden"], keys: Float[Tensor, "batch kv_seq hidden"]
-) -> Float[Tensor, "batch seq kv_seq"]:
-    return torch.einsum("bqh,bkh->bkq", queries, keys)
+def weighted_over_hidden(
+    states: Float[Tensor, "batch seq hidden"], weights: Float[Tensor, "batch seq"]
+) -> Float[Tensor, "batch hidden"]:
+    return torch.einsum("bsh,bs->bs", states, weights)
 
 
 @checked
@@ -642,7 +642,7 @@ PAIRS: list[tuple[Subject, Subject, str, str]] = [  # sizes other than 1; what t
     (pooled_up, pooled, "", "seq >= 2"),
     (SplitByWidth, Split, "num_heads=2 or head_dim=2", ""),
     (merged_within_heads, merged, "heads=2 or seq=2", ""),
-    (scores_of_keys, scores, "seq=2 or kv_seq=2", ""),
+    (weighted_over_hidden, weighted, "seq=2 or hidden=2", ""),
     (masked_by_query, masked, "batch=2", ""),
     (causal_when_square, causal, "seq=2", ""),
     (extended_by_heads, extended, "", ""),

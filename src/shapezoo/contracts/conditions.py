@@ -1,15 +1,12 @@
 """Conditions on the sizes of axes, such as ``height >= 63``."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from shapezoo.contracts.errors import ContractError
 
-_ALLOWED = (
-    *(ast.Expression, ast.Name, ast.Load, ast.Constant, ast.operator, ast.cmpop, ast.boolop),
-    *(ast.BinOp, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Not, ast.USub),
-)
+_ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.Mod)
 
 _WORDS = {
     ast.GtE: "at least {}",
@@ -26,8 +23,8 @@ class Condition:
     """A condition on the sizes of axes.
 
     Attributes:
-        text: A Python expression over the names of axes, of comparisons, arithmetic, ``and``,
-            ``or`` and ``not``.
+        text: Comparisons of the names of axes and whole numbers, with ``+``, ``-``, ``*``,
+            ``//`` and ``%``, joined by ``and``, ``or`` and ``not``, in Python's notation.
 
     Raises:
         ContractError: The text is no such expression.
@@ -44,9 +41,7 @@ class Condition:
             tree = ast.parse(self.text, mode="eval")
         except (SyntaxError, TypeError, ValueError) as error:
             raise ContractError(message) from error
-        nodes = list(ast.walk(tree))
-        has_comparison = any(isinstance(node, ast.Compare) for node in nodes)
-        if not has_comparison or not all(isinstance(node, _ALLOWED) for node in nodes):
+        if not _is_condition(tree.body):
             raise ContractError(message)
         object.__setattr__(self, "text", unparse(tree.body))  # one text, however it was written
 
@@ -89,6 +84,28 @@ class Condition:
         return f"sizes must meet {self.text}, got {got}"
 
 
+def _is_condition(node: ast.expr) -> bool:
+    match node:
+        case ast.BoolOp(values=values):
+            return all(map(_is_condition, values))
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return _is_condition(operand)
+        case ast.Compare(left=left, ops=ops, comparators=others):
+            return all(type(op) in _WORDS for op in ops) and all(map(_is_size, [left, *others]))
+    return False
+
+
+def _is_size(node: ast.expr) -> bool:
+    match node:
+        case ast.Name() | ast.Constant(value=int()):
+            return not isinstance(node, ast.Constant) or not isinstance(node.value, bool)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return _is_size(operand)
+        case ast.BinOp(left=left, op=op, right=right):
+            return isinstance(op, _ARITHMETIC) and _is_size(left) and _is_size(right)
+    return False
+
+
 def unparse(expression: ast.expr) -> str:
     """The text of an expression; `ast.unparse` puts parentheses into long chains of ``or``."""
     if not isinstance(expression, ast.BoolOp):
@@ -96,3 +113,10 @@ def unparse(expression: ast.expr) -> str:
     word = " and " if isinstance(expression.op, ast.And) else " or "
     terms = [(unparse(value), isinstance(value, ast.BoolOp)) for value in expression.values]
     return word.join(f"({text})" if is_chain else text for text, is_chain in terms)
+
+
+def all_of(conditions: Iterable[Condition]) -> str:
+    """The text of all conditions at once."""
+    texts = list(map(str, conditions))
+    has_several = len(texts) > 1
+    return " and ".join(f"({t})" if has_several and " or " in t else t for t in texts)

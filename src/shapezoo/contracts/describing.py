@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from shapezoo.contracts.matching import Missing, Opaque
+from shapezoo.contracts.proving import hint_of, is_proving
 
 
 def describe(value: object, depth: int = 2) -> str:
@@ -67,6 +68,6 @@ def known(size: Any) -> Any:
     if not isinstance(size, torch.SymInt):
         return size
     try:
-        return int(size)
+        return hint_of(size) if is_proving() else int(size)
     except Exception:  # a size that only the data decide
         return str(size)

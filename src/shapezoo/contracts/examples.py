@@ -43,9 +43,9 @@ def example_arguments(
     """Positional arguments and keywords that keep a contract: the required ones, all zeros.
 
     Zero is an index in any vocabulary. A tensor ``lengths`` gets the size of the axis ``seq``
-    and stays on the CPU, where torch wants it. A variadic axis is one axis if it has a name,
-    and none otherwise; ``*args`` is one argument. What is no tensor is None, False, or the
-    first of a ``Literal``.
+    and stays on the CPU, where torch wants it, if a device is given. A variadic axis is one
+    axis if it has a name, and none otherwise; ``*args`` is one argument. What is no tensor is
+    None, False, or the first of a ``Literal``.
 
     Args:
         contract: The contract.
@@ -53,8 +53,8 @@ def example_arguments(
             ``{self.in_channels}``; numbers, or symbols of them.
         device: Where to put the tensors.
         dtype: The dtype of those that may be floating-point.
-        is_other: Whether to give the other extreme of what shapes can depend on: lengths of 1,
-            and masks of ones.
+        is_other: Whether to give other values where shapes can depend on them: lengths that
+            fall to 1, and masks of ones.
 
     Raises:
         ContractError: Nothing is known of an argument, or of the size of an axis, or such
@@ -67,9 +67,12 @@ def example_arguments(
             continue
         is_lengths = argument.name == LENGTHS and isinstance(argument.type, TensorType)
         try:
-            value = _example(argument.type, sizes, "cpu" if is_lengths else device, dtype)
+            home = "cpu" if is_lengths and device is not None else device
+            value = _example(argument.type, sizes, home, dtype)
             if is_lengths and "seq" in sizes:
-                value = value + (1 if is_other else sizes["seq"])
+                value = value + sizes["seq"]
+                if is_other:
+                    value = torch.arange(len(value), 0, -1).clamp(max=sizes["seq"]).to(value)
             elif is_other and isinstance(value, torch.Tensor) and value.dtype == torch.bool:
                 value = ~value
         except ContractError as error:

@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import ParamSpec
 
+import torch
+
 P = ParamSpec("P")
 
 _proving = contextvars.ContextVar("_proving", default=False)
@@ -24,6 +26,13 @@ def while_proving() -> Iterator[None]:
         yield
     finally:
         _proving.reset(token)
+
+
+def hint_of(size: torch.SymInt) -> int:
+    """The number that decides for a symbol; asking for it is no guard, as ``int(size)`` is."""
+    hint = size.node.hint  # private; torch has had several public names for it
+    assert isinstance(hint, int)  # a size that only the data decide has none
+    return hint
 
 
 def of_values(function: Callable[P, None]) -> Callable[P, None]:

@@ -1,8 +1,9 @@
 """Finding every path through a model, and the sizes that take it."""
 
+import itertools
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,11 +31,17 @@ LONG_AXES = ("height", "width", "frames")
 BOUNDS = (8, 64, 512, 4096)
 """Sizes to look for next are at most this, if there are such: they are cheap on real kernels."""
 
-MOST_PINNED = 3
-"""So many runs that each allow one size of an axis only, as a loop does, and it is sampled."""
+MOST_PINNED = 4
+"""So many runs that each allow one size of an axis, as a loop does, and no other: it is sampled."""
+
+MOST_PINNED_OF_ALL = 16
+"""So many such runs beside others, and it is sampled too."""
 
 SAMPLES = (1, 2, 3, 7)
 """Sizes that are tried of an axis that is sampled."""
+
+MOST_SMALLER = 500
+"""How many smaller sizes are tried where real kernels have broken a contract."""
 
 TRIES = 20
 """How many sizes are run on real kernels where symbols do not reach."""
@@ -116,7 +123,10 @@ def explore(
     exploration = Exploration(variant, axes, domain)
     rest: list[Formula] = [domain]  # what no path has taken yet
     pins: dict[str, set[int]] = {axis: set() for axis in axes}
+    has_others: set[str] = set()  # axes of which a path has taken several sizes
     point, exploration.open = _first(axes, rest)
+    if point is None and not exploration.open:
+        exploration.open = "no sizes meet the assumptions"
     while point is not None:
         if time.perf_counter() > deadline:
             exploration.open = "the time is over"
@@ -124,12 +134,14 @@ def explore(
         path = _follow(subject, exploration, point)
         exploration.paths.append(path)
         rest.append(z3.Not(path.region))
-        if path.outcome == "breaks" and path.smallest:  # only smaller ones matter now
+        if path.outcome == "breaks" and path.smallest is not None:  # only smaller ones matter now
             rest.append(z3.Sum([z3.IntVal(0), *map(z3.Int, axes)]) < sum(path.smallest.values()))
         for axis in set(axes) - exploration.sampled.keys():
             if solving.follows(z3.Int(axis) == point[axis], path.region):
                 pins[axis].add(point[axis])
-            if len(pins[axis]) == MOST_PINNED:
+            elif path.outcome != "void":
+                has_others.add(axis)
+            if len(pins[axis]) == (MOST_PINNED_OF_ALL if axis in has_others else MOST_PINNED):
                 sizes = tuple(sorted({*SAMPLES, *pins[axis]}))
                 exploration.sampled[axis] = sizes
                 exploration.places[axis] = path.run.places.get(axis, "")
@@ -167,18 +179,20 @@ def _follow(subject: Subject, exploration: Exploration, point: Sizes) -> Path:
     """Run on symbols that go the way of these sizes, and again on real kernels."""
     variant, axes = exploration.variant, exploration.axes
     run = run_symbolically(subject, variant, point)
-    here = [z3.Int(axis) == size for axis, size in point.items()]
-    try:
-        guards = z3.And(*map(solving.translate, run.guards), True)
-    except solving.UntranslatableError as error:
-        return Path(run, z3.And(*here, True), "unknown", str(error))
-    region = z3.And(exploration.domain, guards)
+    guards, failures = [], []
+    for guard in run.guards:
+        try:
+            guards.append(solving.translate(guard))
+        except solving.UntranslatableError as error:
+            failures.append(str(error))
+    region = z3.And(exploration.domain, *guards)
+    if failures:  # more sizes than take this path, none of them known
+        return Path(run, region, "unknown", failures[0])
     path = Path(run, region, run.outcome, _first_line(run.error))
     if path.outcome in ("unknown", "void"):
         return path
     smallest = solving.smallest_where(region, axes=axes, start=point)
-    points = [smallest, _varied(region, axes, smallest)]
-    for sizes in [sizes for sizes in points if sizes]:
+    for sizes in (smallest, _varied(region, axes, smallest)):
         try:
             found = replay(subject, variant, sizes)
         except TooLargeError:
@@ -186,9 +200,8 @@ def _follow(subject: Subject, exploration: Exploration, point: Sizes) -> Path:
         if path.smallest is None:
             path.smallest, path.found = sizes, found
         expected = [tuple(_number(size, sizes) for size in shape) for shape in run.shapes]
-        if found.outcome != run.outcome or (
-            found.outcome == "holds" and expected != list(found.shapes)
-        ):
+        is_same = found.outcome == run.outcome
+        if not is_same or (found.outcome == "holds" and expected != list(found.shapes)):
             path.outcome, path.smallest, path.found = "unknown", sizes, found
             path.error = (
                 f"at {dict(sizes)} symbols say {_words(run.outcome, run.error)}, real kernels "
@@ -198,14 +211,22 @@ def _follow(subject: Subject, exploration: Exploration, point: Sizes) -> Path:
     return path
 
 
-def _varied(region: Formula, axes: Sequence[str], smallest: Sizes) -> Sizes | None:
-    """Small sizes of a region, none of which is 1 or equal to another, if it has such."""
+def _varied(region: Formula, axes: Sequence[str], smallest: Sizes) -> Sizes:
+    """Other small sizes of a region: none is 1, and no two are equal, as far as it has such."""
     terms = [z3.Int(axis) for axis in axes]
-    is_small = [term <= 2 * max(smallest.values(), default=0) + 8 for term in terms]
-    is_varied = [z3.Distinct(*terms)] if len(terms) > 1 else []
-    return solving.sizes_where(
-        region, *is_small, *is_varied, *(term > 1 for term in terms), axes=axes
-    )
+    bound = 2 * max(smallest.values(), default=0) + 8
+    asked = solving.solver(region, *(term <= bound for term in terms))
+    wishes = [term > 1 for term in terms]
+    wishes += [left != right for left, right in itertools.combinations(terms, 2)]
+    sizes = smallest
+    for wish in wishes:
+        asked.push()
+        asked.add(wish)
+        if asked.check() == z3.sat:
+            sizes = solving.sizes_of(asked.model(), axes)
+        else:
+            asked.pop()
+    return sizes
 
 
 def _number(size: Any, sizes: Sizes) -> int:
@@ -240,9 +261,26 @@ def _try(
         if not is_new or asked.check(*here) != z3.sat:
             continue
         try:
-            tried.append((sizes, replay(subject, exploration.variant, sizes)))
+            found = replay(subject, exploration.variant, sizes)
         except TooLargeError:
             continue
-        if len(tried) == TRIES or time.perf_counter() > deadline + 5:
+        tried.append((sizes, found))
+        if found.outcome == "breaks":
+            return [*tried, *_smaller(subject, exploration, sizes)]
+        if len(tried) == TRIES or time.perf_counter() > deadline:
             break
     return tried
+
+
+def _smaller(
+    subject: Subject, exploration: Exploration, sizes: Sizes
+) -> Iterator[tuple[Sizes, Replay]]:
+    """Smaller sizes than those that break a contract, until one does too."""
+    ranges = [range(1, size + 1) for size in sizes.values()]
+    smaller = sorted(itertools.islice(itertools.product(*ranges), MOST_SMALLER), key=sum)
+    for numbers in smaller:
+        fewer = dict(zip(sizes, numbers, strict=True))
+        found = replay(subject, exploration.variant, fewer)
+        if found.outcome == "breaks":
+            yield fewer, found
+            return

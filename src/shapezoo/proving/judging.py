@@ -47,13 +47,12 @@ def judge(
     Raises:
         ContractError: An assumption names an axis that no variant has.
     """
+    deadline = started + budget
     ways, are_all = variants(subject.contract)
     axes = [axis for way in ways for axis in axes_of(subject, way)]
     _require_known(assumptions, dict.fromkeys(axes))
     with solving.sound_sympy():
-        explorations = [
-            explore(subject, variant, assumptions, started + budget) for variant in ways
-        ]
+        explorations = [explore(subject, variant, assumptions, deadline) for variant in ways]
     failures = [
         (*failure, exploration.variant)
         for exploration in explorations
@@ -63,7 +62,9 @@ def judge(
         "name": subject.name,
         "contract": subject.contract,
         "mode": "train" if subject.is_training else "eval",
-        "cases": tuple(_case(subject, e, is_refuted=bool(failures)) for e in explorations),
+        "cases": tuple(
+            _case(subject, e, deadline, is_refuted=bool(failures)) for e in explorations
+        ),
         "modules": tuple(_modules(subject, explorations)),
         "assumptions": assumptions,
     }
@@ -85,6 +86,7 @@ def judge(
     if not are_all:
         reasons.append(f"there are more than {len(ways)} ways of giving the arguments")
     if not any(exploration.ending("holds") for exploration in explorations):
+        reasons += [p.error for e in explorations for p in e.ending("void")][:1]
         return Unknown(**about, reason="; ".join(reasons) or "no path was closed")
     if reasons:
         return ProvedInPart(**about, reason="; ".join(reasons))
@@ -105,7 +107,8 @@ def _failure(exploration: Exploration, assumptions: Sequence[Condition]) -> Fail
     refused = [(sizes, run) for sizes, run in runs if run.outcome == "raises"]
     if refused and assumptions:
         return "it raises for sizes that meet the assumptions", *_smallest(refused)
-    accepts_none = not exploration.ending("holds", "unknown") and not exploration.open
+    is_closed = not exploration.open and not exploration.sampled
+    accepts_none = is_closed and not exploration.ending("holds", "unknown")
     if refused and accepts_none:
         return "it raises for all sizes", *_smallest(refused)
     return None
@@ -134,8 +137,8 @@ def _missing(explorations: Sequence[Exploration]) -> Iterator[str]:
             yield f"{label}{', '.join(exploration.variant.sampled)} was tried at one size only"
 
 
-def _case(subject: Subject, exploration: Exploration, *, is_refuted: bool) -> Case:
-    conditions, is_exact = ((), False) if is_refuted else preconditions(exploration)
+def _case(subject: Subject, exploration: Exploration, deadline: float, *, is_refuted: bool) -> Case:
+    conditions, is_exact = ((), False) if is_refuted else preconditions(exploration, deadline)
     unknown = exploration.ending("unknown")
     return Case(
         label=exploration.variant.label,

@@ -1,6 +1,8 @@
 """Readable conditions that say which sizes a model accepts."""
 
 import itertools
+import keyword
+import time
 from collections.abc import Iterator, Sequence
 
 import sympy
@@ -19,39 +21,47 @@ LARGEST = 1 << 14
 DIVISORS = (64, 48, 32, 28, 24, 16, 14, 12, 10, 9, 8, 7, 6, 5, 4, 3, 2)
 
 
-def preconditions(exploration: Exploration) -> tuple[tuple[Condition, ...], bool]:
+def preconditions(exploration: Exploration, deadline: float) -> tuple[tuple[Condition, ...], bool]:
     """What sizes must meet to be accepted, and whether all that meet it are.
 
     Each condition follows from being accepted, as z3 shows; sizes of which nothing is known
     count as accepted. That all of them together say just which sizes are accepted, z3 shows too,
     or it is not claimed.
+
+    Args:
+        exploration: What is known.
+        deadline: When to stop the search, in seconds of `time.perf_counter`.
     """
     refused = exploration.ending("raises", "breaks")
+    is_closed = not (exploration.open or exploration.sampled or exploration.ending("unknown"))
     if not refused:
-        return (), True
+        return (), is_closed
     known = [exploration.domain, *_sampled(exploration)]
     known += [z3.Not(path.region) for path in exploration.ending("void")]
     accepted = [*known, *(z3.Not(path.region) for path in refused)]
     if solving.is_possible(*accepted) is False:
         return (), False
-    found = [
-        Condition(text)
-        for text in (*_of_axes(exploration.axes, accepted), *_of_pairs(exploration.axes, accepted))
-    ]
-    found = _needed(found, known)
+    axes = [axis for axis in exploration.axes if not keyword.iskeyword(axis)]
+    candidates = itertools.chain(_of_axes(axes, accepted), _of_pairs(axes, accepted))
+    in_time = itertools.takewhile(lambda _: time.perf_counter() < deadline, candidates)
+    found = _needed(list(map(Condition, in_time)), known)
     met = [*known, *map(_formula, found)]
-    if whole := _outside_box(z3.Or(*(path.region for path in refused)), exploration.axes, met):
+    whole = _outside_box(z3.Or(*(path.region for path in refused)), axes, met)
+    if whole is not None:
         found.append(whole)
     for path in refused if whole is None else ():
+        if time.perf_counter() > deadline:
+            return tuple(found), False
         met = [*known, *map(_formula, found)]
         if solving.is_possible(*met, path.region) is not False and (
-            condition := _outside_box(path.region, exploration.axes, met) or _against(path, met)
+            condition := _outside_box(path.region, axes, met) or _against(path, met)
         ):
             found.append(condition)
     found = _needed(found, known)
     met = [*known, *map(_formula, found)]
     is_exact = all(solving.is_possible(*met, path.region) is False for path in refused)
-    return tuple(found), is_exact
+    told = [condition for condition in found if not exploration.sampled.keys() & {*condition.axes}]
+    return tuple(told), is_exact and is_closed
 
 
 def _sampled(exploration: Exploration) -> list[Formula]:
@@ -105,6 +115,10 @@ def _outside_box(
         size = z3.Int(axis)
         least = solving.least(size, *known, refused, most=LARGEST)
         most = solving.greatest(size, *known, refused, most=LARGEST)
+        if least is not None and least == most:
+            inside.append(size == least)
+            outside.append(f"{axis} != {least}" if least > 1 else f"{axis} > 1")
+            continue
         if least is not None and not solving.follows(size >= least, *known):
             inside.append(size >= least)
             outside.append(f"{axis} < {least}")

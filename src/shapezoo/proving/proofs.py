@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from shapezoo.contracts import Signature
-from shapezoo.contracts.conditions import Condition
+from shapezoo.contracts.conditions import Condition, all_of
 
 Sizes = Mapping[str, int]
 
@@ -274,9 +274,9 @@ def _case(case: Case) -> list[str]:
         sizes = ", ".join(map(str, tried))
         lines.append(_row("sampled", f"{axis} = {sizes}" if tried else axis))
     if case.preconditions:
-        words = " and ".join(map(str, case.preconditions))
+        words = all_of(case.preconditions)
         lines.append(_row("where", words if case.is_exact else f"{words}, and more"))
-    elif not case.is_exact:
+    elif not case.is_exact and any(region.outcome == "raises" for region in case.regions):
         lines.append(_row("where", "some sizes raise, which no short condition tells"))
     counts = {region.outcome: 0 for region in case.regions}
     for region in case.regions:

@@ -1,10 +1,12 @@
 """Proving a contract for all sizes, or finding the sizes for which it fails."""
 
 import importlib.util
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from shapezoo.contracts.conditions import Condition
@@ -66,4 +68,9 @@ def prove(
 
     started = time.perf_counter()
     texts = [assume] if isinstance(assume, str) else assume
-    return judge(subject_of(obj, init), tuple(map(Condition, texts)), started, budget)
+    state = random.getstate()
+    try:
+        with torch.random.fork_rng(devices=()):
+            return judge(subject_of(obj, init), tuple(map(Condition, texts)), started, budget)
+    finally:
+        random.setstate(state)

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
-from torch.fx.experimental.symbolic_shapes import ShapeEnv, _constrain_range_for_size
+from torch.fx.experimental.symbolic_shapes import _constrain_range_for_size
 from torch.overrides import TorchFunctionMode
 
 from shapezoo.proving.rules import Size, empty, require
@@ -24,10 +24,10 @@ class RecurrentRules(TorchFunctionMode):
     """The kernels that `torch.nn.RNN`, `LSTM`, `GRU` and their cells call.
 
     Args:
-        environment: Makes the symbols.
+        environment: Makes the symbols, and has ``assume``.
     """
 
-    def __init__(self, environment: ShapeEnv) -> None:
+    def __init__(self, environment: Any) -> None:
         super().__init__()
         self.environment = environment
         self.packed: dict[int, tuple[Size, Tensor]] = {}  # keeps the tensors, and so their ids
@@ -64,8 +64,9 @@ class RecurrentRules(TorchFunctionMode):
         has_projection = func is torch.lstm and len(weights) // num_states in (3, 5)
         require(
             x.shape[-1] == weights[0].shape[1],
-            f"input.size(-1) must be equal to input_size. Expected {weights[0].shape[1]}, "
-            f"got {x.shape[-1]}",
+            "input.size(-1) must be equal to input_size. Expected {}, got {}",
+            weights[0].shape[1],
+            x.shape[-1],
         )
         require(weights[1].shape[1] == width, "hidden size and weights do not fit")
         require(len(weights) == num_states * (2 + 2 * has_bias + has_projection), "weights missing")
@@ -74,7 +75,9 @@ class RecurrentRules(TorchFunctionMode):
                 part.shape[0] == num_states
                 and part.shape[1] == batch
                 and (which == 0 or part.shape[-1] == hidden),
-                f"Expected hidden size {(num_states, batch, hidden)}, got {tuple(part.shape)}",
+                "Expected hidden size {}, got {}",
+                (num_states, batch, hidden),
+                tuple(part.shape),
             )
         outputs = empty(x, (*x.shape[:-1], width * (2 if bidirectional else 1)))
         return outputs, *(empty(x, part.shape) for part in states)
@@ -83,15 +86,16 @@ class RecurrentRules(TorchFunctionMode):
         batch, seq = (x.shape[0], x.shape[1]) if batch_first else (x.shape[1], x.shape[0])
         require(
             lengths.shape[0] == batch,
-            f"Expected `len(lengths)` to be equal to batch_size, but got {lengths.shape[0]} "
-            f"(batch_size={batch})",
+            "Expected `len(lengths)` to be equal to batch_size, but got {} (batch_size={})",
+            lengths.shape[0],
+            batch,
         )
         total = self.environment.create_unbacked_symint()
         longest = self.environment.create_unbacked_symint()
         for size in (total, longest):
             _constrain_range_for_size(size)
         for bound in (longest >= 1, longest <= seq, total >= batch):
-            torch._check(bound)
+            self.environment.assume(bound)
         batch_sizes = torch.empty((longest,), dtype=torch.int64, device="cpu")
         self.packed[id(batch_sizes)] = batch, batch_sizes
         return empty(x, (total, *x.shape[2:])), batch_sizes
@@ -102,7 +106,7 @@ class RecurrentRules(TorchFunctionMode):
         batch = self.packed[id(batch_sizes)][0]
         seq = total if isinstance(total, torch.SymInt) or total > 0 else batch_sizes.shape[0]
         shape = (batch, seq) if batch_first else (seq, batch)
-        lengths = torch.empty((batch,), dtype=torch.int64, device="cpu")
+        lengths = torch.empty((batch,), dtype=torch.int64)
         return empty(data, (*shape, *data.shape[1:])), lengths
 
 
@@ -112,12 +116,16 @@ def _cell(
     states = state if gates == 4 else (state,)
     require(
         x.dim() == 2 and x.shape[1] == w_ih.shape[1],
-        f"input has inconsistent input_size: got {x.shape[-1]} expected {w_ih.shape[1]}",
+        "input has inconsistent input_size: got {} expected {}",
+        x.shape[-1],
+        w_ih.shape[1],
     )
     for part in states:
         require(
             part.dim() == 2 and part.shape[0] == x.shape[0] and part.shape[1] == w_hh.shape[1],
-            f"hidden has inconsistent shape {tuple(part.shape)} for input {tuple(x.shape)}",
+            "hidden has inconsistent shape {} for input {}",
+            tuple(part.shape),
+            tuple(x.shape),
         )
     after = tuple(empty(x, part.shape) for part in states)
     return after if gates == 4 else after[0]

@@ -37,7 +37,7 @@ class Replay:
         outcome: How it ended.
         error: What was raised.
         shapes: The shapes of the tensors in the result.
-        is_other: Whether it was the other extreme of lengths and masks that did it.
+        is_other: Whether it was the other kind of lengths and masks that did it.
     """
 
     outcome: Outcome
@@ -47,7 +47,7 @@ class Replay:
 
 
 def replay(subject: Subject, variant: Variant, sizes: Sizes) -> Replay:
-    """Run on real kernels, with both extremes of lengths and masks; the worse one counts.
+    """Run on real kernels, with two kinds of lengths and masks; the worse one counts.
 
     Raises:
         TooLargeError: There is not the memory to do so.
@@ -84,7 +84,6 @@ def _run(subject: Subject, variant: Variant, sizes: Sizes, is_other: bool) -> Re
             device = None
             if isinstance(model, nn.Module):
                 stack.enter_context(undisturbed(model))
-                _keep_state(model)
                 enforce(model, lambda path, error: None)
                 device = next((parameter.device for parameter in model.parameters()), None)
             args, kwargs = subject.arguments(
@@ -108,13 +107,3 @@ def _require_room(
     args, kwargs = subject.arguments(model, variant.contract, sizes, device="meta")
     if any(math.prod(shape) > MOST_NUMBERS for shape in shapes_of([*args, kwargs])):
         raise TooLargeError(f"arguments of {dict(sizes)} are too large to be run")
-
-
-def _keep_state(model: nn.Module) -> None:
-    """Put copies in the place of what a forward may write to; `undisturbed` puts it back."""
-    for module in model.modules():
-        for name, buffer in module._buffers.items():
-            module._buffers[name] = None if buffer is None else buffer.clone()
-        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.max_norm is not None:
-            weight = nn.Parameter(module.weight.detach().clone(), module.weight.requires_grad)
-            module._parameters["weight"] = weight

@@ -38,16 +38,39 @@ def translate(expression: Any) -> Formula:
         return z3.BoolVal(bool(expression))
     if expression.is_Integer:
         return z3.IntVal(int(expression))
-    if expression.is_Float:
-        return z3.RealVal(str(fractions.Fraction(float(expression))))
-    if expression.is_Rational:
-        return z3.RealVal(str(expression))
     name = type(expression).__name__
+    if expression.is_Float:
+        return _exact(fractions.Fraction(float(expression)))
+    if expression.is_Rational:
+        return _exact(fractions.Fraction(int(expression.p), int(expression.q)))
+    if name in _ROUNDED and not _is_power_of_two(expression.args[1]):
+        raise UntranslatableError(f"{expression} is rounded, which no formula tells")
     if name not in _FUNCTIONS:
         raise UntranslatableError(f"no formula for {name}, in {expression}")
     if name in ("Pow", "PowByNatural") and not expression.args[1].is_Integer:
         raise UntranslatableError(f"no formula for {expression}")
+    if name in _TO_INTEGER and type(expression.args[0]).__name__ == "IntTrueDiv":
+        quotient = _true_div(*map(translate, expression.args[0].args))  # near enough to be exact
+        return _FUNCTIONS[name](quotient)
     return _FUNCTIONS[name](*map(translate, expression.args))
+
+
+_ROUNDED = ("IntTrueDiv", "FloatTrueDiv")
+_TO_INTEGER = ("FloorToInt", "CeilToInt", "TruncToInt")
+_MOST_EXACT = 1 << 20
+
+
+def _exact(number: fractions.Fraction) -> Formula:
+    """A number whose products with sizes are not rounded by floating-point arithmetic."""
+    if number.denominator & (number.denominator - 1) or number.denominator > _MOST_EXACT:
+        raise UntranslatableError(f"{float(number)} is rounded, which no formula tells")
+    return z3.RealVal(str(number))
+
+
+def _is_power_of_two(number: Any) -> bool:
+    if not number.is_number or not float(number).is_integer():
+        return False
+    return int(number) > 0 and not int(number) & (int(number) - 1)
 
 
 def parse(text: str) -> Formula:
@@ -141,6 +164,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Formula]] = {
     "TruncToInt": lambda term: z3.If(_real(term) >= 0, _floor(term), _ceil(term)),
     "Max": _choose(operator.ge),
     "Min": _choose(operator.le),
+    "Abs": lambda term: z3.If(term >= 0, term, -term),
     "Where": z3.If,
     "Equality": operator.eq,
     "Unequality": operator.ne,

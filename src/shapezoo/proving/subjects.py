@@ -27,7 +27,7 @@ class Subject:
     Attributes:
         name: Its dotted name.
         contract: Its contract, with what it knows in numbers.
-        free: Arguments of the constructor that stand for any size.
+        free: Names for arguments of the constructor that stand for any size.
         is_training: Whether it is in training mode.
         make: Gives the module or function for sizes of the free arguments; without such,
             always the same.
@@ -88,10 +88,10 @@ def _subject(
     if init is not None:
         raise SubjectError(f"init is for a class of modules, got {obj!r}")
     if isinstance(obj, nn.Module):
-        model = as_written(obj)
-        require_plain(model)
+        require_plain(as_written(obj))
+        model = copy.deepcopy(as_written(obj))  # it is run, and may change itself
         if any(parameter.is_meta for parameter in model.parameters()):
-            model = copy.deepcopy(model).to_empty(device="cpu")  # it is run on real kernels too
+            model = model.to_empty(device="cpu")  # for real kernels
         name = public_name(type(model).forward)
         code = _code(model)
         return Subject(name, signature(model), (), model.training, lambda _: model, lambda _: code)
@@ -137,16 +137,20 @@ def _class(cls: type[nn.Module], init: dict[str, Any]) -> Subject:
             f"{cls.__name__} needs {unsized[0]!r}, which is no int that could stand for any "
             f"size; give it: prove({cls.__name__}, init={{{unsized[0]!r}: ...}})"
         )
-    free = (*(name for name, value in init.items() if value is ...), *missing)
+    contract = function_signature(cls.forward)
+    axes = {axis.name for tensor in contract.tensors for axis in tensor.axes}
+    unset = [*(name for name, value in init.items() if value is ...), *missing]
+    free = {name: f"init_{name}" if name in axes else name for name in unset}
     fixed = {name: value for name, value in init.items() if value is not ...}
 
     def make(sizes: Mapping[str, Any]) -> nn.Module:
-        model = cls(**fixed, **{name: sizes[name] for name in free}).eval()
+        sized = {name: sizes[axis] for name, axis in free.items()}
+        model = cls(**fixed, **sized).eval()
         require_plain(model)
         return model
 
     def code(sizes: Sizes) -> str:
-        keywords = fixed | {name: sizes[name] for name in free}
+        keywords = fixed | {name: sizes[axis] for name, axis in free.items()}
         arguments = ", ".join(f"{name}={value!r}" for name, value in keywords.items())
         if "<locals>" in cls.__qualname__:
             return f"# model: {cls.__name__}({arguments}).eval()"
@@ -157,7 +161,7 @@ def _class(cls: type[nn.Module], init: dict[str, Any]) -> Subject:
 
     name = public_name(cls.forward)
     if free:
-        return Subject(name, function_signature(cls.forward), free, False, make, code)
+        return Subject(name, contract, tuple(free.values()), False, make, code)
     model = make({})
     return Subject(name, signature(model), (), False, lambda _: model, code)
 

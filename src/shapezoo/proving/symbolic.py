@@ -7,6 +7,7 @@ guards together say which sizes take the same path through the model. Symbols co
 
 import contextlib
 import inspect
+import itertools
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from unittest.mock import patch
 
 import sympy
 import torch
+from sympy.core.relational import Relational
 from torch import nn
 from torch._dispatch.python import enable_python_dispatcher
 from torch._dynamo.source import ConstantSource
@@ -26,12 +28,14 @@ from torch.utils._sympy.numbers import int_oo
 from shapezoo import contracts, proving
 from shapezoo._modules import undisturbed
 from shapezoo.contracts import ShapeError
-from shapezoo.contracts.proving import while_proving
+from shapezoo.contracts.proving import hint_of, while_proving
+from shapezoo.proving.bounds import UndecidedError, Values
 from shapezoo.proving.enforcing import enforce
 from shapezoo.proving.proofs import Outcome, Sizes
 from shapezoo.proving.recurrence import RecurrentRules, symbolic_batches
-from shapezoo.proving.rules import DEPTH, FunctionRules, KernelRules
+from shapezoo.proving.rules import FunctionRules, KernelRules, outermost_builtins
 from shapezoo.proving.subjects import NoArgumentsError, Subject, empty_out
+from shapezoo.proving.symbols import numeric
 from shapezoo.proving.values import shapes_of
 from shapezoo.proving.variants import Variant
 
@@ -46,6 +50,7 @@ _UNDECIDED = (
     fake_tensor.DynamicOutputShapeException,
     fake_tensor.UnsupportedOperatorException,
     fake_tensor.UnsupportedFakeTensorException,
+    UndecidedError,
 )
 _UNDECIDED_TEXTS = (
     "Could not run 'aten::",
@@ -125,36 +130,72 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
     with contextlib.ExitStack() as stack:
         if isinstance(known, nn.Module):
             stack.enter_context(undisturbed(known))
-        stack.enter_context(_symbols(environment))
+        values = Values()
+        stack.enter_context(_symbols(environment, values))
+        told = stack.enter_context(numeric())
         try:
             model = known or _made(subject, chosen, hints, run)
             if isinstance(model, nn.Module):
                 empty_out(model)
                 enforce(model, record)
             args, kwargs = subject.arguments(model, variant.contract, chosen)
+            if isinstance(model, nn.Module):
+                values.set_constant(itertools.chain(model.parameters(), model.buffers()))
             with while_proving():
                 result = model(*args, **kwargs)
-            shapes = [
-                [_expression(size, environment) for size in shape] for shape in shapes_of(result)
-            ]
-            run.shapes = [tuple(size.xreplace(symbols) for size in shape) for shape in shapes]
+            run.shapes = [tuple(map(_expression, shape)) for shape in shapes_of(result)]
         except NoArgumentsError as error:
             run.outcome, run.error = "void", error
         except Exception as error:
             run.outcome, run.error = classify(error), error
-    for guard, place in zip(environment.guards, environment.places, strict=True):
-        asked = guard.expr.xreplace(symbols)
-        run.guards.append(asked)
-        run.places |= {symbol.name: place for symbol in asked.free_symbols}
+    guards = [guard.expr for guard in environment.guards]
+    if run.outcome != "raises" or isinstance(run.error, KeyError | AttributeError):
+        # a text may have decided; in other errors it is only what they say
+        guards += [sympy.Eq(_expression(size), hint_of(size)) for size in told]
+    places = itertools.chain(environment.places, itertools.repeat("a text that is made of it"))
+    for guard, place in zip(guards, places, strict=False):
+        if any(abs(number) > MOST for number in guard.atoms(sympy.Integer)):
+            continue  # about sizes that no memory holds
+        run.guards.append(guard.xreplace(symbols))
+        run.places |= {symbol.name: place for symbol in run.guards[-1].free_symbols}
+    run.shapes = [
+        tuple(environment.simplify(size).xreplace(symbols) for size in shape)
+        for shape in run.shapes
+    ]
+    made = {symbol for shape in run.shapes for size in shape for symbol in size.free_symbols}
+    if made - set(symbols.values()) or _is_deferred(environment):
+        run.outcome, run.error = "unknown", UndecidedError("the data decide a size")
     return run
 
 
+def _is_deferred(environment: Any) -> bool:
+    """Whether torch has put off a question about a size that the data decide."""
+    deferred = itertools.chain.from_iterable(environment.deferred_runtime_asserts.values())
+    assumed = set(map(_canonical, environment.assumed))
+    return any(_canonical(put_off.expr) not in assumed for put_off in deferred)
+
+
+def _canonical(condition: Any) -> Any:
+    """``1 <= u`` and ``u >= 1`` alike."""
+    return condition.canonical if isinstance(condition, Relational) else condition
+
+
+MOST = 1 << 40
+"""No size is larger than this."""
+
+
 class _Environment(symbolic_shapes.ShapeEnv):
-    """Remembers for each guard the line of the model that has asked."""
+    """Remembers for each guard the line of the model that has asked, and what was assumed."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.places: list[str] = []
+        self.assumed: list[Any] = []
+
+    def assume(self, condition: torch.SymBool) -> None:
+        """Take a condition on sizes that the data decide to be true."""
+        torch._check(condition)
+        self.assumed.append(condition.node.expr)
 
     def evaluate_expr(self, *args: Any, **kwargs: Any) -> Any:
         """Answer a question, which may be a guard from then on."""
@@ -207,7 +248,7 @@ _WORST: tuple[Outcome, ...] = ("holds", "raises", "unknown", "breaks")
 
 
 @contextlib.contextmanager
-def _symbols(environment: Any) -> Iterator[None]:
+def _symbols(environment: Any, values: Values) -> Iterator[None]:
     """Make all tensors symbolic, with the rules that keep questions few."""
     logger = logging.getLogger(fake_tensor.__name__)
     fakes = fake_tensor.FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True)
@@ -220,8 +261,9 @@ def _symbols(environment: Any) -> Iterator[None]:
             enable_python_dispatcher(),
             fakes,
             torch.device("meta"),
-            KernelRules(),  # type: ignore[no-untyped-call]  # torch's base class has no types
-            *(FunctionRules() for _ in range(DEPTH)),
+            KernelRules(values),
+            FunctionRules(values),
+            outermost_builtins(),
             RecurrentRules(environment),
             symbolic_batches(),
             *_without_first_weights(),
@@ -240,6 +282,5 @@ def _without_first_weights() -> Iterator[Any]:
                 yield patch.object(layer, name, lambda self: None)
 
 
-def _expression(size: Any, environment: Any) -> Any:
-    is_symbol = isinstance(size, torch.SymInt)
-    return environment.simplify(size.node.expr) if is_symbol else sympy.Integer(size)
+def _expression(size: Any) -> Any:
+    return size.node.expr if isinstance(size, torch.SymInt) else sympy.Integer(size)

@@ -63,10 +63,9 @@ def _ways(argument: Argument) -> Iterator[tuple[str, Argument | None]]:
         yield "", None
         return
     if argument.default is not None:
-        if not any(map(_is_choice, walk(argument.type))):
-            yield "", None  # a number, a name: only the default is known
-            return
         yield f"{argument.name}={argument.default}", None
+        if not any(map(_is_choice, walk(argument.type))):
+            return  # a number, a name: only the default is known
     for label, kind in _options(argument.type, argument.name):
         if str(kind) != argument.default:
             label = label or ("" if argument.default is None else f"{argument.name} given")

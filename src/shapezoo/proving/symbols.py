@@ -1,0 +1,57 @@
+"""Symbols of sizes that do what numbers do, where torch's do not.
+
+torch's symbols can be divided by zero, and their text is a name. A model that asks for a text
+(the key of a dictionary, an attribute) would be followed down a way that no number takes.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from shapezoo.contracts.proving import hint_of
+
+_DIVISIONS = ("__floordiv__", "__mod__", "__truediv__")
+
+
+@contextlib.contextmanager
+def numeric() -> Iterator[list[torch.SymInt]]:
+    """Let symbols refuse a division by zero, and have the text of their number.
+
+    Yields:
+        The symbols whose text was asked for: what follows is true of their numbers only.
+    """
+    asked: list[torch.SymInt] = []
+
+    def text(self: torch.SymInt) -> str:
+        asked.append(self)
+        return str(hint_of(self))
+
+    def formatted(self: torch.SymInt, spec: str) -> str:
+        asked.append(self)
+        return format(hint_of(self), spec)
+
+    with contextlib.ExitStack() as stack:
+        for name, method in (("__str__", text), ("__repr__", text), ("__format__", formatted)):
+            stack.enter_context(patch.object(torch.SymInt, name, method))
+        for name in _DIVISIONS:
+            reflected = name.replace("__", "__r", 1)
+            stack.enter_context(patch.object(torch.SymInt, name, _divided(name, is_by_self=False)))
+            stack.enter_context(
+                patch.object(torch.SymInt, reflected, _divided(reflected, is_by_self=True))
+            )
+        yield asked
+
+
+def _divided(name: str, *, is_by_self: bool) -> Any:
+    divide = getattr(torch.SymInt, name)
+
+    def divided(self: torch.SymInt, other: Any) -> Any:
+        divisor = self if is_by_self else other
+        if isinstance(divisor, torch.SymInt) and not divisor > 0 and divisor == 0:
+            raise ZeroDivisionError("integer division or modulo by zero")
+        return divide(self, other)
+
+    return divided

@@ -179,3 +179,18 @@ def test_a_whole_training_has_a_time_and_a_memory(
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     units = [cells[-2] for cells in rows if cells[:1] in (["by"], ["shapezoo"])]
     assert units == ["s", "s", "MB", "MB"]
+
+
+def test_proofs_are_measured_next_to_a_call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    proofs = importlib.import_module("prove")
+    monkeypatch.setattr(proofs, "ROUNDS", 1)
+    monkeypatch.setattr(sys, "argv", ["prove.py", "mlp", "squeezenet1_0"])
+    proofs.main()
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [row[:2] for row in rows] == [["mlp", "Proved"], ["squeezenet1_0", "Proved"]]
+    assert rows[1][-3:] == ["width", ">=", "21"]
+    for name in ("prove", "timing"):
+        del sys.modules[name]

@@ -85,6 +85,8 @@ class Values:
         if name in _SAME or name in _TAKEN or name in _JOINED:
             scalars = [(arg, arg) for arg in args if name == "where" and isinstance(arg, int)]
             return _joined([*operands, *scalars])
+        if name == "neg":
+            return -operands[0][1], -operands[0][0]
         if name in ("clamp", "clamp_min", "clamp_max"):
             names = {"clamp": ("min", "max"), "clamp_min": ("min",), "clamp_max": ("max",)}[name]
             limits = dict(zip(names, args[1:], strict=False)) | dict(kwargs)
@@ -231,6 +233,7 @@ _TAKEN = {"index", "gather", "index_select", "take", "embedding"}
 _ARITHMETIC: dict[str, Callable[[Bounds, Bounds], Bounds | None]] = {
     "add": lambda left, right: (left[0] + right[0], left[1] + right[1]),
     "sub": lambda left, right: (left[0] - right[1], left[1] - right[0]),
+    "rsub": lambda left, right: (right[0] - left[1], right[1] - left[0]),
     "mul": _scaled,
     "remainder": _remainder,
     "floor_divide": _divided,

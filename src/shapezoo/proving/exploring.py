@@ -40,8 +40,8 @@ MOST_PINNED_OF_ALL = 16
 SAMPLES = (1, 2, 3, 7)
 """Sizes that are tried of an axis that is sampled."""
 
-MOST_SMALLER = 500
-"""How many smaller sizes are tried where real kernels have broken a contract."""
+MOST_SMALLER, LARGEST_SMALLER = 500, 24
+"""How many smaller sizes are tried where real kernels have broken a contract, and up to which."""
 
 TRIES = 20
 """How many sizes are run on real kernels where symbols do not reach."""
@@ -276,11 +276,13 @@ def _smaller(
     subject: Subject, exploration: Exploration, sizes: Sizes
 ) -> Iterator[tuple[Sizes, Replay]]:
     """Smaller sizes than those that break a contract, until one does too."""
-    ranges = [range(1, size + 1) for size in sizes.values()]
-    smaller = sorted(itertools.islice(itertools.product(*ranges), MOST_SMALLER), key=sum)
-    for numbers in smaller:
+    ranges = [range(1, min(size, LARGEST_SMALLER) + 1) for size in sizes.values()]
+    asked = solving.solver(exploration.domain)
+    for numbers in sorted(itertools.product(*ranges), key=sum)[:MOST_SMALLER]:
         fewer = dict(zip(sizes, numbers, strict=True))
-        found = replay(subject, exploration.variant, fewer)
-        if found.outcome == "breaks":
-            yield fewer, found
-            return
+        here = [z3.Int(axis) == size for axis, size in fewer.items()]
+        if asked.check(*here) == z3.sat:
+            found = replay(subject, exploration.variant, fewer)
+            if found.outcome == "breaks":
+                yield fewer, found
+                return

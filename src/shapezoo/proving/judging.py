@@ -171,8 +171,11 @@ def _zeros(subject: Subject, exploration: Exploration) -> Iterator[tuple[str, Ou
 
 def _modules(subject: Subject, explorations: Sequence[Exploration]) -> Iterator[ModuleProof]:
     """What was proved of each module with a contract."""
-    model = subject.make(dict.fromkeys(subject.free, 8))
     paths = [path for exploration in explorations for path in exploration.paths]
+    held = [p.smallest for p in paths if p.outcome == "holds" and p.smallest is not None]
+    if subject.free and not held:
+        return  # no sizes are known for which it can be made
+    model = subject.make(held[0] if subject.free else {})
     is_all = all(not e.open and not e.sampled and not e.ending("unknown") for e in explorations)
     for place, module in model.named_modules() if isinstance(model, nn.Module) else ():
         if has_contract(module):

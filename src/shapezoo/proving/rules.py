@@ -104,6 +104,9 @@ class FunctionRules(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        if func is functional.one_hot:
+            most = (*args[1:], *kwargs.values(), -1)[0] - 1
+            self.values.require(args[0], 0, most, RuntimeError)
         rule = _FUNCTIONS.get(func)
         if rule and args and isinstance(args[0], Tensor) and args[0].device.type == "meta":
             result = rule(*args, **kwargs)

@@ -151,7 +151,7 @@ def test_tracing_prints_its_table(tracing: Any, capsys: pytest.CaptureFixture[st
     )
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_run_by_hand_does_what_ours_does(training: Any, tmp_path: Path) -> None:
     for name, command in training.commands(tmp_path / "run", 2).items():
         training.subprocess.run([sys.executable, *command], check=True, capture_output=True)
@@ -171,7 +171,7 @@ def test_the_run_by_hand_does_what_ours_does(training: Any, tmp_path: Path) -> N
     assert first == second
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_whole_training_has_a_time_and_a_memory(
     training: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,7 +21,8 @@ from torch.nn import functional
 from shapezoo import Proof, Proved, ProvedInPart, Refuted, Unknown, checked, prove
 from shapezoo.proving import Region
 
-NETWORKS = 40
+FEW, NETWORKS = 12, 150
+"""How many networks are tried in the ordinary checks, and how many in all."""
 
 LAYERS = 3
 """How many layers a network has at most."""
@@ -492,7 +493,7 @@ def sample(seed: int) -> Sample:
 @functools.cache
 def proof_of(seed: int) -> tuple[Sample, Proof]:
     drawn = sample(seed)
-    return drawn, prove(drawn.network, budget=4.0)
+    return drawn, prove(drawn.network, budget=8.0)
 
 
 def disagreements(drawn: Sample, proof: Proof) -> Iterator[str]:
@@ -539,12 +540,19 @@ def wrongly_refuted(
         yield f"refuted with {sizes}, but {smaller[0]} breaks too"
 
 
-@pytest.mark.parametrize("seed", range(NETWORKS))
+@pytest.mark.parametrize(
+    "seed",
+    [
+        *range(FEW),
+        *(pytest.param(seed, marks=pytest.mark.sweep) for seed in range(FEW, NETWORKS)),
+    ],
+)
 def test_a_verdict_agrees_with_real_kernels_at_all_small_sizes(seed: int) -> None:
     drawn, proof = proof_of(seed)
     assert not list(disagreements(drawn, proof)), f"{drawn.layers}\n{proof}"
 
 
+@pytest.mark.sweep
 def test_a_refutation_can_be_replayed() -> None:
     for drawn, proof in map(proof_of, range(NETWORKS)):
         if isinstance(proof, Refuted) and isinstance(drawn.network, nn.Module):
@@ -552,6 +560,7 @@ def test_a_refutation_can_be_replayed() -> None:
                 proof.counterexample.replay(model=drawn.network)
 
 
+@pytest.mark.sweep
 def test_most_networks_get_a_verdict() -> None:
     counts = Counter(type(proof) for _, proof in map(proof_of, range(NETWORKS)))
     assert counts[Proved] > NETWORKS // 3

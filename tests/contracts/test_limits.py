@@ -89,3 +89,21 @@ def test_limits_are_copied_and_pickled_and_no_state() -> None:
     assert limits_of(pickle.loads(pickle.dumps(net))) == LIMITS
     assert net.state_dict().keys() == Net().state_dict().keys()
     assert limits_of(Net()) == {}
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_a_compiled_model_says_so_too(dynamic: bool | None) -> None:
+    torch.compiler.reset()
+    compiled = torch.compile(limited(), backend="eager", fullgraph=True, dynamic=dynamic)
+    assert compiled(torch.zeros(2, 3, 8, 10)).shape == (2, 4)
+    assert compiled(torch.zeros(3, 3, 12, 14)).shape == (3, 4)
+    with pytest.raises(ShapeError, match="height must be at least 8, got 7"):
+        compiled(torch.zeros(2, 3, 7, 10))
+
+
+def test_limits_leave_nothing_in_the_graph() -> None:
+    def graph(net: nn.Module) -> list[str]:
+        program = torch.export.export(net, (torch.zeros(2, 3, 8, 10),))
+        return [node.name for node in program.graph.nodes]
+
+    assert graph(limited()) == graph(Net().eval())

@@ -171,6 +171,7 @@ class Contract:
         results: tuple[object, ...],
         place: str,
         call: Call | None,
+        owner: object,
     ) -> Call | None:
         """Check a call that is being traced, or a part of it.
 
@@ -180,16 +181,20 @@ class Contract:
             results: The result, if there is one yet.
             place: Where the module stands that is being traced.
             call: What this gave before the body ran, which may have changed the arguments.
+            owner: The module, if it is a forward.
 
         Raises:
-            ShapeError: The call breaks the contract.
+            ShapeError: The call breaks the contract, or the module does not take these sizes.
             ContractError: The contract cannot be computed for this call.
         """
         if jaxtyping.config.jaxtyping_disable:
             return None
         place = place if self._has_self else ""
         with contextlib.suppress(StepAside):
-            call = call or self._check(arguments, self._numbers_of(sizes), place)
+            if call is None:
+                call = self._check(arguments, self._numbers_of(sizes), place)
+                if refused := self.explain_failure(call, (owner,)):
+                    raise refused
             for result in results:
                 self._check_result(call, result, None, place)
         return call

@@ -26,8 +26,8 @@ def observe(verify: Callable[..., object], *seen: Any) -> None:
     """Verify a part of a call that Dynamo traces; Dynamo traces this too.
 
     Args:
-        verify: Gets the values that Dynamo traces with, the place of the module, and what
-            it gave for an earlier part of the same call, or None.
+        verify: Gets the values that Dynamo traces with, the place of the module, what it
+            gave for an earlier part of the same call, or None, and the first positional argument.
         *seen: The values, as `seen` gives them.
 
     Raises:
@@ -77,7 +77,8 @@ def _verify_seen(context: Any) -> None:
     translator = context._i_will_not_complain_if_bc_breaks_InstructionTranslator()
     call = translator.parent.parent  # of at_trace_time and of observe: who traces the call
     try:
-        verified = verify(*map(_fake, values), _place(translator), _verified.get(call))
+        place, owner = _place(translator), _owner(call)
+        verified = verify(*map(_fake, values), place, _verified.get(call), owner)
     except (ShapeError, ContractError) as error:
         raise _let_through(error) from None
     _verified[call] = verified
@@ -91,6 +92,13 @@ def _place(translator: Any) -> str:
     sources = [source for source, _ in translator.nn_module_stack.values()]
     place = sources[-1].partition("].")[2] if sources else ""  # L['self'].blocks.0
     return str(place).removeprefix("_export_root.")
+
+
+def _owner(call: Any) -> object:
+    """The first positional argument of a call, if it is an object such as a module."""
+    args = call.symbolic_locals.get("args")  # gone in what is left after a graph break
+    items = args.realize().items if args is not None else []
+    return getattr(items[0].realize(), "value", None) if items else None
 
 
 def _fake(value: Any) -> Any:

@@ -1,12 +1,13 @@
 """The error for a model that is called with sizes it is known not to take.
 
 A model that was proved carries its limits: conditions on the axes of its contract, for each mode.
-They are looked at when a call has failed, so they cost nothing before.
+They are looked at when a call has failed, or while one is traced, so they cost nothing otherwise.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from shapezoo.contracts.axes import Extent
@@ -49,11 +50,13 @@ def unmet(
     if not limits or not isinstance(owner, nn.Module):
         return None
     conditions = [Condition(text) for text in limits["train" if owner.training else "eval"]]
-    sizes = {axis: size for axis, size in bound.items() if isinstance(known(size), int)}
+    sizes: dict[str, Any] = {
+        axis: size for axis, size in bound.items() if isinstance(size, int | torch.SymInt)
+    }
     broken = [
         condition
         for condition in conditions
-        if set(condition.axes) <= sizes.keys() and not condition.holds(sizes)  # type: ignore[arg-type]  # whole numbers all
+        if set(condition.axes) <= sizes.keys() and not condition.holds(sizes)
     ]
     if not broken:
         return None

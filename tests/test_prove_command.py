@@ -15,7 +15,7 @@ from torch import Tensor, nn
 class Half(nn.Module):
     def __init__(self, channels: int, kernel_size: int = 2) -> None:
         super().__init__()
-        self.channels = channels
+        self.channels = +channels
         self.pool = nn.MaxPool2d(kernel_size)
 
     def forward(
@@ -120,7 +120,10 @@ def test_what_is_not_known_exits_with_2(nets: str, monkeypatch: pytest.MonkeyPat
         (["NETS:Half", "--init", "channels"], "write it as name=value"),
         (["NETS:Half", "--init", "depth=3"], "no argument 'depth'; it takes channels, kernel_size"),
         (["NETS:three", "--init", "channels=3"], "takes no --init: it is built already"),
-        (["NETS:half", "--init", "channels=..."], "channels=... is for a class"),
+        (["NETS:half", "--init", "channels=..."], "channels=... stands for any size only in a cla"),
+        (["NETS"], "NETS is a package; say what to prove of it: NETS:Name"),
+        (["NETS:Half", "--init", "channels=three"], "cannot prove NETS:Half: TypeError"),
+        (["NETS:Half", "--init", "channels=three", "--train"], "cannot build NETS:Half: TypeError"),
         (["NETS:half", "--init", "depth=3"], "cannot build NETS:half"),
         (["NETS:three", "--assume", "tall"], "no condition on sizes"),
         (["NETS:three", "--assume", "depth > 2"], "no axis 'depth'"),

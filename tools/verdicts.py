@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shapezoo import Proof, Proved, ProvedInPart, Refuted, create_model, list_models, prove
+from shapezoo import Proof, create_model, list_models, prove
 from shapezoo._files import replacing
 from shapezoo.verdicts import Mode, Verdict
 
@@ -17,16 +17,8 @@ PATH = Path(__file__).parent.parent / "src/shapezoo/verdicts.json"
 
 def verdict_of(proof: Proof) -> Verdict:
     """What is stored of a proof."""
-    match proof:
-        case Proved():
-            outcome: Any = "proved"
-        case ProvedInPart():
-            outcome = "proved in part"
-        case Refuted():
-            outcome = "refuted"
-        case _:
-            outcome = "unknown"
-    return Verdict(outcome, proof.axes, proof.preconditions, proof.is_exact, tuple(proof.sampled))
+    axes, conditions = proof.axes, proof.preconditions
+    return Verdict(proof.verdict, axes, conditions, proof.is_exact, tuple(proof.sampled))
 
 
 def proofs(name: str, **hyperparameters: Any) -> Iterator[tuple[Mode, Proof]]:

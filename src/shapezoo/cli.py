@@ -136,11 +136,14 @@ def prove(
         budget: Seconds after which no new path is begun.
     """
     thing, left = targets.find(target, init, train=train)
-    proof = proving.prove(thing, init=left, assume=assume, budget=budget)
+    try:
+        proof = proving.prove(thing, init=left, assume=assume, budget=budget)
+    except _REFUSALS:
+        raise
+    except Exception as error:  # exit code 1 would mean that it is refuted
+        raise TargetError(f"cannot prove {target}: {type(error).__name__}: {error}") from error
     print(proof)
-    code = {proving.Proved: 0, proving.Refuted: 1}.get(type(proof), 2)
-    if code:
-        sys.exit(code)
+    sys.exit({proving.Proved: 0, proving.Refuted: 1}.get(type(proof), 2))
 
 
 @Parameter(name="*")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 
+import torch
 from torch import nn
 
 from shapezoo.contracts import Module
@@ -55,6 +56,15 @@ class Origin:
 
     name: str
     hyperparameters: dict[str, Any]
+
+
+def is_as_built(model: nn.Module) -> bool:
+    """Whether a model still has the layers that its builder gave it."""
+    origin = origin_of(model)
+    if origin is None:
+        return False
+    with torch.device("meta"):
+        return str(_entries[origin.name].builder(**origin.hyperparameters)) == str(model)
 
 
 def origin_of(model: nn.Module) -> Origin | None:

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from shapezoo.contracts import ContractError, signature
-from shapezoo.zoo import create_model
+from shapezoo.zoo import create_model, list_models
 
 
 class TargetError(LookupError):
@@ -33,6 +34,8 @@ def find(
     """
     init = dict(map(_argument, arguments))
     package, colon, name = target.partition(":")
+    if not colon and target not in list_models() and _is_package(target):
+        raise TargetError(f"{target} is a package; say what to prove of it: {target}:Name")
     if not colon:
         return _built(lambda: create_model(target, **init), target, init, train), None
     thing = _import(package, name)
@@ -51,6 +54,20 @@ def find(
     raise TargetError(f"{target} is no module, no class of modules and no function: {thing!r}")
 
 
+def _is_package(name: str) -> bool:
+    _look_here()
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _look_here() -> None:
+    """Find modules in the folder that one is in, as `python -m` does."""
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+
+
 def _argument(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
@@ -62,12 +79,11 @@ def _argument(text: str) -> tuple[str, Any]:
 
 
 def _import(package: str, name: str) -> Any:
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # as `python -m` has it: modules of the folder one is in
+    _look_here()
     try:
         thing = importlib.import_module(package)
-    except ImportError as error:
-        raise TargetError(f"cannot import {package}: {error}") from error
+    except Exception as error:
+        raise TargetError(f"cannot import {package}: {_words(error)}") from error
     try:
         for part in name.split("."):
             thing = getattr(thing, part)
@@ -88,11 +104,19 @@ def _built(
     build: Callable[[], Any], target: str, init: Mapping[str, Any], train: bool
 ) -> nn.Module:
     if unsized := [name for name, value in init.items() if value is ...]:
-        raise TargetError(f"{unsized[0]}=... is for a class of modules in eval mode")
+        raise TargetError(
+            f"{unsized[0]}=... stands for any size only in a class of modules, in eval mode"
+        )
     try:
         model = build()
-    except TypeError as error:
-        raise TargetError(f"cannot build {target}: {error}") from error
+    except LookupError:
+        raise  # of the zoo, with the nearest names
+    except Exception as error:
+        raise TargetError(f"cannot build {target}: {_words(error)}") from error
     if not isinstance(model, nn.Module):
         raise TargetError(f"{target} gives no module, but {model!r}")
     return model.train(train)
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,6 +1,6 @@
 """What was proved of the models of the zoo, as stored in the package.
 
-`tools/proofs.py` makes the file; a test proves it all anew.
+`tools/verdicts.py` makes the file; a test proves it all anew.
 """
 
 import functools
@@ -31,18 +31,20 @@ class Verdict:
         sampled: Axes of which only some sizes were tried.
     """
 
-    outcome: Literal["proved", "proved in part", "refuted", "unknown"]
+    outcome: str
     axes: tuple[str, ...]
     preconditions: tuple[Condition, ...]
     is_exact: bool
     sampled: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        words: list[str] = [self.outcome]
+        words = [self.outcome]
         if self.axes:
             words.append(f"for all {', '.join(self.axes)}")
         if self.preconditions:
             words.append(f"with {all_of(self.preconditions)}")
+        if not self.is_exact:
+            words.append("and more")
         if self.sampled:
             words.append(f"(of {', '.join(self.sampled)} some sizes)")
         return " ".join(words)

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shapezoo import Module, Proof, Proved, ProvedInPart, Refuted, Unknown, checked, prove
-from shapezoo.proving.bounds import Values
 
 SIZES = range(1, 21)
 TABLE = 16
@@ -99,17 +98,88 @@ def test_indices_that_are_arguments_are_taken_to_be_valid() -> None:
     assert prove(pick).preconditions == ()
 
 
-def test_values_are_forgotten_where_they_are_written_to() -> None:
-    values = Values()
-    one, other = torch.zeros(3, dtype=torch.int64), torch.zeros(3, dtype=torch.int64)
-    values.set_constant([])
-    values.follow("arange", [3], {}, one)
-    values.check("index", [torch.zeros(3), [one]])
-    with pytest.raises(IndexError):
-        values.check("index", [torch.zeros(2), [one]])
-    values.follow("add_", [other, 1], {}, other)
-    with pytest.raises(Exception, match="not followed"):
-        values.check("index", [torch.zeros(3), [one]])
+SIZED: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    "an order": lambda net, x: net.table[(positions(x) % 4).argsort()],
+    "a buffer and a size": lambda net, x: net.table[net.indices[:1] + x.shape[0]] + x,
+    "a fill": lambda net, x: net.table[x.new_full((1,), x.shape[0], dtype=torch.int64)] + x,
+    "a sum": lambda net, x: net.table[torch.ones_like(x, dtype=torch.int64).cumsum(0) - 1],
+    "a permutation": lambda net, x: net.table[torch.randperm(x.shape[0])],
+    "a literal": lambda net, x: net.table[torch.tensor([x.shape[0] - 1])] + x,
+    "a list": lambda net, x: net.table[[0, x.shape[0] - 1]][:1] + x,
+    "numbers": lambda net, x: net.table[torch.where(x[:1] > 0, 0, x.shape[0] - 1)] + x,
+    "an argument and positions": lambda net, x: net.table[(x * 0).long() + positions(x)],
+    "an order of an argument": lambda net, x: net.table[x.argsort()],
+    "a masked one": lambda net, x: net.table[positions(x).masked_fill(x < 0, 0)],
+    "written to through a view": lambda net, x: net.table[added_to(positions(x))],
+    "an order along another axis": lambda net, x: (
+        x + net.table[x[:, None].expand(-1, 4).argsort(dim=0, stable=True)].sum()
+    ),
+    "the greatest of sizes": lambda net, x: (
+        x + net.table[torch.full((2,), x.shape[0]).max()[None]].sum()
+    ),
+    "written to through a diagonal": lambda net, x: x + net.table[diagonal(x.shape[0])].sum(),
+    "an argument beside a size": lambda net, x: net.table[(x * 0).long() + x.shape[0]],
+    "a loss": lambda net, x: (
+        x + functional.cross_entropy(x[:, None].expand(-1, TABLE), positions(x))
+    ),
+}
+
+
+def added_to(whole: Tensor) -> Tensor:
+    whole[:].add_(5)
+    return whole
+
+
+def diagonal(size: int) -> Tensor:
+    square = torch.zeros(4, 4, dtype=torch.int64)
+    square.diagonal().fill_(size)
+    return square
+
+
+@pytest.mark.parametrize("name", SIZED)
+def test_an_index_that_follows_from_sizes_is_never_taken_to_be_valid(name: str) -> None:
+    net = Positions(SIZED[name])
+    with pytest.raises((IndexError, RuntimeError)):
+        net(torch.zeros(TABLE + 4))
+    proof = prove(net, budget=10)
+    refused = not all(c.holds({"seq": TABLE + 4}) for c in proof.preconditions)
+    assert refused or not isinstance(proof, Proved), proof
+
+
+def test_an_index_without_elements_is_never_out_of_range() -> None:
+    class Repeated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = nn.Embedding(TABLE, 1)
+
+        def forward(self, x: Float[Tensor, "batch seq"]) -> Float[Tensor, "batch"]:
+            index = torch.arange(x.shape[0])[None].repeat(x.shape[1] % 3, 1)
+            found: Tensor = self.embedding(index)
+            return x[:, 0] + found.sum()
+
+    net = Repeated()
+    proof = prove(net)
+    for sizes in ((17, 3), (17, 2), (16, 2)):
+        named = dict(zip(("batch", "seq"), sizes, strict=True))
+        is_accepted = all(condition.holds(named) for condition in proof.preconditions)
+        assert not proof.is_exact or is_accepted == (sizes != (17, 2))
+
+
+def test_what_a_model_catches_is_not_known_all_the_same() -> None:
+    @checked
+    def caught(x: Float[Tensor, "seq"]) -> Float[Tensor, "seq"]:
+        try:
+            last = torch.arange(x.shape[0])[-1].item()
+        except RuntimeError:
+            last = 0
+        return x if last < 100 else x[1:]
+
+    assert not isinstance(prove(caught, budget=10), Proved)
+
+
+def test_literal_indices_are_known() -> None:
+    proof = prove(Positions(lambda net, x: net.table[torch.tensor([0, 3])][:1] + x))
+    assert isinstance(proof, Proved)
 
 
 def function(body: Callable[[Tensor], Tensor]) -> Callable[..., Any]:
@@ -182,6 +252,44 @@ def test_the_text_of_a_size_is_that_of_a_number() -> None:
     proof = prove(Heads())
     assert not isinstance(proof, Refuted | Proved)
     assert prove(Heads(), assume="features == 4 or features == 8").regions[0].outcome == "holds"
+
+
+def test_a_text_that_decides_an_error() -> None:
+    proof = prove(function(lambda x: refuse(x, str(x.shape[0]) not in ("8", "16"))), budget=10)
+    assert not isinstance(proof, Refuted | Proved)
+
+
+def test_an_argument_that_is_called_returns_is_no_result() -> None:
+    class Inner(Module):
+        def forward(
+            self, x: Float[Tensor, "batch"], returns: Float[Tensor, "batch"]
+        ) -> Float[Tensor, "batch"]:
+            return x + returns
+
+    class Outer(Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Inner()
+
+        def forward(
+            self, x: Float[Tensor, "batch"], y: Float[Tensor, "seq"]
+        ) -> Float[Tensor, "batch"]:
+            result: Tensor = self.inner(x, y)
+            return result
+
+    proof = prove(Outer())
+    assert isinstance(proof, Proved)
+    assert list(map(str, proof.preconditions)) == ["batch == seq"]
+
+
+def test_sizes_that_only_numbers_can_be_used_for_are_not_known() -> None:
+    for body in (
+        lambda x: x * {4: 1, 6: 2}[x.shape[0]],
+        lambda x: refuse(x, x.shape[0] not in {4, 6}),
+        lambda x: refuse(x, not (isinstance(x.shape[0], int) and x.shape[0] > 7)),
+        lambda x: refuse(x, divmod(x.shape[0], 3) == (2, 0)),
+    ):
+        assert not isinstance(prove(function(body), budget=10), Refuted | Proved)
 
 
 def test_the_text_in_an_error_decides_nothing() -> None:

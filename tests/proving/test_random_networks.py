@@ -533,7 +533,7 @@ def wrongly_refuted(
         return
     if drawn.run(sizes) != "breaks":
         yield f"refuted, but {sizes} {drawn.run(sizes)}"
-    is_closed = all(case.is_closed for case in proof.cases)
+    is_closed = all(case.gaps == () for case in proof.cases)
     smaller = [dict(items) for items, outcome in found.items() if outcome == "breaks"]
     smaller = [other for other in smaller if sum(other.values()) < sum(sizes.values())]
     if smaller and is_closed:

@@ -724,7 +724,7 @@ def test_a_loop_over_time_is_sampled(cls: type[Looped], text: str) -> None:
     assert isinstance(proof, ProvedInPart)
     assert proof.sampled == {"seq": (1, 2, 3, 4, 7)}
     assert proof.reason == f"seq was tried at some sizes only, because of {line_of(text)}"
-    assert not proof.cases[0].is_closed
+    assert proof.cases[0].gaps
 
 
 class WrongLoop(Looped):

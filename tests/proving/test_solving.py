@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils._sympy import functions as F  # noqa: N812  # torch's functions of sizes
 
 from shapezoo import Proved, prove
+from shapezoo.contracts import Condition
 from shapezoo.proving import solving
 
 a, b = sympy.symbols("a b", integer=True)
@@ -258,18 +259,6 @@ def test_the_smallest_sizes_are_the_smallest(text: str) -> None:
     assert sum(found.values()) == min(sum(point.values()) for point in points)
 
 
-def test_questions_about_sizes() -> None:
-    size, other = z3.Int("size"), z3.Int("other")
-    assert solving.is_possible(size > 3, size < 5)
-    assert solving.is_possible(size > 3, size < 4) is False
-    assert solving.follows(size >= 4, size > 3)
-    assert not solving.follows(size >= 5, size > 3)
-    assert solving.sizes_where(size > 3, size < 5, axes=["size"]) == {"size": 4}
-    assert solving.sizes_where(size > 3, size < 4, axes=["size"]) is None
-    hard = size * size * size == 2 * other * other * other + 1_000_001
-    assert not solving.follows(z3.Not(hard), size > 1, other > 1)
-
-
 def claims() -> bool:
     """Whether sympy claims that (4*s + 4)*t is a multiple of 6."""
     return ((4 * s + 4) * t / 6).is_integer is True
@@ -312,3 +301,20 @@ def test_a_view_that_sympy_would_let_pass() -> None:
         sizes = {"batch": batch, "height": height, "width": width}
         accepted = all(condition.holds(sizes) for condition in proof.preconditions)
         assert accepted == (batch * (4 * height + 4) * width % 6 == 0)
+
+
+def test_questions_about_sizes() -> None:
+    size, other = z3.Int("size"), z3.Int("other")
+    assert solving.is_possible(size > 3, size < 5)
+    assert solving.is_possible(size > 3, size < 4) is False
+    assert solving.follows(size >= 4, size > 3)
+    assert not solving.follows(size >= 5, size > 3)
+    hard = size * size * size == 2 * other * other * other + 1_000_001
+    assert not solving.follows(z3.Not(hard), size > 1, other > 1)
+
+
+def test_conditions_that_mean_the_same() -> None:
+    one = [Condition("batch >= 1"), Condition("seq > 4")]
+    assert solving.are_equivalent(one, [Condition("5 <= seq")])
+    assert not solving.are_equivalent(one, [Condition("seq >= 4")])
+    assert not solving.are_equivalent(one, [])

@@ -61,6 +61,7 @@ class Condition:
 
         Raises:
             KeyError: One of its axes has no size.
+            ZeroDivisionError: A divisor in it is zero for these sizes.
         """
         return bool(eval(self.text, {}, {axis: sizes[axis] for axis in self.axes}))
 
@@ -101,6 +102,8 @@ def _is_size(node: ast.expr) -> bool:
             return not isinstance(node, ast.Constant) or not isinstance(node.value, bool)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return _is_size(operand)
+        case ast.BinOp(op=ast.FloorDiv() | ast.Mod(), right=ast.Constant(value=0)):
+            return False
         case ast.BinOp(left=left, op=op, right=right):
             return isinstance(op, _ARITHMETIC) and _is_size(left) and _is_size(right)
     return False

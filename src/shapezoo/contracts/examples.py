@@ -42,10 +42,10 @@ def example_arguments(
 ) -> tuple[list[Any], dict[str, Any]]:
     """Positional arguments and keywords that keep a contract: the required ones, all zeros.
 
-    Zero is an index in any vocabulary. A tensor ``lengths`` gets the size of the axis ``seq``
-    and stays on the CPU, where torch wants it, if a device is given. A variadic axis is one
-    axis if it has a name, and none otherwise; ``*args`` is one argument. What is no tensor is
-    None, False, or the first of a ``Literal``.
+    Zero is an index in any vocabulary. A tensor ``lengths`` gets the size of the axis that
+    stands beside its own in another argument, and stays on the CPU, where torch wants it, if a
+    device is given. A variadic axis is one axis if it has a name, and none otherwise; ``*args`` is
+    one argument. What is no tensor is None, False, or the first of a ``Literal``.
 
     Args:
         contract: The contract.
@@ -69,10 +69,12 @@ def example_arguments(
         try:
             home = "cpu" if is_lengths and device is not None else device
             value = _example(argument.type, sizes, home, dtype)
-            if is_lengths and "seq" in sizes:
-                value = value + sizes["seq"]
+            counted = _counted(contract, argument) if is_lengths else ""
+            if counted in sizes:
+                longest = sizes[counted]
+                value = value + longest
                 if is_other:
-                    value = torch.arange(len(value), 0, -1).clamp(max=sizes["seq"]).to(value)
+                    value = torch.arange(len(value), 0, -1).clamp(max=longest).to(value)
             elif is_other and isinstance(value, torch.Tensor) and value.dtype == torch.bool:
                 value = ~value
         except ContractError as error:
@@ -84,6 +86,17 @@ def example_arguments(
         else:
             args.append(value)
     return args, kwargs
+
+
+def _counted(contract: Signature, lengths: Argument) -> str:
+    """The axis whose positions lengths count: the one beside theirs in another argument, or seq."""
+    own = {axis.name for axis in next(tensors(lengths.type)).axes}
+    others = (argument.type for argument in contract.inputs if argument is not lengths)
+    for tensor in (tensor for kind in others for tensor in tensors(kind)):
+        names = [axis.name for axis in tensor.axes if axis.name]
+        if own & {*names} and (beside := [name for name in names if name not in own]):
+            return beside[0]
+    return "seq"
 
 
 def _is_given(argument: Argument) -> bool:

@@ -25,14 +25,18 @@ _LIMITS = "_shapezoo_limits"
 
 
 def set_limits(model: nn.Module, limits: Limits) -> None:
-    """Let a model carry its limits."""
-    setattr(model, _LIMITS, limits)
+    """Let a model carry its limits, as long as its layers are these."""
+    if any(limits.values()):
+        setattr(model, _LIMITS, (limits, str(model)))
 
 
 def limits_of(model: object) -> Limits:
-    """The limits that a model carries."""
-    found: Limits = vars(model).get(_LIMITS, {}) if isinstance(model, nn.Module) else {}
-    return found
+    """The limits that a model carries; none if its layers were changed since."""
+    if not isinstance(model, nn.Module) or _LIMITS not in vars(model):
+        return {}
+    limits: Limits
+    limits, layers = vars(model)[_LIMITS]
+    return limits if str(model) == layers else {}
 
 
 def unmet(

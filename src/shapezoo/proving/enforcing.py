@@ -37,12 +37,12 @@ def enforced(model: nn.Module) -> Iterator[None]:
         model: The module. Its annotations are enough; neither it nor those in it need be checked.
     """
     modules = [module for module in model.modules() if _can_be_enforced(module)]
-    enforce(model, lambda path, error: None)
     try:
+        enforce(model, lambda path, error: None)
         yield
     finally:
         for module in modules:
-            del module.forward
+            vars(module).pop("forward", None)
 
 
 def is_enforced(model: nn.Module) -> bool:

@@ -1,5 +1,6 @@
 """Finding every path through a model, and the sizes that take it."""
 
+import heapq
 import itertools
 import random
 import time
@@ -37,10 +38,13 @@ MOST_PINNED = 4
 MOST_PINNED_OF_ALL = 16
 """So many such runs beside others, and it is sampled too."""
 
+LEAST = (2, 12)
+"""Each path is also run at sizes of at least this, if it has such."""
+
 SAMPLES = (1, 2, 3, 7)
 """Sizes that are tried of an axis that is sampled."""
 
-MOST_SMALLER, LARGEST_SMALLER = 500, 24
+MOST_SMALLER, LARGEST_SMALLER = 500, 16
 """How many smaller sizes are tried where real kernels have broken a contract, and up to which."""
 
 TRIES = 20
@@ -97,6 +101,18 @@ class Exploration:
         """The paths that end so."""
         return [path for path in self.paths if path.outcome in outcomes]
 
+    def gaps(self) -> list[str]:
+        """Why there are sizes of which nothing is known; empty if there are none."""
+        gaps = [path.error for path in self.ending("unknown")[:1]]
+        gaps += [self.open] if self.open else []
+        large = [p for p in self.ending("holds", "raises", "breaks") if p.smallest is None]
+        gaps += ["a path is too large to be run on real kernels"] if large else []
+        gaps += [
+            f"{axis} was tried at some sizes only, because of {place}"
+            for axis, place in self.places.items()
+        ]
+        return gaps + [f"{part} was tried at one size only" for part in self.variant.sampled]
+
 
 def axes_of(subject: Subject, variant: Variant) -> tuple[str, ...]:
     """What may have any size: axes, and arguments of the constructor."""
@@ -129,7 +145,7 @@ def explore(
         exploration.open = "no sizes meet the assumptions"
     while point is not None:
         if time.perf_counter() > deadline:
-            exploration.open = "the time is over"
+            exploration.open = "the time is over; a larger budget gives more"
             break
         path = _follow(subject, exploration, point)
         exploration.paths.append(path)
@@ -192,7 +208,7 @@ def _follow(subject: Subject, exploration: Exploration, point: Sizes) -> Path:
     if path.outcome in ("unknown", "void"):
         return path
     smallest = solving.smallest_where(region, axes=axes, start=point)
-    for sizes in (smallest, _varied(region, axes, smallest)):
+    for sizes in (smallest, *(_varied(region, axes, smallest, least) for least in LEAST)):
         try:
             found = replay(subject, variant, sizes)
         except TooLargeError:
@@ -211,13 +227,14 @@ def _follow(subject: Subject, exploration: Exploration, point: Sizes) -> Path:
     return path
 
 
-def _varied(region: Formula, axes: Sequence[str], smallest: Sizes) -> Sizes:
-    """Other small sizes of a region: none is 1, and no two are equal, as far as it has such."""
+def _varied(region: Formula, axes: Sequence[str], smallest: Sizes, least: int) -> Sizes:
+    """Other small sizes of a region: all of some size, and no two equal, as far as it has such."""
     terms = [z3.Int(axis) for axis in axes]
-    bound = 2 * max(smallest.values(), default=0) + 8
+    bound = 2 * max(smallest.values(), default=0) + 2 * least + len(axes)
     asked = solving.solver(region, *(term <= bound for term in terms))
-    wishes = [term > 1 for term in terms]
+    wishes = [term >= least for term in terms]
     wishes += [left != right for left, right in itertools.combinations(terms, 2)]
+    wishes += [term != smallest[axis] for term, axis in zip(terms, axes, strict=True)]
     sizes = smallest
     for wish in wishes:
         asked.push()
@@ -278,7 +295,7 @@ def _smaller(
     """Smaller sizes than those that break a contract, until one does too."""
     ranges = [range(1, min(size, LARGEST_SMALLER) + 1) for size in sizes.values()]
     asked = solving.solver(exploration.domain)
-    for numbers in sorted(itertools.product(*ranges), key=sum)[:MOST_SMALLER]:
+    for numbers in heapq.nsmallest(MOST_SMALLER, itertools.product(*ranges), key=sum):
         fewer = dict(zip(sizes, numbers, strict=True))
         here = [z3.Int(axis) == size for axis, size in fewer.items()]
         if asked.check(*here) == z3.sat:

@@ -12,7 +12,7 @@ from shapezoo.contracts.conditions import Condition
 from shapezoo.proving import solving
 from shapezoo.proving.enforcing import has_contract
 from shapezoo.proving.exploring import Exploration, Path, axes_of, explore
-from shapezoo.proving.preconditions import preconditions
+from shapezoo.proving.preconditions import TimeOverError, preconditions
 from shapezoo.proving.printing import as_python
 from shapezoo.proving.proofs import (
     Case,
@@ -53,63 +53,48 @@ def judge(
     _require_known(assumptions, dict.fromkeys(axes))
     with solving.sound_sympy():
         explorations = [explore(subject, variant, assumptions, deadline) for variant in ways]
-    failures = [
-        (*failure, exploration.variant)
-        for exploration in explorations
-        if (failure := _failure(exploration, assumptions))
-    ]
+    found = [(_failure(e, assumptions), e.variant) for e in explorations]
+    failures = [(*failure, variant) for failure, variant in found if failure]
+    cases = [_case(subject, e, deadline, is_refuted=bool(failures)) for e in explorations]
     about: dict[str, Any] = {
         "name": subject.name,
         "contract": subject.contract,
         "mode": "train" if subject.is_training else "eval",
-        "cases": tuple(
-            _case(subject, e, deadline, is_refuted=bool(failures)) for e in explorations
-        ),
-        "modules": tuple(_modules(subject, explorations)),
+        "cases": tuple(cases),
+        "modules": tuple(_modules(subject, explorations, is_refuted=bool(failures))),
         "assumptions": assumptions,
+        "seconds": time.perf_counter() - started,
     }
     if failures:
         reason, sizes, run, variant = min(failures, key=lambda failure: sum(failure[1].values()))
-        about["seconds"] = time.perf_counter() - started
-        return Refuted(
-            **about,
-            reason=reason,
-            counterexample=Counterexample(
-                sizes,
-                variant.label,
-                run.error or AssertionError(reason),
-                snippet(subject, variant, sizes, run),
-            ),
-        )
-    about["seconds"] = time.perf_counter() - started
-    reasons = list(_missing(explorations))
+        error = run.error or AssertionError(reason)
+        code = snippet(subject, variant, sizes, run)
+        example = Counterexample(sizes, variant.label, error, code)
+        return Refuted(**about, reason=reason, counterexample=example)
+    reasons = [f"{case.label}: {gap}" if case.label else gap for case in cases for gap in case.gaps]
     if not are_all:
         reasons.append(f"there are more than {len(ways)} ways of giving the arguments")
     if not any(exploration.ending("holds") for exploration in explorations):
-        reasons += [p.error for e in explorations for p in e.ending("void")][:1]
+        reasons += [path.error for e in explorations for path in e.ending("void")][:1]
         return Unknown(**about, reason="; ".join(reasons) or "no path was closed")
     if reasons:
         return ProvedInPart(**about, reason="; ".join(reasons))
     return Proved(**about)
 
 
-Failure = tuple[str, Sizes, Replay]
-"""Why a contract is refuted, at which sizes, and what real kernels have done there."""
-
-
-def _failure(exploration: Exploration, assumptions: Sequence[Condition]) -> Failure | None:
-    """The smallest sizes that refute the contract of a variant, if there are any."""
+def _failure(
+    exploration: Exploration, assumptions: Sequence[Condition]
+) -> tuple[str, Sizes, Replay] | None:
+    """Why a variant is refuted, at which smallest sizes, and what real kernels have done there."""
     shown = [(p.smallest, p.found) for p in exploration.paths] + exploration.tried
     runs = [(sizes, run) for sizes, run in shown if sizes is not None and run is not None]
     broken = [(sizes, run) for sizes, run in runs if run.outcome == "breaks"]
     if broken:
         return "a result is not what its contract says", *_smallest(broken)
     refused = [(sizes, run) for sizes, run in runs if run.outcome == "raises"]
-    if refused and assumptions:
+    if refused and any(set(c.axes) <= set(exploration.axes) for c in assumptions):
         return "it raises for sizes that meet the assumptions", *_smallest(refused)
-    is_closed = not exploration.open and not exploration.sampled
-    accepts_none = is_closed and not exploration.ending("holds", "unknown")
-    if refused and accepts_none:
+    if refused and not exploration.gaps() and not exploration.ending("holds"):
         return "it raises for all sizes", *_smallest(refused)
     return None
 
@@ -118,28 +103,14 @@ def _smallest(runs: Sequence[tuple[Sizes, Replay]]) -> tuple[Sizes, Replay]:
     return min(runs, key=lambda run: sum(run[0].values()))
 
 
-def _missing(explorations: Sequence[Exploration]) -> Iterator[str]:
-    """What keeps the whole from being proved."""
-    for exploration in explorations:
-        label = f"{exploration.variant.label}: " if exploration.variant.label else ""
-        unknown = exploration.ending("unknown")
-        if unknown:
-            yield f"{label}{unknown[0].error}"
-        if exploration.open:
-            yield f"{label}{exploration.open}"
-        for path in exploration.paths:
-            if path.outcome in ("holds", "raises", "breaks") and path.smallest is None:
-                yield f"{label}a path is too large to be run on real kernels"
-                break
-        for axis, place in exploration.places.items():
-            yield f"{label}{axis} was tried at some sizes only, because of {place}"
-        if exploration.variant.sampled:
-            yield f"{label}{', '.join(exploration.variant.sampled)} was tried at one size only"
-
-
 def _case(subject: Subject, exploration: Exploration, deadline: float, *, is_refuted: bool) -> Case:
-    conditions, is_exact = ((), False) if is_refuted else preconditions(exploration, deadline)
-    unknown = exploration.ending("unknown")
+    conditions: tuple[Condition, ...] = ()
+    is_exact, gaps = False, exploration.gaps()
+    if not is_refuted:
+        try:
+            conditions, is_exact = preconditions(exploration, deadline)
+        except TimeOverError:
+            gaps.append("the time was over before the preconditions were found")
     return Case(
         label=exploration.variant.label,
         axes=exploration.axes,
@@ -147,7 +118,7 @@ def _case(subject: Subject, exploration: Exploration, deadline: float, *, is_ref
         is_exact=is_exact,
         regions=tuple(map(_region, exploration.paths)),
         sampled=exploration.sampled | dict.fromkeys(exploration.variant.sampled, ()),
-        open=exploration.open or (unknown[0].error if unknown else ""),
+        gaps=tuple(gaps),
         sizes_zero={} if is_refuted else dict(_zeros(subject, exploration)),
     )
 
@@ -169,14 +140,16 @@ def _zeros(subject: Subject, exploration: Exploration) -> Iterator[tuple[str, Ou
                 yield axis, replay(subject, exploration.variant, {**sizes, axis: 0}).outcome
 
 
-def _modules(subject: Subject, explorations: Sequence[Exploration]) -> Iterator[ModuleProof]:
+def _modules(
+    subject: Subject, explorations: Sequence[Exploration], *, is_refuted: bool
+) -> Iterator[ModuleProof]:
     """What was proved of each module with a contract."""
-    paths = [path for exploration in explorations for path in exploration.paths]
+    paths = [path for e in explorations for path in e.paths if path.outcome != "unknown"]
     held = [p.smallest for p in paths if p.outcome == "holds" and p.smallest is not None]
     if subject.free and not held:
         return  # no sizes are known for which it can be made
     model = subject.make(held[0] if subject.free else {})
-    is_all = all(not e.open and not e.sampled and not e.ending("unknown") for e in explorations)
+    is_all = not is_refuted and not any(exploration.gaps() for exploration in explorations)
     for place, module in model.named_modules() if isinstance(model, nn.Module) else ():
         if has_contract(module):
             outcomes = {path.run.modules[place] for path in paths if place in path.run.modules}

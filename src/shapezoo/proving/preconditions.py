@@ -21,6 +21,10 @@ LARGEST = 1 << 14
 DIVISORS = (64, 48, 32, 28, 24, 16, 14, 12, 10, 9, 8, 7, 6, 5, 4, 3, 2)
 
 
+class TimeOverError(Exception):
+    """There was no time to find the preconditions."""
+
+
 def preconditions(exploration: Exploration, deadline: float) -> tuple[tuple[Condition, ...], bool]:
     """What sizes must meet to be accepted, and whether all that meet it are.
 
@@ -31,9 +35,12 @@ def preconditions(exploration: Exploration, deadline: float) -> tuple[tuple[Cond
     Args:
         exploration: What is known.
         deadline: When to stop the search, in seconds of `time.perf_counter`.
+
+    Raises:
+        TimeOverError: That was before they were found.
     """
     refused = exploration.ending("raises", "breaks")
-    is_closed = not (exploration.open or exploration.sampled or exploration.ending("unknown"))
+    is_closed = not exploration.gaps()
     if not refused:
         return (), is_closed
     known = [exploration.domain, *_sampled(exploration)]
@@ -43,15 +50,19 @@ def preconditions(exploration: Exploration, deadline: float) -> tuple[tuple[Cond
         return (), False
     axes = [axis for axis in exploration.axes if not keyword.iskeyword(axis)]
     candidates = itertools.chain(_of_axes(axes, accepted), _of_pairs(axes, accepted))
-    in_time = itertools.takewhile(lambda _: time.perf_counter() < deadline, candidates)
-    found = _needed(list(map(Condition, in_time)), known)
+    found = []
+    for text in candidates:
+        if time.perf_counter() > deadline:
+            raise TimeOverError
+        found.append(Condition(text))
+    found = _needed(found, known)
     met = [*known, *map(_formula, found)]
     whole = _outside_box(z3.Or(*(path.region for path in refused)), axes, met)
     if whole is not None:
         found.append(whole)
     for path in refused if whole is None else ():
         if time.perf_counter() > deadline:
-            return tuple(found), False
+            raise TimeOverError
         met = [*known, *map(_formula, found)]
         if solving.is_possible(*met, path.region) is not False and (
             condition := _outside_box(path.region, axes, met) or _against(path, met)

@@ -1,11 +1,12 @@
 """What `prove` gives: a verdict, and all that it rests on."""
 
+import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
-from shapezoo.contracts import Signature
+from shapezoo.contracts import ShapeError, Signature
 from shapezoo.contracts.conditions import Condition, all_of
 
 Sizes = Mapping[str, int]
@@ -18,6 +19,12 @@ class SubjectError(TypeError):
 Outcome = Literal["holds", "raises", "breaks", "void", "unknown"]
 """How a run ended: the contract held, something was raised, the result broke a contract, there
 are no such arguments, or the symbols could not follow."""
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """Whether an error says that a result breaks its contract, or is any other."""
+    is_result = isinstance(error, ShapeError) and re.fullmatch(r"return(\W.*)?", error.argument)
+    return "breaks" if is_result else "raises"
 
 
 ModuleOutcome = Literal["holds", "broken", "not called", "in part"]
@@ -55,7 +62,7 @@ class Case:
         is_exact: Whether all sizes that meet them are accepted.
         regions: The regions that were explored.
         sampled: Axes of which only some sizes were tried, with these sizes.
-        open: Why the case is not closed; empty where every size is in a region.
+        gaps: Why there are sizes of which nothing is known; empty where there are none.
         sizes_zero: What happens when one axis has size zero: how the run ends, by axis.
     """
 
@@ -65,13 +72,8 @@ class Case:
     is_exact: bool
     regions: tuple[Region, ...]
     sampled: Mapping[str, tuple[int, ...]]
-    open: str
+    gaps: tuple[str, ...]
     sizes_zero: Mapping[str, Outcome]
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether something is known of every size."""
-        return not self.open and not self.sampled
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,11 @@ class _Result:
     assumptions: tuple[Condition, ...]
     seconds: float
 
+    verdict: ClassVar[str]
+
+    def __str__(self) -> str:
+        return _text(self)
+
     @property
     def axes(self) -> tuple[str, ...]:
         """All that may have any size, in order of first use."""
@@ -166,14 +173,13 @@ class _Result:
 
 @dataclass(frozen=True)
 class Proved(_Result):
-    """For all sizes that meet the preconditions the contract holds; for others the call raises.
+    """The contract holds for all sizes for which the call does not raise, and these are told.
 
-    Where the preconditions are not exact, they are necessary: some sizes that meet them raise
-    too, and `regions` tells which.
+    For sizes that do not meet the preconditions the call raises. If these are exact, the contract
+    holds for all that meet them; if not, some of those raise too, and `regions` tells which.
     """
 
-    def __str__(self) -> str:
-        return _text(self, "proved")
+    verdict = "proved"
 
 
 @dataclass(frozen=True)
@@ -184,10 +190,9 @@ class ProvedInPart(_Result):
         reason: What is missing.
     """
 
-    reason: str
+    verdict = "proved in part"
 
-    def __str__(self) -> str:
-        return _text(self, "proved in part", reason=self.reason)
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -202,6 +207,8 @@ class Refuted(_Result):
         reason: Which of these it is.
     """
 
+    verdict = "refuted"
+
     counterexample: Counterexample
     reason: str
 
@@ -215,7 +222,7 @@ class Refuted(_Result):
             "  replay",
             textwrap.indent(found.snippet, "    "),
         ]
-        return "\n".join([_text(self, "refuted", reason=self.reason), *extra])
+        return "\n".join([super().__str__(), *extra])
 
 
 @dataclass(frozen=True)
@@ -226,10 +233,9 @@ class Unknown(_Result):
         reason: Why.
     """
 
-    reason: str
+    verdict = "unknown"
 
-    def __str__(self) -> str:
-        return _text(self, "unknown", reason=self.reason)
+    reason: str
 
 
 Proof = Proved | ProvedInPart | Refuted | Unknown
@@ -240,11 +246,12 @@ def _row(title: str, text: str) -> str:
     return f"  {title:<14}{text}"
 
 
-def _text(proof: _Result, verdict: str, reason: str = "") -> str:
+def _text(proof: _Result) -> str:
     """A verdict as readable lines."""
-    lines = [f"{proof.name}: {verdict} ({proof.mode} mode)", _row("contract", str(proof.contract))]
-    if reason:
-        lines.append(_row("because", reason))
+    title = f"{proof.name}: {proof.verdict} ({proof.mode} mode)"
+    lines = [title, _row("contract", str(proof.contract))]
+    if isinstance(proof, ProvedInPart | Refuted | Unknown):
+        lines.append(_row("because", proof.reason))
     if proof.assumptions:
         lines.append(_row("assuming", ", ".join(map(str, proof.assumptions))))
     if not isinstance(proof, Refuted):
@@ -286,6 +293,4 @@ def _case(case: Case) -> list[str]:
     zero = [f"{axis}=0 {outcome}" for axis, outcome in case.sizes_zero.items()]
     if zero:
         lines.append(_row("size zero", ", ".join(zero)))
-    if case.open:
-        lines.append(_row("open", case.open))
     return lines

@@ -5,6 +5,7 @@ long its longest sequence is, only the lengths decide: both are symbols, known b
 """
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import patch
@@ -12,9 +13,12 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental.symbolic_shapes import _constrain_range_for_size
+from torch.nn.utils import rnn
 from torch.overrides import TorchFunctionMode
 
+from shapezoo.proving.bounds import State, Values
 from shapezoo.proving.rules import Size, empty, require
+from shapezoo.proving.values import tensors_of
 
 _GATES = {torch.rnn_tanh: 1, torch.rnn_relu: 1, torch.gru: 3, torch.lstm: 4}
 _CELLS = {torch.rnn_tanh_cell: 1, torch.rnn_relu_cell: 1, torch.gru_cell: 3, torch.lstm_cell: 4}
@@ -25,25 +29,32 @@ class RecurrentRules(TorchFunctionMode):
 
     Args:
         environment: Makes the symbols, and has ``assume``.
+        values: What is known of values.
     """
 
-    def __init__(self, environment: Any) -> None:
+    def __init__(self, environment: Any, values: Values) -> None:
         super().__init__()
         self.environment = environment
+        self.values = values
         self.packed: dict[int, tuple[Size, Tensor]] = {}  # keeps the tensors, and so their ids
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        rule: Any = None
         if func in _GATES:
-            return self._recurrent(func, *args, **kwargs)
-        if func in _CELLS:
-            return _cell(_CELLS[func], *args, **kwargs)
-        if func is torch._pack_padded_sequence:
-            return self._pack(*args, **kwargs)
-        if func is torch._pad_packed_sequence:
-            return self._pad(*args, **kwargs)
+            rule = functools.partial(self._recurrent, func)
+        elif func in _CELLS:
+            rule = functools.partial(_cell, _CELLS[func])
+        elif func is torch._pack_padded_sequence:
+            rule = self._pack
+        elif func is torch._pad_packed_sequence:
+            rule = self._pad
+        if rule is not None:
+            result = rule(*args, **kwargs)
+            self.values.set(tensors_of(result), State.ARGUMENT)
+            return result
         if func is Tensor.__getitem__ and id(args[0]) in self.packed and args[1] == 0:
             return self.packed[id(args[0])][0]  # the first number of batch_sizes
         return func(*args, **kwargs)
@@ -141,13 +152,19 @@ def _expected_cell(self: nn.RNNBase, input: Tensor, batch_sizes: Any) -> tuple[S
     return *_expected_hidden(self, input, batch_sizes)[:2], self.hidden_size
 
 
+def _inverted(permutation: Tensor | None) -> Tensor | None:
+    return permutation if permutation is None else permutation.clone()
+
+
 @contextlib.contextmanager
 def symbolic_batches() -> Iterator[None]:
     """Let recurrent layers expect states of as many sequences as a symbol says.
 
-    They call ``int`` on the first number of ``batch_sizes``.
+    They call ``int`` on the first number of ``batch_sizes``. And a permutation that is inverted has
+    the values of the permutation, which the kernels do not tell.
     """
     with (
+        patch.object(rnn, "invert_permutation", _inverted),
         patch.object(nn.RNNBase, "get_expected_hidden_size", _expected_hidden),
         patch.object(nn.LSTM, "get_expected_cell_size", _expected_cell),
     ):

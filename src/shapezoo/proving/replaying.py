@@ -12,9 +12,8 @@ from shapezoo._modules import undisturbed
 from shapezoo.contracts.examples import LENGTHS
 from shapezoo.contracts.types import tensors
 from shapezoo.proving.enforcing import enforce, is_enforced
-from shapezoo.proving.proofs import Outcome, Sizes
+from shapezoo.proving.proofs import Outcome, Sizes, outcome_of
 from shapezoo.proving.subjects import NoArgumentsError, Subject
-from shapezoo.proving.symbolic import classify
 from shapezoo.proving.values import code_of, shapes_of
 from shapezoo.proving.variants import Variant
 
@@ -97,7 +96,7 @@ def _run(subject: Subject, variant: Variant, sizes: Sizes, is_other: bool) -> Re
         except Exception as error:
             if isinstance(error, MemoryError) or "allocate" in str(error):
                 raise TooLargeError(str(error)) from error
-            return Replay(classify(error), error, is_other=is_other)
+            return Replay(outcome_of(error), error, is_other=is_other)
         return Replay("holds", shapes=tuple(shapes_of(result)))
 
 

@@ -15,14 +15,42 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from torch._subclasses import fake_tensor
+from torch.fx.experimental import symbolic_shapes
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from shapezoo.proving.bounds import UndecidedError, Values
+from shapezoo.proving.bounds import State, UndecidedError, Values
 
 MOST_PERMUTED = 5
 """Of how many axes a permutation is looked for."""
+
+_UNDECIDED = (
+    fake_tensor.DataDependentOutputException,
+    fake_tensor.DynamicOutputShapeException,
+    fake_tensor.UnsupportedOperatorException,
+    fake_tensor.UnsupportedFakeTensorException,
+    symbolic_shapes.GuardOnDataDependentSymNode,
+    UndecidedError,
+)
+_UNDECIDED_TEXTS = (
+    "Could not run 'aten::",
+    "FakeTensor",
+    "Meta tensor",
+    "SymIntArrayRef",
+    "meta tensor",
+    "symbolic sizes",
+    "unbacked",
+)
+
+
+def is_undecided(error: BaseException) -> bool:
+    """Whether an error tells of the symbols, and not of the model."""
+    if isinstance(error, TypeError) and "Sym" in str(error):
+        return True
+    return isinstance(error, _UNDECIDED) or any(text in str(error) for text in _UNDECIDED_TEXTS)
+
 
 Size = Any
 """A whole number, or a symbol of one."""
@@ -104,17 +132,37 @@ class FunctionRules(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func is functional.one_hot:
-            most = (*args[1:], *kwargs.values(), -1)[0] - 1
-            self.values.require(args[0], 0, most, RuntimeError)
         rule = _FUNCTIONS.get(func)
         if rule and args and isinstance(args[0], Tensor) and args[0].device.type == "meta":
             result = rule(*args, **kwargs)
             if result is not NotImplemented:
                 if rule in (_reshape, _flatten, _contiguous):
                     self.values.copy(args[0], result)
+                else:
+                    self.values.follow("", args, kwargs, result)
                 return result
-        return func(*args, **kwargs)
+        if func in _INDEXING and has_symbols(args[1]):
+            self.values.give_up("an index is a list with sizes")
+        if func is functional.one_hot:
+            self.values.check_one_hot(*args, **kwargs)
+        result = func(*args, **kwargs)
+        if func in _LITERALS:
+            is_sized = has_symbols(list(args))
+            self.values.set([result], State.LOST if is_sized else State.CONSTANT)
+        return result
+
+
+_INDEXING = (Tensor.__getitem__, Tensor.__setitem__)
+_LITERALS = (torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor)
+
+
+def has_symbols(value: Any) -> bool:
+    """Whether there is a symbol in a list of numbers."""
+    if isinstance(value, tuple):  # of axes; a slice of symbols makes no values
+        return any(has_symbols(item) for item in value if isinstance(item, list))
+    if isinstance(value, list):
+        return any(isinstance(item, torch.SymInt) or has_symbols(item) for item in value)
+    return False
 
 
 def _reshape(x: Tensor, *sizes: Any, shape: Any = None) -> Any:
@@ -306,10 +354,15 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
         if has_tensor:
             if name in _CHECKS:
                 _CHECKS[name](*args, **kwargs)
-            self.values.check(name, args)
+            self.values.check(name, func._schema, args)
             result = _by_rule(func, name, args, kwargs)
         if result is NotImplemented:
-            result = func(*args, **kwargs)
+            try:
+                result = func(*args, **kwargs)
+            except Exception as error:
+                if is_undecided(error):
+                    self.values.undecided = error
+                raise
         self.values.follow(name, args, kwargs, result)
         return result
 
@@ -454,7 +507,7 @@ _KERNELS: dict[str, Callable[..., Any]] = {
 
 
 def _strided(x: Tensor, size: Sequence[Size], stride: Sequence[Size], offset: Any = None) -> None:
-    last = offset or x.storage_offset()
+    last = x.storage_offset() if offset is None else offset
     for count, step in zip(size, stride, strict=True):
         last = last + (count - 1) * step
     room = x.untyped_storage().nbytes() // x.element_size()

@@ -15,6 +15,8 @@ from typing import Any
 import sympy
 import z3
 
+from shapezoo.contracts.conditions import Condition
+
 Formula = Any
 """A condition on sizes, of z3, which has no types."""
 
@@ -212,10 +214,12 @@ def follows(conclusion: Formula, *premises: Formula) -> bool:
     return is_possible(*premises, z3.Not(conclusion)) is False
 
 
-def sizes_where(*formulas: Formula, axes: Iterable[str]) -> dict[str, int] | None:
-    """Some sizes for which all of these hold; None if there are none, or z3 knows none."""
-    asked = solver(*formulas)
-    return sizes_of(asked.model(), axes) if asked.check() == z3.sat else None
+def are_equivalent(left: Iterable[Condition], right: Iterable[Condition]) -> bool:
+    """Whether the same sizes meet all conditions of both, as far as z3 can tell."""
+    sides = [list(left), list(right)]
+    sizes = [z3.Int(axis) >= 1 for side in sides for c in side for axis in c.axes]
+    one, other = (z3.And(*(parse(condition.text) for condition in side), True) for side in sides)
+    return follows(one, *sizes, other) and follows(other, *sizes, one)
 
 
 def smallest_where(

@@ -17,7 +17,7 @@ from shapezoo.contracts.examples import example_arguments
 from shapezoo.contracts.explain import public_name
 from shapezoo.contracts.reading import function_signature
 from shapezoo.proving.proofs import Sizes, SubjectError
-from shapezoo.registry import origin_of
+from shapezoo.registry import is_as_built, origin_of
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,13 @@ def _subject(
         raise SubjectError(f"init is for a class of modules, got {obj!r}")
     if isinstance(obj, nn.Module):
         require_plain(as_written(obj))
-        model = copy.deepcopy(as_written(obj))  # it is run, and may change itself
+        model = _copied(as_written(obj))
         if any(parameter.is_meta for parameter in model.parameters()):
             model = model.to_empty(device="cpu")  # for real kernels
         name = public_name(type(model).forward)
-        code = _code(model)
-        return Subject(name, signature(model), (), model.training, lambda _: model, lambda _: code)
+        return Subject(
+            name, signature(model), (), model.training, lambda _: model, lambda _: _code(model)
+        )
     if isinstance(obj, types.FunctionType):
         function = obj if is_checked(obj) else checked(obj)
         code = f"# model: the function {obj.__name__} of which this was found"
@@ -107,10 +108,18 @@ def _subject(
     raise SubjectError(f"prove takes a module, a class of modules or a function, got {obj!r}")
 
 
+def _copied(model: nn.Module) -> nn.Module:
+    """A copy to run, which may change itself; some modules cannot be copied."""
+    try:
+        return copy.deepcopy(model)
+    except RuntimeError:
+        return model
+
+
 def _code(model: nn.Module) -> str:
     """Lines of Python that make a model, if a builder of the zoo has made it."""
     origin = origin_of(model)
-    if origin is None:
+    if origin is None or not is_as_built(model):
         return f"# model: the {type(model).__name__} of which this was found"
     keywords = "".join(f", {key}={value!r}" for key, value in origin.hyperparameters.items())
     mode = "train" if model.training else "eval"
@@ -122,7 +131,8 @@ def _code(model: nn.Module) -> str:
 
 def _class(cls: type[nn.Module], init: dict[str, Any]) -> Subject:
     parameters = inspect.signature(cls).parameters
-    if unknown := [name for name in init if name not in parameters]:
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    if not takes_any and (unknown := [name for name in init if name not in parameters]):
         takes = ", ".join(parameters) or "no arguments"
         raise SubjectError(f"{cls.__name__} has no argument {unknown[0]!r}; it takes {takes}")
     missing = {
@@ -173,8 +183,12 @@ def _floating(made: Callable[..., Any]) -> torch.dtype:
     return next(floating, torch.get_default_dtype())
 
 
-def empty_out(model: nn.Module) -> None:
-    """Put empty tensors in the place of all that a module holds; `undisturbed` puts them back."""
+def empty_out(model: nn.Module) -> list[Tensor]:
+    """Put empty tensors in the place of all that a module holds; `undisturbed` puts them back.
+
+    Returns:
+        The empty tensors.
+    """
     known: dict[int, Tensor] = {}
     for module in model.modules():
         holders: tuple[Any, ...] = module._parameters, module._buffers, vars(module)
@@ -184,6 +198,7 @@ def empty_out(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.RNNBase):
             module._init_flat_weights()  # it keeps a list of its weights
+    return list(known.values())
 
 
 def _fake(tensor: Tensor, known: dict[int, Tensor]) -> Tensor:

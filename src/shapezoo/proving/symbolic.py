@@ -2,14 +2,13 @@
 
 Each answer that the run needed (is this axis 1? is there a row left to pool?) is a guard. The
 guards together say which sizes take the same path through the model. Symbols come from PyTorch's
-`ShapeEnv`, which is private; this file alone uses it.
+`ShapeEnv`, which is private; it is made here alone.
 """
 
 import contextlib
 import inspect
 import itertools
 import logging
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,43 +24,20 @@ from torch._subclasses import fake_tensor
 from torch.fx.experimental import symbolic_shapes
 from torch.utils._sympy.numbers import int_oo
 
-from shapezoo import contracts, proving
 from shapezoo._modules import undisturbed
-from shapezoo.contracts import ShapeError
 from shapezoo.contracts.proving import hint_of, while_proving
-from shapezoo.proving.bounds import UndecidedError, Values
+from shapezoo.proving.bounds import State, UndecidedError, Values
 from shapezoo.proving.enforcing import enforce
-from shapezoo.proving.proofs import Outcome, Sizes
+from shapezoo.proving.proofs import Outcome, Sizes, outcome_of
 from shapezoo.proving.recurrence import RecurrentRules, symbolic_batches
-from shapezoo.proving.rules import FunctionRules, KernelRules, outermost_builtins
+from shapezoo.proving.rules import FunctionRules, KernelRules, is_undecided, outermost_builtins
 from shapezoo.proving.subjects import NoArgumentsError, Subject, empty_out
-from shapezoo.proving.symbols import numeric
-from shapezoo.proving.values import shapes_of
+from shapezoo.proving.symbols import LIBRARIES, numeric
+from shapezoo.proving.values import shapes_of, tensors_of
 from shapezoo.proving.variants import Variant
 
-_PACKAGES = tuple(
-    os.path.dirname(module.__file__ or "") + os.sep for module in (torch, sympy, contracts, proving)
-)
-"""Where the lines are that tell nothing about a model."""
-
-_UNDECIDED = (
-    symbolic_shapes.GuardOnDataDependentSymNode,
-    fake_tensor.DataDependentOutputException,
-    fake_tensor.DynamicOutputShapeException,
-    fake_tensor.UnsupportedOperatorException,
-    fake_tensor.UnsupportedFakeTensorException,
-    UndecidedError,
-)
-_UNDECIDED_TEXTS = (
-    "Could not run 'aten::",
-    "FakeTensor",
-    "Meta tensor",
-    "SymIntArrayRef",
-    "meta tensor",
-    "symbolic sizes",
-    "unbacked",
-)
-"""What errors say that tell of the symbols, and not of the model."""
+MOST = 1 << 40
+"""No size is larger than this."""
 
 _QUIET = (
     *(nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.GroupNorm),
@@ -101,7 +77,8 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
         variant: What to give it.
         hints: Sizes that decide which path is taken.
     """
-    environment = _Environment(specialize_zero_one=False, duck_shape=False)
+    values = Values()
+    environment = _Environment(values, specialize_zero_one=False, duck_shape=False)
     run = SymbolicRun()
     symbols: dict[Any, Any] = {}
     chosen: dict[str, Any] = {}
@@ -122,7 +99,7 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
         outcome: Outcome = "holds" if error is None else "raises"
         if error is not None and error not in errors:  # the innermost module has raised it
             errors.append(error)
-            outcome = classify(error)
+            outcome = _classify(error)
         known = run.modules.get(path, "holds")
         run.modules[path] = max(known, outcome, key=_WORST.index)
 
@@ -130,28 +107,26 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
     with contextlib.ExitStack() as stack:
         if isinstance(known, nn.Module):
             stack.enter_context(undisturbed(known))
-        values = Values()
         stack.enter_context(_symbols(environment, values))
         told = stack.enter_context(numeric())
         try:
-            model = known or _made(subject, chosen, hints, run)
+            model = known if known is not None else _made(subject, chosen, hints, run)
             if isinstance(model, nn.Module):
-                empty_out(model)
+                kept = empty_out(model)  # some follow from sizes of a constructor
+                values.set(kept, State.LOST if subject.free else State.CONSTANT)
+                values.set(model.parameters(), State.CONSTANT)
                 enforce(model, record)
             args, kwargs = subject.arguments(model, variant.contract, chosen)
-            if isinstance(model, nn.Module):
-                values.set_constant(itertools.chain(model.parameters(), model.buffers()))
+            values.set(tensors_of([args, kwargs]), State.ARGUMENT)
             with while_proving():
                 result = model(*args, **kwargs)
             run.shapes = [tuple(map(_expression, shape)) for shape in shapes_of(result)]
         except NoArgumentsError as error:
             run.outcome, run.error = "void", error
         except Exception as error:
-            run.outcome, run.error = classify(error), error
+            run.outcome, run.error = _classify(error), error
     guards = [guard.expr for guard in environment.guards]
-    if run.outcome != "raises" or isinstance(run.error, KeyError | AttributeError):
-        # a text may have decided; in other errors it is only what they say
-        guards += [sympy.Eq(_expression(size), hint_of(size)) for size in told]
+    guards += [sympy.Eq(_expression(size), hint_of(size)) for size in told]
     places = itertools.chain(environment.places, itertools.repeat("a text that is made of it"))
     for guard, place in zip(guards, places, strict=False):
         if any(abs(number) > MOST for number in guard.atoms(sympy.Integer)):
@@ -165,6 +140,8 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
     made = {symbol for shape in run.shapes for size in shape for symbol in size.free_symbols}
     if made - set(symbols.values()) or _is_deferred(environment):
         run.outcome, run.error = "unknown", UndecidedError("the data decide a size")
+    if values.undecided is not None:  # the model may have caught it
+        run.outcome, run.error = "unknown", values.undecided
     return run
 
 
@@ -180,15 +157,12 @@ def _canonical(condition: Any) -> Any:
     return condition.canonical if isinstance(condition, Relational) else condition
 
 
-MOST = 1 << 40
-"""No size is larger than this."""
-
-
 class _Environment(symbolic_shapes.ShapeEnv):
     """Remembers for each guard the line of the model that has asked, and what was assumed."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, values: Values, **options: Any) -> None:
         super().__init__(**options)
+        self.values = values
         self.places: list[str] = []
         self.assumed: list[Any] = []
 
@@ -201,6 +175,9 @@ class _Environment(symbolic_shapes.ShapeEnv):
         """Answer a question, which may be a guard from then on."""
         try:
             return super().evaluate_expr(*args, **kwargs)
+        except symbolic_shapes.GuardOnDataDependentSymNode as error:
+            self.values.undecided = error
+            raise
         finally:
             if len(self.guards) > len(self.places):
                 place = _place()
@@ -211,7 +188,7 @@ def _place() -> str:
     """The innermost line that is neither torch's nor ours."""
     frame = inspect.currentframe()
     while frame is not None:
-        if not frame.f_code.co_filename.startswith(_PACKAGES):
+        if not frame.f_code.co_filename.startswith(LIBRARIES):
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
@@ -229,17 +206,16 @@ def _made(subject: Subject, sizes: Sizes, hints: Sizes, run: SymbolicRun) -> Cal
     return model
 
 
-def classify(error: BaseException) -> Outcome:
-    """What an error tells of a model."""
+def _classify(error: BaseException) -> Outcome:
+    """What an error tells of a model, or of the symbols alone."""
     cause: BaseException | None = error
     for _ in range(_LONGEST_CHAIN):
-        if isinstance(cause, _UNDECIDED) or any(text in str(cause) for text in _UNDECIDED_TEXTS):
-            return "unknown"
-        cause = cause and (cause.__cause__ or cause.__context__)
         if cause is None:
             break
-    is_result = isinstance(error, ShapeError) and error.argument.startswith("return")
-    return "breaks" if is_result else "raises"
+        if is_undecided(cause):
+            return "unknown"
+        cause = cause.__cause__ or cause.__context__
+    return outcome_of(error)
 
 
 _LONGEST_CHAIN = 10
@@ -250,12 +226,11 @@ _WORST: tuple[Outcome, ...] = ("holds", "raises", "unknown", "breaks")
 @contextlib.contextmanager
 def _symbols(environment: Any, values: Values) -> Iterator[None]:
     """Make all tensors symbolic, with the rules that keep questions few."""
-    logger = logging.getLogger(fake_tensor.__name__)
     fakes = fake_tensor.FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True)
     fakes.cache_enabled = False  # with symbols, its cache costs more than it saves
     with contextlib.ExitStack() as stack:
-        stack.callback(logger.setLevel, logger.level)
-        logger.setLevel(logging.CRITICAL)  # errors are no news here
+        for name in (fake_tensor.__name__, "torch.__trace"):  # errors are no news here
+            stack.enter_context(patch.object(logging.getLogger(name), "disabled", True))
         for context in (
             torch.no_grad(),
             enable_python_dispatcher(),
@@ -264,7 +239,7 @@ def _symbols(environment: Any, values: Values) -> Iterator[None]:
             KernelRules(values),
             FunctionRules(values),
             outermost_builtins(),
-            RecurrentRules(environment),
+            RecurrentRules(environment, values),
             symbolic_batches(),
             *_without_first_weights(),
         ):

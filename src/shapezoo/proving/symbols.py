@@ -4,14 +4,30 @@ torch's symbols can be divided by zero, and their text is a name. A model that a
 (the key of a dictionary, an attribute) would be followed down a way that no number takes.
 """
 
+import ast
 import contextlib
+import functools
+import linecache
+import os
+import sys
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 from unittest.mock import patch
 
+import beartype
+import jaxtyping
+import sympy
 import torch
 
+from shapezoo import contracts, proving
 from shapezoo.contracts.proving import hint_of
+
+LIBRARIES = tuple(
+    os.path.dirname(module.__file__ or "") + os.sep
+    for module in (beartype, contracts, jaxtyping, proving, sympy, torch)
+)
+"""Where the lines are that are not the model's."""
 
 _DIVISIONS = ("__floordiv__", "__mod__", "__truediv__")
 
@@ -21,16 +37,19 @@ def numeric() -> Iterator[list[torch.SymInt]]:
     """Let symbols refuse a division by zero, and have the text of their number.
 
     Yields:
-        The symbols whose text was asked for: what follows is true of their numbers only.
+        The symbols whose text was asked for, apart from messages of errors: what follows is true
+        of their numbers only.
     """
     asked: list[torch.SymInt] = []
 
     def text(self: torch.SymInt) -> str:
-        asked.append(self)
+        if not _is_message(sys._getframe(1)):
+            asked.append(self)
         return str(hint_of(self))
 
     def formatted(self: torch.SymInt, spec: str) -> str:
-        asked.append(self)
+        if not _is_message(sys._getframe(1)):
+            asked.append(self)
         return format(hint_of(self), spec)
 
     with contextlib.ExitStack() as stack:
@@ -43,6 +62,25 @@ def numeric() -> Iterator[list[torch.SymInt]]:
                 patch.object(torch.SymInt, reflected, _divided(reflected, is_by_self=True))
             )
         yield asked
+
+
+def _is_message(frame: FrameType) -> bool:
+    """Whether a text is asked for by a library, or in a ``raise`` or ``assert``."""
+    name = frame.f_code.co_filename
+    return name.startswith(LIBRARIES) or any(
+        first <= frame.f_lineno <= last for first, last in _messages(name)
+    )
+
+
+@functools.cache
+def _messages(filename: str) -> list[tuple[int, int]]:
+    """The lines of a file that raise errors."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(filename)))
+    except SyntaxError:
+        return []
+    raising = (node for node in ast.walk(tree) if isinstance(node, ast.Raise | ast.Assert))
+    return [(node.lineno, node.end_lineno or node.lineno) for node in raising]
 
 
 def _divided(name: str, *, is_by_self: bool) -> Any:

@@ -8,19 +8,23 @@ import torch
 from torch import Tensor
 
 
-def shapes_of(value: Any) -> Iterator[tuple[Any, ...]]:
-    """The shape of every tensor in a value, in order."""
+def tensors_of(value: Any) -> Iterator[Tensor]:
+    """Every tensor in a value, in order."""
     if isinstance(value, Tensor):
-        yield tuple(value.shape)
+        yield value
     elif isinstance(value, dict):
-        for item in value.values():
-            yield from shapes_of(item)
+        yield from tensors_of(list(value.values()))
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from shapes_of(item)
+            yield from tensors_of(item)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for part in dataclasses.fields(value):
-            yield from shapes_of(getattr(value, part.name))
+            yield from tensors_of(getattr(value, part.name))
+
+
+def shapes_of(value: Any) -> Iterator[tuple[Any, ...]]:
+    """The shape of every tensor in a value, in order."""
+    return (tuple(tensor.shape) for tensor in tensors_of(value))
 
 
 def code_of(value: Any, imports: dict[str, None]) -> str:

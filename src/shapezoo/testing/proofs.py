@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from shapezoo.contracts import Condition
+from shapezoo.contracts.conditions import all_of
 from shapezoo.proving import Proved, prove
 
 
@@ -19,6 +20,8 @@ def assert_proved(
     budget: float = 60.0,
 ) -> Proved:
     """Assert that the contract of a model holds for all sizes that it accepts.
+
+    What `prove` raises, this raises too.
 
     Args:
         obj: A module; a class of modules; or a function whose annotations are a contract.
@@ -47,13 +50,16 @@ def assert_proved(
         ```
     """
     __tracebackhide__ = True
-    proof = prove(obj, init=init, assume=assume, budget=budget)
+    proof = prove(obj, init=init, assume=assume, budget=budget)  # says so if z3 is missing
+    from shapezoo.proving.solving import are_equivalent
+
     if not isinstance(proof, Proved):
         raise AssertionError(str(proof))
     if preconditions is not None:
         texts = [preconditions] if isinstance(preconditions, str) else preconditions
-        wanted = set(map(Condition, texts))
-        if wanted != set(proof.preconditions) or not proof.is_exact:
-            expected = " and ".join(map(str, wanted)) or "none"
-            raise AssertionError(f"expected the preconditions: {expected}\n{proof}")
+        wanted = list(map(Condition, texts))
+        if not proof.is_exact:
+            raise AssertionError(f"the preconditions are not exact\n{proof}")
+        if not are_equivalent(wanted, proof.preconditions):
+            raise AssertionError(f"expected: {all_of(wanted) or 'no preconditions'}\n{proof}")
     return proof

@@ -1,5 +1,6 @@
 """Where a proof is easily wrong: values, texts, rounding, layouts, coincidences."""
 
+import logging
 import random
 from collections.abc import Callable
 from typing import Any
@@ -257,6 +258,29 @@ def test_the_text_of_a_size_is_that_of_a_number() -> None:
 def test_a_text_that_decides_an_error() -> None:
     proof = prove(function(lambda x: refuse(x, str(x.shape[0]) not in ("8", "16"))), budget=10)
     assert not isinstance(proof, Refuted | Proved)
+
+
+def asserted(x: Tensor) -> Tensor:
+    assert str(x.shape[0]) in ("8", "16")
+    return x
+
+
+def test_a_text_in_the_condition_of_an_assertion_decides() -> None:
+    assert not isinstance(prove(function(asserted), budget=10), Refuted | Proved)
+
+
+def told(x: Tensor) -> Tensor:
+    torch._assert(x.shape[0] % 4 == 0, f"{x.shape[0]} is refused")
+    assert x.shape[0] > 4, f"{x.shape[0]} is too small"
+    logging.getLogger(__name__).debug(f"got {tuple(x.shape)}")
+    return x
+
+
+def test_texts_of_messages_and_logs_decide_nothing() -> None:
+    proof = prove(function(told))
+    assert isinstance(proof, Proved)
+    assert proof.is_exact
+    assert set(map(str, proof.preconditions)) == {"seq >= 8", "seq % 4 == 0"}
 
 
 def test_an_argument_that_is_called_returns_is_no_result() -> None:

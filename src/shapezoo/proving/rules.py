@@ -21,10 +21,8 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from shapezoo.contracts.proving import hint_of
 from shapezoo.proving.bounds import State, UndecidedError, Values
-
-MOST_PERMUTED = 5
-"""Of how many axes a permutation is looked for."""
 
 _UNDECIDED = (
     fake_tensor.DataDependentOutputException,
@@ -388,8 +386,7 @@ def _pointwise(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, An
     first = operands[0]
     if shape is None:
         return NotImplemented
-    ones = [empty(arg, (1,) * arg.dim()) if isinstance(arg, Tensor) else arg for arg in args]
-    dtype = func(*ones, **kwargs).dtype  # it knows which dtypes go together
+    dtype = _dtype(func, args, kwargs)
     if name.endswith("_"):
         return first if args[0] is first and _fits(shape, first.shape) else NotImplemented
     whole = [operand for operand in operands if _fits(operand.shape, shape)]
@@ -402,6 +399,26 @@ def _pointwise(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, An
     return empty(first, shape, dtype)
 
 
+def _dtype(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.dtype:
+    """The dtype of the result of a kernel, which knows which dtypes go together."""
+    parts = (*args, *kwargs.values())
+    key = (func, *(_kind(part) for part in parts), *kwargs)
+    if key not in _DTYPES:
+        ones = [empty(arg, (1,) * arg.dim()) if isinstance(arg, Tensor) else arg for arg in args]
+        _DTYPES[key] = func(*ones, **kwargs).dtype
+    return _DTYPES[key]
+
+
+def _kind(part: object) -> object:
+    """All of an argument that the dtype of a result depends on."""
+    if isinstance(part, Tensor):
+        return part.dtype, part.dim() > 0
+    return part if isinstance(part, str | torch.dtype) else type(part)
+
+
+_DTYPES: dict[object, torch.dtype] = {}
+
+
 def _is_contiguous(x: Tensor) -> bool:
     """Whether a tensor is written as a contiguous one; asks nothing."""
     return _fits(x.stride(), empty(x, x.shape).stride())
@@ -409,10 +426,12 @@ def _is_contiguous(x: Tensor) -> bool:
 
 def _is_permuted(x: Tensor) -> bool:
     """Whether a tensor is written as a contiguous one whose axes were permuted."""
-    if _is_contiguous(x) or x.dim() > MOST_PERMUTED:
+    if _is_contiguous(x):
         return False
+    steps = [hint_of(step) if isinstance(step, torch.SymInt) else step for step in x.stride()]
     orders = itertools.permutations(range(x.dim()))
-    return any(_is_contiguous(x.permute(order)) for order in orders)
+    falling = (o for o in orders if all(steps[a] >= steps[b] for a, b in itertools.pairwise(o)))
+    return any(_is_contiguous(x.permute(order)) for order in falling)
 
 
 def _view(x: Tensor, size: Any, *rest: Any) -> Any:

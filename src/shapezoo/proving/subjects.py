@@ -189,22 +189,19 @@ def empty_out(model: nn.Module) -> list[Tensor]:
     Returns:
         The empty tensors.
     """
-    known: dict[int, Tensor] = {}
+    known: dict[int, Tensor] = {}  # the same one for the same tensor
+
+    def empty(tensor: Tensor) -> Tensor:
+        if id(tensor) not in known:
+            size, stride = tensor.shape, tensor.stride()
+            known[id(tensor)] = torch.empty_strided(size, stride, dtype=tensor.dtype)
+        return known[id(tensor)]
+
     for module in model.modules():
         holders: tuple[Any, ...] = module._parameters, module._buffers, vars(module)
         for holder in holders:
-            fakes = {k: _fake(v, known) for k, v in holder.items() if isinstance(v, Tensor)}
-            holder.update(fakes)
+            holder.update({k: empty(v) for k, v in holder.items() if isinstance(v, Tensor)})
     for module in model.modules():
         if isinstance(module, nn.RNNBase):
             module._init_flat_weights()  # it keeps a list of its weights
     return list(known.values())
-
-
-def _fake(tensor: Tensor, known: dict[int, Tensor]) -> Tensor:
-    """An empty tensor of the same shape; the same one for the same tensor."""
-    if id(tensor) not in known:
-        fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
-        is_parameter = isinstance(tensor, nn.Parameter)
-        known[id(tensor)] = nn.Parameter(fake, tensor.requires_grad) if is_parameter else fake
-    return known[id(tensor)]

@@ -107,14 +107,15 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
     with contextlib.ExitStack() as stack:
         if isinstance(known, nn.Module):
             stack.enter_context(undisturbed(known))
-        stack.enter_context(_symbols(environment, values))
+        stack.enter_context(_fakes(environment))
+        if isinstance(known, nn.Module):
+            values.set(empty_out(known), State.CONSTANT)
+        stack.enter_context(_rules(environment, values))
         told = stack.enter_context(numeric())
         try:
             model = known if known is not None else _made(subject, chosen, hints, run)
             if isinstance(model, nn.Module):
-                kept = empty_out(model)  # some follow from sizes of a constructor
-                values.set(kept, State.LOST if subject.free else State.CONSTANT)
-                values.set(model.parameters(), State.CONSTANT)
+                values.set(model.parameters(), State.CONSTANT)  # buffers may follow from sizes
                 enforce(model, record)
             args, kwargs = subject.arguments(model, variant.contract, chosen)
             values.set(tensors_of([args, kwargs]), State.ARGUMENT)
@@ -224,18 +225,23 @@ _WORST: tuple[Outcome, ...] = ("holds", "raises", "unknown", "breaks")
 
 
 @contextlib.contextmanager
-def _symbols(environment: Any, values: Values) -> Iterator[None]:
-    """Make all tensors symbolic, with the rules that keep questions few."""
+def _fakes(environment: Any) -> Iterator[None]:
+    """Make all tensors empty, with symbols for sizes."""
     fakes = fake_tensor.FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True)
     fakes.cache_enabled = False  # with symbols, its cache costs more than it saves
     with contextlib.ExitStack() as stack:
         for name in (fake_tensor.__name__, "torch.__trace"):  # errors are no news here
             stack.enter_context(patch.object(logging.getLogger(name), "disabled", True))
+        for context in (torch.no_grad(), enable_python_dispatcher(), fakes, torch.device("meta")):
+            stack.enter_context(context)
+        yield
+
+
+@contextlib.contextmanager
+def _rules(environment: Any, values: Values) -> Iterator[None]:
+    """Keep questions few, and check what real kernels do."""
+    with contextlib.ExitStack() as stack:
         for context in (
-            torch.no_grad(),
-            enable_python_dispatcher(),
-            fakes,
-            torch.device("meta"),
             KernelRules(values),
             FunctionRules(values),
             outermost_builtins(),

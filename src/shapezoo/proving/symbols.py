@@ -7,6 +7,7 @@ torch's symbols can be divided by zero, and their text is a name. A model that a
 import ast
 import contextlib
 import functools
+import itertools
 import linecache
 import os
 import sys
@@ -28,6 +29,9 @@ LIBRARIES = tuple(
     for module in (beartype, contracts, jaxtyping, proving, sympy, torch)
 )
 """Where the lines are that are not the model's."""
+
+Place = tuple[int, int]
+"""A line and a column."""
 
 _DIVISIONS = ("__floordiv__", "__mod__", "__truediv__")
 
@@ -65,22 +69,44 @@ def numeric() -> Iterator[list[torch.SymInt]]:
 
 
 def _is_message(frame: FrameType) -> bool:
-    """Whether a text is asked for by a library, or in a ``raise`` or ``assert``."""
+    """Whether a text is asked for by a library, or for an error or a log."""
     name = frame.f_code.co_filename
-    return name.startswith(LIBRARIES) or any(
-        first <= frame.f_lineno <= last for first, last in _messages(name)
-    )
+    if name.startswith(LIBRARIES):
+        return True
+    positions = itertools.islice(frame.f_code.co_positions(), frame.f_lasti // 2, None)
+    first, last, start, end = next(positions)
+    return any((first, start) >= span[0] and (last, end) <= span[1] for span in _messages(name))
 
 
 @functools.cache
-def _messages(filename: str) -> list[tuple[int, int]]:
-    """The lines of a file that raise errors."""
+def _messages(filename: str) -> list[tuple[Place, Place]]:
+    """Where the messages of errors and logs begin and end in a file."""
     try:
         tree = ast.parse("".join(linecache.getlines(filename)))
     except SyntaxError:
         return []
-    raising = (node for node in ast.walk(tree) if isinstance(node, ast.Raise | ast.Assert))
-    return [(node.lineno, node.end_lineno or node.lineno) for node in raising]
+    found: list[ast.expr | None] = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Raise(exc=message) | ast.Assert(msg=message):
+                found.append(message)
+            case ast.Call(func=ast.Attribute(attr=name), args=args) if name in _CHECKING:
+                found += args[1:]
+            case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name), args=args) if (
+                name in _TELLING
+            ):
+                found += args
+    return [
+        ((n.lineno, n.col_offset), (n.end_lineno or n.lineno, n.end_col_offset or n.col_offset))
+        for n in found
+        if n is not None
+    ]
+
+
+_CHECKING = {"_assert", "_check", "_check_value", "_check_type", "_check_index"}
+"""Functions whose first argument is a condition, and whose second tells of it."""
+
+_TELLING = {"print", "warn", "debug", "info", "warning", "error", "log"}
 
 
 def _divided(name: str, *, is_by_self: bool) -> Any:

@@ -18,7 +18,8 @@ def scan(
 ) -> tuple[S, Tensor]:
     """Step through time, the first axis of the inputs, with a state that keeps its shape.
 
-    Since it does, one step stands for all of them where a contract is proved.
+    Since it does, one step stands for all of them where a contract is proved; a step must depend
+    on its arguments alone.
 
     Args:
         step: Maps the state and the input of one time to the state after it and an output.

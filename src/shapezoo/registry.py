@@ -11,7 +11,7 @@ from torch import nn
 
 from shapezoo.contracts import Module
 from shapezoo.contracts.limits import set_limits
-from shapezoo.verdicts import limits
+from shapezoo.verdicts import verdicts
 
 P = ParamSpec("P")
 M = TypeVar("M", bound=Module)
@@ -102,8 +102,9 @@ def register(*, task: Task, paper: str) -> Callable[[Callable[P, M]], Callable[P
             model = builder(*args, **kwargs)
             given = keywords.bind(*args, **kwargs).arguments
             setattr(model, _ORIGIN, Origin(name, defaults | given))
-            changed = {key for key, value in given.items() if value != defaults[key]}
-            set_limits(model, limits(name, frozenset(changed)))
+            changed = [key for key, value in given.items() if value != defaults[key]]
+            found = verdicts(name, changed)
+            set_limits(model, {mode: found[mode].preconditions for mode in found})
             return model
 
         _entries[name] = Entry(name, build, task, paper)

@@ -5,7 +5,7 @@
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal
@@ -54,22 +54,16 @@ class Verdict:
         return vars(self) | {"preconditions": [str(c) for c in self.preconditions]}
 
 
-def verdicts(name: str) -> dict[Mode, Verdict]:
-    """What was proved of a model in each mode; empty for a model that is not in the file."""
-    return {mode: _read(verdict) for mode, verdict in _stored().get(name, {}).items()}
-
-
-def limits(name: str, changed: frozenset[str]) -> dict[str, tuple[str, ...]]:
-    """The preconditions of a model in each mode, if they are known.
+def verdicts(name: str, changed: Collection[str] = ()) -> dict[Mode, Verdict]:
+    """What was proved of a model in each mode.
 
     Args:
         name: The name of the model.
-        changed: The hyper-parameters that are not the defaults.
+        changed: The hyper-parameters that are not the defaults. If they may change the limits,
+            nothing is known.
     """
-    if not changed <= INDIFFERENT:
-        return {}
-    found = verdicts(name)
-    return {mode: tuple(map(str, found[mode].preconditions)) for mode in found}
+    stored = _stored().get(name, {}) if INDIFFERENT.issuperset(changed) else {}
+    return {mode: _read(verdict) for mode, verdict in stored.items()}
 
 
 def _read(verdict: Mapping[str, Any]) -> Verdict:

@@ -12,7 +12,7 @@ import torch
 import shapezoo.models  # noqa: F401  # its builders register themselves
 from shapezoo.contracts import Module, Signature, signature
 from shapezoo.registry import Entry, Task, entries
-from shapezoo.verdicts import INDIFFERENT, Mode, Verdict, verdicts
+from shapezoo.verdicts import Mode, Verdict, verdicts
 from shapezoo.weights import load
 
 
@@ -158,8 +158,7 @@ def model_info(name: str, **hyperparameters: Any) -> ModelInfo:
         model = create_model(name, **hyperparameters)
     keywords = inspect.signature(entry.builder).parameters.values()
     defaults = {keyword.name: keyword.default for keyword in keywords}
-    changed = {key for key, value in hyperparameters.items() if value != defaults[key]}
-    is_proved = changed <= INDIFFERENT
+    changed = [key for key, value in hyperparameters.items() if value != defaults[key]]
     return ModelInfo(
         name=name,
         summary=(inspect.getdoc(entry.builder) or "").partition("\n")[0],
@@ -168,7 +167,7 @@ def model_info(name: str, **hyperparameters: Any) -> ModelInfo:
         hyperparameters=defaults | hyperparameters,
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         signature=signature(model),
-        verdicts=verdicts(name) if is_proved else {},
+        verdicts=verdicts(name, changed),
     )
 
 

@@ -9,11 +9,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapezoo import Module, ShapeError
+from shapezoo.contracts import Condition
 from shapezoo.contracts.limits import limits_of, set_limits
 
 LIMITS = {
-    "eval": ("height >= 8", "width % 2 == 0"),
-    "train": ("height >= 8", "batch > 1 or height > 15"),
+    "eval": (Condition("height >= 8"), Condition("width % 2 == 0")),
+    "train": (Condition("height >= 8"), Condition("batch > 1 or height > 15")),
 }
 
 
@@ -42,6 +43,7 @@ def test_the_error_tells_the_precondition() -> None:
         limited()(torch.zeros(2, 3, 7, 10))
     assert str(caught.value).splitlines() == [
         f"{__name__}.Net.forward: height must be at least 8, got 7",
+        "  argument  images, axis 2",
         "  bound     batch=2, height=7, width=10",
         "  limits    height >= 8, width % 2 == 0",
     ]
@@ -64,9 +66,16 @@ def test_other_failures_stay_as_they_are() -> None:
         net(torch.zeros(2, 3, 8, 8))
 
 
+def test_limits_end_where_the_layers_are_changed() -> None:
+    net = limited()
+    net.layers[0] = nn.Conv2d(3, 4, 9)
+    with pytest.raises(RuntimeError, match="can't be greater"):
+        net(torch.zeros(2, 3, 7, 10))
+
+
 def test_what_works_is_never_refused() -> None:
     net = limited()
-    set_limits(net, {"eval": ("height >= 100",)})
+    set_limits(net, {"eval": (Condition("height >= 100"),)})
     assert net(torch.zeros(2, 3, 8, 8)).shape == (2, 4)
 
 

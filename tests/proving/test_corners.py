@@ -380,6 +380,22 @@ def test_what_was_found_by_trying_is_the_smallest_too() -> None:
     assert proof.counterexample.sizes == {"batch": 1, "seq": 6}
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda x: x[: int(x.sum().item()) + x.shape[0]],
+        lambda x: x if x.sum() > -1 else x[1:],
+        lambda x: x[x >= 0],
+        lambda x: x[x.nonzero()[:, 0].shape[0] :],
+        lambda x: x.unique().expand(x.shape[0]),
+        lambda x: torch.from_numpy(x.numpy()),
+        lambda x: x.repeat_interleave(x.long() + 1),
+    ],
+)
+def test_what_the_data_decide_is_never_proved(body: Callable[[Tensor], Tensor]) -> None:
+    assert isinstance(prove(function(body), budget=10), Unknown | ProvedInPart)
+
+
 def test_sizes_that_only_the_data_decide() -> None:
     @checked
     def positive(x: Float[Tensor, "seq"]) -> Float[Tensor, "_"]:

@@ -14,10 +14,10 @@ from torch.fx.experimental import symbolic_shapes
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from shapezoo.contracts.proving import hint_of
+from shapezoo.contracts.symbolic_runs import hint_of
 from shapezoo.proving import symbolic
 from shapezoo.proving.bounds import Values
-from shapezoo.proving.rules import outermost_builtins
+from shapezoo.proving.functions import outermost_builtins
 from shapezoo.proving.symbols import numeric
 
 

@@ -102,8 +102,8 @@ def checked(function: Any) -> Any:
         contract.check_result(call, result, args)
 
     @unseen
-    def explain_failure(call: Call, args: tuple[Any, ...]) -> ShapeError | None:
-        return contract.explain_failure(call, args)
+    def refusal(call: Call, args: tuple[Any, ...]) -> ShapeError | None:
+        return contract.refusal(call, args)
 
     def verify(*call: Any) -> object:
         return contract.verify(*call)
@@ -129,8 +129,8 @@ def checked(function: Any) -> Any:
         try:
             result = function(*args, **kwargs)
         except Exception as error:
-            if explained := explain_failure(call, args):
-                raise explained from error
+            if refused := refusal(call, args):
+                raise refused from error
             raise
         try:
             is_known = call.key_of(result) in call.results

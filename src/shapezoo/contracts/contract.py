@@ -154,8 +154,8 @@ class Contract:
             with contextlib.suppress(Exception):  # an unknown object, a symbolic size
                 remember(call.results, call.key_of(result), None, MOST_RESULTS)
 
-    def explain_failure(self, call: Call, args: tuple[Any, ...]) -> ShapeError | None:
-        """Why a call has failed whose arguments keep the contract, if limits are known.
+    def refusal(self, call: Call, args: tuple[Any, ...]) -> ShapeError | None:
+        """The error for sizes that the module is known not to take, if they are such.
 
         Args:
             call: What `check_arguments` gave.
@@ -193,7 +193,7 @@ class Contract:
         with contextlib.suppress(StepAside):
             if call is None:
                 call = self._check(arguments, self._numbers_of(sizes), place)
-                if refused := self.explain_failure(call, (owner,)):
+                if refused := self.refusal(call, (owner,)):
                     raise refused
             for result in results:
                 self._check_result(call, result, None, place)

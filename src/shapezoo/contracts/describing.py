@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from shapezoo.contracts.matching import Missing, Opaque
-from shapezoo.contracts.proving import hint_of, is_proving
+from shapezoo.contracts.symbolic_runs import hint_of, is_proving
 
 
 def describe(value: object, depth: int = 2) -> str:

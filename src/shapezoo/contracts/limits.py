@@ -18,7 +18,7 @@ from shapezoo.contracts.explain import public_name
 from shapezoo.contracts.signatures import Signature
 from shapezoo.contracts.types import tensors
 
-Limits = Mapping[str, tuple[str, ...]]
+Limits = Mapping[Any, tuple[Condition, ...]]
 """Conditions in eval mode and in train mode."""
 
 _LIMITS = "_shapezoo_limits"
@@ -53,7 +53,7 @@ def unmet(
     limits = limits_of(owner)
     if not limits or not isinstance(owner, nn.Module):
         return None
-    conditions = [Condition(text) for text in limits["train" if owner.training else "eval"]]
+    conditions = limits.get("train" if owner.training else "eval", ())
     sizes: dict[str, Any] = {
         axis: size for axis, size in bound.items() if isinstance(size, int | torch.SymInt)
     }
@@ -65,12 +65,13 @@ def unmet(
     if not broken:
         return None
     shown = {axis: known(size) for axis, size in sizes.items()}
+    argument, axis = _place(contract, broken[0].axes[0])
     lines = [
         f"{public_name(function)}: {broken[0].explain(shown)}",
+        f"  argument  {argument}, axis {axis}",
         f"  bound     {', '.join(f'{axis}={size}' for axis, size in shown.items())}",
         f"  limits    {', '.join(map(str, conditions))}",
     ]
-    argument, axis = _place(contract, broken[0].axes[0])
     return ShapeError("\n".join(lines), argument=argument, axis=axis)
 
 

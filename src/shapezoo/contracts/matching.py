@@ -13,7 +13,7 @@ from torch.fx import Proxy
 from shapezoo.contracts.axes import differences
 from shapezoo.contracts.bindings import assume, current, restore, value_of, visible
 from shapezoo.contracts.errors import ContractError
-from shapezoo.contracts.proving import is_proving
+from shapezoo.contracts.symbolic_runs import is_proving
 from shapezoo.contracts.types import (
     DictType,
     PlainType,

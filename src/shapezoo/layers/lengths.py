@@ -4,7 +4,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from shapezoo.contracts import checked
-from shapezoo.contracts.proving import of_values
+from shapezoo.contracts.symbolic_runs import is_proving
 
 
 class SequenceError(ValueError):
@@ -27,11 +27,9 @@ def require_lengths(tokens: Int64[Tensor, "batch seq"], lengths: Int64[Tensor, "
     """
     if lengths.shape[0] == 0:
         raise SequenceError("lengths: there are no sequences")
-    _require_values(lengths, tokens.shape[1])
-
-
-@of_values
-def _require_values(lengths: Tensor, seq: int) -> None:
+    if is_proving():
+        return  # there are no values
+    seq = tokens.shape[1]
     for index in ((lengths < 1) | (lengths > seq)).nonzero()[:1].flatten().tolist():
         raise SequenceError(
             f"lengths[{index}] must be between 1 and seq={seq}, got {lengths[index]}"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from shapezoo.contracts import ShapeError
 from shapezoo.contracts.describing import describe
-from shapezoo.contracts.proving import is_proving
+from shapezoo.contracts.symbolic_runs import is_proving
 
 S = TypeVar("S", bound=Tensor | tuple[Tensor, ...])
 

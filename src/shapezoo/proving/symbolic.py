@@ -25,12 +25,13 @@ from torch.fx.experimental import symbolic_shapes
 from torch.utils._sympy.numbers import int_oo
 
 from shapezoo._modules import undisturbed
-from shapezoo.contracts.proving import hint_of, while_proving
+from shapezoo.contracts.symbolic_runs import hint_of, while_proving
 from shapezoo.proving.bounds import State, UndecidedError, Values
 from shapezoo.proving.enforcing import enforce
+from shapezoo.proving.functions import FunctionRules, outermost_builtins
+from shapezoo.proving.kernels import KernelRules, is_undecided
 from shapezoo.proving.proofs import Outcome, Sizes, outcome_of
 from shapezoo.proving.recurrence import RecurrentRules, symbolic_batches
-from shapezoo.proving.rules import FunctionRules, KernelRules, is_undecided, outermost_builtins
 from shapezoo.proving.subjects import NoArgumentsError, Subject, empty_out
 from shapezoo.proving.symbols import LIBRARIES, numeric
 from shapezoo.proving.values import shapes_of, tensors_of

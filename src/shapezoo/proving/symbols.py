@@ -22,7 +22,7 @@ import sympy
 import torch
 
 from shapezoo import contracts, proving
-from shapezoo.contracts.proving import hint_of
+from shapezoo.contracts.symbolic_runs import hint_of
 
 LIBRARIES = tuple(
     os.path.dirname(module.__file__ or "") + os.sep

@@ -2,13 +2,9 @@
 
 import contextlib
 import contextvars
-import functools
-from collections.abc import Callable, Iterator
-from typing import ParamSpec
+from collections.abc import Iterator
 
 import torch
-
-P = ParamSpec("P")
 
 _proving = contextvars.ContextVar("_proving", default=False)
 
@@ -33,18 +29,3 @@ def hint_of(size: torch.SymInt) -> int:
     hint = size.node.hint  # private; torch has had several public names for it
     assert isinstance(hint, int)  # a size that only the data decide has none
     return hint
-
-
-def of_values(function: Callable[P, None]) -> Callable[P, None]:
-    """Mark a function that only refuses values: it is left out where there are none.
-
-    Args:
-        function: A function that returns nothing. What it does must not depend on shapes.
-    """
-
-    @functools.wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
-        if not is_proving():
-            function(*args, **kwargs)
-
-    return wrapper

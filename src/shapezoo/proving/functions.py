@@ -1,0 +1,224 @@
+"""Shape rules of functions whose parts would ask about layout."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from shapezoo.proving.bounds import State, Values
+from shapezoo.proving.rules import PRODUCT, broadcast, empty, fits, require, require_pixels, viewed
+
+
+class FunctionRules(TorchFunctionMode):
+    """Functions whose parts would ask about layout.
+
+    Args:
+        values: What is known of values.
+    """
+
+    def __init__(self, values: Values) -> None:
+        super().__init__()
+        self.values = values
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        rule = _FUNCTIONS.get(func)
+        if rule and args and isinstance(args[0], Tensor) and args[0].device.type == "meta":
+            result = rule(*args, **kwargs)
+            if result is not NotImplemented:
+                if rule in (_reshape, _flatten, _contiguous):
+                    self.values.copy(args[0], result)
+                else:
+                    self.values.follow("", args, kwargs, result)
+                return result
+        if func in _INDEXING and has_symbols(args[1]):
+            self.values.give_up("an index is a list with sizes")
+        if func is functional.one_hot:
+            self.values.check_one_hot(*args, **kwargs)
+        result = func(*args, **kwargs)
+        if func in _LITERALS:
+            is_sized = has_symbols(list(args))
+            self.values.set([result], State.LOST if is_sized else State.CONSTANT)
+        return result
+
+
+_INDEXING = (Tensor.__getitem__, Tensor.__setitem__)
+_LITERALS = (torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor)
+
+
+def has_symbols(value: Any) -> bool:
+    """Whether there is a symbol in a list of numbers."""
+    if isinstance(value, tuple):  # of axes; a slice of symbols makes no values
+        return any(has_symbols(item) for item in value if isinstance(item, list))
+    if isinstance(value, list):
+        return any(isinstance(item, torch.SymInt) or has_symbols(item) for item in value)
+    return False
+
+
+def _reshape(x: Tensor, *sizes: Any, shape: Any = None) -> Any:
+    if shape is None:
+        shape = sizes[0] if isinstance(sizes[0], tuple | list) else sizes
+    return empty(x, viewed(x.shape, shape))
+
+
+def _flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Any:
+    axes = x.dim()
+    if not axes or not all(-axes <= dim < axes for dim in (start_dim, end_dim)):
+        return NotImplemented
+    start, end = start_dim % axes, end_dim % axes + 1
+    if start >= end:
+        return NotImplemented
+    return empty(x, (*x.shape[:start], math.prod(x.shape[start:end]), *x.shape[end:]))
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
+    if not x.dim() or weight.dim() != 2 or weight.dtype != x.dtype or not _is_plain(x, weight):
+        return NotImplemented
+    if bias is not None and (bias.dtype != x.dtype or not fits(bias.shape, weight.shape[:1])):
+        return NotImplemented
+    require(x.shape[-1] == weight.shape[1], PRODUCT, tuple(x.shape), tuple(weight.shape[::-1]))
+    return empty(x, (*x.shape[:-1], weight.shape[0]))
+
+
+def _matmul(x: Tensor, other: Tensor) -> Any:
+    if not isinstance(other, Tensor) or x.dim() < 2 or other.dim() < 2:
+        return NotImplemented
+    if x.dtype != other.dtype or not _is_plain(x, other):
+        return NotImplemented
+    require(x.shape[-1] == other.shape[-2], PRODUCT, tuple(x.shape), tuple(other.shape))
+    common = broadcast([x.shape[:-2], other.shape[:-2]])
+    if common is None:
+        return NotImplemented
+    return empty(x, (*common, x.shape[-2], other.shape[-1]))
+
+
+def _is_plain(*tensors: Tensor) -> bool:
+    """Whether tensors hold numbers that can be multiplied, all on the device of symbols."""
+    return all(t.device.type == "meta" and t.dtype != torch.bool for t in tensors)
+
+
+def _contiguous(x: Tensor, **kwargs: Any) -> Any:
+    return NotImplemented if kwargs else empty(x, x.shape)
+
+
+def _upsample(x: Tensor, output_size: Any, *rest: Any) -> Any:  # rest ends with the factors
+    sizes, factors = output_size, rest[-1]
+    if not x.is_floating_point() or (sizes is None) == (factors is None):
+        return NotImplemented
+    if factors is not None:
+        pairs = list(zip(x.shape[2:], factors, strict=True))
+        if any(isinstance(factor, torch.SymFloat) or factor <= 0 for factor in factors):
+            return NotImplemented
+        sizes = [s * int(f) if float(f).is_integer() else math.floor(s * f) for s, f in pairs]
+    require_pixels((*x.shape, *sizes))
+    return empty(x, (*x.shape[:2], *sizes))
+
+
+def _max_pool1d(
+    x: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Any:
+    if x.dim() not in (2, 3):
+        return NotImplemented
+    stride = stride or kernel_size
+    each = [kernel_size, stride, padding, dilation]
+    kernel, step, pad, gap = (part[0] if isinstance(part, tuple | list) else part for part in each)
+    flat = x.unsqueeze(-2)
+    pooled = torch.max_pool2d(flat, (1, kernel), (1, step), (0, pad), (1, gap), ceil_mode)
+    return pooled.squeeze(-2)
+
+
+def _group_norm(
+    x: Tensor, num_groups: int, weight: Any = None, bias: Any = None, *rest: Any, **options: Any
+) -> Any:
+    weights = [part for part in (weight, bias) if part is not None]
+    if x.dim() < 2 or not x.is_floating_point() or num_groups < 1:
+        return NotImplemented
+    if any(part.dtype != x.dtype or part.dim() != 1 for part in weights):
+        return NotImplemented
+    message = (
+        "Expected number of channels in input to be divisible by num_groups, but got {} and {}"
+    )
+    require(x.shape[1] % num_groups == 0, message, tuple(x.shape), num_groups)
+    for part in weights:
+        message = "Expected weight to be a vector of size {}, but got {}"
+        require(part.shape[0] == x.shape[1], message, x.shape[1], part.shape[0])
+    return empty(x, x.shape)
+
+
+def _attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    **options: Any,
+) -> Any:
+    parts = (query, key, value)
+    axes, dtypes = {part.dim() for part in parts}, {part.dtype for part in parts}
+    is_odd = options.get("enable_gqa") or (is_causal and attn_mask is not None)
+    if len(axes) > 1 or len(dtypes) > 1 or query.dim() < 3 or is_odd:
+        return NotImplemented
+    common = broadcast([part.shape[:-2] for part in parts])
+    if common is None or not query.is_floating_point():
+        return NotImplemented
+    scores = (*common, query.shape[-2], key.shape[-2])
+    if attn_mask is not None:
+        masked = broadcast([attn_mask.shape, scores])
+        if masked is None or not fits(masked, scores):
+            return NotImplemented
+    require(query.shape[-1] == key.shape[-1], PRODUCT, tuple(query.shape), tuple(key.shape))
+    require(key.shape[-2] == value.shape[-2], PRODUCT, scores, tuple(value.shape))
+    return empty(query, (*scores[:-1], value.shape[-1]))
+
+
+_UPSAMPLING = (
+    *(torch._C._nn.upsample_nearest1d, torch._C._nn.upsample_nearest2d),
+    *(torch._C._nn.upsample_nearest3d, torch._C._nn._upsample_nearest_exact1d),
+    *(torch._C._nn._upsample_nearest_exact2d, torch._C._nn._upsample_nearest_exact3d),
+    *(torch._C._nn.upsample_linear1d, torch._C._nn.upsample_bilinear2d),
+    *(torch._C._nn.upsample_bicubic2d, torch._C._nn.upsample_trilinear3d),
+)
+
+_FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    functional.scaled_dot_product_attention: _attention,
+    torch.max_pool1d: _max_pool1d,
+    torch.group_norm: _group_norm,
+    torch.reshape: _reshape,
+    Tensor.reshape: _reshape,
+    torch.flatten: _flatten,
+    Tensor.flatten: _flatten,
+    functional.linear: _linear,
+    torch.matmul: _matmul,
+    Tensor.matmul: _matmul,
+    Tensor.__matmul__: _matmul,
+    Tensor.contiguous: _contiguous,
+    **dict.fromkeys(_UPSAMPLING, _upsample),
+}
+
+
+@contextlib.contextmanager
+def outermost_builtins() -> Iterator[None]:
+    """Let a mode see the built-in functions inside PyTorch's functions that are written in Python.
+
+    Those would be seen themselves, and what they call would not: a mode sees the outermost
+    function only. They ask `has_torch_function`, which knows of modes.
+    """
+    with contextlib.ExitStack() as stack:
+        for module in (functional, torch.functional):
+            for name in [name for name in vars(module) if name.startswith("has_torch_function")]:
+                stack.enter_context(patch.object(module, name, lambda *args: False))
+        yield

@@ -1,0 +1,249 @@
+"""Shape rules of kernels whose fake versions ask too much, or check too little."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses import fake_tensor
+from torch.fx.experimental import symbolic_shapes
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from shapezoo.contracts.symbolic_runs import hint_of
+from shapezoo.proving.bounds import UndecidedError, Values
+from shapezoo.proving.rules import PRODUCT, Size, broadcast, empty, fits, require, viewed
+
+_UNDECIDED = (
+    fake_tensor.DataDependentOutputException,
+    fake_tensor.DynamicOutputShapeException,
+    fake_tensor.UnsupportedOperatorException,
+    fake_tensor.UnsupportedFakeTensorException,
+    symbolic_shapes.GuardOnDataDependentSymNode,
+    UndecidedError,
+)
+_UNDECIDED_TEXTS = (
+    "Could not run 'aten::",
+    "FakeTensor",
+    "Meta tensor",
+    "SymIntArrayRef",
+    "meta tensor",
+    "symbolic sizes",
+    "unbacked",
+)
+
+
+def is_undecided(error: BaseException) -> bool:
+    """Whether an error tells of the symbols, and not of the model."""
+    if isinstance(error, TypeError) and "Sym" in str(error):
+        return True
+    return isinstance(error, _UNDECIDED) or any(text in str(error) for text in _UNDECIDED_TEXTS)
+
+
+class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's has no types
+    """Kernels whose fake versions ask too much, or too little.
+
+    Args:
+        values: What is known of values.
+    """
+
+    def __init__(self, values: Values) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's has no types
+        self.values = values
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = func._schema.name.removeprefix("aten::")
+        has_tensor = bool(args) and isinstance(args[0], Tensor)
+        result = NotImplemented
+        if has_tensor:
+            if name in _CHECKS:
+                _CHECKS[name](*args, **kwargs)
+            self.values.check(name, func._schema, args)
+            result = _by_rule(func, name, args, kwargs)
+        if result is NotImplemented:
+            try:
+                result = func(*args, **kwargs)
+            except Exception as error:
+                if is_undecided(error):
+                    self.values.undecided = error
+                raise
+        self.values.follow(name, args, kwargs, result)
+        return result
+
+
+def _by_rule(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if name in _KERNELS:
+        return _KERNELS[name](*args, **kwargs)
+    if name.removesuffix("_") in _LIKE_INPUT and args[0].is_floating_point():
+        return args[0] if name.endswith("_") else empty(args[0], args[0].shape)
+    if torch.Tag.pointwise in func.tags and len(func._schema.returns) == 1:
+        return _pointwise(func, name, args, kwargs)
+    return NotImplemented
+
+
+_LIKE_INPUT = {"hardswish", "hardsigmoid", "hardtanh", "leaky_relu"}
+
+
+def _pointwise(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    operands = [arg for arg in args if isinstance(arg, Tensor)]
+    if any(isinstance(value, Tensor) for value in kwargs.values()):
+        return NotImplemented
+    shape = broadcast([operand.shape for operand in operands])
+    first = operands[0]
+    if shape is None:
+        return NotImplemented
+    dtype = _dtype(func, args, kwargs)
+    if name.endswith("_"):
+        return first if args[0] is first and fits(shape, first.shape) else NotImplemented
+    whole = [operand for operand in operands if fits(operand.shape, shape)]
+    if whole and _is_permuted(whole[0]) and all(fits(t.stride(), whole[0].stride()) for t in whole):
+        return torch.empty_strided(shape, whole[0].stride(), dtype=dtype, device=first.device)
+    return empty(first, shape, dtype)
+
+
+def _dtype(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.dtype:
+    """The dtype of the result of a kernel, which knows which dtypes go together."""
+    parts = (*args, *kwargs.values())
+    key = (func, *(_kind(part) for part in parts), *kwargs)
+    if key not in _DTYPES:
+        ones = [empty(arg, (1,) * arg.dim()) if isinstance(arg, Tensor) else arg for arg in args]
+        _DTYPES[key] = func(*ones, **kwargs).dtype
+    return _DTYPES[key]
+
+
+def _kind(part: object) -> object:
+    """All of an argument that the dtype of a result depends on."""
+    if isinstance(part, Tensor):
+        return part.dtype, part.dim() > 0
+    return part if isinstance(part, str | torch.dtype) else type(part)
+
+
+_DTYPES: dict[object, torch.dtype] = {}
+
+
+def _is_contiguous(x: Tensor) -> bool:
+    """Whether a tensor is written as a contiguous one; asks nothing."""
+    return fits(x.stride(), empty(x, x.shape).stride())
+
+
+def _is_permuted(x: Tensor) -> bool:
+    """Whether a tensor is written as a contiguous one whose axes were permuted."""
+    if _is_contiguous(x):
+        return False
+    steps = [hint_of(step) if isinstance(step, torch.SymInt) else step for step in x.stride()]
+    orders = itertools.permutations(range(x.dim()))
+    falling = (o for o in orders if all(steps[a] >= steps[b] for a, b in itertools.pairwise(o)))
+    return any(_is_contiguous(x.permute(order)) for order in falling)
+
+
+def _view(x: Tensor, size: Any, *rest: Any) -> Any:
+    if not isinstance(size, tuple | list) or not _is_contiguous(x):
+        return NotImplemented
+    return empty(x, viewed(x.shape, size))
+
+
+def _layer_norm(x: Tensor, shape: Sequence[Size], *rest: Any) -> Any:
+    count = len(shape)
+    weights = [weight for weight in rest if isinstance(weight, Tensor)]
+    if x.dim() < count or not x.is_floating_point():
+        return NotImplemented
+    if any(weight.dtype != x.dtype or not fits(weight.shape, shape) for weight in weights):
+        return NotImplemented
+    for size, wanted in zip(x.shape[-count:], shape, strict=True):
+        message = "Given normalized_shape={}, got input of size {}"
+        require(size == wanted, message, list(shape), tuple(x.shape))
+    statistics = (*x.shape[:-count], *(1,) * count)
+    return empty(x, x.shape), empty(x, statistics), empty(x, statistics)
+
+
+def _batch_norm(x: Tensor, *rest: Any) -> Any:
+    weights = [weight for weight in rest if isinstance(weight, Tensor)]
+    if x.dim() < 2 or not x.is_floating_point():
+        return NotImplemented
+    if any(weight.dtype != x.dtype or weight.dim() != 1 for weight in weights):
+        return NotImplemented
+    for weight in weights:
+        message = "running_mean should contain {} elements not {}"
+        require(weight.shape[0] == x.shape[1], message, x.shape[1], weight.shape[0])
+    return empty(x, x.shape), empty(x, (x.shape[1],)), empty(x, (x.shape[1],))
+
+
+def _addmm(bias: Tensor, x: Tensor, other: Tensor, **kwargs: Any) -> Any:
+    if not x.dtype == other.dtype == bias.dtype or x.dim() != 2 or other.dim() != 2:
+        return NotImplemented
+    require(x.shape[1] == other.shape[0], PRODUCT, tuple(x.shape), tuple(other.shape))
+    shape = (x.shape[0], other.shape[1])
+    common = broadcast([bias.shape, shape])
+    can_add = bias.dim() <= 2 and common is not None and fits(common, shape)
+    return empty(x, shape) if can_add else NotImplemented
+
+
+def _mean(x: Tensor, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Any:
+    dims = [dim] if isinstance(dim, int) else dim
+    if dims is None or kwargs or not x.is_floating_point():
+        return NotImplemented
+    if not all(-x.dim() <= d < x.dim() for d in dims):
+        return NotImplemented
+    gone = {d % x.dim() for d in dims} or set(range(x.dim()))
+    if len(dims) not in (0, len(gone)):
+        return NotImplemented
+    sizes = [1 if axis in gone else size for axis, size in enumerate(x.shape)]
+    return empty(x, [size for axis, size in enumerate(sizes) if keepdim or axis not in gone])
+
+
+def _squeezed(x: Tensor, dim: Any = None) -> None:
+    """Which axes vanish depends on which are 1: ask, so that each case is a region."""
+    for axis in range(x.dim()) if dim is None else [dim] if isinstance(dim, int) else dim:
+        if x.dim():
+            bool(x.shape[axis] == 1)
+
+
+def _selected(x: Tensor, dim: int, index: Any) -> None:
+    if x.dim() and not (bool(index < x.shape[dim]) and bool(-x.shape[dim] <= index)):
+        raise IndexError(f"index {index} is out of range for size {x.shape[dim]}")
+
+
+def _reduced(x: Tensor, dim: Any = None, *rest: Any, **kwargs: Any) -> None:
+    dims = [dim] if isinstance(dim, int) else dim if isinstance(dim, tuple | list) else []
+    for axis in dims or range(x.dim()):
+        if -x.dim() <= axis < x.dim():
+            require(x.shape[axis] > 0, "Expected reduction dim {} to have non-zero size.", axis)
+
+
+_KERNELS: dict[str, Callable[..., Any]] = {
+    "view": _view,
+    "_unsafe_view": _view,
+    "native_layer_norm": _layer_norm,
+    "native_batch_norm": _batch_norm,
+    "_native_batch_norm_legit": _batch_norm,
+    "_native_batch_norm_legit_no_training": _batch_norm,
+    "addmm": _addmm,
+    "mean": _mean,
+}
+
+
+def _strided(x: Tensor, size: Sequence[Size], stride: Sequence[Size], offset: Any = None) -> None:
+    last = x.storage_offset() if offset is None else offset
+    for count, step in zip(size, stride, strict=True):
+        last = last + (count - 1) * step
+    room = x.untyped_storage().nbytes() // x.element_size()
+    require(last < room, "setStorage: out of bounds for storage of {} numbers", room)
+
+
+def _unpooled(*args: Any, **kwargs: Any) -> None:
+    raise UndecidedError("the indices of an unpooling decide whether it is possible")
+
+
+_CHECKS: dict[str, Callable[..., None]] = {
+    "as_strided": _strided,
+    "max_unpool2d": _unpooled,
+    "max_unpool3d": _unpooled,
+    "squeeze": _squeezed,
+    "select": _selected,
+    **dict.fromkeys(
+        ["max", "min", "amax", "amin", "argmax", "argmin", "median", "aminmax", "mode"], _reduced
+    ),
+}

@@ -339,6 +339,18 @@ def test_an_argument_of_a_constructor_is_no_axis_of_the_same_name() -> None:
     assert "Clipped(channels=1)" in proof.counterexample.snippet
 
 
+def test_names_that_are_made_up_are_those_of_no_axis() -> None:
+    @checked
+    def picked(
+        x: Float[Tensor, "*batch"], y: Float[Tensor, "batch_0"], z: Float[Tensor, "batch"]
+    ) -> Float[Tensor, "*batch"]:
+        return x if x.shape[:1] in (y.shape, z.shape) or x.dim() == 0 else x[:0]
+
+    proof = prove(picked)
+    assert isinstance(proof, Refuted)
+    assert {"batch", "batch_"} <= {*proof.axes}
+
+
 def test_layouts_are_tried_where_axes_must_be_equal() -> None:
     @checked
     def square(x: Float[Tensor, "height width"]) -> Float[Tensor, "height*width"]:

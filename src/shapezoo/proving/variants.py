@@ -1,7 +1,7 @@
 """The ways in which a contract can be met: which options are given, and of how many axes."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -154,9 +154,10 @@ def _ranked(labels: list[str], contract: Signature) -> Iterator[tuple[str, Signa
     """The contract with each number of axes that its variadic ones can stand for."""
     kinds = [tensor for argument in contract.inputs for tensor in tensors(argument.type)]
     names = dict.fromkeys(a.name for kind in kinds for a in kind.axes if a.variadic and a.name)
+    taken = {a.name for kind in kinds for a in kind.axes if not a.variadic}
     for ranks in itertools.product(range(MOST_AXES + 1), repeat=len(names)):
         stands_for = {
-            name: tuple(Axis(name=name if rank == 1 else f"{name}_{i}") for i in range(rank))
+            name: tuple(_unlike(taken, name if rank == 1 else f"{name}_{i}") for i in range(rank))
             for name, rank in zip(names, ranks, strict=True)
         }
         counts = [f"*{name} of {rank}" for name, rank in zip(names, ranks, strict=True)]
@@ -165,6 +166,13 @@ def _ranked(labels: list[str], contract: Signature) -> Iterator[tuple[str, Signa
             for argument in contract.inputs
         )
         yield ", ".join([*labels, *counts]), replace(contract, inputs=inputs)
+
+
+def _unlike(taken: Collection[str | None], name: str) -> Axis:
+    """An axis of this name, or of a similar one if another has it."""
+    while name in taken:
+        name += "_"
+    return Axis(name=name)
 
 
 def _expanded(kind: Any, stands_for: dict[str, tuple[Axis, ...]]) -> Any:

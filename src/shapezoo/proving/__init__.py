@@ -10,6 +10,7 @@ from shapezoo.proving.proofs import (
     ProvedInPart,
     Refuted,
     Region,
+    Result,
     SubjectError,
     Unknown,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "ProvedInPart",
     "Refuted",
     "Region",
+    "Result",
     "SubjectError",
     "Unknown",
     "enforced",

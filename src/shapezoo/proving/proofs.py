@@ -118,7 +118,7 @@ class Counterexample:
 
 
 @dataclass(frozen=True)
-class _Result:
+class Result:
     """What every verdict tells.
 
     Attributes:
@@ -172,7 +172,7 @@ class _Result:
 
 
 @dataclass(frozen=True)
-class Proved(_Result):
+class Proved(Result):
     """The contract holds for all sizes for which the call does not raise, and these are told.
 
     For sizes that do not meet the preconditions the call raises. If these are exact, the contract
@@ -183,7 +183,7 @@ class Proved(_Result):
 
 
 @dataclass(frozen=True)
-class ProvedInPart(_Result):
+class ProvedInPart(Result):
     """The contract holds in all regions that were closed, but these are not all sizes.
 
     Attributes:
@@ -196,7 +196,7 @@ class ProvedInPart(_Result):
 
 
 @dataclass(frozen=True)
-class Refuted(_Result):
+class Refuted(Result):
     """There are sizes for which a contract is broken; preconditions are not looked for.
 
     That is: a result is not what its annotation says; or no size at all is accepted; or one is
@@ -226,7 +226,7 @@ class Refuted(_Result):
 
 
 @dataclass(frozen=True)
-class Unknown(_Result):
+class Unknown(Result):
     """Nothing was proved, and nothing refuted.
 
     Attributes:
@@ -246,7 +246,7 @@ def _row(title: str, text: str) -> str:
     return f"  {title:<14}{text}"
 
 
-def _text(proof: _Result) -> str:
+def _text(proof: Result) -> str:
     """A verdict as readable lines."""
     title = f"{proof.name}: {proof.verdict} ({proof.mode} mode)"
     lines = [title, _row("contract", str(proof.contract))]

@@ -76,7 +76,10 @@ def subject_of(
         raise RuntimeError("prove runs the checks of contracts, which are switched off")
     subject = _subject(obj, init)
     if not subject.contract.tensors:
-        raise ContractError(f"{subject.name}: its annotations name no shape that could be proved")
+        raise ContractError(
+            f"{subject.name}: its annotations name no shape that could be proved\n"
+            f"  a function that builds a model has to be called first"
+        )
     return subject
 
 

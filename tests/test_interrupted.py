@@ -44,7 +44,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     return results(folder)
 
 
-@pytest.mark.sweep
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way", "optimizers", "least"),
     [("moments", list(OPTIMIZERS), 1), ("calls", ["adam"], 40), ("files", ["adam"], 4)],

@@ -15,6 +15,8 @@ from shapezoo.models import InceptionBlock, lenet
 ROOT = Path(__file__).parents[2]
 CONFIG = load_config(str(ROOT / "mkdocs.yml"), hooks=["tools/models.py"])
 hook = CONFIG["hooks"]["tools/models.py"]
+pytestmark = pytest.mark.slow
+
 MODELS = pytest.mark.parametrize("name", list_models())
 
 

@@ -544,7 +544,7 @@ def wrongly_refuted(
     "seed",
     [
         *range(FEW),
-        *(pytest.param(seed, marks=pytest.mark.sweep) for seed in range(FEW, NETWORKS)),
+        *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(FEW, NETWORKS)),
     ],
 )
 def test_a_verdict_agrees_with_real_kernels_at_all_small_sizes(seed: int) -> None:
@@ -552,7 +552,7 @@ def test_a_verdict_agrees_with_real_kernels_at_all_small_sizes(seed: int) -> Non
     assert not list(disagreements(drawn, proof)), f"{drawn.layers}\n{proof}"
 
 
-@pytest.mark.sweep
+@pytest.mark.slow
 def test_a_refutation_can_be_replayed() -> None:
     for drawn, proof in map(proof_of, range(NETWORKS)):
         if isinstance(proof, Refuted) and isinstance(drawn.network, nn.Module):
@@ -560,7 +560,7 @@ def test_a_refutation_can_be_replayed() -> None:
                 proof.counterexample.replay(model=drawn.network)
 
 
-@pytest.mark.sweep
+@pytest.mark.slow
 def test_most_networks_get_a_verdict() -> None:
     counts = Counter(type(proof) for _, proof in map(proof_of, range(NETWORKS)))
     assert counts[Proved] > NETWORKS // 3

@@ -31,7 +31,10 @@ KINDS: dict[str, Callable[..., nn.RNNBase]] = {
     "projected": lambda *sizes, **how: nn.LSTM(*sizes, proj_size=PROJECTED, **how),
 }
 
-pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
+]
 
 
 def build(kind: str, num_layers: int = 1, bidirectional: bool = False, **how: Any) -> nn.RNNBase:

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import torch
 import torchvision
-from jaxtyping import Float
 from timing import times
-from torch import Tensor, nn
+from torch import nn
 
-from shapezoo import Module, Proof, create_model, list_models, prove, signature
+from shapezoo import Proof, create_model, list_models, prove, signature
 from shapezoo.contracts.examples import example_arguments, free_axes
+from tracing import Images
 
 ROUNDS = 3
 SIZES = {"batch": 1, "seq": 8, "height": 224, "width": 224}
@@ -22,21 +22,6 @@ NETWORKS = (
     *("resnet18", "resnet50", "alexnet", "vgg11", "squeezenet1_0", "googlenet", "densenet121"),
     *("mobilenet_v3_small", "efficientnet_b0", "convnext_tiny", "vit_b_16", "inception_v3"),
 )
-
-
-class Images(Module):
-    """A network of torchvision with a contract."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(
-        self, images: Float[Tensor, "batch channels=3 height width"]
-    ) -> Float[Tensor, "batch classes=1000"]:
-        """Score every class for each image."""
-        logits: Tensor = self.net(images)
-        return logits
 
 
 def models(names: list[str]) -> Iterator[tuple[str, nn.Module]]:

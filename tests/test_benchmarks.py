@@ -194,5 +194,5 @@ def test_proofs_are_measured_next_to_a_call(
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
     assert [row[:2] for row in rows] == [["mlp", "Proved"], ["squeezenet1_0", "Proved"]]
     assert rows[1][-3:] == ["width", ">=", "21"]
-    for name in ("prove", "timing"):
+    for name in ("prove", "timing", "tracing"):
         del sys.modules[name]

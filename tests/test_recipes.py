@@ -224,6 +224,7 @@ def made(*shape: int) -> Callable[..., Split[ImageDataset]]:
     return lambda *_, **__: Split(part, part)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "data"), FITTING)
 def test_every_model_that_fits_is_trained(
     model: str, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

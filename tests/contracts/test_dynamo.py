@@ -143,6 +143,7 @@ def test_what_is_left_behind_is_noticed(name: str, fullgraph: bool) -> None:
     assert trail(module, None, fullgraph) != trail(plain, None, fullgraph)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [None, True, False])
 @pytest.mark.parametrize(
     ("name", "fullgraph"), [("net", True), ("net", False), ("broken", False), ("gru", False)]

@@ -12,6 +12,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from shapezoo import Module, Proved, Refuted, ShapeError, checked, prove, scan
 
+pytestmark = pytest.mark.slow
+
 Subject = nn.Module | type[nn.Module] | Callable[..., Any]
 
 

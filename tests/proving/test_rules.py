@@ -18,6 +18,8 @@ from shapezoo.proving.subjects import subject_of
 from shapezoo.proving.symbolic import run_symbolically
 from shapezoo.proving.variants import variants
 
+pytestmark = pytest.mark.slow
+
 TRIES = 8
 """How many calls of each kind are tried."""
 

@@ -12,6 +12,8 @@ import torchvision
 
 from shapezoo import trace
 
+pytestmark = pytest.mark.slow
+
 OWN_INIT = {"init_weights": False}
 """For models that would otherwise draw their weights by hand, which needs values."""
 

@@ -27,7 +27,7 @@ def observe(verify: Callable[..., object], *seen: Any) -> None:
 
     Args:
         verify: Gets the values that Dynamo traces with, the place of the module, what it
-            gave for an earlier part of the same call, or None, and the first positional argument.
+            gave for an earlier part of the same call, or None, and the module, or None.
         *seen: The values, as `seen` gives them.
 
     Raises:
@@ -95,10 +95,13 @@ def _place(translator: Any) -> str:
 
 
 def _owner(call: Any) -> object:
-    """The first positional argument of a call, if it is an object such as a module."""
+    """The module whose forward a call is, or None."""
+    from torch._dynamo.variables.nn_module import UnspecializedNNModuleVariable
+
     args = call.symbolic_locals.get("args")  # gone in what is left after a graph break
     items = args.realize().items if args is not None else []
-    return getattr(items[0].realize(), "value", None) if items else None
+    owner = items[0].realize() if items else None
+    return owner.value if isinstance(owner, UnspecializedNNModuleVariable) else None
 
 
 def _fake(value: Any) -> Any:

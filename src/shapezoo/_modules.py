@@ -34,6 +34,21 @@ def require_plain(model: nn.Module) -> None:
             raise TypeError(f"{place} has no parameters yet; call the model once before")
 
 
+def copied(model: nn.Module) -> nn.Module:
+    """A copy to run, which may change itself; some modules cannot be copied."""
+    try:
+        return copy.deepcopy(model)
+    except RuntimeError:
+        return model
+
+
+def floating_dtype(target: object) -> torch.dtype:
+    """The dtype of floating-point arguments: that of a module's parameters, if it has any."""
+    parameters = target.parameters() if isinstance(target, nn.Module) else iter(())
+    floating = (p.dtype for p in parameters if p.is_floating_point())
+    return next(floating, torch.get_default_dtype())
+
+
 @contextlib.contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
     """Run without gradients or compilation, and put generators and attributes back."""

@@ -37,12 +37,16 @@ class Entry:
         builder: The function that builds it; all its arguments have defaults.
         task: What the model is for.
         paper: Where it was published.
+        static_axes: The axes whose sizes are fixed in a graph of the model.
+        is_one_graph: Whether a graph can hold the whole model.
     """
 
     name: str
     builder: Callable[..., Module]
     task: Task
     paper: str
+    static_axes: tuple[str, ...] = ()
+    is_one_graph: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,9 @@ _ORIGIN = "_shapezoo_origin"
 _entries: dict[str, Entry] = {}
 
 
-def register(*, task: Task, paper: str) -> Callable[[Callable[P, M]], Callable[P, M]]:
+def register(
+    *, task: Task, paper: str, static_axes: tuple[str, ...] = (), is_one_graph: bool = True
+) -> Callable[[Callable[P, M]], Callable[P, M]]:
     """Put a builder into the zoo, under its own name.
 
     What it builds remembers how it was built, and the limits that were proved of it.
@@ -84,6 +90,10 @@ def register(*, task: Task, paper: str) -> Callable[[Callable[P, M]], Callable[P
     Args:
         task: What the model is for.
         paper: Where it was published: authors, title, where, year.
+        static_axes: The axes whose sizes are fixed in what `torch.export` makes of the model, as
+            those that a loop goes over.
+        is_one_graph: Whether `torch.export`, and `torch.compile` with ``fullgraph=True``, take the
+            model.
 
     Raises:
         ValueError: The name is taken.
@@ -107,7 +117,7 @@ def register(*, task: Task, paper: str) -> Callable[[Callable[P, M]], Callable[P
             set_limits(model, {mode: found[mode].preconditions for mode in found})
             return model
 
-        _entries[name] = Entry(name, build, task, paper)
+        _entries[name] = Entry(name, build, task, paper, static_axes, is_one_graph)
         return cast(Callable[P, M], build)
 
     return add

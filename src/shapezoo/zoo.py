@@ -34,6 +34,8 @@ class ModelInfo:
         signature: The contract, with these hyper-parameters.
         verdicts: What was proved of it in eval and in train mode; empty where these
             hyper-parameters are others than those it was proved with.
+        static_axes: The axes whose sizes are fixed in what `torch.export` makes of it.
+        is_one_graph: Whether `torch.export`, and `torch.compile` with ``fullgraph=True``, take it.
     """
 
     name: str
@@ -44,6 +46,8 @@ class ModelInfo:
     parameters: int
     signature: Signature
     verdicts: dict[Mode, Verdict]
+    static_axes: tuple[str, ...]
+    is_one_graph: bool
 
     def __str__(self) -> str:
         keywords = ", ".join(f"{name}={value!r}" for name, value in self.hyperparameters.items())
@@ -55,6 +59,9 @@ class ModelInfo:
             f"  options     {keywords}",
             f"  signature   {self.signature}",
         ]
+        each = f"one program for each {', '.join(self.static_axes)}"
+        one = each if self.static_axes else "one program for all sizes"
+        lines.append(f"  export      {one if self.is_one_graph else 'not possible'}")
         same = len(set(self.verdicts.values())) == 1
         for mode, verdict in list(self.verdicts.items())[: 1 if same else None]:
             lines.append(f"  {'proof' if same else f'{mode} mode':12}{verdict}")
@@ -168,6 +175,8 @@ def model_info(name: str, **hyperparameters: Any) -> ModelInfo:
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         signature=signature(model),
         verdicts=verdicts(name, changed),
+        static_axes=entry.static_axes,
+        is_one_graph=entry.is_one_graph,
     )
 
 

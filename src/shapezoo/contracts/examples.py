@@ -1,6 +1,6 @@
 """Arguments that keep a contract, made from it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
@@ -32,6 +32,10 @@ def free_axes(contract: Signature) -> tuple[str, ...]:
     return tuple(dict.fromkeys(axis.name for axis in axes if axis.name))
 
 
+Fill = Callable[[str, TensorType, tuple[int, ...]], Any]
+"""Makes a tensor from its path, as errors name it, from its type and its shape."""
+
+
 def example_arguments(
     contract: Signature,
     sizes: Mapping[str, int],
@@ -60,39 +64,67 @@ def example_arguments(
         ContractError: Nothing is known of an argument, or of the size of an axis, or such
             a size is below zero.
     """
+    counted = counted_axis(contract)
+
+    def zeros(path: str, kind: TensorType, shape: tuple[int, ...]) -> torch.Tensor:
+        is_lengths = path == LENGTHS
+        home = "cpu" if is_lengths and device is not None else device
+        value = torch.zeros(shape, dtype=dtype_of(kind, dtype), device=home)
+        if is_lengths and counted in sizes:
+            longest = sizes[counted]
+            value = value + longest
+            if is_other:
+                value = torch.arange(len(value), 0, -1).clamp(max=longest).to(value)
+        elif is_other and value.dtype == torch.bool:
+            value = ~value
+        return value
+
+    return arguments(contract, sizes, zeros, {})
+
+
+def arguments(
+    contract: Signature, sizes: Mapping[str, int], fill: Fill, given: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Positional arguments and keywords: the required ones.
+
+    Args:
+        contract: The contract.
+        sizes: The size of each of `free_axes`, and of parts in braces.
+        fill: Makes the tensors.
+        given: The values of some arguments, by name.
+
+    Raises:
+        ContractError: Nothing is known of an argument, or of the size of an axis, or such
+            a size is below zero.
+    """
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
-    for argument in contract.inputs:
-        if not _is_given(argument):
-            continue
-        is_lengths = argument.name == LENGTHS and isinstance(argument.type, TensorType)
+    for argument in filter(_is_given, contract.inputs):
+        name, is_several = argument.name, argument.kind is ArgumentKind.VAR_POSITIONAL
         try:
-            home = "cpu" if is_lengths and device is not None else device
-            value = _example(argument.type, sizes, home, dtype)
-            counted = _counted(contract, argument) if is_lengths else ""
-            if counted in sizes:
-                longest = sizes[counted]
-                value = value + longest
-                if is_other:
-                    value = torch.arange(len(value), 0, -1).clamp(max=longest).to(value)
-            elif is_other and isinstance(value, torch.Tensor) and value.dtype == torch.bool:
-                value = ~value
+            path = f"{name}[0]" if is_several else name
+            value = given[name] if name in given else _example(argument.type, path, sizes, fill)
         except ContractError as error:
             raise ContractError(
                 f"{contract.name}: cannot make an example of argument {str(argument)!r}: {error}"
             ) from error
         if argument.kind is ArgumentKind.KEYWORD_ONLY:
-            kwargs[argument.name] = value
+            kwargs[name] = value
         else:
             args.append(value)
     return args, kwargs
 
 
-def _counted(contract: Signature, lengths: Argument) -> str:
-    """The axis whose positions lengths count: the one beside theirs in another argument, or seq."""
-    own = {axis.name for axis in next(tensors(lengths.type)).axes}
-    others = (argument.type for argument in contract.inputs if argument is not lengths)
-    for tensor in (tensor for kind in others for tensor in tensors(kind)):
+def counted_axis(contract: Signature) -> str:
+    """The axis whose positions ``lengths`` count: the one beside theirs in another argument.
+
+    Empty where there are no lengths; ``seq`` where no axis stands beside theirs.
+    """
+    named = {argument.name: argument for argument in contract.inputs}
+    if LENGTHS not in named or not isinstance(named[LENGTHS].type, TensorType):
+        return ""
+    own = {axis.name for axis in next(tensors(named.pop(LENGTHS).type)).axes}
+    for tensor in (tensor for argument in named.values() for tensor in tensors(argument.type)):
         names = [axis.name for axis in tensor.axes if axis.name]
         if own & {*names} and (beside := [name for name in names if name not in own]):
             return beside[0]
@@ -104,24 +136,26 @@ def _is_given(argument: Argument) -> bool:
     return argument.is_required or argument.kind is ArgumentKind.VAR_POSITIONAL
 
 
-def _example(
-    kind: Type, sizes: Mapping[str, int], device: torch.device | str | None, dtype: torch.dtype
-) -> Any:
+def _example(kind: Type, path: str, sizes: Mapping[str, int], fill: Fill) -> Any:
     match kind:
         case TensorType():
-            shape = [_size(axis, sizes) for axis in kind.axes if axis.name or not axis.variadic]
-            return torch.zeros(shape, dtype=_dtype(kind, dtype), device=device)
-        case TupleType():
-            return tuple(_example(part, sizes, device, dtype) for part in kind.parts)
-        case SequenceType():
-            items = [_example(kind.parts[0], sizes, device, dtype)] * 2
+            axes = (axis for axis in kind.axes if axis.name or not axis.variadic)
+            return fill(path, kind, tuple(size_of(axis, sizes) for axis in axes))
+        case TupleType(parts=parts):
+            return tuple(
+                _example(part, f"{path}[{i}]", sizes, fill) for i, part in enumerate(parts)
+            )
+        case SequenceType(parts=(part,)):
+            items = [_example(part, f"{path}[{i}]", sizes, fill) for i in range(2)]
             return tuple(items) if kind.container is tuple else items
         case RecordType():
-            parts = [_example(part, sizes, device, dtype) for part in kind.parts]
-            return kind.record(**dict(zip(kind.fields, parts, strict=True)))
+            fields = zip(kind.fields, kind.parts, strict=True)
+            return kind.record(
+                **{key: _example(part, f"{path}.{key}", sizes, fill) for key, part in fields}
+            )
         case TypedDictType():
-            parts = [_example(part, sizes, device, dtype) for part in kind.parts]
-            return dict(zip(kind.keys, parts, strict=True))
+            pairs = zip(kind.keys, kind.parts, strict=True)
+            return {key: _example(part, f"{path}[{key!r}]", sizes, fill) for key, part in pairs}
         case PlainType() if kind.annotation is NoneType:
             return None
         case PlainType() if kind.annotation is bool:
@@ -130,11 +164,11 @@ def _example(
             return get_args(kind.annotation)[0]
         case UnionType():
             options = [part for part in kind.parts if next(tensors(part), None)]
-            return _example(options[0] if options else kind.parts[0], sizes, device, dtype)
+            return _example(options[0] if options else kind.parts[0], path, sizes, fill)
     raise ContractError(f"it is no tensor with a shape, but {kind}")
 
 
-def _size(axis: Axis, sizes: Mapping[str, int]) -> int:
+def size_of(axis: Axis, sizes: Mapping[str, int]) -> int:
     """The size of an axis; a variadic one stands for one axis here."""
     if axis.fixed is not None:
         return axis.fixed
@@ -150,7 +184,7 @@ def _size(axis: Axis, sizes: Mapping[str, int]) -> int:
     return size  # type: ignore[return-value]  # a symbol of a number does what a number does
 
 
-def _dtype(kind: TensorType, floating: torch.dtype) -> torch.dtype:
+def dtype_of(kind: TensorType, floating: torch.dtype) -> torch.dtype:
     """A dtype that a contract allows: a floating-point one if that is among them."""
     names = vars(torch).values()
     dtypes = [floating, torch.int64, *(value for value in names if isinstance(value, torch.dtype))]

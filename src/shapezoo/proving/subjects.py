@@ -1,6 +1,5 @@
 """What a contract is proved of: a module, a function, or a class with sizes of its own."""
 
-import copy
 import inspect
 import types
 from collections.abc import Callable, Mapping
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shapezoo._modules import as_written, require_plain
+from shapezoo._modules import as_written, copied, floating_dtype, require_plain
 from shapezoo.contracts import ContractError, Signature, checked, is_checked, signature, switch
 from shapezoo.contracts.braces import read_braces
 from shapezoo.contracts.examples import example_arguments
@@ -51,7 +50,8 @@ class Subject:
         """
         try:
             known = {braces: read_braces(braces, {"self": made}) for braces in contract.braces}
-            return example_arguments(contract, dict(sizes) | known, dtype=_floating(made), **how)
+            dtype = floating_dtype(made)
+            return example_arguments(contract, dict(sizes) | known, dtype=dtype, **how)
         except ContractError as error:
             raise NoArgumentsError(str(error)) from error
 
@@ -92,7 +92,7 @@ def _subject(
         raise SubjectError(f"init is for a class of modules, got {obj!r}")
     if isinstance(obj, nn.Module):
         require_plain(as_written(obj))
-        model = _copied(as_written(obj))
+        model = copied(as_written(obj))
         if any(parameter.is_meta for parameter in model.parameters()):
             model = model.to_empty(device="cpu")  # for real kernels
         name = public_name(type(model).forward)
@@ -109,14 +109,6 @@ def _subject(
         name = public_name(obj)
         return Subject(name, signature(obj), (), False, lambda _: function, lambda _: code)
     raise SubjectError(f"prove takes a module, a class of modules or a function, got {obj!r}")
-
-
-def _copied(model: nn.Module) -> nn.Module:
-    """A copy to run, which may change itself; some modules cannot be copied."""
-    try:
-        return copy.deepcopy(model)
-    except RuntimeError:
-        return model
 
 
 def _code(model: nn.Module) -> str:
@@ -177,13 +169,6 @@ def _class(cls: type[nn.Module], init: dict[str, Any]) -> Subject:
         return Subject(name, contract, tuple(free.values()), False, make, code)
     model = make({})
     return Subject(name, signature(model), (), False, lambda _: model, code)
-
-
-def _floating(made: Callable[..., Any]) -> torch.dtype:
-    """The dtype of floating-point arguments."""
-    parameters = made.parameters() if isinstance(made, nn.Module) else iter(())
-    floating = (p.dtype for p in parameters if p.is_floating_point())
-    return next(floating, torch.get_default_dtype())
 
 
 def empty_out(model: nn.Module) -> list[Tensor]:

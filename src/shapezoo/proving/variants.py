@@ -1,7 +1,7 @@
 """The ways in which a contract can be met: which options are given, and of how many axes."""
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -43,22 +43,25 @@ class Variant:
 
 def variants(contract: Signature) -> tuple[list[Variant], bool]:
     """The ways of meeting a contract, and whether these are all."""
-    choices = [list(_ways(argument)) for argument in contract.inputs]
-    found = (
-        Variant(label, ranked, _sampled(ranked))
-        for inputs in itertools.product(*choices)
-        for label, ranked in _ranked(_labels(inputs), replace(contract, inputs=_given(inputs)))
-    )
+    choices = [list(ways(argument)) for argument in contract.inputs]
+    found = (variant for inputs in itertools.product(*choices) for variant in met(contract, inputs))
     several = list(itertools.islice(found, MOST + 1))
     return several[:MOST], len(several) <= MOST
 
 
-def _labels(inputs: Iterable[tuple[str, Argument | None]]) -> list[str]:
-    return [label for label, _ in inputs if label]
+Way = tuple[str, Argument | None]
+"""A label, and an argument that leaves no choice but sizes; None where it is left out."""
 
 
-def _ways(argument: Argument) -> Iterator[tuple[str, Argument | None]]:
-    """The ways of giving an argument, or of leaving it out, with a label for each."""
+def met(contract: Signature, inputs: Sequence[Way]) -> Iterator[Variant]:
+    """The ways of meeting a contract with these arguments, which differ in numbers of axes."""
+    labels = [label for label, _ in inputs if label]
+    for label, ranked in _ranked(labels, replace(contract, inputs=_given(inputs))):
+        yield Variant(label, ranked, _sampled(ranked))
+
+
+def ways(argument: Argument) -> Iterator[Way]:
+    """The ways of giving an argument, or of leaving it out."""
     if argument.kind is ArgumentKind.VAR_KEYWORD:
         yield "", None
         return
@@ -136,8 +139,8 @@ def _named(axis: Axis, place: int, path: str) -> Axis:
     return replace(axis, name=f"{owner}_{place}")
 
 
-def _given(inputs: Iterable[tuple[str, Argument | None]]) -> tuple[Argument, ...]:
-    """The arguments that are given; by name after one that is not."""
+def _given(inputs: Iterable[Way]) -> tuple[Argument, ...]:
+    """The arguments that are given; by name after one that is not, or else not at all."""
     given: list[Argument] = []
     has_gap = False
     for _, argument in inputs:
@@ -145,7 +148,7 @@ def _given(inputs: Iterable[tuple[str, Argument | None]]) -> tuple[Argument, ...
             has_gap = True
         elif has_gap and argument.kind is ArgumentKind.POSITIONAL_OR_KEYWORD:
             given.append(replace(argument, kind=ArgumentKind.KEYWORD_ONLY))
-        else:
+        elif not has_gap or argument.kind is ArgumentKind.KEYWORD_ONLY:
             given.append(argument)
     return tuple(given)
 

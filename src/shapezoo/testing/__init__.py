@@ -1,5 +1,34 @@
-"""Contracts in tests."""
+"""Contracts in tests: generators of what they allow and forbid, and assertions with them."""
 
+import importlib.util
+
+if importlib.util.find_spec("hypothesis") is None:
+    raise ImportError("shapezoo.testing needs hypothesis: pip install 'shapezoo[testing]'")
+
+from shapezoo.testing.calls import Call
+from shapezoo.testing.contracts import assert_contract
+from shapezoo.testing.graphs import assert_compiles, assert_exports
+from shapezoo.testing.inputs import inputs
+from shapezoo.testing.laws import (
+    assert_batch_first_equivalent,
+    assert_batch_independent,
+    assert_gradients,
+    assert_padding_invariant,
+)
 from shapezoo.testing.proofs import assert_proved
+from shapezoo.testing.violations import Violation, violations
 
-__all__ = ["assert_proved"]
+__all__ = [
+    "Call",
+    "Violation",
+    "assert_batch_first_equivalent",
+    "assert_batch_independent",
+    "assert_compiles",
+    "assert_contract",
+    "assert_exports",
+    "assert_gradients",
+    "assert_padding_invariant",
+    "assert_proved",
+    "inputs",
+    "violations",
+]

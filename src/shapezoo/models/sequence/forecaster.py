@@ -36,7 +36,7 @@ class Forecaster(Module):
         return predictions
 
 
-@register(task="forecasting", paper="Elman, Finding structure in time, 1990")
+@register(task="forecasting", paper="Elman, Finding structure in time, 1990", static_axes=("seq",))
 def rnn_forecaster(*, num_features: int = 3, hidden_size: int = 16) -> Forecaster:
     """A recurrent network that predicts the next values of a series.
 

@@ -70,6 +70,7 @@ class BatchFirstGRU(Recurrent):
     task="sequence-encoding",
     paper="Cho et al., Learning phrase representations using RNN encoder-decoder for "
     "statistical machine translation, 2014, arXiv:1406.1078",
+    static_axes=("seq",),
 )
 def gru(
     *,

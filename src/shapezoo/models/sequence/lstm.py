@@ -81,6 +81,7 @@ class BatchFirstLSTM(Recurrent):
 @register(
     task="sequence-encoding",
     paper="Hochreiter, Schmidhuber, Long short-term memory, 1997",
+    static_axes=("seq",),
 )
 def lstm(
     *,

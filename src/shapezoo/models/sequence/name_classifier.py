@@ -75,6 +75,7 @@ class NameClassifier(Module):
     task="text-classification",
     paper="Robertson, NLP from scratch: classifying names with a character-level RNN, "
     "PyTorch tutorials, 2017",
+    is_one_graph=False,
 )
 def name_classifier(
     *,

@@ -65,7 +65,9 @@ class BatchFirstRNN(Recurrent):
         return outputs, last
 
 
-@register(task="sequence-encoding", paper="Elman, Finding structure in time, 1990")
+@register(
+    task="sequence-encoding", paper="Elman, Finding structure in time, 1990", static_axes=("seq",)
+)
 def rnn(
     *,
     input_size: int = 4,

@@ -79,7 +79,9 @@ class BatchFirstSteppedRNN(_Stepped):
         return outputs.transpose(0, 1), last
 
 
-@register(task="sequence-encoding", paper="Elman, Finding structure in time, 1990")
+@register(
+    task="sequence-encoding", paper="Elman, Finding structure in time, 1990", static_axes=("seq",)
+)
 def stepped_rnn(
     *, input_size: int = 4, hidden_size: int = 2, batch_first: bool = False
 ) -> SteppedRNN | BatchFirstSteppedRNN:

@@ -82,7 +82,11 @@ class EmbeddingTagger(Module):
         return logits
 
 
-@register(task="token-classification", paper="Elman, Finding structure in time, 1990")
+@register(
+    task="token-classification",
+    paper="Elman, Finding structure in time, 1990",
+    static_axes=("seq",),
+)
 def onehot_cell_tagger(*, vocab_size: int = 4, num_classes: int = 4) -> OneHotTagger:
     """A recurrent cell that labels one-hot tokens.
 
@@ -93,7 +97,11 @@ def onehot_cell_tagger(*, vocab_size: int = 4, num_classes: int = 4) -> OneHotTa
     return OneHotTagger(SteppedRNN(vocab_size, num_classes))
 
 
-@register(task="token-classification", paper="Elman, Finding structure in time, 1990")
+@register(
+    task="token-classification",
+    paper="Elman, Finding structure in time, 1990",
+    static_axes=("seq",),
+)
 def onehot_tagger(*, vocab_size: int = 4, num_classes: int = 4) -> OneHotTagger:
     """A recurrent network that labels one-hot tokens.
 
@@ -104,7 +112,11 @@ def onehot_tagger(*, vocab_size: int = 4, num_classes: int = 4) -> OneHotTagger:
     return OneHotTagger(RNN(vocab_size, num_classes))
 
 
-@register(task="token-classification", paper="Elman, Finding structure in time, 1990")
+@register(
+    task="token-classification",
+    paper="Elman, Finding structure in time, 1990",
+    static_axes=("seq",),
+)
 def embedding_tagger(
     *,
     vocab_size: int = 4,
@@ -134,6 +146,7 @@ def embedding_tagger(
 @register(
     task="token-classification",
     paper="Mikolov et al., Recurrent neural network based language model, 2010",
+    static_axes=("seq",),
 )
 def character_rnn(
     *,

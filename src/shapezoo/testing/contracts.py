@@ -1,0 +1,118 @@
+"""Assertions that a contract is enforced and true."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis.strategies import SearchStrategy
+from torch import nn
+
+from shapezoo._modules import as_written
+from shapezoo.contracts import ShapeError, checked, is_checked
+from shapezoo.contracts.axes import Extent
+from shapezoo.contracts.explain import public_name
+from shapezoo.testing.calls import Call, bind, places, replaced
+from shapezoo.testing.inputs import Target
+from shapezoo.testing.running import calls_of, for_all, outcome, require_checks
+from shapezoo.testing.violations import Violation, breaks, violations
+
+
+def assert_contract(
+    obj: Target, calls: SearchStrategy[Call] | None = None, *, max_examples: int = 25
+) -> None:
+    """Assert that a contract accepts what it allows, refuses the rest, and would notice a mistake.
+
+    - Calls that keep the contract succeed, at several sizes, and their results keep it.
+    - Calls with one axis, rank or dtype broken raise a `ShapeError` that names the place.
+    - If the body gave a result with one axis, rank or dtype wrong, that would be refused too.
+
+    Args:
+        obj: A module, a class of modules, a dataclass, or a function; it is checked. A module is
+            copied before.
+        calls: The calls that are tried, as `inputs` gives them; without it all that it gives.
+        max_examples: How many are tried.
+
+    Raises:
+        AssertionError: One of these does not hold. The message shows the smallest such call.
+        ContractError: There is no contract, or no arguments can be made for it.
+        RuntimeError: Checks are switched off.
+
+    Example:
+        ```pycon
+        >>> from shapezoo.models import ResidualBlock, lenet
+        >>> from shapezoo.testing import assert_contract
+        >>> def test_contracts() -> None:
+        ...     assert_contract(lenet())
+        ...     assert_contract(ResidualBlock)
+        >>> test_contracts()
+
+        ```
+    """
+    __tracebackhide__ = True
+    require_checks()
+    calls = calls_of(obj, calls)
+    for_all(calls, _assert_accepted, max_examples)
+    for_all(violations(obj, calls), assert_refused, max_examples)
+    for_all(calls, _assert_wrong_results_are_refused, 3)
+
+
+def _assert_accepted(call: Call) -> None:
+    function = _function(call)
+    if not is_checked(function):
+        raise AssertionError(
+            f"{public_name(function)} is not checked; derive its class from shapezoo.Module, or "
+            f"put @shapezoo.checked over it"
+        )
+    outcome(call)
+
+
+def assert_refused(violation: Violation) -> None:
+    """Assert that a call which breaks its contract is refused, and for that."""
+    try:
+        violation()
+    except ShapeError as error:
+        if (error.argument, error.axis) != (violation.argument, violation.axis):
+            raise AssertionError(f"{violation!r} is refused for another reason\n{error}") from error
+    except Exception as error:
+        raise AssertionError(
+            f"{violation!r} is not refused, but fails\n{type(error).__name__}: {error}"
+        ) from error
+    else:
+        raise AssertionError(f"{violation!r} is accepted")
+
+
+def _assert_wrong_results_are_refused(call: Call) -> None:
+    function, result = _function(call), outcome(call)
+    bound: dict[str, Extent] = {}
+    for place in call.places:
+        bind(place, bound)
+    for place, what, axis, wrong in breaks(places(call.contract.output, result, "return"), bound):
+        where = what if axis is None else f"axis {axis}"
+        try:
+            _giving(function, replaced(result, place.keys, wrong), call)
+        except ShapeError:
+            continue
+        raise AssertionError(
+            f"{call!r}: a result that is wrong in the {where} of {place.path} would be accepted"
+        )
+
+
+def _giving(function: Callable[..., Any], result: Any, call: Call) -> None:
+    """Call a function whose body is another, which gives this result."""
+    owner = [as_written(call.function)] if isinstance(call.function, nn.Module) else []
+
+    @functools.wraps(inspect.unwrap(function))
+    def body(*args: Any, **kwargs: Any) -> Any:
+        return result
+
+    checked(body)(*owner, *call.args, **call.kwargs)
+
+
+def _function(call: Call) -> Callable[..., Any]:
+    """The function that has the contract."""
+    if isinstance(call.function, nn.Module):
+        return type(as_written(call.function)).forward
+    if isinstance(call.function, type):
+        return vars(call.function)["__init__"]  # type: ignore[no-any-return]  # of a dataclass
+    return call.function

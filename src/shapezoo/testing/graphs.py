@@ -1,0 +1,177 @@
+"""Assertions that a module can be compiled and exported, with its contract."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from hypothesis import find
+from hypothesis.errors import NoSuchExample
+from hypothesis.strategies import SearchStrategy
+from torch import nn
+from torch.export import Dim, ShapesCollection
+
+from shapezoo._modules import copied
+from shapezoo.contracts.axes import align
+from shapezoo.testing.calls import Call, Place, places
+from shapezoo.testing.contracts import assert_refused
+from shapezoo.testing.running import STEADY, calls_of, failing, for_all, outcome
+from shapezoo.testing.violations import violations
+
+Calls = SearchStrategy[Call]
+
+MOST_GRAPHS = 64
+"""How many graphs Dynamo may make of one module: sizes of 1 have some of their own."""
+
+STATIC = 3
+"""The size of static axes."""
+
+
+def assert_compiles(
+    module: nn.Module,
+    calls: Calls | None = None,
+    *,
+    backend: str = "eager",
+    fullgraph: bool = True,
+    max_examples: int = 5,
+) -> None:
+    """Assert that a compiled module gives the same results, and refuses the same calls.
+
+    It is compiled once, with dynamic shapes, and called at several sizes. Dynamo's caches are
+    emptied before and after.
+
+    Args:
+        module: A module, in the mode that it is in. It is copied before.
+        calls: The calls that are tried, as `inputs` gives them; without it all that it gives.
+        backend: Makes code of the graph, as in `torch.compile`. ``"eager"`` runs the graph as it
+            is; ``"inductor"`` needs a compiler of C++.
+        fullgraph: Whether the module must be one graph, without breaks.
+        max_examples: How many calls are tried.
+
+    Raises:
+        AssertionError: It cannot be compiled, gives something else, or accepts what it should not.
+        ContractError: There is no contract, or no arguments can be made for it.
+
+    Example:
+        ```pycon
+        >>> from shapezoo.models import lenet
+        >>> from shapezoo.testing import assert_compiles
+        >>> def test_lenet_compiles() -> None:
+        ...     assert_compiles(lenet())
+        >>> test_lenet_compiles()
+
+        ```
+    """
+    __tracebackhide__ = True
+    compiled = torch.compile(copied(module), backend=backend, fullgraph=fullgraph, dynamic=True)
+
+    def check(call: Call) -> None:
+        _assert_same(call, compiled, "compiled")
+
+    calls = calls_of(module, calls)
+    torch.compiler.reset()
+    try:
+        with torch._dynamo.config.patch(recompile_limit=MOST_GRAPHS):
+            for_all(calls, check, max_examples)
+            refused = calls.map(lambda call: replace(call, function=compiled))
+            for_all(violations(module, refused), assert_refused, max_examples)
+    finally:
+        torch.compiler.reset()
+
+
+def assert_exports(
+    module: nn.Module,
+    calls: Calls | None = None,
+    *,
+    static: Sequence[str] = (),
+    strict: bool = False,
+    max_examples: int = 5,
+) -> None:
+    """Assert that one exported program serves all sizes, and gives the same results.
+
+    It is exported with `torch.export.export`, every open axis dynamic, for one way of calling it:
+    the simplest of the calls.
+
+    Args:
+        module: A module, in the mode that it is in. It is copied before.
+        calls: The calls that are tried, as `inputs` gives them; without it all that it gives.
+        static: Axes whose size the program fixes, as a loop over time does.
+        strict: Whether Dynamo traces it, as in `torch.export.export`.
+        max_examples: How many calls are tried.
+
+    Raises:
+        AssertionError: It cannot be exported, or the program gives something else.
+        ContractError: There is no contract, or no arguments can be made for it.
+
+    Example:
+        ```pycon
+        >>> from shapezoo.models import gru, lenet
+        >>> from shapezoo.testing import assert_exports
+        >>> def test_models_can_be_exported() -> None:
+        ...     assert_exports(lenet())
+        ...     assert_exports(gru(), static=["seq"])
+        >>> test_models_can_be_exported()
+
+        ```
+    """
+    __tracebackhide__ = True
+    calls = calls_of(module, calls, **dict.fromkeys(static, STATIC))
+    try:
+        example = find(calls, lambda call: _is_telling(call, static), settings=STEADY)
+    except NoSuchExample:
+        example = find(calls, lambda call: True, settings=STEADY)
+    with failing(f"{example!r} cannot be exported"):
+        program = torch.export.export(
+            copied(module),
+            example.args,
+            example.kwargs,
+            dynamic_shapes=_dynamic(example, static),
+            strict=strict,
+        ).module()
+    way = [place.path for place in example.places]
+
+    def check(call: Call) -> None:
+        _assert_same(call, program, "exported")
+
+    same = calls.filter(lambda call: [place.path for place in call.places] == way)
+    for_all(same, check, max_examples)
+
+
+def _is_telling(call: Call, static: Iterable[str]) -> bool:
+    """Whether all open sizes of a call are different, and none is 1, which torch fixes."""
+    sizes = [size for axis, size in call.sizes.items() if axis not in static]
+    return 1 not in sizes and len({*sizes}) == len(sizes)
+
+
+def _dynamic(call: Call, static: Sequence[str]) -> ShapesCollection:
+    """Which axes of the arguments are dynamic."""
+    shapes = ShapesCollection()  # type: ignore[no-untyped-call]  # torch has no types for it
+    for place in call.places:
+        shapes[place.tensor] = _dims(place, static)
+    return shapes
+
+
+def _dims(place: Place, static: Sequence[str]) -> list[Any]:
+    pairs = align(place.kinds[0].axes, tuple(place.tensor.shape)) or ()
+    dims: list[Any] = []
+    for _, axis, size in pairs:
+        is_open = axis.fixed is None and axis.name not in static
+        dims += [Dim.DYNAMIC if is_open else None] * (len(size) if isinstance(size, tuple) else 1)
+    return dims
+
+
+def _assert_same(call: Call, other: Any, how: str) -> None:
+    """Hold what a module gives against what is made of it, with the same random numbers."""
+    torch.manual_seed(0)
+    with failing(f"{call!r} fails when it is {how}"):
+        theirs = other(*call.args, **call.kwargs)
+    torch.manual_seed(0)
+    ours = outcome(call)
+    results = [list(places(call.contract.output, result, "return")) for result in (ours, theirs)]
+    for one, two in zip(*results, strict=True):
+        torch.testing.assert_close(
+            two.tensor,
+            one.tensor,
+            equal_nan=True,
+            msg=lambda text: f"{call!r} gives something else when it is {how}\n{text}",
+        )

@@ -1,0 +1,321 @@
+"""Assertions about what a module computes: gradients, and what a result depends on."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from hypothesis.strategies import SearchStrategy
+from torch import Tensor, nn
+
+from shapezoo._modules import as_written, copied, floating_dtype
+from shapezoo.contracts import Axis, ContractError, TensorType, signature
+from shapezoo.contracts.examples import LENGTHS, counted_axis
+from shapezoo.testing.calls import Call, Place, places
+from shapezoo.testing.inputs import inputs
+from shapezoo.testing.running import calls_of, for_all, outcome
+
+Calls = SearchStrategy[Call]
+
+BATCH = "batch"
+BATCHES = range(2, 6)
+
+MORE = 2
+"""How much longer sequences are padded."""
+
+
+def assert_gradients(
+    module: nn.Module, calls: Calls | None = None, *, max_examples: int = 10
+) -> None:
+    """Assert that every parameter gets a gradient, and always a finite one.
+
+    The gradient is that of a random linear function of all results. Each parameter that requires
+    one must get it in some call.
+
+    Args:
+        module: A module, in the mode that it is in. It is copied before.
+        calls: The calls that are tried, as `inputs` gives them; without it all that it gives.
+        max_examples: How many are tried.
+
+    Raises:
+        AssertionError: A parameter gets no gradient, or one that is not finite.
+        ContractError: There is no contract, or no arguments can be made for it.
+
+    Example:
+        ```pycon
+        >>> from shapezoo.models import lenet
+        >>> from shapezoo.testing import assert_gradients
+        >>> def test_gradients() -> None:
+        ...     assert_gradients(lenet())
+        >>> test_gradients()
+
+        ```
+    """
+    __tracebackhide__ = True
+    missing = {name for name, p in module.named_parameters() if p.requires_grad}
+
+    def check(call: Call) -> None:
+        model = call.function
+        assert isinstance(model, nn.Module)
+        model.zero_grad()
+        found = [place.tensor for place in _results(call) if place.tensor.requires_grad]
+        torch.autograd.backward(found, [torch.randn_like(tensor) for tensor in found])
+        for name, parameter in model.named_parameters():
+            if parameter.grad is not None:
+                missing.discard(name)
+                if not parameter.grad.isfinite().all():
+                    raise AssertionError(f"{call!r}: the gradient of {name} is not finite")
+
+    for_all(calls_of(module, calls), check, max_examples)
+    if missing:
+        raise AssertionError(f"no gradient reaches {', '.join(sorted(missing))}")
+
+
+def assert_batch_independent(
+    module: nn.Module, calls: Calls | None = None, *, max_examples: int = 10
+) -> None:
+    """Assert that each example of a batch gives what it gives alone, in eval mode.
+
+    Every argument with an axis ``batch`` is cut to one example, and so is every result. Numbers are
+    compared as `torch.testing.assert_close` does, in float64 where the contract allows it.
+
+    Args:
+        module: A module. It is copied before.
+        calls: The calls that are tried, as `inputs` gives them; without it those with 2 to 5
+            examples.
+        max_examples: How many are tried.
+
+    Raises:
+        AssertionError: A result depends on the rest of the batch.
+        ContractError: No argument or no result has an axis ``batch``, or no arguments can be made.
+
+    Example:
+        ```pycon
+        >>> from shapezoo.models import lenet
+        >>> from shapezoo.testing import assert_batch_independent
+        >>> def test_examples_do_not_see_one_another() -> None:
+        ...     assert_batch_independent(lenet())
+        >>> test_examples_do_not_see_one_another()
+
+        ```
+    """
+    __tracebackhide__ = True
+
+    def check(call: Call) -> None:
+        axes = [(place, place.axis(BATCH)) for place in call.places]
+        cut = [(place, axis) for place, axis in axes if axis is not None]
+        together = [(p.tensor, p.axis(BATCH)) for p in _results(call)]
+        if not cut or all(axis is None for _, axis in together):
+            raise ContractError(f"{call.contract.name}: no {BATCH} in the arguments and results")
+        for row in range(call.sizes[BATCH]):
+            alone = call
+            for place, axis in cut:
+                alone = alone.replaced(place, place.tensor.narrow(axis, row, 1))
+            for (every, its_axis), one in zip(together, _results(alone), strict=True):
+                if its_axis is not None:
+                    message = f"{call!r}: example {row} gives something else alone"
+                    _assert_same(every.narrow(its_axis, row, 1), one.tensor, message)
+
+    for_all(_precise(module, calls, batch=BATCHES), check, max_examples)
+
+
+def assert_padding_invariant(
+    module: nn.Module, calls: Calls | None = None, *, max_examples: int = 10
+) -> None:
+    """Assert that results depend neither on what padding holds nor on how much there is.
+
+    The module must have an argument ``lengths``: how many positions of each sequence are no
+    padding. Other arguments with that axis get other values there, and more of them. Of results
+    with that axis, only what is no padding is compared.
+
+    Args:
+        module: A module. It is copied before, and put into eval mode.
+        calls: The calls that are tried, as `inputs` gives them; without it all that it gives.
+        max_examples: How many are tried.
+
+    Raises:
+        AssertionError: A result depends on padding.
+        ContractError: There is no ``lengths``, or no other argument has the axis that they count.
+
+    Example:
+        ```pycon
+        >>> from shapezoo.models import name_classifier
+        >>> from shapezoo.testing import assert_padding_invariant
+        >>> def test_padding_does_not_matter() -> None:
+        ...     assert_padding_invariant(name_classifier(hidden_size=8))
+        >>> test_padding_does_not_matter()
+
+        ```
+    """
+    __tracebackhide__ = True
+    contract = signature(as_written(module))
+    counted = counted_axis(contract)
+    if not counted:
+        raise ContractError(f"{contract.name} has no argument {LENGTHS!r}")
+
+    def check(call: Call) -> None:
+        lengths: Tensor = call.arguments[LENGTHS]
+        padded = [
+            (place, axis) for place in call.places if (axis := place.axis(counted)) is not None
+        ]
+        if not padded:
+            raise ContractError(f"{contract.name} has no argument with axis {counted}")
+        other = call
+        for place, axis in padded:
+            other = other.replaced(place, _padded_otherwise(place, axis, lengths))
+        for one, two in zip(_results(call), _results(other), strict=True):
+            axis = one.axis(counted)
+            message = f"{call!r}: a result depends on the padding"
+            if axis is None:
+                _assert_same(one.tensor, two.tensor, message)
+            else:
+                size = one.tensor.shape[axis]
+                inside = _is_inside(one, axis, lengths)
+                _assert_same(
+                    one.tensor * inside, two.tensor.narrow(axis, 0, size) * inside, message
+                )
+
+    for_all(_precise(module, calls), check, max_examples)
+
+
+def assert_batch_first_equivalent(
+    module: nn.Module,
+    batch_first: nn.Module,
+    calls: Calls | None = None,
+    *,
+    max_examples: int = 10,
+) -> None:
+    """Assert that two modules compute the same, but for the order of axes.
+
+    The second gets the weights of the first, and its arguments with their axes in the order of its
+    own contract; results are compared in that order.
+
+    Args:
+        module: A module, as a recurrent one that takes ``seq batch``. Both are copied before,
+            and put into eval mode.
+        batch_first: The same with another order, as ``batch seq``.
+        calls: The calls of the first that are tried, as `inputs` gives them; without it all that
+            it gives.
+        max_examples: How many are tried.
+
+    Raises:
+        AssertionError: The two differ.
+        ContractError: Their contracts differ in more than the order of axes, or not in that.
+
+    Example:
+        ```pycon
+        >>> from shapezoo.models import gru
+        >>> from shapezoo.testing import assert_batch_first_equivalent
+        >>> def test_batch_first_is_a_transpose() -> None:
+        ...     assert_batch_first_equivalent(gru(), gru(batch_first=True))
+        >>> test_batch_first_is_a_transpose()
+
+        ```
+    """
+    __tracebackhide__ = True
+    second = _precise_copy(batch_first)
+    second.load_state_dict(module.state_dict())
+    contract = signature(second)
+    orders: set[tuple[int, ...]] = set()
+
+    def moved(places_: list[Place], kinds: dict[str, TensorType]) -> Iterator[tuple[Place, Tensor]]:
+        for place in places_:
+            order = _order(place, kinds.get(place.path))
+            orders.add(order)
+            yield place, place.tensor.permute(order)
+
+    def check(call: Call) -> None:
+        there = replace(call, function=second, contract=contract)
+        for place, tensor in moved(call.places, _kinds(there.places)):
+            there = there.replaced(place, tensor)
+        theirs = _results(there)
+        ours = moved(_results(call), _kinds(theirs))
+        for (_, one), two in zip(ours, theirs, strict=True):
+            _assert_same(one, two.tensor, f"{call!r}: the two modules give different results")
+
+    for_all(_precise(module, calls), check, max_examples)
+    if all(order == tuple(sorted(order)) for order in orders):
+        raise ContractError(f"{contract.name}: both modules have the same order of axes")
+
+
+def _results(call: Call) -> list[Place]:
+    """The places of tensors in the result."""
+    return list(places(call.contract.output, outcome(call), "return"))
+
+
+def _precise_copy(module: nn.Module) -> nn.Module:
+    """A copy in eval mode, in float64 where the contract allows it."""
+    kinds = signature(as_written(module)).tensors
+    is_free = all(k.allows(torch.float64) for k in kinds if k.allows(torch.float32))
+    return copied(module).eval().double() if is_free else copied(module).eval()
+
+
+def _precise(module: nn.Module, calls: Calls | None, **sizes: Any) -> Calls:
+    """Calls of such a copy."""
+    model = _precise_copy(module)
+    return inputs(model, **sizes) if calls is None else calls.map(partial(_cast, model))
+
+
+def _cast(model: nn.Module, call: Call) -> Call:
+    """A call of a model in its dtype."""
+    call = replace(call, function=model)
+    for place in call.places:
+        if place.tensor.is_floating_point():
+            call = call.replaced(place, place.tensor.to(floating_dtype(model)))
+    return call
+
+
+def _assert_same(one: Tensor, two: Tensor, message: str) -> None:
+    torch.testing.assert_close(two, one, equal_nan=True, msg=lambda text: f"{message}\n{text}")
+
+
+def _padded_otherwise(place: Place, axis: int, lengths: Tensor) -> Tensor:
+    """A tensor with other values where it holds padding, and more of that."""
+    shape = list(place.tensor.shape)
+    shape[axis] += MORE
+    longer = _other(place.tensor, shape)
+    size = place.tensor.shape[axis]
+    inside = _is_inside(place, axis, lengths)
+    kept = torch.where(inside, place.tensor, longer.narrow(axis, 0, size))
+    return torch.cat([kept, longer.narrow(axis, size, MORE)], axis)
+
+
+def _other(tensor: Tensor, shape: list[int]) -> Tensor:
+    """Random values; whole ones are among those that a tensor has, or 0."""
+    if tensor.is_floating_point() or tensor.is_complex():
+        return torch.randn(shape, dtype=tensor.dtype, device=tensor.device)
+    high = int(tensor.max()) + 1 if tensor.numel() else 1
+    return torch.randint(high, shape, device=tensor.device).to(tensor.dtype)
+
+
+def _is_inside(place: Place, axis: int, lengths: Tensor) -> Tensor:
+    """Where a tensor holds no padding, in a shape that broadcasts with its own."""
+    shape = [1] * place.tensor.dim()
+    shape[axis] = -1
+    positions = torch.arange(place.tensor.shape[axis]).view(shape)
+    rows = place.axis(BATCH)
+    if rows is None:
+        return (positions < lengths.max()).to(place.tensor.device)
+    shape = [1] * place.tensor.dim()
+    shape[rows] = -1
+    return (positions < lengths.cpu().view(shape)).to(place.tensor.device)
+
+
+def _kinds(found: list[Place]) -> dict[str, TensorType]:
+    return {place.path: place.kinds[0] for place in found}
+
+
+def _order(place: Place, kind: TensorType | None) -> tuple[int, ...]:
+    """Where each axis of a type stands in a tensor."""
+    ours = [_name(axis) for axis in place.kinds[0].axes]
+    theirs = [_name(axis) for axis in kind.axes] if kind else []
+    if sorted(ours) != sorted(theirs) or len({*ours}) < len(ours):
+        raise ContractError(
+            f"{place.path} has axes {' '.join(ours)} in one module, {' '.join(theirs)} in the other"
+        )
+    return tuple(map(ours.index, theirs))
+
+
+def _name(axis: Axis) -> str:
+    return axis.label or str(axis)

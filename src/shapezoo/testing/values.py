@@ -1,0 +1,124 @@
+"""Numbers for tensors, from the names of their axes and arguments."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shapezoo._modules import floating_dtype
+from shapezoo.contracts import ContractError, Signature, TensorType
+from shapezoo.contracts.examples import LENGTHS, counted_axis, dtype_of, size_of
+from shapezoo.contracts.types import tensors
+
+COUNTS = ("classes", "vocab")
+"""Axes whose size tells how many different indices there are."""
+
+FEW = 2
+"""How many different indices there are where nothing is known."""
+
+
+class Values:
+    """Makes the tensors of a call; as `inputs` describes them.
+
+    Args:
+        function: What is called.
+        contract: The contract, which leaves no choice but sizes.
+        sizes: The sizes of axes, and the values of parts in braces.
+        below: What the whole numbers of an argument are below, by its name.
+        seed: Where the random numbers begin; 0 for the simplest values.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        contract: Signature,
+        sizes: Mapping[str, int],
+        below: Mapping[str, int],
+        seed: int,
+    ) -> None:
+        self.contract = contract
+        self.sizes = sizes
+        self.below = below
+        self.function = function
+        self.is_simple = seed == 0
+        self.generator = torch.Generator().manual_seed(seed)
+        parameters = function.parameters() if isinstance(function, nn.Module) else iter(())
+        self.device = next((p.device for p in parameters), torch.device("cpu"))
+
+    def __call__(self, path: str, kind: TensorType, shape: tuple[int, ...]) -> Any:
+        """A tensor of this shape.
+
+        Args:
+            path: Where it stands, as an error names it.
+            kind: Its type.
+            shape: Its shape.
+        """
+        dtype = dtype_of(kind, floating_dtype(self.function))
+        if path == LENGTHS:
+            longest = self.sizes.get(counted_axis(self.contract), 1)
+            return self._whole(shape, 1, longest + 1, dtype)  # on the CPU, where torch wants it
+        if dtype == torch.bool:
+            value = self._mask(shape)
+        elif dtype.is_floating_point or dtype.is_complex:
+            value = self._numbers(shape, dtype)
+        else:
+            value = self._whole(shape, 0, self._limit(path, dtype), dtype)
+        return _of_class(value.to(self.device), kind)
+
+    def _numbers(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        if self.is_simple:
+            return torch.zeros(shape, dtype=dtype)
+        wide = torch.complex64 if dtype.is_complex else torch.float32
+        return torch.randn(shape, generator=self.generator, dtype=wide).to(dtype)
+
+    def _whole(self, shape: tuple[int, ...], low: int, high: int, dtype: torch.dtype) -> Tensor:
+        if self.is_simple:
+            return torch.full(shape, low, dtype=dtype)
+        return torch.randint(low, high, shape, generator=self.generator).to(dtype)
+
+    def _mask(self, shape: tuple[int, ...]) -> Tensor:
+        """Booleans, both of them in each row; whether true means padding is not known here."""
+        mask = torch.rand(shape, generator=self.generator) < 0.5
+        if shape and shape[-1] > 1:
+            mask[..., 0], mask[..., -1] = True, False
+        return mask
+
+    def _limit(self, path: str, dtype: torch.dtype) -> int:
+        """What the indices in an argument are below."""
+        (name,) = re.findall(r"^\w+", path)
+        if name in self.below:
+            return self.below[name]
+        known = list(self._counts(name)) or list(_vocabularies(self.function)) or [FEW]
+        return max(1, min(*known, torch.iinfo(dtype).max))
+
+    def _counts(self, name: str) -> Iterator[int]:
+        """The sizes of axes of classes in other arguments."""
+        others = (argument for argument in self.contract.inputs if argument.name != name)
+        kinds = (kind for argument in others for kind in tensors(argument.type))
+        for axis in (axis for kind in kinds for axis in kind.axes):
+            if axis.name in COUNTS or axis.label in COUNTS:
+                yield size_of(axis, self.sizes)
+
+
+def _vocabularies(function: object) -> Iterator[int]:
+    """How many different indices the layers of a module take."""
+    for module in function.modules() if isinstance(function, nn.Module) else ():
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+            yield module.num_embeddings
+        if isinstance(size := vars(module).get("vocab_size"), int):
+            yield size
+
+
+def _of_class(tensor: Tensor, kind: TensorType) -> Any:
+    """A tensor as an object of the class that a type names."""
+    array = kind.annotation.array_type
+    if array in (Any, Tensor):
+        return tensor
+    if array is np.ndarray:
+        return tensor.numpy()
+    if array is nn.Parameter:
+        return nn.Parameter(tensor, requires_grad=tensor.is_floating_point())
+    raise ContractError(f"cannot make a {kind.array}")

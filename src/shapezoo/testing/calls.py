@@ -56,6 +56,10 @@ class Call:
         shown = (f"{key}={_shown(value)}" for key, value in self.arguments.items())
         return f"{name}({', '.join(shown)})"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """How hypothesis prints it."""
+        printer.text(repr(self))
+
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments by name; those of ``*args`` are a tuple, those of ``**kwargs`` a dict."""

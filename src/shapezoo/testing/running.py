@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 from torch import nn
 
@@ -59,7 +60,10 @@ def for_all(cases: SearchStrategy[T], check: Callable[[T], None], max_examples: 
         check(case)
 
     with torch.random.fork_rng(devices=()):
-        run()
+        try:
+            run()
+        except Flaky as error:
+            raise AssertionError(f"the same call does not always do the same\n{error}") from error
 
 
 def require_checks() -> None:
@@ -87,7 +91,5 @@ def failing(message: str) -> Iterator[None]:
     """Turn any error inside into one of an assertion."""
     try:
         yield
-    except AssertionError:
-        raise
     except Exception as error:
         raise AssertionError(f"{message}\n{type(error).__name__}: {error}") from error

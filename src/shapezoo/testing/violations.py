@@ -43,6 +43,10 @@ class Violation:
         where = self.what if self.axis is None else f"axis {self.axis}"
         return f"{self.call!r}, wrong in the {where} of {self.argument}"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """How hypothesis prints it."""
+        printer.text(repr(self))
+
 
 def violations(obj: Target, calls: SearchStrategy[Call] | None = None) -> SearchStrategy[Violation]:
     """Calls that break a contract in just one axis, rank or dtype, as a strategy of hypothesis.

@@ -1,0 +1,84 @@
+"""Every assertion of `shapezoo.testing` holds for every registered model.
+
+Which axes a graph fixes, and whether there can be one, are data of the registry.
+"""
+
+import pytest
+import torch
+
+from shapezoo import create_model, list_models, model_info, signature
+from shapezoo.contracts.examples import counted_axis
+from shapezoo.testing import (
+    assert_batch_first_equivalent,
+    assert_batch_independent,
+    assert_compiles,
+    assert_contract,
+    assert_exports,
+    assert_gradients,
+    assert_padding_invariant,
+    assert_proved,
+)
+from shapezoo.verdicts import Mode, verdicts
+
+NAMES = list_models()
+PADDED = [name for name in NAMES if counted_axis(signature(create_model(name)))]
+TRANSPOSED = [name for name in NAMES if "batch_first" in model_info(name).hyperparameters]
+MODES: tuple[Mode, ...] = ("eval", "train")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_contract_is_enforced_and_true(name: str, mode: Mode) -> None:
+    assert_contract(create_model(name).train(mode == "train"))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_gets_a_finite_gradient(name: str, mode: Mode) -> None:
+    assert_gradients(create_model(name).train(mode == "train"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_does_not_depend_on_its_batch_mates(name: str) -> None:
+    assert_batch_independent(create_model(name))
+
+
+@pytest.mark.parametrize("name", PADDED)
+def test_padding_does_not_matter(name: str) -> None:
+    assert_padding_invariant(create_model(name))
+
+
+@pytest.mark.parametrize("name", TRANSPOSED)
+def test_batch_first_is_a_transpose(name: str) -> None:
+    assert_batch_first_equivalent(create_model(name), create_model(name, batch_first=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_contract_is_proved(name: str, mode: Mode) -> None:
+    preconditions = [str(condition) for condition in verdicts(name)[mode].preconditions]
+    assert_proved(create_model(name).train(mode == "train"), preconditions=preconditions)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_the_model_compiles_with_its_checks(name: str) -> None:
+    with torch._dynamo.config.patch(allow_rnn=True):
+        assert_compiles(create_model(name), fullgraph=model_info(name).is_one_graph)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_the_model_exports_as_the_registry_says(name: str) -> None:
+    info, model = model_info(name), create_model(name).eval()
+    if info.is_one_graph:
+        assert_exports(model, static=info.static_axes)
+    if info.static_axes or not info.is_one_graph:
+        with pytest.raises(AssertionError, match="cannot be exported"):
+            assert_exports(model)
+
+
+def test_some_models_have_lengths_and_some_two_layouts() -> None:
+    assert PADDED
+    assert TRANSPOSED

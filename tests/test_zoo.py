@@ -55,6 +55,20 @@ def test_what_is_known_of_lenet() -> None:
     assert "1998" in info.paper
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("lenet", "one program for all sizes"),
+        ("gru", "one program for each seq"),
+        ("name_classifier", "not possible"),
+    ],
+)
+def test_what_can_be_exported(name: str, words: str) -> None:
+    info = model_info(name)
+    assert info.export == words
+    assert f"\n  export      {words}\n" in str(info)
+
+
 def test_a_name_can_be_taken_only_once() -> None:
     with pytest.raises(ValueError, match=r"'lenet' is registered already, by shapezoo\.models"):
         register(task="image-classification", paper="")(lenet)

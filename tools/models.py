@@ -41,6 +41,7 @@ hide:
 - Task: {info.task}
 - Paper: {_plain(info.paper)}
 - Parameters: {info.parameters:,}
+- `torch.export`: {info.export}
 - Reference: [`{info.name}`](../api/models.md#shapezoo.models.{info.name})
 
 ## How to build it

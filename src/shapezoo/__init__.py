@@ -1,6 +1,9 @@
 """A PyTorch model zoo whose shapes are types."""
 
-from shapezoo import data, layers, models, proving, testing, tracing, train, weights
+import importlib
+import typing
+
+from shapezoo import data, layers, models, proving, tracing, train, weights
 from shapezoo.contracts import (
     ContractError,
     Module,
@@ -14,6 +17,9 @@ from shapezoo.layers import scan
 from shapezoo.proving import Proof, Proved, ProvedInPart, Refuted, Unknown, prove
 from shapezoo.tracing import Trace, TraceError, trace
 from shapezoo.zoo import ModelInfo, UnknownModelError, create_model, list_models, model_info
+
+if typing.TYPE_CHECKING:
+    from shapezoo import testing as testing
 
 __version__ = "0.1.0"
 
@@ -42,10 +48,15 @@ __all__ = [
     "proving",
     "scan",
     "signature",
-    "testing",
     "trace",
     "tracing",
     "train",
     "unchecked",
     "weights",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "testing":  # needs hypothesis
+        return importlib.import_module("shapezoo.testing")
+    raise AttributeError(f"module 'shapezoo' has no attribute {name!r}")

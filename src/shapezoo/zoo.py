@@ -58,14 +58,20 @@ class ModelInfo:
             f"  parameters  {self.parameters:,}",
             f"  options     {keywords}",
             f"  signature   {self.signature}",
+            f"  export      {self.export}",
         ]
-        each = f"one program for each {', '.join(self.static_axes)}"
-        one = each if self.static_axes else "one program for all sizes"
-        lines.append(f"  export      {one if self.is_one_graph else 'not possible'}")
         same = len(set(self.verdicts.values())) == 1
         for mode, verdict in list(self.verdicts.items())[: 1 if same else None]:
             lines.append(f"  {'proof' if same else f'{mode} mode':12}{verdict}")
         return "\n".join(lines)
+
+    @property
+    def export(self) -> str:
+        """What `torch.export` makes of it, in words."""
+        if not self.is_one_graph:
+            return "not possible"
+        axes = ", ".join(self.static_axes)
+        return f"one program for each {axes}" if axes else "one program for all sizes"
 
 
 def list_models(

@@ -73,6 +73,14 @@ def test_braces_are_resolved_as_far_as_they_are_known() -> None:
     assert third.resolved(values) is third
 
 
+def test_an_expression_without_a_value() -> None:
+    with pytest.raises(ContractError, match="axis '3//0' cannot be computed: "):
+        parse_axes("{self.scale}//0")[0].resolved({"{self.scale}": 3})
+    assert differences(parse_axes("height 4//height 2"), (0, 1, 3), {}) == [
+        (2, Axis(fixed=2), 2, 3)  # an error is not explained by another one
+    ]
+
+
 @pytest.mark.parametrize(
     "text", ["?leaf", "3+", "height//", "a=b=c=", "height>=32", "seq==3", "{a}0", "{a}{b}"]
 )

@@ -252,6 +252,14 @@ def test_an_expression_that_cannot_be_computed_is_told() -> None:
         ratio(f(3, 0), f(1))
 
 
+def test_an_expression_that_is_no_arithmetic_is_an_error_of_its_own() -> None:
+    @checked
+    def lengths(x: Float[Tensor, "height len(height)"]) -> None: ...
+
+    with pytest.raises(TypeError, match=r"object of type 'int' has no len\(\)"):
+        lengths(f(3, 1))
+
+
 def test_true_division_is_compared_as_a_number() -> None:
     @checked
     def half(x: Float[Tensor, "height"], y: Float[Tensor, "height/2"]) -> None: ...
@@ -269,6 +277,9 @@ def test_broadcasting_is_told_truly() -> None:
     with pytest.raises(ShapeError) as error:
         add(f(2, 1, 3), f(2, 5, 4))
     assert error.value.axis == 2
+    assert "axis 0" not in str(error.value)
+    with pytest.raises(ShapeError, match="axis 2    expected 3, got 4") as error:
+        add(f(5, 3), f(2, 5, 4))
     assert "axis 0" not in str(error.value)
 
 

@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shapezoo import ContractError
-from shapezoo.contracts.conditions import Condition
+from shapezoo.contracts.conditions import Condition, all_of
 
 SIZES = st.integers(1, 12)
 _TERMS = st.recursive(
@@ -134,6 +134,19 @@ def test_what_is_wrong_is_explained(text: str, sizes: dict[str, int], explained:
         "__import__('os').getpid() > 1",
         "height > 1; width > 1",
         "import os",
+        "height > True",
+        "height > 1.5",
+        "height / 2 > 1",
+        "height ** 2 > 1",
+        "height % 0 == 1",
+        "height // 0 > 1",
+        "height + f(1) > 2",
+        "~height > 2",
+        "-f(1) > 2",
+        "height in width",
+        "1 < height is width",
+        "height > 1 and f(1)",
+        "not f(1)",
     ],
 )
 def test_what_is_no_condition_is_refused(text: str) -> None:
@@ -145,6 +158,26 @@ def test_what_is_no_condition_is_refused(text: str) -> None:
 def test_what_python_cannot_read_is_refused(text: str) -> None:
     with pytest.raises(ContractError):
         Condition(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("-height<-2", "-height < -2"),
+        ("(height > 1) and (width > 1 or batch > 1)", "height > 1 and (width > 1 or batch > 1)"),
+        ("a > 1 or (b > 1 and c > 1) or d > 1", "a > 1 or (b > 1 and c > 1) or d > 1"),
+        ("not (height > 1 and width > 1)", "not (height > 1 and width > 1)"),
+    ],
+)
+def test_its_text_is_written_in_one_way(text: str, stored: str) -> None:
+    assert str(Condition(text)) == stored
+
+
+def test_several_conditions_have_one_text() -> None:
+    first, second = Condition("height > 1"), Condition("width > 1 or batch > 1")
+    assert all_of([]) == ""
+    assert all_of([second]) == "width > 1 or batch > 1"
+    assert all_of([first, second]) == "height > 1 and (width > 1 or batch > 1)"
 
 
 def test_it_is_its_text() -> None:

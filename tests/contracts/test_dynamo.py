@@ -498,3 +498,17 @@ def test_hidden_functions_make_no_graph() -> None:
     torch.compiler.reset()
     torch.compile(hidden, backend=backend)(torch.zeros(1))
     assert len(graphs) == 1
+
+
+def test_a_number_that_only_the_data_decide_may_be_any_literal() -> None:
+    @checked
+    def power(x: Float[Tensor, "batch"], n: Literal[1, 2]) -> Float[Tensor, "batch"]:
+        return x**n
+
+    def graph(x: Tensor) -> Tensor:
+        n: Any = x.to(torch.int64).sum().item()
+        return power(x, n)
+
+    compiled = torch.compile(graph, backend="eager", fullgraph=True)
+    with torch._dynamo.config.patch(capture_scalar_outputs=True):
+        assert torch.equal(compiled(torch.ones(2)), torch.ones(2))

@@ -1,6 +1,8 @@
 """The wrong inputs that people bring, and the whole text that they get."""
 
 import pickle
+from array import array
+from dataclasses import dataclass, make_dataclass
 from typing import Any
 
 import numpy as np
@@ -104,6 +106,18 @@ def test_what_is_bound_is_told_with_the_place_inside_a_result() -> None:
     assert "Narrow.forward: the result[1] breaks its contract" in str(error.value)
 
 
+def test_only_axes_before_the_first_that_differs_are_told() -> None:
+    @checked
+    def square(x: Float[Tensor, "n n width"]) -> None: ...
+
+    with pytest.raises(ShapeError) as error:
+        square(torch.zeros(3, 4, 5))
+    assert str(error.value).splitlines()[3:] == [
+        "  axis 1    expected n = 3, got 4",
+        "  bound     n=3",
+    ]
+
+
 def test_variadic_axes_and_expressions_are_told_with_their_values() -> None:
     @checked
     def pool(
@@ -123,18 +137,61 @@ def test_variadic_axes_and_expressions_are_told_with_their_values() -> None:
     ):
         pool(torch.zeros(()), torch.zeros(()))
 
-
-def test_a_long_value_is_cut() -> None:
     @checked
-    def count(n: int) -> int:
-        return n
+    def images(x: Float[Tensor, "*batch channels height width"]) -> None: ...
+
+    with pytest.raises(ShapeError, match=r"axes      expected 3 or more \(\*batch, .*\), got 2"):
+        images(torch.zeros(2, 3))
+
+
+@dataclass
+class Point:
+    x: int
+    y: int
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("x" * 58, f"str '{'x' * 58}'"),  # 60 characters with its quotes
+        ("x" * 59, f"str '{'x' * 56}..."),
+        ("a\u2003 b", "str 'a\\u2003 b'"),
+        (np.zeros((2, 2)), "numpy.ndarray float64 (2, 2)"),
+        ([1] * 8, f"list of 8: {', '.join(['int 1'] * 8)}"),
+        ([1] * 9, "list of 9"),
+        (((((1,),),),), "tuple of 1: tuple of 1: tuple of 1"),
+        ({"a": [torch.zeros(2)]}, "dict of 1: 'a': list of 1: Tensor float32 (2,)"),
+        ({"a": {"b": {"c": 1}}}, "dict of 1: 'a': dict of 1: 'b': dict of 1"),
+        (dict.fromkeys(range(9)), "dict of 9"),
+        (Point(1, 2), f"{__name__}.Point with x, y"),
+        (
+            make_dataclass("Wide", [f"f{i}" for i in range(9)])(*range(9)),
+            "types.Wide with f0, f1, f2, f3, f4, f5, f6, f7",
+        ),
+        (array("i"), "array.array array('i')"),
+        (nn.ReLU(), "torch.nn.modules.activation.ReLU"),
+        (torch.Size([2]), "torch.Size of 1: int 2"),
+    ],
+)
+def test_a_value_is_told_in_a_few_words(value: Any, text: str) -> None:
+    @checked
+    def read(path: bytes) -> None: ...
 
     with pytest.raises(ShapeError) as error:
-        count("x" * 1000)  # type: ignore[arg-type]  # the fault under test
-    assert str(error.value).splitlines()[1:] == [
-        "  expected  int",
-        f"  got       str '{'x' * 56}...",
-    ]
+        read(value)
+    assert str(error.value).splitlines()[1:] == ["  expected  bytes", f"  got       {text}"]
+
+
+def test_a_text_of_several_lines_is_put_on_one() -> None:
+    class Board:
+        def __repr__(self) -> str:
+            return "x o\n  o x"
+
+    @checked
+    def play(board: int) -> None: ...
+
+    with pytest.raises(ShapeError, match=r"got       .*\.Board x o o x$"):
+        play(Board())  # type: ignore[arg-type]  # the fault under test
 
 
 def test_an_error_survives_pickling() -> None:
@@ -174,6 +231,19 @@ def test_the_place_of_the_module_is_told(compiled: bool) -> None:
         model(torch.zeros(2, 4))
     place = "body.2" if compiled else f"body.2 of {__name__}.Net"
     assert f"  module    {place}\n" in str(error.value)
+
+
+def test_the_place_of_a_module_with_a_wrong_result_is_told() -> None:
+    class Narrow(Block):
+        @checked
+        def forward(self, x: Float[Tensor, "batch {self.width}"]) -> Float[Tensor, "batch 3"]:
+            return x
+
+    model = Net()
+    model.body[2] = Narrow(4)
+    with pytest.raises(ShapeError, match=r"the result breaks") as error:
+        model(torch.zeros(2, 4))
+    assert f"  module    body.2 of {__name__}.Net" in str(error.value)
 
 
 def test_a_module_that_is_called_itself_has_no_place() -> None:
@@ -218,10 +288,37 @@ def test_nothing_fills_the_screen() -> None:
     wide.__annotations__["x"] = annotation
     with pytest.raises(ShapeError) as error:
         checked(wide)(torch.zeros([2] * 9), 1)
-    assert len(str(error.value).splitlines()) <= 12
+    lines = str(error.value).splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("  axis")] == ["0", "2", "3", "4"]
+    assert len(lines) <= 12
     model: Any = nn.Sequential(*[nn.ReLU()] * 50)
     with pytest.raises(ShapeError, match=r"got       torch\.nn\.modules\.container\.Sequential$"):
         checked(wide)(torch.zeros(*range(1, 10)), model)
+
+
+def test_of_many_options_four_are_told() -> None:
+    @checked
+    def some(
+        x: Float[Tensor, "1"]
+        | Float[Tensor, "2"]
+        | Float[Tensor, "3"]
+        | Float[Tensor, "4"]
+        | Float[Tensor, "5"],
+    ) -> None: ...
+
+    with pytest.raises(ShapeError) as error:
+        some(torch.zeros(9))
+    assert [line for line in str(error.value).splitlines() if line.startswith("  option")] == [
+        f'  option    Float[Tensor, "{i}"]: axis 0 expected {i}, got 9' for i in range(1, 5)
+    ]
+
+
+def test_a_function_that_cannot_be_imported_is_named_by_its_module() -> None:
+    def nowhere(x: int) -> None: ...
+
+    nowhere.__qualname__ = "gone.nowhere"  # as of a class that was deleted
+    with pytest.raises(ShapeError, match=f"^{__name__}.gone.nowhere: argument 'x'"):
+        checked(nowhere)("1")  # type: ignore[arg-type]  # the fault under test
 
 
 def test_a_missing_return_is_guessed() -> None:
@@ -239,6 +336,9 @@ def test_a_tuple_of_another_length_is_told() -> None:
 
     with pytest.raises(ShapeError, match="items     expected 2, got 3"):
         two((torch.zeros(2),) * 3)  # type: ignore[arg-type]  # the fault under test
+    with pytest.raises(ShapeError) as error:
+        two([torch.zeros(2)] * 3)  # type: ignore[arg-type]  # the fault under test
+    assert "items" not in str(error.value)
 
 
 def test_a_scalar_is_called_so() -> None:

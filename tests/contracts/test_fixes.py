@@ -36,6 +36,14 @@ def masked(x: Float[Tensor, "batch"], mask: Bool[Tensor, "batch"]) -> None: ...
 def attend(x: Float[Tensor, "batch seq"], mask: Bool[Tensor, "batch 1 1 seq"]) -> None: ...
 @checked
 def either(x: Float[Tensor, "batch 3"] | Int64[Tensor, "batch"]) -> None: ...
+@checked
+def scalar(x: Float[Tensor, ""]) -> None: ...
+@checked
+def layered(x: Float[Tensor, "1 batch 5"]) -> None: ...
+@checked
+def deep(x: Float[Tensor, "batch 1 1 1 5"]) -> None: ...
+@checked
+def counted(n: int, x: Float[Tensor, "seq batch 4"], y: Float[Tensor, "batch 2"]) -> None: ...
 
 
 z = torch.zeros
@@ -67,7 +75,23 @@ MENDED: list[tuple[str, Any, *tuple[Any, ...]]] = [
     ("torch.from_numpy(x).unsqueeze(0)", matrix, np.zeros(5, np.float32)),
     ("torch.tensor(x)", matrix, [[0.0] * 5]),
     ("torch.stack(x)", matrix, [z(5), z(5)]),
+    ("torch.stack(x)", matrix, [z(5)]),
     ("x[0]", matrix, (z(2, 5), z(1, 2, 5))),
+    ("x[3]", matrix, (0, 0, 0, z(2, 5))),
+    ("x.permute(2, 0, 1).unsqueeze(0)", images, z(8, 9, 1)),
+    ("x.permute(2, 0, 1).unsqueeze(0)", images, z(8, 9, 4)),
+    ("x.unsqueeze(0)", images, z(8, 9, 2)),
+    ("x.unsqueeze(0)", images, z(3, 9, 3)),
+    ("x.unsqueeze(1)", layered, z(1, 5)),  # the batch, and not the axis of size 1
+    ("mask.unsqueeze(0).unsqueeze(1).unsqueeze(2)", attend, z(1, 5), z(5).bool()),
+    ("x.transpose(0, 1)", matrix, z(5, 2)),
+    ("x.squeeze(-1)", scalar, z(1)),
+    ("x.squeeze(-1)", colour, z(2, 3, 8, 9, 1)),
+    ("x.float()", matrix, z(2, 5).byte()),
+    ("x.float().div(255)", tokens, z(2, 7, 5).byte()),
+    ("torch.from_numpy(x).float()", matrix, np.zeros((2, 5), np.int64)),
+    ("torch.tensor(x)", scalar, 0.5),
+    ("torch.tensor(x).float()", scalar, 1),
 ]
 
 
@@ -97,6 +121,9 @@ def test_the_proposed_fix_mends_the_call(fix: str, function: Any, arguments: lis
         (classes, [z(4, 5), torch.rand(4)]),  # whole numbers would all be 0
         (classes, [z(4, 5), z(4, 7)]),
         (matrix, [np.zeros((2, 5), ">f4")]),
+        (matrix, [(0, 0, 0, 0, z(2, 5))]),  # an index that nobody would mean
+        (matrix, [z(2, 5, dtype=torch.complex64)]),
+        (deep, [z(5)]),  # four axes are no slip
     ],
 )
 def test_no_fix_is_proposed_where_none_helps(function: Any, arguments: list[Any]) -> None:
@@ -111,6 +138,39 @@ def test_the_culprit_may_be_an_earlier_argument() -> None:
     assert error.value.argument == "state"
     hint = "perhaps it is argument 'x': its first two axes are swapped; use x.transpose(0, 1)"
     assert str(error.value).endswith(hint)
+
+
+def test_arguments_that_are_no_tensors_are_passed_over() -> None:
+    with pytest.raises(ShapeError, match=r"perhaps it is argument 'x'.*; use x\.transpose\(0, 1\)"):
+        counted(1, z(2, 7, 4), z(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "hint"),
+    [
+        (grey, [z(2, 28, 28)], "axis 1 (of size 1) is missing; use x.unsqueeze(1)"),
+        (
+            grey,
+            [z(28, 28)],
+            (
+                "axis 0 (batch) and axis 1 (of size 1) are missing; "
+                "use x.unsqueeze(0).unsqueeze(1) for one example"
+            ),
+        ),
+        (
+            matrix,
+            [np.zeros(5, np.int64)],
+            (
+                "it is an array and axis 0 (batch) is missing and it is int64; "
+                "use torch.from_numpy(x).unsqueeze(0).float() for one example"
+            ),
+        ),
+    ],
+)
+def test_the_words_of_a_hint(function: Any, arguments: list[Any], hint: str) -> None:
+    with pytest.raises(ShapeError) as error:
+        function(*arguments)
+    assert str(error.value).splitlines()[-1] == f"  hint      {hint}"
 
 
 def test_a_fix_is_tried_without_copying_data() -> None:
@@ -199,6 +259,7 @@ def test_a_size_that_is_computed_is_no_argument_to_change() -> None:
         def __init__(self, width: int) -> None:
             super().__init__()
             self._width = 2 * width
+            self.step = width
 
         @property
         def width(self) -> int:
@@ -206,9 +267,13 @@ def test_a_size_that_is_computed_is_no_argument_to_change() -> None:
 
         def forward(self, x: Float[Tensor, "batch {self.width}"]) -> None: ...
 
-    with pytest.raises(ShapeError) as error:
-        Doubled(3)(z(2, 10))
-    assert "hint" not in str(error.value)
+    class Stepping(Doubled):
+        def forward(self, x: Float[Tensor, "batch {self.step}"]) -> None: ...
+
+    for module in (Doubled(3), Stepping(3)):
+        with pytest.raises(ShapeError) as error:
+            module(z(2, 10))
+        assert "hint" not in str(error.value)
 
 
 def test_many_missing_axes_are_no_slip() -> None:

@@ -51,12 +51,28 @@ def test_the_error_tells_the_precondition() -> None:
     assert isinstance(caught.value.__cause__, RuntimeError)  # what PyTorch says stays at hand
 
 
+def test_of_two_broken_conditions_the_first_is_told() -> None:
+    with pytest.raises(ShapeError, match="height must be at least 8, got 7") as caught:
+        limited()(torch.zeros(2, 3, 7, 9))
+    assert caught.value.axis == 2
+
+
 def test_it_is_that_of_the_mode() -> None:
     net = limited()
     with pytest.raises(ShapeError, match="width must be a multiple of 2, got 9"):
         net(torch.zeros(2, 3, 8, 9))
     with pytest.raises(RuntimeError, match="odd"):  # no limit in train mode tells of it
         net.train()(torch.zeros(2, 3, 8, 9))
+
+
+def test_conditions_on_axes_that_a_call_does_not_have_say_nothing() -> None:
+    net = limited()
+    conditions = Condition("depth > 1"), Condition("batch * height * width < 100")
+    set_limits(net, {"eval": conditions})
+    with pytest.raises(
+        ShapeError, match=r"meet batch \* height \* width < 100, got batch=2, height=8, width=9"
+    ):
+        net(torch.zeros(2, 3, 8, 9))
 
 
 def test_other_failures_stay_as_they_are() -> None:
@@ -66,11 +82,12 @@ def test_other_failures_stay_as_they_are() -> None:
         net(torch.zeros(2, 3, 8, 8))
 
 
-def test_limits_end_where_the_layers_are_changed() -> None:
+@pytest.mark.parametrize("kernel", [7, 9])
+def test_limits_end_where_the_layers_are_changed(kernel: int) -> None:
     net = limited()
-    net.layers[0] = nn.Conv2d(3, 4, 9)
+    net.layers[0] = nn.Conv2d(3, 4, kernel)
     with pytest.raises(RuntimeError, match="can't be greater"):
-        net(torch.zeros(2, 3, 7, 10))
+        net(torch.zeros(2, 3, 6, 10))
 
 
 def test_what_works_is_never_refused() -> None:
@@ -98,6 +115,8 @@ def test_limits_are_copied_and_pickled_and_no_state() -> None:
     assert limits_of(pickle.loads(pickle.dumps(net))) == LIMITS
     assert net.state_dict().keys() == Net().state_dict().keys()
     assert limits_of(Net()) == {}
+    set_limits(net, {"eval": (), "train": ()})
+    assert limits_of(net) == LIMITS  # no condition is no limit
 
 
 @pytest.mark.parametrize("dynamic", [None, True])

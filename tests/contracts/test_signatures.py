@@ -1,13 +1,24 @@
 import json
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass
-from typing import Annotated, ClassVar, Generic, NamedTuple, NewType, TypedDict, TypeVar
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    NamedTuple,
+    NewType,
+    NotRequired,
+    TypedDict,
+    TypeVar,
+)
+from unittest.mock import ANY
 
 import pytest
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 
 from shapezoo import ContractError, Module, checked, signature
@@ -46,6 +57,29 @@ def test_the_text_is_the_annotation() -> None:
         'mask: Bool[Tensor, "seq kv_seq"] | None = None, *, scale: float = 1.0) -> '
         'tuple[Float[Tensor, "*batch seq hidden={self.hidden}"], int]'
     )
+
+
+def positional(x: int, /, y: str = "a", *, z: float) -> None: ...
+def rest(x: int, /, *xs: int, z: float = 1.0, **ys: int) -> None: ...
+def empty(x: tuple[()], y: list[int]) -> None: ...
+def counts(x: Counter[str]) -> None: ...
+def equal(x: int = ANY) -> None: ...
+def nested(x: dict[str, tuple[int, ...]] | tuple[int, None] | None = None) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        (positional, "(x: int, /, y: str = 'a', *, z: float) -> None"),
+        (rest, "(x: int, /, *xs: int, z: float = 1.0, **ys: int) -> None"),
+        (empty, "(x: tuple[()], y: list[int]) -> None"),
+        (counts, "(x: collections.Counter[str]) -> None"),
+        (equal, "(x: int = <ANY>) -> None"),  # equal to all, the mark of no default too
+        (nested, "(x: dict[str, tuple[int, ...]] | tuple[int, None] | None = None) -> None"),
+    ],
+)
+def test_the_text_is_as_in_python(function: Callable[..., object], text: str) -> None:
+    assert str(signature(function)) == text
 
 
 def test_a_module_knows_its_sizes() -> None:
@@ -111,6 +145,89 @@ def test_every_container_has_a_text_and_json() -> None:
     assert contract.axes == ("batch", "seq", "classes", "hidden")
 
 
+FLOAT = {"kind": "tensor", "array": "Tensor", "dtype": "Float", "axes": [{"name": "batch"}]}
+INT = {"kind": "plain", "type": "int"}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "data"),
+    [
+        (int, INT),
+        (Float[Any, "3"], {**FLOAT, "array": "Any", "axes": [{"fixed": 3}]}),
+        (tuple[int, None], {"kind": "tuple", "items": [INT, {"kind": "plain", "type": "None"}]}),
+        (list[int], {"kind": "sequence", "container": "list", "item": INT}),
+        (tuple[int, ...], {"kind": "sequence", "container": "tuple", "item": INT}),
+        (
+            dict[int, Float[Tensor, "batch"]],
+            {"kind": "dict", "container": "dict", "key": INT, "value": FLOAT},
+        ),
+        (int | Float[Tensor, "batch"], {"kind": "union", "options": [INT, FLOAT]}),
+    ],
+)
+def test_a_type_as_data(annotation: Any, data: dict[str, object]) -> None:
+    def function(x: Any) -> None: ...
+
+    function.__annotations__["x"] = annotation
+    assert signature(function).inputs[0].type.to_dict() == data
+
+
+def test_records_as_data() -> None:
+    def function(padded: Padded, options: "Options") -> None: ...
+
+    padded, options = (argument.type for argument in signature(function).inputs)
+    assert padded.to_dict() == {
+        "kind": "record",
+        "class": "Padded",
+        "fields": {
+            "tokens": {
+                **FLOAT,
+                "dtype": "Int64",
+                "axes": [{"name": "batch"}, {"name": "seq"}],
+            },
+            "name": {"kind": "plain", "type": "str"},
+        },
+    }
+    assert options.to_dict() == {
+        "kind": "typed_dict",
+        "class": "Options",
+        "items": {
+            "images": FLOAT,
+            "labels": {**FLOAT, "dtype": "Int64", "axes": [{"name": "labels"}]},
+        },
+        "required": ["images"],
+    }
+
+
+def test_contracts_are_values() -> None:
+    def make(annotation: Any) -> Callable[..., object]:
+        def function(
+            padded: Padded,
+            options: Options | None,
+            named: dict[str, Any],
+            *sizes: tuple[int, list[int]],
+        ) -> Float[Tensor, "batch"]:
+            raise AssertionError
+
+        function.__annotations__["named"] = annotation
+        return function
+
+    first = signature(make(dict[str, Float[Tensor, "*batch 3"]]))
+    second = signature(make(dict[str, Float[Tensor, " *batch  3 "]]))
+    assert {first} == {second}
+    assert "annotation" not in repr(first)  # it is what the rest was read from
+
+
+def test_a_tensor_type_allows_the_dtypes_of_its_family() -> None:
+    def function(x: Float[Tensor, ""], y: Int64[Tensor, ""], z: Shaped[Tensor, ""]) -> None: ...
+
+    dtypes = (torch.float32, torch.bfloat16, torch.int64, torch.bool)
+    assert [[kind.allows(dtype) for dtype in dtypes] for kind in signature(function).tensors] == [
+        [True, True, False, False],
+        [False, False, True, False],
+        [True, True, True, True],
+    ]
+
+
 @dataclass
 class Tree:
     children: list["Tree"]
@@ -160,6 +277,7 @@ class HiddenTensors:
 
 class Options(TypedDict):
     images: Float[Tensor, "batch"]
+    labels: NotRequired[Int64[Tensor, "labels"]]
 
 
 @pytest.mark.parametrize("kind", [set[Float[Tensor, "batch"]], set[Options]])
@@ -216,6 +334,17 @@ def test_accepts_computes_expressions_and_compares_variadic_axes() -> None:
     assert not contract.accepts((2, 3, 8), (3, 2, 4))
 
 
+def test_accepts_needs_a_shape_for_what_has_no_default() -> None:
+    def function(
+        x: Float[Tensor, "batch"], *xs: Float[Tensor, "batch"], flag: bool = True, **ys: int
+    ) -> None: ...
+
+    assert signature(function).accepts((2,))
+    assert signature(function).accepts((2,), (2,))
+    assert not signature(function).accepts((2,), (3,))
+    assert not signature(function).accepts()
+
+
 def test_accepts_speaks_of_tensors_not_of_containers() -> None:
     def function(x: tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]) -> None: ...
 
@@ -229,9 +358,18 @@ def test_sizes_in_braces_are_numbers(width: object) -> None:
             super().__init__()
             self.width = width
 
-        def forward(self, x: Float[Tensor, "w={self.width} {self.width}/2"]) -> None: ...
+        def forward(self, x: Float[Tensor, "w={self.width} {self.width}/2 {2*2}"]) -> None: ...
 
-    assert str(signature(Sized()).inputs[0]) == 'x: Float[Tensor, "w=3 3/2"]'
+    assert str(signature(Sized()).inputs[0]) == 'x: Float[Tensor, "w=3 3/2 4"]'
+
+
+def test_a_module_does_not_know_sizes_that_another_argument_gives() -> None:
+    class Sized(nn.Module):
+        def forward(
+            self, x: Float[Tensor, "batch {size} {size+len(self.names)}"], size: int
+        ) -> None: ...
+
+    assert "batch {size} {size+len(self.names)}" in str(signature(Sized()))
 
 
 @pytest.mark.parametrize("width", [None, "3", (3,)])
@@ -297,6 +435,27 @@ def test_a_class_with_a_loose_result_cannot_be_defined() -> None:
                 return x
 
 
+@pytest.mark.parametrize(
+    ("good", "loose"),
+    [
+        (tuple[Float[Tensor, "batch"], int], tuple[Float[Tensor, "channels"], int]),
+        (list[Float[Tensor, "batch"]], list[Float[Tensor, "channels"]]),
+        (Float[Tensor, "batch"] | None, Float[Tensor, "channels"] | None),
+    ],
+)
+def test_a_loose_axis_inside_a_result_is_refused(good: Any, loose: Any) -> None:
+    def returning(annotation: Any) -> Callable[..., object]:
+        def function(x: Float[Tensor, "batch 3"]) -> object:
+            raise AssertionError
+
+        function.__annotations__["return"] = annotation
+        return function
+
+    assert signature(returning(good)).axes == ("batch",)
+    with pytest.raises(ContractError, match="axis 'channels' of the result is bound by no"):
+        signature(returning(loose))
+
+
 def test_an_optional_argument_binds_nothing_for_the_result() -> None:
     def masked(
         x: Float[Tensor, "batch"], mask: Bool[Tensor, "batch seq"] | None
@@ -325,6 +484,18 @@ def test_what_binds_nothing_cannot_stand_in_the_result(
     function.__annotations__ = {"x": Float[Tensor, argument], "return": Float[Tensor, result]}
     with pytest.raises(ContractError, match=re.escape(f"axis {axis!r} of the result is bound")):
         signature(function)
+
+
+def test_a_key_that_may_be_absent_binds_nothing_for_the_result() -> None:
+    def good(options: Options) -> Float[Tensor, "batch"]:
+        raise AssertionError
+
+    def bad(options: Options) -> Float[Tensor, "labels"]:
+        raise AssertionError
+
+    assert signature(good).axes == ("batch", "labels")
+    with pytest.raises(ContractError, match="axis 'labels' of the result is bound by no argument"):
+        signature(bad)
 
 
 def test_an_option_of_a_union_cannot_use_the_names_of_another() -> None:
@@ -409,6 +580,15 @@ def test_braces_around_what_is_no_argument_are_refused(shape: str) -> None:
     function.__annotations__["return"] = Float[Tensor, ""]
     with pytest.raises(ContractError, match="which is no argument"):
         signature(function)
+
+
+def test_an_expression_may_use_an_axis_that_is_named_twice() -> None:
+    def function(
+        x: tuple[Float[Tensor, "seq"], Float[Tensor, "seq"], Float[Tensor, "seq+1"]],
+    ) -> Float[Tensor, "2*seq"]:
+        raise AssertionError
+
+    assert signature(function).axes == ("seq",)
 
 
 def test_an_expression_over_a_later_axis_is_refused() -> None:

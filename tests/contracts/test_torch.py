@@ -6,20 +6,22 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import torch
 import torch.distributed
-from jaxtyping import Float
+from beartype.vale import Is
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import Dim, export
-from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode, ShapeEnv
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from shapezoo import ContractError, Module, ShapeError, checked
+from shapezoo.contracts.symbolic_runs import while_proving
 
 HAS_COMPILER = any(map(shutil.which, ("c++", "g++", "clang++", "cl")))
 NEEDS_COMPILER = pytest.mark.skipif(not HAS_COMPILER, reason="inductor needs a C++ compiler")
@@ -281,6 +283,23 @@ def test_fake_tensors_with_symbolic_sizes(nets: tuple[Net, PlainNet]) -> None:
         assert isinstance(result.shape[0], torch.SymInt)
         with pytest.raises(ShapeError, match=r"got       Tensor float32 \(7, 9, 5\)"):
             nets[0](bad)
+
+
+def test_what_cannot_be_decided_passes_unless_it_is_to_be_proved() -> None:
+    @checked
+    def pairs(x: Int64[Tensor, "3 1"]) -> None: ...
+    @checked
+    def positive(x: Annotated[Tensor, Is[lambda x: bool((x > 0).all())]]) -> None: ...
+
+    with FakeTensorMode(shape_env=ShapeEnv()):
+        found = torch.ones(4).nonzero()  # how many only the data decide
+        for function in (pairs, positive):
+            function(found)
+            with while_proving(), pytest.raises(GuardOnDataDependentSymNode):
+                function(found)
+            function(found)
+        with pytest.raises(ShapeError, match="got 2"):
+            pairs(torch.ones(4, 4).nonzero())
 
 
 def test_threads() -> None:

@@ -5,6 +5,7 @@ import builtins
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from shapezoo.contracts.errors import ContractError
 
@@ -34,6 +35,12 @@ BRACES = re.compile(r"\{[^{}]*\}")
 
 Extent = int | None | tuple[int | None, ...]
 """The size of an axis, or the sizes of a variadic one; None stands for any size."""
+
+
+class Open(tuple[int | None, ...]):
+    """The sizes of ``*#name`` so far: what broadcasts with them may make them larger."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -158,9 +165,16 @@ def differences(
     for position, axis, came in pairs:
         if came is None or (axis.broadcast and came == 1):
             continue
-        expected = _expected(axis, came, bound)
-        if expected != came and not (axis.broadcast and _broadcasts(expected, came)):
+        expected = bound.get(axis.key) if axis.key else _computed(axis, bound)
+        if isinstance(came, tuple) and isinstance(expected, tuple):
+            both = _joined(expected, came, is_open=axis.broadcast)
+        else:
+            both = came if expected in (came, None) else None
+            both = Open(came) if isinstance(came, tuple) and axis.broadcast else both
+        if both is None:
             found.append((position, axis, expected, came))
+        elif axis.key:
+            bound[axis.key] = both
     return found
 
 
@@ -227,23 +241,44 @@ def _without_braces(expression: str) -> str:
     return BRACES.sub(" 0 ", expression)
 
 
-def _expected(axis: Axis, came: Extent, bound: dict[str, Extent]) -> object:
-    """The size that an axis must have; what came where it may have any, or cannot be known."""
-    if axis.key is not None:
-        return bound.setdefault(axis.key, came)
-    if axis.expression is not None:
-        if axis.braces or not axis.needs <= bound.keys():
-            return came
-        try:
-            return computed(axis.expression, bound)
-        except ContractError:  # a division by zero
-            return came
-    return came if axis.fixed is None else axis.fixed
+def _computed(axis: Axis, bound: Mapping[str, Extent]) -> object:
+    """The size of an axis without a name; None where it may have any, or cannot be known."""
+    if axis.expression is None:
+        return axis.fixed
+    if axis.braces or not axis.needs <= bound.keys():
+        return None
+    try:
+        return computed(axis.expression, bound)
+    except ContractError:  # a division by zero
+        return None
 
 
-def _broadcasts(expected: object, came: Extent) -> bool:
-    """Whether two shapes fit each other where size 1 fits all."""
-    if not isinstance(expected, tuple) or not isinstance(came, tuple):
-        return False
-    pairs = zip(reversed(expected), reversed(came), strict=False)
-    return all(1 in pair or pair[0] == pair[1] for pair in pairs)
+def _joined(
+    before: tuple[int | None, ...], came: tuple[int | None, ...], *, is_open: bool
+) -> Extent:
+    """The sizes of a variadic axis that stands for both of these; None if it cannot.
+
+    Args:
+        before: The sizes so far.
+        came: Those that came.
+        is_open: Whether those that came are of ``*#name``.
+    """
+    if not is_open and not isinstance(before, Open):
+        fits = len(before) == len(came) and all(map(_is_same, before, came))
+        return before if fits else None
+    pairs = zip_longest(reversed(before), reversed(came), fillvalue=1)
+    wide = []
+    for one, other in pairs:
+        if 1 not in (one, other) and not _is_same(one, other):
+            return None
+        wide.append(other if one in (1, None) else one)
+    both = tuple(reversed(wide))
+    if is_open and isinstance(before, Open):
+        return Open(both)
+    exact = came if isinstance(before, Open) else before
+    return exact if len(both) == len(exact) and all(map(_is_same, both, exact)) else None
+
+
+def _is_same(one: int | None, other: int | None) -> bool:
+    """Whether two sizes may be the same; None stands for any."""
+    return None in (one, other) or one == other

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from jaxtyping import AbstractArray, jaxtyped
 from jaxtyping._storage import get_shape_memo, set_shape_memo
 
-from shapezoo.contracts.axes import BRACES, Axis, Extent, align
+from shapezoo.contracts.axes import BRACES, Axis, Extent, Open, align
 from shapezoo.contracts.errors import ContractError
 
 
@@ -70,7 +70,8 @@ def value_of(braces: str) -> object:
 def missing(bindings: Bindings, keys: Iterable[str]) -> list[str]:
     """Those keys of axes that are not bound."""
     sizes, shapes = bindings
-    return [key for key in keys if key not in sizes and key.removeprefix("*") not in shapes]
+    variadic = {f"*{name}" for name in shapes}
+    return [key for key in keys if key not in sizes and key not in variadic]
 
 
 def enforceable(annotation: type[AbstractArray]) -> type[AbstractArray]:
@@ -96,7 +97,10 @@ def enforceable(annotation: type[AbstractArray]) -> type[AbstractArray]:
 def visible(bindings: Bindings) -> dict[str, Extent]:
     """The bindings that the author of the annotation named, variadic ones with their star."""
     single = {k: size for k, size in bindings.sizes.items() if not k.startswith(_RESERVED)}
-    return single | {f"*{name}": tuple(shape) for name, (_, shape) in bindings.shapes.items()}
+    shapes = bindings.shapes.items()
+    return single | {
+        f"*{n}": Open(shape) if is_open else tuple(shape) for n, (is_open, shape) in shapes
+    }
 
 
 _RESERVED = "shapezoo_braces_"

@@ -33,7 +33,7 @@ def number(value: Any) -> object:
     Raises:
         TypeError: It is none.
     """
-    is_number = isinstance(value, int | float | torch.SymInt)
+    is_number = isinstance(value, int | float | torch.SymInt | torch.SymFloat)
     return value if is_number else operator.index(value)
 
 

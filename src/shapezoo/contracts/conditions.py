@@ -1,8 +1,10 @@
 """Conditions on the sizes of axes, such as ``height >= 63``."""
 
 import ast
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import CodeType
 
 from shapezoo.contracts.errors import ContractError
 
@@ -51,10 +53,7 @@ class Condition:
     @property
     def axes(self) -> tuple[str, ...]:
         """The names of the axes in it, in order of first use."""
-        nodes = ast.walk(ast.parse(self.text, mode="eval"))
-        names = [node for node in nodes if isinstance(node, ast.Name)]
-        names.sort(key=lambda node: node.col_offset)
-        return tuple(dict.fromkeys(node.id for node in names))
+        return _axes(self.text)
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
         """Whether these sizes meet it.
@@ -63,7 +62,7 @@ class Condition:
             KeyError: One of its axes has no size.
             ZeroDivisionError: A divisor in it is zero for these sizes.
         """
-        return bool(eval(self.text, {}, {axis: sizes[axis] for axis in self.axes}))
+        return bool(eval(_code(self.text), {}, {axis: sizes[axis] for axis in self.axes}))
 
     def explain(self, sizes: Mapping[str, int]) -> str:
         """What is wrong with sizes that do not meet it: ``height must be at least 63, got 62``."""
@@ -83,6 +82,19 @@ class Condition:
                 got = str(sizes[axis]) if self.axes == (axis,) else got
                 return f"{axis} must be a multiple of {ast.unparse(term)}, got {got}"
         return f"sizes must meet {self.text}, got {got}"
+
+
+@functools.cache
+def _code(text: str) -> CodeType:
+    return compile(text, "<condition>", "eval")
+
+
+@functools.cache
+def _axes(text: str) -> tuple[str, ...]:
+    nodes = ast.walk(ast.parse(text, mode="eval"))
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    names.sort(key=lambda node: node.col_offset)
+    return tuple(dict.fromkeys(node.id for node in names))
 
 
 def _is_condition(node: ast.expr) -> bool:

@@ -64,10 +64,12 @@ def known_shape(value: Tensor) -> tuple[Any, ...]:
 def known(size: Any) -> Any:
     """A size as a number, or as text where only the data decide it."""
     if isinstance(size, tuple):
-        return tuple(map(known, size))
-    if not isinstance(size, torch.SymInt):
+        return type(size)(map(known, size))
+    if not isinstance(size, torch.SymInt | torch.SymFloat):
         return size
     try:
+        if isinstance(size, torch.SymFloat):
+            return float(size)
         return hint_of(size) if is_proving() else int(size)
     except Exception:  # a size that only the data decide
         return str(size)

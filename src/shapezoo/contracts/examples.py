@@ -1,5 +1,6 @@
 """Arguments that keep a contract, made from it."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -23,6 +24,10 @@ from shapezoo.contracts.types import (
 
 LENGTHS = "lengths"
 """The argument that, by convention, tells how many positions of each sequence are no padding."""
+
+
+TIMES = ("seq", "frames")
+"""The axes along which there is padding."""
 
 
 def free_axes(contract: Signature) -> tuple[str, ...]:
@@ -118,16 +123,18 @@ def arguments(
 def counted_axis(contract: Signature) -> str:
     """The axis whose positions ``lengths`` count: the one beside theirs in another argument.
 
-    Empty where there are no lengths; ``seq`` where no axis stands beside theirs.
+    Where several are, it is that of time. Empty where there are no lengths; ``seq`` where no axis
+    stands beside theirs.
     """
     named = {argument.name: argument for argument in contract.inputs}
-    if LENGTHS not in named or not isinstance(named[LENGTHS].type, TensorType):
+    lengths = list(tensors(named.pop(LENGTHS).type)) if LENGTHS in named else []
+    if not lengths:
         return ""
-    own = {axis.name for axis in next(tensors(named.pop(LENGTHS).type)).axes}
+    own = {axis.name for axis in lengths[0].axes}
     for tensor in (tensor for argument in named.values() for tensor in tensors(argument.type)):
         names = [axis.name for axis in tensor.axes if axis.name]
         if own & {*names} and (beside := [name for name in names if name not in own]):
-            return beside[0]
+            return next((name for name in beside if name in TIMES), beside[0])
     return "seq"
 
 
@@ -149,10 +156,14 @@ def _example(kind: Type, path: str, sizes: Mapping[str, int], fill: Fill) -> Any
             items = [_example(part, f"{path}[{i}]", sizes, fill) for i in range(2)]
             return tuple(items) if kind.container is tuple else items
         case RecordType():
-            fields = zip(kind.fields, kind.parts, strict=True)
-            return kind.record(
-                **{key: _example(part, f"{path}.{key}", sizes, fill) for key, part in fields}
-            )
+            fields: dict[str, Any] = {}
+            for name, part in zip(kind.fields, kind.parts, strict=True):
+                try:
+                    fields[name] = _example(part, f"{path}.{name}", sizes, fill)
+                except ContractError:
+                    if name not in _defaults(kind.record):
+                        raise
+            return kind.record(**fields)
         case TypedDictType():
             pairs = zip(kind.keys, kind.parts, strict=True)
             return {key: _example(part, f"{path}[{key!r}]", sizes, fill) for key, part in pairs}
@@ -166,6 +177,15 @@ def _example(kind: Type, path: str, sizes: Mapping[str, int], fill: Fill) -> Any
             options = [part for part in kind.parts if next(tensors(part), None)]
             return _example(options[0] if options else kind.parts[0], path, sizes, fill)
     raise ContractError(f"it is no tensor with a shape, but {kind}")
+
+
+def _defaults(record: Any) -> set[str]:
+    """The fields of a dataclass or NamedTuple that have a default."""
+    if not dataclasses.is_dataclass(record):
+        return {*record._field_defaults}
+    none = dataclasses.MISSING
+    fields = dataclasses.fields(record)
+    return {f.name for f in fields if (f.default, f.default_factory) != (none, none)}
 
 
 def size_of(axis: Axis, sizes: Mapping[str, int]) -> int:

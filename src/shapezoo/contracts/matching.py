@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from beartype import BeartypeConf
 from beartype.door import is_bearable
+from jaxtyping import AnnotationError
 from torch import Tensor
 from torch.fx import Proxy
 
@@ -131,6 +132,11 @@ def _check_tensor(value: Any, kind: TensorType) -> bool:
         return isinstance(value, kind.enforceable)
     except ArithmeticError as error:
         raise ContractError(f"{kind} cannot be computed: {error}") from error
+    except AnnotationError as error:
+        raise ContractError(
+            f"{kind} cannot be computed: no argument of this call binds one of its axes (an empty "
+            f"list binds nothing)"
+        ) from error
     except Exception as error:
         if _is_undecidable(error) and not is_proving():
             return _may_fit(value, kind)
@@ -155,10 +161,10 @@ def _may_fit(value: Tensor, kind: TensorType) -> bool:
 
 
 def _check_plain(value: Any, annotation: Any) -> bool:
-    if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
-        kind = {torch.SymInt: int, torch.SymFloat: float, torch.SymBool: bool}[type(value)]
-        value = kind() if isinstance(annotation, type) else kind(value)  # the class decides
     try:
+        if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
+            kind = {torch.SymInt: int, torch.SymFloat: float, torch.SymBool: bool}[type(value)]
+            value = kind() if isinstance(annotation, type) else kind(value)  # the class decides
         return is_bearable(value, annotation, conf=CONF)
     except Exception as error:
         if _is_undecidable(error) and not is_proving():

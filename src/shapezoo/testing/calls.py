@@ -3,7 +3,8 @@
 import copy
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any
@@ -47,14 +48,16 @@ class Call:
     contract: Signature
 
     def __call__(self) -> Any:
-        """The result."""
-        return self.function(*self.args, **self.kwargs)
+        """The result. What is given are copies, so that the call can be made again."""
+        args, kwargs = copy.deepcopy((self.args, self.kwargs))
+        return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
         owner = self.function
-        name = type(owner).__name__ if isinstance(owner, nn.Module) else owner.__name__
+        if isinstance(owner, nn.Module):
+            owner = type(as_written(owner))
         shown = (f"{key}={_shown(value)}" for key, value in self.arguments.items())
-        return f"{name}({', '.join(shown)})"
+        return f"{owner.__name__}({', '.join(shown)})"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """How hypothesis prints it."""
@@ -73,11 +76,15 @@ class Call:
         found = (places(kinds[name], value, name, (name,)) for name, value in given.items())
         return [place for some in found for place in some]
 
-    def replaced(self, place: "Place", value: Any) -> "Call":
-        """The same call with another value in one place."""
+    def replaced(self, changes: Iterable[tuple["Place", Any]]) -> "Call":
+        """The same call with other values in some places.
+
+        Raises:
+            ShapeError: A record refuses them when it is made.
+        """
         bound = self._bound()
-        name, *keys = place.keys
-        bound.arguments[name] = replaced(bound.arguments[name], keys, value)
+        changed = replaced(bound.arguments, {place.keys: value for place, value in changes})
+        bound.arguments.update(changed)
         return dataclasses.replace(self, args=bound.args, kwargs=bound.kwargs)
 
     def _bound(self) -> inspect.BoundArguments:
@@ -87,8 +94,16 @@ class Call:
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
     """The parameters of a function, or of the forward of a module."""
     if isinstance(function, nn.Module):
-        function = as_written(function).forward
+        module = as_written(function)  # whose class has the contract
+        function = type(module).forward.__get__(module)
     return inspect.signature(function)
+
+
+def owner_of(function: object) -> object:
+    """The object whose ``self`` a function gets: a module, or what a method is bound to."""
+    if isinstance(function, nn.Module):
+        return as_written(function)
+    return getattr(function, "__self__", None)
 
 
 @dataclass(frozen=True)
@@ -100,19 +115,25 @@ class Place:
         keys: The way to it: names of arguments and fields, keys and indices.
         kinds: What the tensor may be.
         tensor: The tensor.
+        is_option: Whether it may be something else as well, so that an error names no axis.
     """
 
     path: str
     keys: tuple[Any, ...]
     kinds: tuple[TensorType, ...]
     tensor: Tensor
+    is_option: bool = False
+
+    def axes(self, name: str) -> list[int]:
+        """The positions of the axes of this name, where the type is known."""
+        if len(self.kinds) > 1:
+            return []
+        pairs = align(self.kinds[0].axes, tuple(self.tensor.shape)) or ()
+        return [position for position, axis, _ in pairs if axis.key == name]
 
     def axis(self, name: str) -> int | None:
-        """The position of an axis of this name, where it is known and one."""
-        if len(self.kinds) > 1:
-            return None
-        pairs = align(self.kinds[0].axes, tuple(self.tensor.shape)) or ()
-        found = [position for position, axis, _ in pairs if axis.key == name]
+        """The position of the axis of this name, where there is one."""
+        found = self.axes(name)
         return found[0] if len(found) == 1 else None
 
 
@@ -141,7 +162,7 @@ def places(kind: Type, value: Any, path: str, keys: tuple[Any, ...] = ()) -> Ite
                 yield from places(options[0], value, path, keys)
             elif isinstance(value, Tensor) and not any(_takes_any(o, value) for o in options):
                 tensors = tuple(option for option in options if isinstance(option, TensorType))
-                yield Place(path, keys, tensors, value)
+                yield Place(path, keys, tensors, value, is_option=True)
             return
         case PlainType():
             return
@@ -151,7 +172,8 @@ def places(kind: Type, value: Any, path: str, keys: tuple[Any, ...] = ()) -> Ite
         case SequenceType(parts=(part,)):
             inside = [(part, item, f"[{i}]", i) for i, item in enumerate(value)]
         case DictType(parts=(_, part)):
-            inside = [(part, item, f"[{key!r}]", key) for key, item in value.items()]
+            pairs = value.items()
+            inside = [(part, item, f"[{reprlib.repr(key)}]", key) for key, item in pairs]
         case TypedDictType(parts=parts, keys=names):
             items = zip(names, parts, strict=True)
             inside = [(part, value[n], f"[{n!r}]", n) for n, part in items if n in value]
@@ -162,29 +184,34 @@ def places(kind: Type, value: Any, path: str, keys: tuple[Any, ...] = ()) -> Ite
         yield from places(part, item, path + step, (*keys, key))
 
 
-def replaced(value: Any, keys: Sequence[Any], new: Any) -> Any:
-    """A copy of a value with another part in it.
+def replaced(value: Any, changes: Mapping[tuple[Any, ...], Any]) -> Any:
+    """A copy of a value with other parts in it.
 
     Args:
         value: The value.
-        keys: The way to the part.
-        new: What to put there.
+        changes: What to put into it, by the way there.
 
     Raises:
         ShapeError: A record on the way refuses it when it is made.
     """
-    if not keys:
-        return new
-    key, *rest = keys
+    if not changes:
+        return value
+    if () in changes:
+        return changes[()]
+    inside: dict[Any, dict[tuple[Any, ...], Any]] = {}
+    for (key, *rest), new in changes.items():
+        inside.setdefault(key, {})[tuple(rest)] = new
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.replace(value, **{key: replaced(getattr(value, key), rest, new)})
-    if isinstance(value, tuple) and isinstance(key, str):
-        return value._replace(**{key: replaced(getattr(value, key), rest, new)})  # type: ignore[attr-defined]  # a NamedTuple
-    part = replaced(value[key], rest, new)
+        fields = {key: replaced(getattr(value, key), more) for key, more in inside.items()}
+        return dataclasses.replace(value, **fields)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        fields = {key: replaced(getattr(value, key), more) for key, more in inside.items()}
+        return value._replace(**fields)  # type: ignore[attr-defined]  # a NamedTuple
     if isinstance(value, tuple):
-        return (*value[:key], part, *value[key + 1 :])
+        return tuple(replaced(item, inside.get(i, {})) for i, item in enumerate(value))
     changed = copy.copy(value)
-    changed[key] = part
+    for key, more in inside.items():
+        changed[key] = replaced(value[key], more)
     return changed
 
 

@@ -13,10 +13,19 @@ from torch import nn
 from torch.export import Dim, ShapesCollection
 
 from shapezoo._modules import copied
+from shapezoo.contracts import ContractError
 from shapezoo.contracts.axes import align
 from shapezoo.testing.calls import Call, Place, places
 from shapezoo.testing.contracts import assert_all_refused
-from shapezoo.testing.running import STEADY, calls_of, failing, for_all, outcome
+from shapezoo.testing.running import (
+    STEADY,
+    assert_same,
+    calls_of,
+    failing,
+    for_all,
+    outcome,
+    require_checks,
+)
 from shapezoo.testing.violations import violations
 
 Calls = SearchStrategy[Call]
@@ -36,7 +45,7 @@ def assert_compiles(
     fullgraph: bool = True,
     max_examples: int = 5,
 ) -> None:
-    """Assert that a compiled module gives the same results, and refuses the same calls.
+    """Assert that a compiled module gives the same tensors, and refuses the same calls.
 
     It is compiled once, with dynamic shapes, and called at several sizes, without gradients.
     Dynamo's caches are emptied before and after.
@@ -52,6 +61,7 @@ def assert_compiles(
     Raises:
         AssertionError: It cannot be compiled, gives something else, or accepts what it should not.
         ContractError: There is no contract, or no arguments can be made for it.
+        RuntimeError: Checks are switched off.
 
     Example:
         ```pycon
@@ -64,6 +74,7 @@ def assert_compiles(
         ```
     """
     __tracebackhide__ = True
+    require_checks()
     compiled = torch.compile(copied(module), backend=backend, fullgraph=fullgraph, dynamic=True)
 
     def check(call: Call) -> None:
@@ -88,7 +99,7 @@ def assert_exports(
     strict: bool = False,
     max_examples: int = 5,
 ) -> None:
-    """Assert that one exported program serves all sizes, and gives the same results.
+    """Assert that one exported program serves all sizes, and gives the same tensors.
 
     It is exported with `torch.export.export`, every open axis dynamic, for one way of calling it:
     the simplest of the calls.
@@ -102,7 +113,7 @@ def assert_exports(
 
     Raises:
         AssertionError: It cannot be exported, or the program gives something else.
-        ContractError: There is no contract, or no arguments can be made for it.
+        ContractError: There is no contract or no such axis, or no arguments can be made.
 
     Example:
         ```pycon
@@ -121,6 +132,9 @@ def assert_exports(
         example = find(calls, lambda call: _is_telling(call, static), settings=STEADY)
     except NoSuchExample:
         example = find(calls, lambda call: True, settings=STEADY)
+    for axis in static:
+        if axis not in example.sizes:
+            raise ContractError(f"{example.contract.name} has no axis {axis!r} whose size is open")
     with failing(f"{example!r} cannot be exported"), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own recurrent layers
         program = torch.export.export(
@@ -141,9 +155,15 @@ def assert_exports(
 
 def _way(call: Call, static: Sequence[str]) -> list[Any]:
     """What one program is made for: these tensors, other arguments, and sizes of static axes."""
-    tensors = [(place.path, place.tensor.dim(), place.tensor.dtype) for place in call.places]
+    tensors = [(p.path, p.tensor.dim(), p.tensor.dtype, _broadcast(p)) for p in call.places]
     others = {k: v for k, v in call.arguments.items() if isinstance(v, bool | int | float | str)}
     return [tensors, others, [call.sizes.get(axis) for axis in static]]
+
+
+def _broadcast(place: Place) -> list[int]:
+    """Which axes are 1 where they may have another size too."""
+    pairs = align(place.kinds[0].axes, tuple(place.tensor.shape)) or ()
+    return [position for position, axis, size in pairs if axis.broadcast and size == 1]
 
 
 def _is_telling(call: Call, static: Iterable[str]) -> bool:
@@ -178,10 +198,9 @@ def _assert_same(call: Call, other: Any, how: str) -> None:
         ours = outcome(call)
         torch.manual_seed(0)
         with failing(f"{call!r} fails when it is {how}"):
-            theirs = other(*call.args, **call.kwargs)
+            theirs = replace(call, function=other)()
     one, two = (
         {place.path: place.tensor for place in places(call.contract.output, result, "return")}
         for result in (ours, theirs)
     )
-    with failing(f"{call!r} gives something else when it is {how}"):
-        torch.testing.assert_close(two, one, equal_nan=True)
+    assert_same(one, two, f"{call!r} gives something else when it is {how}")

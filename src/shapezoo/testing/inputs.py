@@ -1,30 +1,22 @@
 """Arguments that keep a contract, for hypothesis."""
 
 import dataclasses
-import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 from torch import nn
 
 from shapezoo._modules import as_written
-from shapezoo.contracts import Axis, Condition, ContractError, PlainType, Signature, signature
-from shapezoo.contracts.braces import read_braces
-from shapezoo.contracts.examples import arguments, free_axes, size_of
-from shapezoo.contracts.limits import limits_of
+from shapezoo.contracts import Condition, ContractError, signature
 from shapezoo.contracts.reading import function_signature
-from shapezoo.contracts.types import tensors
+from shapezoo.contracts.signatures import ArgumentKind
+from shapezoo.proving.proofs import SubjectError
 from shapezoo.proving.subjects import subject_of
-from shapezoo.proving.variants import Variant, met, ways
-from shapezoo.testing.calls import Call, signature_of
-from shapezoo.testing.sizing import Demand, Sizes, solved
-from shapezoo.testing.values import Values
-
-MOST_SEEDS = (1 << 32) - 1
+from shapezoo.testing.calls import Call
+from shapezoo.testing.drawing import Drawing, Source
 
 Target = nn.Module | type | Callable[..., Any]
 """What has a contract: a module, a class of modules, a dataclass, or a function."""
@@ -74,9 +66,9 @@ def inputs(
     Example:
         ```pycon
         >>> from hypothesis import given
-        >>> from shapezoo.models import gru
+        >>> from shapezoo.models import rnn
         >>> from shapezoo.testing import inputs
-        >>> model = gru()
+        >>> model = rnn()
         >>> @given(inputs(model, batch=range(1, 5)))
         ... def test_states_are_bounded(call) -> None:
         ...     outputs, state = model(*call.args, **call.kwargs)
@@ -87,50 +79,49 @@ def inputs(
     """
     source = _source(obj, init)
     texts = [assume] if isinstance(assume, str) else assume
-    wanted = {axis: [size] if isinstance(size, int) else size for axis, size in sizes.items()}
     conditions = tuple(map(Condition, texts))
+    wanted = {axis: [size] if isinstance(size, int) else size for axis, size in sizes.items()}
+    given, below = dict(given or {}), dict(below or {})
     _require_axes(source, [*wanted, *(axis for c in conditions for axis in c.axes)])
-    return _calls(source, conditions, dict(given or {}), dict(below or {}), wanted)
+    _require_arguments(source, [*given, *below])
+    for name, numbers, least in (
+        *((f"size of {axis}", some, 0) for axis, some in wanted.items()),
+        *((f"below of {name}", [most], 1) for name, most in below.items()),
+    ):
+        if min(numbers, default=least) < least:
+            raise ContractError(f"{name} must be {least} or more, got {list(numbers)}")
+    drawing = Drawing(source, conditions, given, below, wanted)
+
+    @st.composite
+    def calls(draw: DrawFn) -> Call:
+        return drawing.call(draw)
+
+    return calls()
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where calls come from.
-
-    Attributes:
-        contract: The contract; parts in braces that a module to be built knows are open.
-        free: Names for arguments of a constructor that stand for any size.
-        make: Gives what is called, for sizes of these.
-    """
-
-    contract: Signature
-    free: tuple[str, ...]
-    make: Callable[[Sizes], Callable[..., Any]]
-
-    @property
-    def axes(self) -> list[str]:
-        """The names of open sizes."""
-        kinds = (kind for argument in self.contract.inputs for kind in tensors(argument.type))
-        names = (axis.name for kind in kinds for axis in kind.axes if axis.name)
-        return list(dict.fromkeys([*names, *self.free]))
-
-
-def _source(obj: Target, init: Mapping[str, Any] | None) -> _Source:
+def _source(obj: Target, init: Mapping[str, Any] | None) -> Source:
     if isinstance(obj, type) and issubclass(obj, nn.Module):
         subject = subject_of(obj, init)
-        return _Source(subject.contract, subject.free, subject.make)
+        return Source(subject.contract, subject.free, subject.make)
+    if init is not None:
+        raise SubjectError(f"init is for a class of modules, got {obj!r}")
     if isinstance(obj, nn.Module):
         contract = signature(as_written(obj))
-    elif dataclasses.is_dataclass(obj):
-        contract = function_signature(obj.__init__)
-    else:
+    elif isinstance(obj, type) and dataclasses.is_dataclass(obj):
+        contract = function_signature(vars(obj)["__init__"])
+    elif isinstance(obj, types.FunctionType | types.MethodType):
         contract = signature(obj)
+    else:
+        raise ContractError(
+            f"a contract is that of a module, a class of modules, a dataclass or a function; "
+            f"got {obj!r}"
+        )
     if not contract.tensors:
         raise ContractError(f"{contract.name}: its annotations name no shape")
-    return _Source(contract, (), lambda _: obj)
+    return Source(contract, (), lambda _: obj)
 
 
-def _require_axes(source: _Source, axes: Sequence[str]) -> None:
+def _require_axes(source: Source, axes: Sequence[str]) -> None:
     for axis in axes:
         if axis not in source.axes:
             raise ContractError(
@@ -139,98 +130,10 @@ def _require_axes(source: _Source, axes: Sequence[str]) -> None:
             )
 
 
-@st.composite
-def _calls(
-    draw: DrawFn,
-    source: _Source,
-    assumed: tuple[Condition, ...],
-    given: dict[str, Any],
-    below: dict[str, int],
-    wanted: dict[str, Sequence[int]],
-) -> Call:
-    conditions = [Demand(c.text, frozenset(c.axes), c.holds) for c in assumed]
-    own = {axis: wanted.get(axis) for axis in source.free}
-    built = _drawn(draw, solved(own, [c for c in conditions if c.axes <= own.keys()]))
-    try:
-        function = source.make(built)
-    except (ValueError, AssertionError) as error:
-        if not source.free:
-            raise
-        reject()  # sizes that the constructor does not take
-        raise AssertionError from error
-    values = {name: _value(draw, value) for name, value in given.items()}
-
-    contract = _with_given(source.contract, given)
-    chosen = [draw(st.sampled_from(list(ways(argument)))) for argument in contract.inputs]
-    variant = draw(st.sampled_from(list(met(contract, chosen))))
-    known = _braces(contract, function, variant, values)
-
-    limits = limits_of(as_written(function)) if isinstance(function, nn.Module) else {}
-    mode = "train" if isinstance(function, nn.Module) and function.training else "eval"
-    conditions += [Demand(c.text, frozenset(c.axes), c.holds) for c in limits.get(mode, ())]
-    axes = {axis: wanted.get(axis) for axis in free_axes(variant.contract)}
-    axes |= {axis: [size] for axis, size in built.items()}
-    demands = [condition for condition in conditions if condition.axes <= axes.keys()]
-    sizes = _drawn(draw, solved(axes, [*demands, *_computable(variant.contract, known)]))
-
-    seed = draw(st.integers(0, MOST_SEEDS))
-    numbers = Values(function, variant.contract, sizes | known, below, seed)
-    args, kwargs = arguments(variant.contract, sizes | known, numbers, values)
-    return Call(function, tuple(args), kwargs, sizes, source.contract.resolved(known))
-
-
-def _drawn(draw: DrawFn, groups: list[list[Sizes]]) -> Sizes:
-    return {axis: n for group in groups for axis, n in draw(st.sampled_from(group)).items()}
-
-
-def _value(draw: DrawFn, value: Any) -> Any:
-    return draw(value) if isinstance(value, SearchStrategy) else value
-
-
-def _with_given(contract: Signature, given: Mapping[str, Any]) -> Signature:
-    """A contract in which some arguments may be anything, and must be given."""
-    if unknown := given.keys() - {argument.name for argument in contract.inputs}:
-        raise ContractError(f"{contract.name} has no argument {min(unknown)!r}")
-    inputs = tuple(
-        dataclasses.replace(a, type=PlainType("Any", Any), default=None) if a.name in given else a
-        for a in contract.inputs
-    )
-    return dataclasses.replace(contract, inputs=inputs)
-
-
-def _braces(
-    contract: Signature,
-    function: Callable[..., Any],
-    variant: Variant,
-    values: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The values of parts in braces that can be told before there are tensors."""
-    parameters = signature_of(function).parameters.values()
-    scope = {p.name: p.default for p in parameters if p.default is not p.empty}
-    chosen = {a.name: a.type for a in variant.contract.inputs if isinstance(a.type, PlainType)}
-    for name, kind in chosen.items():
-        if get_origin(kind.annotation) is Literal:
-            (scope[name],) = get_args(kind.annotation)
-    scope |= {**values, "self": as_written(function) if isinstance(function, nn.Module) else None}
-    known: dict[str, Any] = {}
-    for braces in contract.braces:
-        try:
-            known[braces] = read_braces(braces, scope)
-        except ContractError:
-            continue  # whoever needs it says so
-    return known
-
-
-def _computable(contract: Signature, known: Mapping[str, Any]) -> Iterator[Demand]:
-    """That what is computed of sizes is a size."""
-    kinds = (kind for argument in contract.inputs for kind in tensors(argument.type))
-    for axis in dict.fromkeys(axis for kind in kinds for axis in kind.axes if axis.needs):
-        if {*axis.braces} <= known.keys():
-            yield Demand(f"{axis} >= 1", axis.needs, functools.partial(_is_size, axis, known))
-
-
-def _is_size(axis: Axis, known: Mapping[str, Any], sizes: Sizes) -> bool:
-    try:
-        return size_of(axis, {**sizes, **known}) >= 1
-    except ContractError:  # no whole number, or below zero
-        return False
+def _require_arguments(source: Source, names: Sequence[str]) -> None:
+    kinds = {argument.name: argument.kind for argument in source.contract.inputs}
+    for name in names:
+        if name not in kinds:
+            raise ContractError(f"{source.contract.name} has no argument {name!r}")
+        if kinds[name] in (ArgumentKind.VAR_POSITIONAL, ArgumentKind.VAR_KEYWORD):
+            raise ContractError(f"{name!r} stands for several arguments, which cannot be given")

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis.errors import Flaky
+from hypothesis.errors import Flaky, Unsatisfiable
 from hypothesis.strategies import SearchStrategy
 from torch import nn
 
 from shapezoo._modules import copied
-from shapezoo.contracts import switch
+from shapezoo.contracts import ContractError, switch
 from shapezoo.testing.calls import Call
 from shapezoo.testing.inputs import Target, inputs
 
@@ -44,13 +44,26 @@ def calls_of(obj: Target, calls: SearchStrategy[Call] | None, **sizes: Any) -> S
     return chosen.map(lambda call: dataclasses.replace(call, function=model))
 
 
-def for_all(cases: SearchStrategy[T], check: Callable[[T], None], max_examples: int) -> None:
+def for_all(
+    cases: SearchStrategy[T],
+    check: Callable[[T], None],
+    max_examples: int,
+    *,
+    may_be_none: bool = False,
+) -> None:
     """Check cases, the same at every run; the error is that of the smallest that fails.
 
     The state of torch's random generator is left as it was.
 
+    Args:
+        cases: The cases.
+        check: Raises an AssertionError where one fails.
+        max_examples: How many are checked.
+        may_be_none: Whether there may be no case.
+
     Raises:
         AssertionError: A case has failed.
+        ContractError: There is no case.
     """
 
     @settings(STEADY, max_examples=max_examples)
@@ -62,8 +75,14 @@ def for_all(cases: SearchStrategy[T], check: Callable[[T], None], max_examples: 
     with torch.random.fork_rng(devices=()):
         try:
             run()
+        except (AssertionError, ContractError) as error:
+            vars(error).pop("__notes__", None)  # hypothesis shows the case again
+            raise
         except Flaky as error:
             raise AssertionError(f"the same call does not always do the same\n{error}") from error
+        except Unsatisfiable as error:
+            if not may_be_none:
+                raise ContractError("no arguments were found that keep the contract") from error
 
 
 def require_checks() -> None:
@@ -84,6 +103,16 @@ def outcome(call: Call) -> Any:
     """
     with failing(f"{call!r} keeps the contract, but fails"):
         return call()
+
+
+def assert_same(ours: Any, theirs: Any, message: str) -> None:
+    """Assert that two containers hold the same numbers.
+
+    Raises:
+        AssertionError: They do not.
+    """
+    with failing(message):
+        torch.testing.assert_close(theirs, ours, equal_nan=True)
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def _of_group(wanted: Mapping[str, Sequence[int] | None], demands: Sequence[Dema
         found = [sizes for sizes in tried if all(demand.holds(sizes) for demand in demands)]
         if found:
             return sorted(found, key=lambda sizes: sum(sizes.values()))
-    texts = " and ".join(demand.text for demand in demands)
+    texts = " and ".join(demand.text for demand in demands) or "no conditions"
     given = "".join(f"; {axis} is one of {list(s)}" for axis, s in wanted.items() if s is not None)
     raise ContractError(f"no sizes of {', '.join(wanted)} were found with {texts}{given}")
 

@@ -12,6 +12,7 @@ from shapezoo._modules import floating_dtype
 from shapezoo.contracts import ContractError, Signature, TensorType
 from shapezoo.contracts.examples import LENGTHS, counted_axis, dtype_of, size_of
 from shapezoo.contracts.types import tensors
+from shapezoo.testing.calls import owner_of
 
 COUNTS = ("classes", "vocab")
 """Axes whose size tells how many different indices there are."""
@@ -42,10 +43,11 @@ class Values:
         self.contract = contract
         self.sizes = sizes
         self.below = below
-        self.function = function
+        self.module = owner_of(function)
         self.is_simple = seed == 0
         self.generator = torch.Generator().manual_seed(seed)
-        parameters = function.parameters() if isinstance(function, nn.Module) else iter(())
+        module = self.module
+        parameters = module.parameters() if isinstance(module, nn.Module) else iter(())
         self.device = next((p.device for p in parameters), torch.device("cpu"))
 
     def __call__(self, path: str, kind: TensorType, shape: tuple[int, ...]) -> Any:
@@ -56,16 +58,17 @@ class Values:
             kind: Its type.
             shape: Its shape.
         """
-        dtype = dtype_of(kind, floating_dtype(self.function))
+        dtype = dtype_of(kind, floating_dtype(self.module))
         if path == LENGTHS:
             longest = self.sizes.get(counted_axis(self.contract), 1)
-            return self._whole(shape, 1, longest + 1, dtype)  # on the CPU, where torch wants it
+            lengths = self._whole(shape, 1, longest + 1, dtype)
+            return _of_class(lengths, kind)  # on the CPU, where torch wants it
         if dtype == torch.bool:
             value = self._mask(shape)
         elif dtype.is_floating_point or dtype.is_complex:
             value = self._numbers(shape, dtype)
         else:
-            value = self._whole(shape, 0, self._limit(path, dtype), dtype)
+            value = self._whole(shape, 0, self._limit(path, kind), dtype)
         return _of_class(value.to(self.device), kind)
 
     def _numbers(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -77,7 +80,8 @@ class Values:
     def _whole(self, shape: tuple[int, ...], low: int, high: int, dtype: torch.dtype) -> Tensor:
         if self.is_simple:
             return torch.full(shape, low, dtype=dtype)
-        return torch.randint(low, high, shape, generator=self.generator).to(dtype)
+        high = min(high, torch.iinfo(dtype).max)
+        return torch.randint(low, max(high, low + 1), shape, generator=self.generator).to(dtype)
 
     def _mask(self, shape: tuple[int, ...]) -> Tensor:
         """Booleans, both of them in each row; whether true means padding is not known here."""
@@ -86,19 +90,17 @@ class Values:
             mask[..., 0], mask[..., -1] = True, False
         return mask
 
-    def _limit(self, path: str, dtype: torch.dtype) -> int:
-        """What the indices in an argument are below."""
+    def _limit(self, path: str, kind: TensorType) -> int:
+        """What the indices in a tensor are below."""
         (name,) = re.findall(r"^\w+", path)
         if name in self.below:
             return self.below[name]
-        known = list(self._counts(name)) or list(_vocabularies(self.function)) or [FEW]
-        return max(1, min(*known, torch.iinfo(dtype).max))
+        return min(list(self._counts(kind)) or list(_vocabularies(self.module)) or [FEW])
 
-    def _counts(self, name: str) -> Iterator[int]:
-        """The sizes of axes of classes in other arguments."""
-        others = (argument for argument in self.contract.inputs if argument.name != name)
-        kinds = (kind for argument in others for kind in tensors(argument.type))
-        for axis in (axis for kind in kinds for axis in kind.axes):
+    def _counts(self, kind: TensorType) -> Iterator[int]:
+        """The sizes of axes of classes in other tensors."""
+        kinds = (other for argument in self.contract.inputs for other in tensors(argument.type))
+        for axis in (axis for other in kinds if other is not kind for axis in other.axes):
             if axis.name in COUNTS or axis.label in COUNTS:
                 yield size_of(axis, self.sizes)
 

@@ -64,7 +64,7 @@ def violations(obj: Target, calls: SearchStrategy[Call] | None = None) -> Search
         with the ``argument`` and the ``axis`` of the violation.
 
     Raises:
-        ContractError: As in `inputs`.
+        ContractError: As in `inputs`. Where nothing can be wrong, hypothesis finds no example.
 
     Example:
         ```pycon
@@ -88,12 +88,15 @@ def violations(obj: Target, calls: SearchStrategy[Call] | None = None) -> Search
 @st.composite
 def _violations(draw: DrawFn, calls: SearchStrategy[Call]) -> Violation:
     call = draw(calls)
-    possible = list(breaks(call.places))
+    possible: dict[object, list[Break]] = {}
+    for place, what, axis, wrong in breaks(call.places):
+        possible.setdefault((place.path, what, axis), []).append((place, what, axis, wrong))
     if not possible:
         reject()
-    place, what, axis, wrong = draw(st.sampled_from(possible))
+    alike = draw(st.sampled_from(list(possible.values())))  # or else most had a wrong dtype
+    place, what, axis, wrong = draw(st.sampled_from(alike))
     try:
-        return Violation(call.replaced(place, wrong), place.path, axis, what)
+        return Violation(call.replaced([(place, wrong)]), place.path, axis, what)
     except ShapeError:  # a checked dataclass that cannot even be made
         reject()
 
@@ -116,18 +119,23 @@ def breaks(places: Iterable[Place], bound: Mapping[str, Extent] | None = None) -
             for other in (size + 1, size - 1) if size > 1 else (size + 1,):
                 changed = (*shape[:axis], other, *shape[axis + 1 :])
                 if axis in _wrong_axes(place, changed, sizes):
-                    named = axis if len(place.kinds) == 1 else None
-                    yield place, "axis", named, tensor.new_zeros(changed)
+                    named = None if place.is_option else axis
+                    yield place, "axis", named, _zeros(tensor, changed)
         for changed in ((1, *shape), shape[1:]):
             if changed != shape and all(
                 not kind.allows(tensor.dtype) or differences(kind.axes, changed, {}) is None
                 for kind in place.kinds
             ):
-                yield place, "rank", None, tensor.new_zeros(changed)
+                yield place, "rank", None, _zeros(tensor, changed)
         for dtype in DTYPES:
             if not any(kind.allows(dtype) for kind in place.kinds):
-                yield place, "dtype", None, torch.zeros(shape, dtype=dtype, device=tensor.device)
+                yield place, "dtype", None, _zeros(tensor, shape, dtype)
         bind(place, sizes)
+
+
+def _zeros(tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
+    """Zeros of the class of a tensor, such as `nn.Parameter`."""
+    return tensor.detach().new_zeros(shape, dtype=dtype).as_subclass(type(tensor))
 
 
 def _wrong_axes(place: Place, shape: tuple[int, ...], bound: Mapping[str, Extent]) -> set[int]:

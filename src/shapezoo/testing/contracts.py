@@ -120,5 +120,6 @@ def _function(call: Call) -> Callable[..., Any]:
     if isinstance(call.function, nn.Module):
         return type(as_written(call.function)).forward
     if isinstance(call.function, type):
-        return call.function.__init__  # type: ignore[no-any-return, misc]  # of a dataclass
+        function: Callable[..., Any] = inspect.getattr_static(call.function, "__init__")
+        return function  # of a dataclass
     return call.function

@@ -1,6 +1,7 @@
 """Arguments that keep a contract, for hypothesis."""
 
 import dataclasses
+import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -108,7 +109,7 @@ def _source(obj: Target, init: Mapping[str, Any] | None) -> Source:
     if isinstance(obj, nn.Module):
         contract = signature(as_written(obj))
     elif isinstance(obj, type) and dataclasses.is_dataclass(obj):
-        contract = function_signature(vars(obj)["__init__"])
+        contract = function_signature(inspect.getattr_static(obj, "__init__"))
     elif isinstance(obj, types.FunctionType | types.MethodType):
         contract = signature(obj)
     else:

@@ -37,7 +37,8 @@ def inputs(
 
     Sizes are those that the contract and the known limits of a model allow, and shrink to the
     smallest. Optional arguments are given or left out, a union is any of its options, ``*batch``
-    stands for up to 3 axes, a list has 2 items; ``**kwargs`` are left out.
+    stands for up to 3 axes, ``*args`` for 1 argument, a list has 2 items. What has a default and
+    no known values, such as a ``torch.Generator``, keeps it; ``**kwargs`` are left out.
 
     Numbers are normally distributed, or all zero. Whole numbers are indices: below the size of an
     axis ``classes`` or ``vocab`` in another argument, or else below every ``num_embeddings`` and

@@ -72,14 +72,14 @@ class Condition:
                 type(op) in _WORDS
             ):
                 words = _WORDS[type(op)].format(ast.unparse(term))
-                got = str(sizes[axis]) if self.axes == (axis,) else got
+                got = str(sizes[axis]) if len(self.axes) == 1 else got
                 return f"{axis} must be {words}, got {got}"
             case ast.Compare(
                 left=ast.BinOp(left=ast.Name(id=axis), op=ast.Mod(), right=term),
                 ops=[ast.Eq()],
                 comparators=[ast.Constant(value=0)],
             ):
-                got = str(sizes[axis]) if self.axes == (axis,) else got
+                got = str(sizes[axis]) if len(self.axes) == 1 else got
                 return f"{axis} must be a multiple of {ast.unparse(term)}, got {got}"
         return f"sizes must meet {self.text}, got {got}"
 

@@ -130,7 +130,7 @@ def _check_tensor(value: Any, kind: TensorType) -> bool:
             raise failure
     try:
         return isinstance(value, kind.enforceable)
-    except ArithmeticError as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise ContractError(f"{kind} cannot be computed: {error}") from error
     except AnnotationError as error:
         raise ContractError(

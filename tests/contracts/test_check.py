@@ -252,7 +252,7 @@ def test_an_expression_that_cannot_be_computed_is_told() -> None:
         ratio(f(3, 0), f(1))
 
 
-def test_an_expression_that_is_no_arithmetic_is_an_error_of_its_own() -> None:
+def test_an_expression_that_is_no_arithmetic_is_told_too() -> None:
     @checked
     def lengths(x: Float[Tensor, "height len(height)"]) -> None: ...
 

@@ -79,6 +79,7 @@ def test_who_asks_to_stop_only_once_is_heard(undisturbed: list[bytes], tmp_path:
     assert results(folder) == undisturbed
 
 
+@pytest.mark.slow
 def test_processes_started_anew_go_on_with_their_own_run_only(
     undisturbed: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +117,7 @@ def test_a_run_that_has_ended_gives_its_results_again(
     assert steps == []
 
 
+@pytest.mark.slow
 def test_patience_is_kept_over_a_stop(tmp_path: Path) -> None:
     config = RunConfig("lenet", epochs=30, batch_size=500, lr=0.03, patience=1)
     whole, parts = tmp_path / "whole", tmp_path / "parts"

@@ -258,6 +258,7 @@ def test_no_classifier_is_forgotten() -> None:
     assert {data for _, data in FITTING} == set(SOURCES)
 
 
+@pytest.mark.slow
 def test_a_character_is_told(tmp_path: Path) -> None:
     config = recipes.configure("text", epochs=2, seed=1)
     run, test = train(config, tmp_path / "run")
@@ -276,6 +277,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
         recipes.predict(run.path, "1.0")
 
 
+@pytest.mark.slow
 def test_options_change_the_training(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"epochs": 1, "batch_size": 100}
     options: list[dict[str, Any]] = [

@@ -152,6 +152,7 @@ def test_without_graphlay_a_picture_is_refused(
     assert "8,490" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_in_a_shell(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-m", "shapezoo", "trace", "lenet"]
     environment = os.environ | {"COLUMNS": "20", "PYTHONIOENCODING": "utf-8"}

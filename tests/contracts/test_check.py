@@ -256,7 +256,9 @@ def test_an_expression_that_is_no_arithmetic_is_told_too() -> None:
     @checked
     def lengths(x: Float[Tensor, "height len(height)"]) -> None: ...
 
-    with pytest.raises(ContractError, match=r"cannot be computed: object of type 'int' has no len\(\)"):
+    with pytest.raises(
+        ContractError, match=r"cannot be computed: object of type 'int' has no len\(\)"
+    ):
         lengths(f(3, 1))
 
 
@@ -371,6 +373,7 @@ def test_jaxtypings_own_switch_is_respected() -> None:
         fixed(f(9))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("value", "printed", "error"),
     [("off", "False", ""), ("on", "True", ""), ("never", "", "SHAPEZOO_CHECKS")],

@@ -137,6 +137,7 @@ def noisily(forward: Any) -> Any:
     return wrapper
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "fullgraph"), [("net", True), ("broken", False)])
 def test_what_is_left_behind_is_noticed(name: str, fullgraph: bool) -> None:
     module, plain = getattr(family(noisily), name)(), getattr(PLAIN, name)()

@@ -362,6 +362,7 @@ def test_the_memo_is_bounded_at_both_levels() -> None:
         assert len(call.results) <= MOST_RESULTS
 
 
+@pytest.mark.slow
 def test_ever_new_lengths_take_no_more_memory() -> None:
     @checked
     def run(x: Float[Tensor, "seq"]) -> Float[Tensor, "seq"]:

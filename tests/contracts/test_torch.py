@@ -133,6 +133,7 @@ def test_inductor(nets: tuple[Net, PlainNet], dynamic: bool | None) -> None:
         torch.compile(nn.Sequential(nn.Identity(), Wrong()), fullgraph=True)(GOOD)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*deprecated")  # by inductor, of torch.jit
 @NEEDS_COMPILER
 def test_ahead_of_time_inductor(nets: tuple[Net, PlainNet], tmp_path: Path) -> None:
@@ -143,6 +144,7 @@ def test_ahead_of_time_inductor(nets: tuple[Net, PlainNet], tmp_path: Path) -> N
     torch.testing.assert_close(loaded(OTHER), plain(OTHER))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_a_training_step_that_is_compiled(nets: tuple[Net, PlainNet], backend: str) -> None:
     def train(module: nn.Module) -> tuple[Callable[[Tensor], Tensor], list[float]]:

@@ -212,7 +212,7 @@ CONDITIONS: dict[str, Callable[[int], bool]] = {
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_conditions_are_found_exactly_or_not_claimed(name: str) -> None:
     accepts = CONDITIONS[name]
-    proof = prove(function(lambda x: refuse(x, not accepts(x.shape[0]))), budget=20)
+    proof = prove(function(lambda x: refuse(x, not accepts(x.shape[0]))), budget=6)
     assert not isinstance(proof, Refuted), proof
     if proof.is_exact:
         assert agrees(proof, accepts), proof

@@ -172,6 +172,7 @@ except OSError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no limits on the size of a file")
 def test_on_a_full_disk_the_old_checkpoint_stays(file: Path, whole: bytes) -> None:
     command = [sys.executable, "-c", FILLS_THE_DISK, str(file)]

@@ -48,6 +48,7 @@ def indifferent() -> Iterator[tuple[str, str, int]]:
                 yield entry.name, name, keyword.default + 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "keyword", "value"), list(indifferent()))
 def test_some_hyperparameters_change_no_limit(
     name: str, keyword: str, value: int, tool: ModuleType

@@ -65,11 +65,11 @@ def assert_compiles(
 
     Example:
         ```pycon
-        >>> from shapezoo.models import lenet
+        >>> from shapezoo.models import mlp
         >>> from shapezoo.testing import assert_compiles
-        >>> def test_lenet_compiles() -> None:
-        ...     assert_compiles(lenet())
-        >>> test_lenet_compiles()
+        >>> def test_mlp_compiles() -> None:
+        ...     assert_compiles(mlp())
+        >>> test_mlp_compiles()
 
         ```
     """

@@ -4,9 +4,10 @@ import contextlib
 import copy
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 
@@ -35,11 +36,18 @@ def require_plain(model: nn.Module) -> None:
 
 
 def copied(model: nn.Module) -> nn.Module:
-    """A copy to run, which may change itself; some modules cannot be copied."""
+    """A copy of a module, which may be changed.
+
+    Raises:
+        TypeError: It holds something that cannot be copied.
+    """
+    held = (value for module in model.modules() for value in vars(module).values())
+    results = [value for value in held if isinstance(value, Tensor) and not value.is_leaf]
+    memo: dict[int, Any] = {id(result): result.detach().clone() for result in results}
     try:
-        return copy.deepcopy(model)
-    except RuntimeError:
-        return model
+        return copy.deepcopy(model, memo)  # which refuses results
+    except Exception as error:
+        raise TypeError(f"{type(model).__name__} cannot be copied: {error}") from error
 
 
 def floating_dtype(target: object) -> torch.dtype:

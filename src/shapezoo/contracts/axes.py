@@ -151,7 +151,8 @@ def differences(
 ) -> list[tuple[int, Axis, object, Extent]] | None:
     """Where a shape differs: position, axis, the size expected and that which came.
 
-    Names that stand here first are bound. None if the number of axes is wrong.
+    Names that stand here first are bound, and what ``*#name`` stands for grows. None if the
+    number of axes is wrong.
 
     Args:
         axes: The axes, their braces resolved.
@@ -166,11 +167,11 @@ def differences(
         if came is None or (axis.broadcast and came == 1):
             continue
         expected = bound.get(axis.key) if axis.key else _computed(axis, bound)
-        if isinstance(came, tuple) and isinstance(expected, tuple):
-            both = _joined(expected, came, is_open=axis.broadcast)
+        if isinstance(came, tuple):
+            before = expected if isinstance(expected, tuple) else Open(())
+            both: Extent = _joined(before, came, is_open=axis.broadcast)
         else:
             both = came if expected in (came, None) else None
-            both = Open(came) if isinstance(came, tuple) and axis.broadcast else both
         if both is None:
             found.append((position, axis, expected, came))
         elif axis.key:
@@ -263,20 +264,25 @@ def _joined(
         came: Those that came.
         is_open: Whether those that came are of ``*#name``.
     """
-    if not is_open and not isinstance(before, Open):
-        fits = len(before) == len(came) and all(map(_is_same, before, came))
-        return before if fits else None
-    pairs = zip_longest(reversed(before), reversed(came), fillvalue=1)
     wide = []
-    for one, other in pairs:
+    for one, other in zip_longest(reversed(before), reversed(came), fillvalue=1):
         if 1 not in (one, other) and not _is_same(one, other):
             return None
-        wide.append(other if one in (1, None) else one)
+        wide.append(one if other == 1 else other if one == 1 else _narrowed(one, other))
     both = tuple(reversed(wide))
     if is_open and isinstance(before, Open):
         return Open(both)
-    exact = came if isinstance(before, Open) else before
-    return exact if len(both) == len(exact) and all(map(_is_same, both, exact)) else None
+    closed = [] if isinstance(before, Open) else [before]
+    for sizes in closed if is_open else [*closed, came]:  # these may not grow
+        if len(sizes) != len(both) or not all(map(_is_same, sizes, both)):
+            return None
+        both = tuple(map(_narrowed, both, sizes))
+    return both
+
+
+def _narrowed(one: int | None, other: int | None) -> int | None:
+    """A size that is both of these; None stands for any."""
+    return other if one is None else one
 
 
 def _is_same(one: int | None, other: int | None) -> bool:

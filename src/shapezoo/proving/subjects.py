@@ -1,5 +1,6 @@
 """What a contract is proved of: a module, a function, or a class with sizes of its own."""
 
+import contextlib
 import inspect
 import types
 from collections.abc import Callable, Mapping
@@ -87,12 +88,14 @@ def _subject(
     obj: nn.Module | type[nn.Module] | Callable[..., Any], init: Mapping[str, Any] | None
 ) -> Subject:
     if isinstance(obj, type) and issubclass(obj, nn.Module):
-        return _class(obj, dict(init or {}))
+        return subject_of_class(obj, init or {})
     if init is not None:
         raise SubjectError(f"init is for a class of modules, got {obj!r}")
     if isinstance(obj, nn.Module):
         require_plain(as_written(obj))
-        model = copied(as_written(obj))
+        model = as_written(obj)
+        with contextlib.suppress(TypeError):  # it is put back afterwards in any case
+            model = copied(model)
         if any(parameter.is_meta for parameter in model.parameters()):
             model = model.to_empty(device="cpu")  # for real kernels
         name = public_name(type(model).forward)
@@ -124,7 +127,12 @@ def _code(model: nn.Module) -> str:
     )
 
 
-def _class(cls: type[nn.Module], init: dict[str, Any]) -> Subject:
+def subject_of_class(cls: type[nn.Module], init: Mapping[str, Any]) -> Subject:
+    """A class of modules as a subject.
+
+    Raises:
+        SubjectError: init does not fit it.
+    """
     parameters = inspect.signature(cls).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     if not takes_any and (unknown := [name for name in init if name not in parameters]):
@@ -140,7 +148,7 @@ def _class(cls: type[nn.Module], init: dict[str, Any]) -> Subject:
     if unsized := [name for name, kind in missing.items() if kind not in (int, "int")]:
         raise SubjectError(
             f"{cls.__name__} needs {unsized[0]!r}, which is no int that could stand for any "
-            f"size; give it: prove({cls.__name__}, init={{{unsized[0]!r}: ...}})"
+            f"size; give it: init={{{unsized[0]!r}: ...}}"
         )
     contract = function_signature(cls.forward)
     axes = {axis.name for tensor in contract.tensors for axis in tensor.axes}

@@ -367,3 +367,43 @@ def test_static_axes_must_be_those_of_the_contract() -> None:
 def test_without_checks_nothing_is_asserted_of_them() -> None:
     with unchecked(), pytest.raises(RuntimeError, match="switched off"):
         assert_compiles(Broadcast())
+
+
+class Counted(Module):
+    """Gives a tensor and a number, which are others when it is compiled."""
+
+    def forward(self, x: Float[Tensor, "batch 3"]) -> tuple[Float[Tensor, "batch 3"], int]:
+        return x, int(torch.compiler.is_compiling())
+
+
+class Named(Module):
+    """Gives what has no shape in its contract, and is another when it is compiled."""
+
+    def forward(self, x: Float[Tensor, "batch 3"]) -> dict[str, Tensor]:
+        return {"y": x + 1 if torch.compiler.is_compiling() else x}
+
+
+class Halved(Module):
+    """Pools; a pooled size of 1 is another case for what broadcasts."""
+
+    def forward(self, x: Float[Tensor, "batch height"]) -> Float[Tensor, "batch"]:
+        pooled = x[:, ::16]
+        return (pooled + x[:, 1:2].expand(-1, pooled.shape[1])).sum(1)
+
+
+@pytest.mark.parametrize("module", [Counted(), Named()])
+def test_all_of_a_result_is_compared(module: Module) -> None:
+    with pytest.raises(AssertionError, match="gives something else when it is compiled"):
+        assert_compiles(module)
+    with pytest.raises(AssertionError, match="gives something else when it is exported"):
+        assert_exports(module)
+
+
+def test_a_class_is_no_module() -> None:
+    with pytest.raises(TypeError, match="this asserts something of a module, got <class"):
+        assert_compiles(Counted)  # type: ignore[arg-type]  # the fault under test
+    assert "__call__" not in vars(Counted)
+
+
+def test_static_axes_may_have_limits() -> None:
+    assert_exports(Halved(), inputs(Halved(), height=[40, 50]), static=["height"])

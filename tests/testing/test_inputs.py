@@ -19,7 +19,7 @@ from shapezoo.contracts import Condition
 from shapezoo.contracts.limits import set_limits
 from shapezoo.proving.proofs import SubjectError
 from shapezoo.testing import Call, inputs
-from shapezoo.testing.calls import places
+from shapezoo.testing.finding import places
 from shapezoo.testing.running import STEADY
 
 

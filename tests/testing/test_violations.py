@@ -15,7 +15,7 @@ from shapezoo import Module, ShapeError, checked, signature, unchecked
 from shapezoo.contracts import TensorType
 from shapezoo.contracts.axes import parse_axes
 from shapezoo.testing import Violation, inputs, violations
-from shapezoo.testing.calls import Place, places
+from shapezoo.testing.finding import Place, places
 from shapezoo.testing.running import STEADY
 from shapezoo.testing.violations import breaks
 
@@ -291,12 +291,12 @@ def place(annotation: Any, tensor: Tensor, path: str = "x") -> Place:
 def test_sizes_that_are_bound_before_leave_no_choice() -> None:
     one = place(Float[Tensor, "batch seq"], torch.zeros(2, 3))
     free_ones = {
-        (axis, tuple(wrong.shape)) for _, what, axis, wrong in breaks([one]) if what == "axis"
+        (wrong.axis, tuple(wrong.tensor.shape)) for wrong in breaks([one]) if wrong.what == "axis"
     }
     assert free_ones == set()
     bound = {
-        (axis, tuple(wrong.shape))
-        for _, what, axis, wrong in breaks([one], {"seq": 3})
-        if what == "axis"
+        (wrong.axis, tuple(wrong.tensor.shape))
+        for wrong in breaks([one], {"seq": 3})
+        if wrong.what == "axis"
     }
     assert bound == {(1, (2, 4)), (1, (2, 2))}

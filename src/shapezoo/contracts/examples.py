@@ -128,7 +128,7 @@ def counted_axis(contract: Signature) -> str:
     """
     named = {argument.name: argument for argument in contract.inputs}
     lengths = list(tensors(named.pop(LENGTHS).type)) if LENGTHS in named else []
-    if not lengths:
+    if not lengths or not is_whole(lengths[0]):
         return ""
     own = {axis.name for axis in lengths[0].axes}
     for tensor in (tensor for argument in named.values() for tensor in tensors(argument.type)):
@@ -202,6 +202,11 @@ def size_of(axis: Axis, sizes: Mapping[str, int]) -> int:
     if not isinstance(size, int | torch.SymInt) or size < 0:
         raise ContractError(f"axis {str(axis)!r} is no size for {dict(sizes)}, but {size}")
     return size  # type: ignore[return-value]  # a symbol of a number does what a number does
+
+
+def is_whole(kind: TensorType) -> bool:
+    """Whether a tensor holds whole numbers, and no others."""
+    return kind.allows(torch.int64) and not kind.allows(torch.float32)
 
 
 def dtype_of(kind: TensorType, floating: torch.dtype) -> torch.dtype:

@@ -8,18 +8,24 @@ import torch
 from torch import Tensor
 
 
+def leaves_of(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """What a value holds that is no container, in order, with its place."""
+    if isinstance(value, dict):
+        inside = [(f"[{key!r}]", item) for key, item in value.items()]
+    elif isinstance(value, list | tuple):
+        inside = [(f"[{i}]", item) for i, item in enumerate(value)]
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        inside = [(f".{f.name}", getattr(value, f.name)) for f in dataclasses.fields(value)]
+    else:
+        yield path, value
+        return
+    for step, item in inside:
+        yield from leaves_of(item, path + step)
+
+
 def tensors_of(value: Any) -> Iterator[Tensor]:
     """Every tensor in a value, in order."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        yield from tensors_of(list(value.values()))
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from tensors_of(item)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for part in dataclasses.fields(value):
-            yield from tensors_of(getattr(value, part.name))
+    return (leaf for _, leaf in leaves_of(value) if isinstance(leaf, Tensor))
 
 
 def shapes_of(value: Any) -> Iterator[tuple[Any, ...]]:

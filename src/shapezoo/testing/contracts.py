@@ -8,19 +8,17 @@ from typing import Any
 from hypothesis.strategies import SearchStrategy
 from torch import nn
 
-from shapezoo._modules import as_written
 from shapezoo.contracts import ShapeError, checked, is_checked
 from shapezoo.contracts.axes import Extent
 from shapezoo.contracts.explain import public_name
-from shapezoo.testing.calls import Call, bind, owner_of, places, replaced
+from shapezoo.testing.calls import Call, function_of, owner_of
+from shapezoo.testing.finding import bind, replaced
 from shapezoo.testing.inputs import Target
-from shapezoo.testing.running import calls_of, for_all, outcome, require_checks
+from shapezoo.testing.running import Calls, calls_of, failing, for_all, outcome, require_checks
 from shapezoo.testing.violations import Violation, breaks, violations
 
 
-def assert_contract(
-    obj: Target, calls: SearchStrategy[Call] | None = None, *, max_examples: int = 25
-) -> None:
+def assert_contract(obj: Target, calls: Calls | None = None, *, max_examples: int = 25) -> None:
     """Assert that a contract takes what it allows, and refuses wrong arguments and wrong results.
 
     - Calls that keep the contract succeed, at several sizes, and their results keep it.
@@ -29,14 +27,15 @@ def assert_contract(
       result whose annotation allows anything cannot be wrong.
 
     Args:
-        obj: A module, a class of modules, a dataclass, or a function; it is checked. A module is
-            copied before.
+        obj: A module, in the mode that it is in, which is copied before; a class of modules; a
+            dataclass; or a function.
         calls: The calls that are tried, as `inputs` gives them; without it all that it gives.
         max_examples: How many are tried.
 
     Raises:
         AssertionError: One of these does not hold. The message shows the smallest such call.
         ContractError: There is no contract, or no arguments can be made for it.
+        TypeError: The module cannot be copied.
         RuntimeError: Checks are switched off.
 
     Example:
@@ -59,12 +58,23 @@ def assert_contract(
 
 
 def _assert_accepted(call: Call) -> None:
-    function = _function(call)
-    if not is_checked(function):
-        fix = "derive its class from shapezoo.Module, or " * isinstance(call.function, nn.Module)
-        name = public_name(function)
+    function, result = function_of(call.function), outcome(call)
+    if not _is_enforced(function):
+        name, fix = public_name(function), "derive its class from shapezoo.Module, or "
+        if isinstance(call.function, type):
+            name, fix = f"{call.function.__module__}.{call.function.__qualname__}", ""
+        fix = fix if isinstance(call.function, nn.Module) else ""
         raise AssertionError(f"{name} is not checked; {fix}put @shapezoo.checked over it")
-    outcome(call)
+    if not isinstance(call.function, type):
+        with failing(f"{call!r} gives what its contract does not allow"):  # after all hooks
+            _give(function, result, call)
+
+
+def _is_enforced(function: Callable[..., Any] | None) -> bool:
+    """Whether a function is checked, or one that it wraps."""
+    if function is None:
+        return False
+    return is_checked(function) or _is_enforced(getattr(function, "__wrapped__", None))
 
 
 def assert_all_refused(cases: SearchStrategy[Violation], max_examples: int) -> None:
@@ -88,23 +98,24 @@ def _assert_refused(violation: Violation) -> None:
 
 
 def _assert_wrong_results_are_refused(call: Call) -> None:
-    function, result = _function(call), outcome(call)
+    function, result = function_of(call.function), outcome(call)
     bound: dict[str, Extent] = {}
     for place in call.places:
         bind(place, bound)
-    for place, what, axis, wrong in breaks(places(call.contract.output, result, "return"), bound):
-        where = what if axis is None else f"axis {axis}"
+    for wrong in breaks(call.results(result), bound):
         try:
-            _giving(function, replaced(result, {place.keys: wrong}), call)
+            _give(function, replaced(result, {wrong.place.keys: wrong.tensor}), call)
         except ShapeError:
             continue
-        raise AssertionError(
-            f"{call!r}: a result that is wrong in the {where} of {place.path} would be accepted"
-        )
+        raise AssertionError(f"{call!r}: a result that is wrong in {wrong} would be accepted")
 
 
-def _giving(function: Callable[..., Any], result: Any, call: Call) -> None:
-    """Call a function whose body is another, which gives this result."""
+def _give(function: Callable[..., Any], result: Any, call: Call) -> None:
+    """Call a function whose body is another, which gives this result.
+
+    Raises:
+        ShapeError: The contract does not allow it.
+    """
     owner = owner_of(call.function)
 
     @functools.wraps(inspect.unwrap(function))
@@ -113,13 +124,3 @@ def _giving(function: Callable[..., Any], result: Any, call: Call) -> None:
 
     selves = () if owner is None else (owner,)
     checked(body)(*selves, *call.args, **call.kwargs)
-
-
-def _function(call: Call) -> Callable[..., Any]:
-    """The function that has the contract."""
-    if isinstance(call.function, nn.Module):
-        return type(as_written(call.function)).forward
-    if isinstance(call.function, type):
-        function: Callable[..., Any] = inspect.getattr_static(call.function, "__init__")
-        return function  # of a dataclass
-    return call.function

@@ -2,12 +2,12 @@
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-import torch
 from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
@@ -21,11 +21,13 @@ from shapezoo.contracts.limits import limits_of
 from shapezoo.contracts.signatures import ArgumentKind
 from shapezoo.contracts.types import DictType, Type, tensors, walk
 from shapezoo.proving.variants import Variant, Way, met, ways
-from shapezoo.testing.calls import Call, bind, owner_of, places, signature_of
+from shapezoo.testing.calls import Call, function_of, owner_of
+from shapezoo.testing.finding import bind, places
+from shapezoo.testing.seeding import seeded
 from shapezoo.testing.sizing import Demand, Sizes, solved
 from shapezoo.testing.values import Values
 
-MOST_SEEDS = (1 << 32) - 1
+LAST_SEED = (1 << 32) - 1
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Drawing:
         source: Source,
         assumed: Sequence[Condition],
         given: Mapping[str, Any],
-        below: Mapping[str, int],
+        below: Mapping[str, int | str],
         wanted: Mapping[str, Sequence[int]],
     ) -> None:
         self.source = source
@@ -100,9 +102,14 @@ class Drawing:
                 raise
             reject()  # another module, or other arguments, may have sizes
         sizes = _drawn(draw, groups)
-        seed = draw(st.integers(0, MOST_SEEDS))
+        seed = draw(st.integers(0, LAST_SEED))
         numbers = Values(function, variant.contract, sizes | known, self.below, seed)
-        args, kwargs = arguments(variant.contract, sizes | known, numbers, given)
+        try:
+            args, kwargs = arguments(variant.contract, sizes | known, numbers, given)
+        except ContractError as error:
+            raise ContractError(
+                f"{error}\n  give a value of it, or a strategy: inputs(..., given={{...}})"
+            ) from error
         return Call(function, tuple(args), kwargs, sizes, self.source.contract.resolved(known))
 
     def _function(self, draw: DrawFn) -> tuple[Callable[..., Any], Sizes]:
@@ -111,8 +118,7 @@ class Drawing:
         demands = [demand for demand in map(_demand, self.assumed) if demand.axes <= free.keys()]
         built = _drawn(draw, solved(free, demands))
         try:
-            with torch.random.fork_rng(devices=()):
-                torch.manual_seed(0)  # the same weights for the same call
+            with seeded():  # the same weights for the same call
                 return self.source.make(built), built
         except (ValueError, AssertionError):
             if not free:
@@ -123,7 +129,7 @@ class Drawing:
         self, function: Callable[..., Any], variant: Variant, given: Mapping[str, Any]
     ) -> dict[str, Any]:
         """The values of parts in braces that can be told before there are tensors."""
-        parameters = signature_of(function).parameters.values()
+        parameters = inspect.signature(function_of(function)).parameters.values()
         scope = {p.name: p.default for p in parameters if p.default is not p.empty}
         for argument in variant.contract.inputs:
             if isinstance(argument.type, PlainType) and _is_literal(argument.type):
@@ -144,7 +150,11 @@ class Drawing:
             if argument.name in given:
                 for place in places(argument.type, given[argument.name], argument.name):
                     bind(place, bound)
-        return {axis: size for axis, size in bound.items() if isinstance(size, int)}
+        sizes = {axis: size for axis, size in bound.items() if isinstance(size, int)}
+        for axis in sizes.keys() & self.wanted.keys():
+            if sizes[axis] not in self.wanted[axis]:
+                raise ContractError(f"{axis} is {sizes[axis]} in what is given, and not as wanted")
+        return sizes
 
     def _sizes(
         self,

@@ -1,10 +1,10 @@
 """Arguments that keep a contract, for hypothesis."""
 
 import dataclasses
-import inspect
+import operator
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
@@ -15,9 +15,10 @@ from shapezoo.contracts import Condition, ContractError, signature
 from shapezoo.contracts.reading import function_signature
 from shapezoo.contracts.signatures import ArgumentKind
 from shapezoo.proving.proofs import SubjectError
-from shapezoo.proving.subjects import subject_of
-from shapezoo.testing.calls import Call
+from shapezoo.proving.subjects import subject_of_class
+from shapezoo.testing.calls import Call, function_of
 from shapezoo.testing.drawing import Drawing, Source
+from shapezoo.testing.seeding import seeded
 
 Target = nn.Module | type | Callable[..., Any]
 """What has a contract: a module, a class of modules, a dataclass, or a function."""
@@ -30,30 +31,33 @@ def inputs(
     init: Mapping[str, Any] | None = None,
     assume: str | Sequence[str] = (),
     given: Mapping[str, Any] | None = None,
-    below: Mapping[str, int] | None = None,
+    below: Mapping[str, int | str] | None = None,
     **sizes: int | Sequence[int],
 ) -> SearchStrategy[Call]:
     """Calls that keep a contract, as a strategy of hypothesis.
 
-    Sizes are those that the contract and the known limits of a model allow, and shrink to the
-    smallest. Optional arguments are given or left out, a union is any of its options, ``*batch``
-    stands for up to 3 axes, ``*args`` for 1 argument, a list has 2 items. What has a default and
-    no known values, such as a ``torch.Generator``, keeps it; ``**kwargs`` are left out.
+    Sizes are the smallest that the contract and the known limits of a model allow, eight of each
+    axis where none are given. Optional arguments are given or left out, a union is any of its
+    options, ``*batch`` stands for up to 3 axes, ``*args`` for 1 argument, a list has 2 items. What
+    has a default and no known values, such as a ``torch.Generator``, keeps it; ``**kwargs`` are
+    left out.
 
     Numbers are normally distributed, or all zero. Whole numbers are indices: below the size of an
-    axis ``classes`` or ``vocab`` in another argument, or else below every ``num_embeddings`` and
-    ``vocab_size`` in the module, or else below 2. The tensor ``lengths`` is between 1 and the size
-    of the axis that stands beside its own in another argument. Booleans hold a true and a false
-    value in each row, where it is longer than 1.
+    axis ``classes`` or ``vocab`` in another tensor, or else below every ``num_embeddings`` and
+    ``vocab_size`` in the module, or else below 2; those of uint8 are pixels. The tensor ``lengths``
+    is between 1 and the size of the axis that stands beside its own in another argument. Booleans
+    hold a true and a false value in each row, where it is longer than 1. ``map`` and ``filter`` of
+    the strategy change what it gives.
 
     Args:
-        obj: A module; a class of modules, of which one is built for each call; a dataclass; or a
-            function.
+        obj: A module; a class of modules, built anew, in eval mode, for each size of its
+            constructor; a dataclass; or a function.
         init: Arguments for the class of modules, as in `prove`.
         assume: Conditions that sizes meet, such as ``"height >= 32"``, beside the known limits.
         given: Values of arguments by name, or strategies of them. An argument without shapes and
             default, such as a number, needs one.
-        below: What the whole numbers of an argument are below, by its name.
+        below: What the whole numbers of an argument are below, by its name: a number, or an axis
+            for its size.
         **sizes: The size of an axis, or the sizes to choose from.
 
     Returns:
@@ -82,16 +86,14 @@ def inputs(
     source = _source(obj, init)
     texts = [assume] if isinstance(assume, str) else assume
     conditions = tuple(map(Condition, texts))
-    wanted = {axis: [size] if isinstance(size, int) else size for axis, size in sizes.items()}
+    wanted = {axis: _choices(axis, size) for axis, size in sizes.items()}
     given, below = dict(given or {}), dict(below or {})
-    _require_axes(source, [*wanted, *(axis for c in conditions for axis in c.axes)])
+    named = [limit for limit in below.values() if isinstance(limit, str)]
+    _require_axes(source, [*wanted, *named, *(axis for c in conditions for axis in c.axes)])
     _require_arguments(source, [*given, *below])
-    for name, numbers, least in (
-        *((f"size of {axis}", some, 0) for axis, some in wanted.items()),
-        *((f"below of {name}", [most], 1) for name, most in below.items()),
-    ):
-        if min(numbers, default=least) < least:
-            raise ContractError(f"{name} must be {least} or more, got {list(numbers)}")
+    for name, limit in below.items():
+        if isinstance(limit, int) and limit < 1:
+            raise ContractError(f"below of {name} must be 1 or more, got {limit}")
     drawing = Drawing(source, conditions, given, below, wanted)
 
     @st.composite
@@ -101,16 +103,35 @@ def inputs(
     return calls()
 
 
+def _choices(axis: str, size: int | Sequence[int]) -> Sequence[int]:
+    """The sizes to choose from.
+
+    Raises:
+        ContractError: They are no sizes.
+    """
+    try:
+        sizes = [size] if isinstance(size, SupportsIndex) else list(size)
+        found = [operator.index(one) for one in sizes]
+    except TypeError as error:
+        raise ContractError(
+            f"{axis} must be a size, or the sizes to choose from: {error}"
+        ) from None
+    if min(found, default=0) < 0:
+        raise ContractError(f"size of {axis} must be 0 or more, got {found}")
+    return found
+
+
 def _source(obj: Target, init: Mapping[str, Any] | None) -> Source:
     if isinstance(obj, type) and issubclass(obj, nn.Module):
-        subject = subject_of(obj, init)
+        with seeded():
+            subject = subject_of_class(obj, init or {})
         return Source(subject.contract, subject.free, subject.make)
     if init is not None:
         raise SubjectError(f"init is for a class of modules, got {obj!r}")
     if isinstance(obj, nn.Module):
         contract = signature(as_written(obj))
     elif isinstance(obj, type) and dataclasses.is_dataclass(obj):
-        contract = function_signature(inspect.getattr_static(obj, "__init__"))
+        contract = function_signature(function_of(obj))
     elif isinstance(obj, types.FunctionType | types.MethodType):
         contract = signature(obj)
     else:

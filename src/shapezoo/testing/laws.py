@@ -5,17 +5,26 @@ from functools import partial
 from typing import Any
 
 import torch
-from hypothesis.strategies import SearchStrategy
 from torch import Tensor, nn
 
 from shapezoo._modules import as_written, copied, floating_dtype
 from shapezoo.contracts import ContractError, signature
 from shapezoo.contracts.examples import LENGTHS, counted_axis
-from shapezoo.testing.calls import Call, Place, places
+from shapezoo.proving.values import leaves_of, tensors_of
+from shapezoo.testing.calls import Call
+from shapezoo.testing.finding import Place
 from shapezoo.testing.inputs import inputs
-from shapezoo.testing.running import assert_same, calls_of, failing, for_all, outcome
-
-Calls = SearchStrategy[Call]
+from shapezoo.testing.running import (
+    Calls,
+    assert_same,
+    calls_of,
+    copy_of,
+    failing,
+    for_all,
+    outcome,
+    require_module,
+    smallest,
+)
 
 BATCH = "batch"
 BATCHES = range(2, 6)
@@ -40,6 +49,7 @@ def assert_gradients(
     Raises:
         AssertionError: A parameter gets no gradient, or one that is not finite.
         ContractError: There is no contract, or no arguments can be made for it.
+        TypeError: This is no module, or one that cannot be copied.
 
     Example:
         ```pycon
@@ -52,21 +62,27 @@ def assert_gradients(
         ```
     """
     __tracebackhide__ = True
-    missing = {name for name, p in module.named_parameters() if p.requires_grad}
+    require_module(module)
+    missing = set[str]()
 
     def check(call: Call) -> None:
         model = call.function
         assert isinstance(model, nn.Module)
         model.zero_grad()
-        found = [place.tensor for place in _results(call) if place.tensor.requires_grad]
-        torch.autograd.backward(found, [torch.randn_like(tensor) for tensor in found])
+        found = [tensor for tensor in tensors_of(outcome(call)) if tensor.requires_grad]
+        with failing(f"{call!r}: gradients cannot be computed"):
+            torch.autograd.backward(found, [torch.randn_like(tensor) for tensor in found])
         for name, parameter in model.named_parameters():
             if parameter.grad is not None:
                 missing.discard(name)
                 if not parameter.grad.to_dense().isfinite().all():
                     raise AssertionError(f"{call!r}: the gradient of {name} is not finite")
 
-    for_all(calls_of(module, calls), check, max_examples)
+    with torch.inference_mode(False), torch.enable_grad():
+        calls = calls_of(module, calls)
+        weights = as_written(module).named_parameters()
+        missing |= {name for name, parameter in weights if parameter.requires_grad}
+        for_all(calls, check, max_examples)
     if missing:
         name = type(as_written(module)).__name__
         raise AssertionError(f"{name}: no gradient reaches {', '.join(sorted(missing))}")
@@ -78,7 +94,7 @@ def assert_batch_independent(
     """Assert that each example of a batch gives what it gives alone, in eval mode.
 
     Every argument with an axis ``batch`` is cut to one example, and so is every result. Numbers are
-    compared as `torch.testing.assert_close` does, in float64 where the contract allows it.
+    compared as `torch.testing.assert_close` does, in float64 where the module takes that.
 
     Args:
         module: A module. It is copied before.
@@ -90,6 +106,7 @@ def assert_batch_independent(
         AssertionError: A result depends on the rest of the batch.
         ContractError: No argument or no result has just one axis ``batch``, or no arguments can be
             made.
+        TypeError: This is no module, or one that cannot be copied.
 
     Example:
         ```pycon
@@ -104,19 +121,21 @@ def assert_batch_independent(
     __tracebackhide__ = True
 
     def check(call: Call) -> None:
-        cut = _with_axis(call.places, BATCH)
-        together = _with_axis(_results(call), BATCH)
+        cut, together = _with_batch(call.places), _with_batch(_results(call))
         if not cut or not together:
             raise ContractError(f"{call.contract.name}: no {BATCH} in the arguments or the results")
         for row in range(call.sizes[BATCH]):
             alone = call.replaced((place, _row(place, axis, row)) for place, axis in cut)
             assert_same(
                 {place.path: _row(place, axis, row) for place, axis in together},
-                {place.path: place.tensor for place, _ in _with_axis(_results(alone), BATCH)},
+                {place.path: place.tensor for place, _ in _with_batch(_results(alone))},
                 f"{call!r}: example {row} gives something else alone",
             )
 
-    for_all(_precise(module, calls, batch=BATCHES), check, max_examples)
+    calls = _precise(module, calls, batch=BATCHES)
+    if smallest(calls, lambda call: call.sizes.get(BATCH, 0) > 1) is None:
+        raise ContractError(f"no call has a {BATCH} of 2 or more")
+    for_all(calls, check, max_examples)
 
 
 def assert_padding_invariant(
@@ -125,8 +144,9 @@ def assert_padding_invariant(
     """Assert that results depend neither on what padding holds nor on how much there is.
 
     The module must have an argument ``lengths``: how many positions of each sequence are no
-    padding. Other arguments with that axis get other values there, and more of them. Of results
-    with that axis, only what is no padding is compared.
+    padding. Other arguments with that axis get other values there and, where the module takes
+    longer sequences, more of them. Of results with that axis, only what is no padding is compared,
+    in float64 where the module takes that.
 
     Args:
         module: A module. It is copied before, and put into eval mode.
@@ -137,6 +157,7 @@ def assert_padding_invariant(
         AssertionError: A result depends on padding.
         ContractError: There is no ``lengths``, no other argument has the axis that they count, or
             a size is computed of it.
+        TypeError: This is no module, or one that cannot be copied.
 
     Example:
         ```pycon
@@ -162,12 +183,16 @@ def assert_padding_invariant(
         padded = [place for place in call.places if place.axes(counted)]
         if not padded:
             raise ContractError(f"{contract.name} has no other argument with axis {counted}")
-        other = call.replaced((place, _padded(place, counted, lengths)) for place in padded)
-        assert_same(
-            {place.path: _inside(place, counted, lengths) for place in _results(call)},
-            {place.path: _inside(place, counted, lengths) for place in _results(other)},
-            f"{call!r}: a result depends on the padding",
-        )
+        ours = _unpadded(call, _results(call), counted, lengths)
+        for more in (MORE, 0):
+            other = call.replaced((p, _padded(p, counted, lengths, more)) for p in padded)
+            try:
+                theirs = _unpadded(other, _results(other), counted, lengths)
+            except AssertionError:
+                if more:
+                    continue  # it need not take longer sequences
+                raise
+            assert_same(ours, theirs, f"{call!r}: a result depends on the padding")
 
     given = _precise(module, calls).filter(lambda call: call.arguments.get(LENGTHS) is not None)
     for_all(given, check, max_examples)
@@ -183,7 +208,7 @@ def assert_batch_first_equivalent(
     """Assert that two modules compute the same, but for the order of axes.
 
     The second gets the weights of the first, and its arguments with their axes in the order of its
-    own contract; results are compared in that order.
+    own contract; results are compared in that order, in float64 where the modules take that.
 
     Args:
         module: A module, as a recurrent one that takes ``seq batch``. Both are copied before,
@@ -196,6 +221,7 @@ def assert_batch_first_equivalent(
     Raises:
         AssertionError: The two differ.
         ContractError: Their contracts differ in more than the order of axes, or not in that.
+        TypeError: This is no module, or one that cannot be copied.
 
     Example:
         ```pycon
@@ -208,10 +234,11 @@ def assert_batch_first_equivalent(
         ```
     """
     __tracebackhide__ = True
-    second = _precise_copy(batch_first)
+    first = _varied(copy_of(module).eval())
+    second = copy_of(batch_first).eval()
     with failing("the second module does not take the weights of the first"):
-        as_written(second).load_state_dict(as_written(module).state_dict())
-    contract = signature(as_written(second))
+        second.load_state_dict(first.state_dict())
+    contract = signature(second)
     orders: set[tuple[int, ...]] = set()
 
     def moved(ours: list[Place], theirs: list[Place]) -> list[tuple[Place, Tensor]]:
@@ -222,7 +249,8 @@ def assert_batch_first_equivalent(
         return [(place, place.tensor.permute(order)) for place, order in found]
 
     def check(call: Call) -> None:
-        there = replace(call, function=second, contract=contract)
+        model = second.to(floating_dtype(call.function))
+        there = replace(call, function=model, contract=contract)
         there = there.replaced(moved(call.places, there.places))
         theirs = _results(there)
         assert_same(
@@ -231,28 +259,54 @@ def assert_batch_first_equivalent(
             f"{call!r}: the two modules give different results",
         )
 
-    for_all(_precise(module, calls), check, max_examples)
+    for_all(_precise(first, calls), check, max_examples)
     if all(order == tuple(sorted(order)) for order in orders):
         raise ContractError(f"{contract.name}: both modules have the same order of axes")
 
 
 def _results(call: Call) -> list[Place]:
-    """The places of tensors in the result."""
-    return list(places(call.contract.output, outcome(call), "return"))
+    """The places of tensors in the result, which is the same each time.
+
+    Raises:
+        AssertionError: The call fails, or gives something else the second time.
+    """
+    first, second = outcome(call), outcome(call)
+    ours, theirs = (dict(leaves_of(result)) for result in (first, second))
+    tensors = {path: leaf for path, leaf in ours.items() if isinstance(leaf, Tensor)}
+    again = {path: theirs.get(path) for path in tensors}
+    assert_same(tensors, again, f"{call!r} gives something else the second time; it has a state")
+    return call.results(first)
 
 
-def _precise_copy(module: nn.Module) -> nn.Module:
-    """A copy in eval mode, in float64 where the contract allows it."""
-    kinds = signature(as_written(module)).tensors
-    has_weights = any(parameter.is_floating_point() for parameter in module.parameters())
-    is_free = has_weights and all(k.allows(torch.float64) for k in kinds if k.allows(torch.float32))
-    return copied(module).eval().double() if is_free else copied(module).eval()
+def _varied(model: nn.Module) -> nn.Module:
+    """The module, with constant parameters varied: zeros in a last layer would hide all else."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.is_meta or not weight.numel() or not weight.is_floating_point():
+                continue
+            if (weight == weight.flatten()[0]).all():
+                weight.add_(0.1 * torch.randn(weight.shape, generator=generator).to(weight))
+    return model
 
 
 def _precise(module: nn.Module, calls: Calls | None, **sizes: Any) -> Calls:
-    """Calls of such a copy."""
-    model = _precise_copy(module)
-    return inputs(model, **sizes) if calls is None else calls.map(partial(_cast, model))
+    """Calls of a copy in eval mode, in float64 where it takes that."""
+    model = _varied(copy_of(module).eval())
+    plain = inputs(model, **sizes) if calls is None else calls.map(partial(_cast, model))
+    kinds = signature(model).tensors
+    weights = [parameter for parameter in model.parameters() if parameter.is_floating_point()]
+    if not weights or not all(k.allows(torch.float64) for k in kinds if k.allows(torch.float32)):
+        return plain
+    double = copied(model).double()
+    precise = inputs(double, **sizes) if calls is None else calls.map(partial(_cast, double))
+    call = smallest(precise)
+    assert call is not None
+    try:
+        call()
+    except Exception:  # it makes tensors of another dtype inside
+        return plain
+    return precise
 
 
 def _cast(model: nn.Module, call: Call) -> Call:
@@ -262,10 +316,19 @@ def _cast(model: nn.Module, call: Call) -> Call:
     return call.replaced((place, place.tensor.to(dtype)) for place in floating)
 
 
-def _with_axis(found: list[Place], name: str) -> list[tuple[Place, int]]:
-    """The places that have an axis of this name, with its position."""
-    pairs = ((place, place.axis(name)) for place in found)
-    return [(place, axis) for place, axis in pairs if axis is not None]
+def _with_batch(found: list[Place]) -> list[tuple[Place, int]]:
+    """The places that have an axis ``batch``, with its position.
+
+    Raises:
+        ContractError: One has several, or an axis that is computed of it.
+    """
+    pairs = []
+    for place in found:
+        axes = place.axes(BATCH)
+        if len(axes) > 1 or any(BATCH in axis.needs for axis in place.kind.axes):
+            raise ContractError(f"{place.path}: {place.kind} cannot be cut to one example")
+        pairs += [(place, axis) for axis in axes]
+    return pairs
 
 
 def _row(place: Place, axis: int, row: int) -> Tensor:
@@ -273,25 +336,30 @@ def _row(place: Place, axis: int, row: int) -> Tensor:
     return place.tensor.narrow(axis, min(row, place.tensor.shape[axis] - 1), 1)
 
 
-def _padded(place: Place, counted: str, lengths: Place) -> Tensor:
+def _padded(place: Place, counted: str, lengths: Place, more: int) -> Tensor:
     """A tensor with other values where it holds padding, and more of that."""
     for axis in place.axes(counted):
         inside = _is_inside(place, axis, lengths)
         size, shape = place.tensor.shape[axis], list(place.tensor.shape)
-        shape[axis] += MORE
+        shape[axis] += more
         longer = _other(place.tensor, shape)
         kept = torch.where(inside, place.tensor, longer.narrow(axis, 0, size))
-        more = torch.cat([kept, longer.narrow(axis, size, MORE)], axis)
-        place = replace(place, tensor=more)
+        tensor = torch.cat([kept, longer.narrow(axis, size, more)], axis)
+        place = replace(place, tensor=tensor)
     return place.tensor
 
 
-def _inside(place: Place, counted: str, lengths: Place) -> Tensor:
-    """What of a tensor is no padding."""
-    inside = torch.ones_like(place.tensor, dtype=torch.bool)
-    for axis in place.axes(counted):
-        inside = inside & _is_inside(place, axis, lengths)
-    return place.tensor[inside]
+def _unpadded(call: Call, results: list[Place], counted: str, lengths: Place) -> dict[str, Tensor]:
+    """What of the results is no padding."""
+    found = {}
+    for place in results:
+        inside = torch.ones_like(place.tensor, dtype=torch.bool)
+        for axis in place.axes(counted):
+            inside = inside & _is_inside(place, axis, lengths)
+        found[place.path] = place.tensor[inside]
+    if not found:
+        raise ContractError(f"{call.contract.name}: no result has a shape")
+    return found
 
 
 def _is_inside(place: Place, axis: int, lengths: Place) -> Tensor:
@@ -301,13 +369,15 @@ def _is_inside(place: Place, axis: int, lengths: Place) -> Tensor:
     device = place.tensor.device
     positions = torch.arange(place.tensor.shape[axis], device=device).view(shape)
     counts = lengths.tensor.to(device)
-    own = [name.key for name in lengths.kinds[0].axes if name.key]
-    rows = place.axis(own[0]) if own else None
-    if rows is None:
+    rows = [place.axis(name.key or "") for name in lengths.kind.axes]
+    known = [row for row in rows if row is not None]
+    if len(known) < counts.dim():
         return positions < counts.max()
     shape = [1] * place.tensor.dim()
-    shape[rows] = -1
-    return positions < counts.view(shape)
+    for row, size in zip(known, counts.shape, strict=True):
+        shape[row] = size
+    order = sorted(range(counts.dim()), key=known.__getitem__)
+    return positions < counts.permute(order).reshape(shape)
 
 
 def _other(tensor: Tensor, shape: list[int]) -> Tensor:
@@ -320,7 +390,7 @@ def _other(tensor: Tensor, shape: list[int]) -> Tensor:
 
 def _order(place: Place, other: Place) -> tuple[int, ...]:
     """Where each axis of a place stands in another."""
-    ours, theirs = ([axis.label or str(axis) for axis in p.kinds[0].axes] for p in (place, other))
+    ours, theirs = ([axis.label or str(axis) for axis in p.kind.axes] for p in (place, other))
     is_known = len({*ours}) == len(ours) == place.tensor.dim()
     if sorted(ours) != sorted(theirs) or not is_known:
         raise ContractError(

@@ -6,17 +6,20 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import torch
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis.errors import Flaky, Unsatisfiable
+from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis.errors import Flaky, NoSuchExample, Unsatisfiable
 from hypothesis.strategies import SearchStrategy
 from torch import nn
 
-from shapezoo._modules import copied
+from shapezoo._modules import as_written, copied, require_plain
 from shapezoo.contracts import ContractError, switch
 from shapezoo.testing.calls import Call
 from shapezoo.testing.inputs import Target, inputs
+from shapezoo.testing.seeding import seed, seeded
 
 T = TypeVar("T")
+
+Calls = SearchStrategy[Call]
 
 STEADY = settings(
     derandomize=True,
@@ -28,19 +31,46 @@ STEADY = settings(
 )
 """The same cases at every run, however long they take."""
 
+NONE = "no arguments were found that keep the contract"
 
-def calls_of(obj: Target, calls: SearchStrategy[Call] | None, **sizes: Any) -> SearchStrategy[Call]:
+
+def require_module(obj: object) -> None:
+    """Refuse what is no module.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(obj, nn.Module):
+        raise TypeError(f"this asserts something of a module, got {obj!r}")
+
+
+def copy_of(module: nn.Module) -> nn.Module:
+    """A copy of a module as it was written, which may be changed.
+
+    Raises:
+        TypeError: It is no module, or one that cannot be copied.
+    """
+    require_module(module)
+    module = as_written(module)
+    require_plain(module)
+    for path, inner in module.named_modules():
+        if "forward" in vars(inner):
+            place = f"{path or 'the module'} ({type(inner).__name__})"
+            raise TypeError(f"{place} has a forward of its own, which a copy would share")
+    return copied(module)
+
+
+def calls_of(obj: Target, calls: Calls | None) -> Calls:
     """Calls of a copy of a module, or of what is no module.
 
     Args:
         obj: What is called.
-        calls: The calls; without it those of `inputs`.
-        **sizes: The sizes of these, as in `inputs`.
+        calls: The calls; without it all those of `inputs`.
     """
-    chosen = inputs(obj, **sizes) if calls is None else calls
+    chosen = inputs(obj) if calls is None else calls
     if not isinstance(obj, nn.Module):
         return chosen
-    model = copied(obj)
+    model = copy_of(obj)
     return chosen.map(lambda call: dataclasses.replace(call, function=model))
 
 
@@ -65,14 +95,16 @@ def for_all(
         AssertionError: A case has failed.
         ContractError: There is no case.
     """
+    __tracebackhide__ = True
 
     @settings(STEADY, max_examples=max_examples)
     @given(cases)
     def run(case: T) -> None:
-        torch.manual_seed(0)
+        __tracebackhide__ = True
+        seed()
         check(case)
 
-    with torch.random.fork_rng(devices=()):
+    with seeded():
         try:
             run()
         except (AssertionError, ContractError) as error:
@@ -82,7 +114,22 @@ def for_all(
             raise AssertionError(f"the same call does not always do the same\n{error}") from error
         except Unsatisfiable as error:
             if not may_be_none:
-                raise ContractError("no arguments were found that keep the contract") from error
+                raise ContractError(NONE) from error
+
+
+def smallest(calls: Calls, condition: Callable[[Call], bool] = lambda call: True) -> Call | None:
+    """The smallest call that meets a condition; None if none was found.
+
+    Raises:
+        ContractError: There is no call at all.
+    """
+    with seeded():
+        try:
+            return find(calls, condition, settings=STEADY)
+        except NoSuchExample:
+            return None
+        except Unsatisfiable as error:
+            raise ContractError(NONE) from error
 
 
 def require_checks() -> None:
@@ -96,21 +143,29 @@ def require_checks() -> None:
 
 
 def outcome(call: Call) -> Any:
-    """The result of a call that should succeed.
+    """The result of a call that should succeed, with the same random numbers each time.
 
     Raises:
         AssertionError: It does not.
     """
-    with failing(f"{call!r} keeps the contract, but fails"):
+    __tracebackhide__ = True
+    seed()
+    try:
         return call()
+    except Exception as error:
+        raise AssertionError(
+            f"{call!r} keeps the contract, but fails\n{type(error).__name__}: {error}\n"
+            f"if such sizes are not meant, say which are: inputs(..., assume='height >= 32')"
+        ) from error
 
 
-def assert_same(ours: Any, theirs: Any, message: str) -> None:
-    """Assert that two containers hold the same numbers.
+def assert_same(ours: dict[str, Any], theirs: dict[str, Any], message: str) -> None:
+    """Assert that the same places hold the same numbers.
 
     Raises:
         AssertionError: They do not.
     """
+    __tracebackhide__ = True
     with failing(message):
         torch.testing.assert_close(theirs, ours, equal_nan=True)
 

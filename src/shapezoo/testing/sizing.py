@@ -78,7 +78,9 @@ def _of_group(wanted: Mapping[str, Sequence[int] | None], demands: Sequence[Dema
             return sorted(found, key=lambda sizes: sum(sizes.values()))
     texts = " and ".join(demand.text for demand in demands) or "no conditions"
     given = "".join(f"; {axis} is one of {list(s)}" for axis, s in wanted.items() if s is not None)
-    raise ContractError(f"no sizes of {', '.join(wanted)} were found with {texts}{given}")
+    raise ContractError(
+        f"no sizes of {', '.join(wanted)} up to {REACH} were found with {texts}{given}"
+    )
 
 
 def _alone(
@@ -88,4 +90,4 @@ def _alone(
     own = [demand for demand in demands if demand.axes == {axis}]
     candidates = range(1, REACH + 1) if sizes is None else sizes
     good = (size for size in candidates if all(demand.holds({axis: size}) for demand in own))
-    return list(good if sizes is not None else itertools.islice(good, most))
+    return list(itertools.islice(good, REACH if sizes is not None else most))

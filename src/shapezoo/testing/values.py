@@ -10,12 +10,15 @@ from torch import Tensor, nn
 
 from shapezoo._modules import floating_dtype
 from shapezoo.contracts import ContractError, Signature, TensorType
-from shapezoo.contracts.examples import LENGTHS, counted_axis, dtype_of, size_of
+from shapezoo.contracts.examples import LENGTHS, counted_axis, dtype_of, is_whole, size_of
 from shapezoo.contracts.types import tensors
 from shapezoo.testing.calls import owner_of
 
 COUNTS = ("classes", "vocab")
 """Axes whose size tells how many different indices there are."""
+
+PIXELS = 256
+"""How many different values there are in 8 bits."""
 
 FEW = 2
 """How many different indices there are where nothing is known."""
@@ -28,7 +31,7 @@ class Values:
         function: What is called.
         contract: The contract, which leaves no choice but sizes.
         sizes: The sizes of axes, and the values of parts in braces.
-        below: What the whole numbers of an argument are below, by its name.
+        below: What the whole numbers of an argument are below, by its name; an axis for its size.
         seed: Where the random numbers begin; 0 for the simplest values.
     """
 
@@ -37,18 +40,18 @@ class Values:
         function: Callable[..., Any],
         contract: Signature,
         sizes: Mapping[str, int],
-        below: Mapping[str, int],
+        below: Mapping[str, int | str],
         seed: int,
     ) -> None:
         self.contract = contract
         self.sizes = sizes
         self.below = below
-        self.module = owner_of(function)
+        self.owner = owner_of(function)
         self.is_simple = seed == 0
         self.generator = torch.Generator().manual_seed(seed)
-        module = self.module
-        parameters = module.parameters() if isinstance(module, nn.Module) else iter(())
-        self.device = next((p.device for p in parameters), torch.device("cpu"))
+        owner = self.owner
+        held = [*owner.parameters(), *owner.buffers()] if isinstance(owner, nn.Module) else []
+        self.device = held[0].device if held else torch.device("cpu")
 
     def __call__(self, path: str, kind: TensorType, shape: tuple[int, ...]) -> Any:
         """A tensor of this shape.
@@ -58,13 +61,13 @@ class Values:
             kind: Its type.
             shape: Its shape.
         """
-        dtype = dtype_of(kind, floating_dtype(self.module))
-        if path == LENGTHS:
+        dtype = dtype_of(kind, floating_dtype(self.owner))
+        if path == LENGTHS and is_whole(kind):
             longest = self.sizes.get(counted_axis(self.contract), 1)
             lengths = self._whole(shape, 1, longest + 1, dtype)
             return _of_class(lengths, kind)  # on the CPU, where torch wants it
         if dtype == torch.bool:
-            value = self._mask(shape)
+            value = self._mask(shape, is_padding="padding" in path)
         elif dtype.is_floating_point or dtype.is_complex:
             value = self._numbers(shape, dtype)
         else:
@@ -80,22 +83,31 @@ class Values:
     def _whole(self, shape: tuple[int, ...], low: int, high: int, dtype: torch.dtype) -> Tensor:
         if self.is_simple:
             return torch.full(shape, low, dtype=dtype)
-        high = min(high, torch.iinfo(dtype).max)
-        return torch.randint(low, max(high, low + 1), shape, generator=self.generator).to(dtype)
+        most = torch.iinfo(dtype).max  # is reached, but for int64, of which randint has no more
+        high = max(min(high, most + (dtype != torch.int64)), low + 1)
+        return torch.randint(low, high, shape, generator=self.generator).to(dtype)
 
-    def _mask(self, shape: tuple[int, ...]) -> Tensor:
-        """Booleans, both of them in each row; whether true means padding is not known here."""
+    def _mask(self, shape: tuple[int, ...], *, is_padding: bool) -> Tensor:
+        """Booleans, both of them in each row; where there is one only, it is no padding."""
         mask = torch.rand(shape, generator=self.generator) < 0.5
         if shape and shape[-1] > 1:
             mask[..., 0], mask[..., -1] = True, False
+        elif shape and shape[-1] == 1:
+            mask[...] = not is_padding
         return mask
 
     def _limit(self, path: str, kind: TensorType) -> int:
         """What the indices in a tensor are below."""
         (name,) = re.findall(r"^\w+", path)
-        if name in self.below:
-            return self.below[name]
-        return min(list(self._counts(kind)) or list(_vocabularies(self.module)) or [FEW])
+        limit = self.below.get(name)
+        if isinstance(limit, str):
+            limit = self.sizes.get(limit)  # its argument may have been left out
+        if limit is not None:
+            return limit
+        known = list(self._counts(kind)) or list(_vocabularies(self.owner))
+        if not known and dtype_of(kind, torch.float32) == torch.uint8:
+            return PIXELS
+        return min(known, default=FEW)
 
     def _counts(self, kind: TensorType) -> Iterator[int]:
         """The sizes of axes of classes in other tensors."""
@@ -105,9 +117,9 @@ class Values:
                 yield size_of(axis, self.sizes)
 
 
-def _vocabularies(function: object) -> Iterator[int]:
+def _vocabularies(owner: object) -> Iterator[int]:
     """How many different indices the layers of a module take."""
-    for module in function.modules() if isinstance(function, nn.Module) else ():
+    for module in owner.modules() if isinstance(owner, nn.Module) else ():
         if isinstance(module, nn.Embedding | nn.EmbeddingBag):
             yield module.num_embeddings
         if isinstance(size := vars(module).get("vocab_size"), int):

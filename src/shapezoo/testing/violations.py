@@ -12,13 +12,16 @@ from torch import Tensor
 
 from shapezoo.contracts import ShapeError
 from shapezoo.contracts.axes import Extent, differences
-from shapezoo.testing.calls import Call, Place, bind
+from shapezoo.testing.calls import Call
+from shapezoo.testing.finding import Place, bind
 from shapezoo.testing.inputs import Target, inputs
+
+What = Literal["axis", "rank", "dtype"]
 
 DTYPES = (torch.float32, torch.int64, torch.bool, torch.float16, torch.uint8, torch.complex64)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Violation:
     """A call that breaks its contract in one place. Calling it makes the call.
 
@@ -33,15 +36,14 @@ class Violation:
     call: Call
     argument: str
     axis: int | None
-    what: Literal["axis", "rank", "dtype"]
+    what: What
 
     def __call__(self) -> Any:
         """The result, if the call is not refused."""
         return self.call()
 
     def __repr__(self) -> str:
-        where = self.what if self.axis is None else f"axis {self.axis}"
-        return f"{self.call!r}, wrong in the {where} of {self.argument}"
+        return f"{self.call!r}, wrong in {_where(self.argument, self.axis, self.what)}"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """How hypothesis prints it."""
@@ -88,21 +90,42 @@ def violations(obj: Target, calls: SearchStrategy[Call] | None = None) -> Search
 @st.composite
 def _violations(draw: DrawFn, calls: SearchStrategy[Call]) -> Violation:
     call = draw(calls)
-    possible: dict[object, list[Break]] = {}
-    for place, what, axis, wrong in breaks(call.places):
-        possible.setdefault((place.path, what, axis), []).append((place, what, axis, wrong))
+    possible: dict[str, list[Break]] = {}
+    for found in breaks(call.places):
+        possible.setdefault(str(found), []).append(found)
     if not possible:
         reject()
     alike = draw(st.sampled_from(list(possible.values())))  # or else most had a wrong dtype
-    place, what, axis, wrong = draw(st.sampled_from(alike))
+    wrong = draw(st.sampled_from(alike))
     try:
-        return Violation(call.replaced([(place, wrong)]), place.path, axis, what)
+        broken = call.replaced([(wrong.place, wrong.tensor)])
     except ShapeError:  # a checked dataclass that cannot even be made
         reject()
+    return Violation(broken, wrong.place.path, wrong.axis, wrong.what)
 
 
-Break = tuple[Place, Literal["axis", "rank", "dtype"], int | None, Tensor]
-"""A place, what is wrong there, the position of the axis, and the wrong tensor."""
+@dataclass(frozen=True, eq=False)
+class Break:
+    """A way of breaking a contract.
+
+    Attributes:
+        place: Where.
+        what: What is wrong there.
+        axis: The position of the axis, where an error names it.
+        tensor: The wrong tensor.
+    """
+
+    place: Place
+    what: What
+    axis: int | None
+    tensor: Tensor
+
+    def __str__(self) -> str:
+        return _where(self.place.path, self.axis, self.what)
+
+
+def _where(path: str, axis: int | None, what: What) -> str:
+    return f"the {what if axis is None else f'axis {axis}'} of {path}"
 
 
 def breaks(places: Iterable[Place], bound: Mapping[str, Extent] | None = None) -> Iterator[Break]:
@@ -120,16 +143,16 @@ def breaks(places: Iterable[Place], bound: Mapping[str, Extent] | None = None) -
                 changed = (*shape[:axis], other, *shape[axis + 1 :])
                 if axis in _wrong_axes(place, changed, sizes):
                     named = None if place.is_option else axis
-                    yield place, "axis", named, _zeros(tensor, changed)
+                    yield Break(place, "axis", named, _zeros(tensor, changed))
         for changed in ((1, *shape), shape[1:]):
             if changed != shape and all(
                 not kind.allows(tensor.dtype) or differences(kind.axes, changed, {}) is None
                 for kind in place.kinds
             ):
-                yield place, "rank", None, _zeros(tensor, changed)
+                yield Break(place, "rank", None, _zeros(tensor, changed))
         for dtype in DTYPES:
             if not any(kind.allows(dtype) for kind in place.kinds):
-                yield place, "dtype", None, _zeros(tensor, shape, dtype)
+                yield Break(place, "dtype", None, _zeros(tensor, shape, dtype))
         bind(place, sizes)
 
 

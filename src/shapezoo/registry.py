@@ -92,8 +92,8 @@ def register(
         paper: Where it was published: authors, title, where, year.
         static_axes: The axes whose sizes are fixed in what `torch.export` makes of the model, as
             those that a loop goes over.
-        is_one_graph: Whether `torch.export`, and `torch.compile` with ``fullgraph=True``, take the
-            model.
+        is_one_graph: Whether `torch.export`, and `torch.compile` with ``fullgraph=True`` (and
+            ``torch._dynamo.config.allow_rnn`` for recurrent layers), take the model.
 
     Raises:
         ValueError: The name is taken.

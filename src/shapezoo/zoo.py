@@ -35,7 +35,8 @@ class ModelInfo:
         verdicts: What was proved of it in eval and in train mode; empty where these
             hyper-parameters are others than those it was proved with.
         static_axes: The axes whose sizes are fixed in what `torch.export` makes of it.
-        is_one_graph: Whether `torch.export`, and `torch.compile` with ``fullgraph=True``, take it.
+        is_one_graph: Whether `torch.export`, and `torch.compile` with ``fullgraph=True`` (and
+            ``torch._dynamo.config.allow_rnn`` for recurrent layers), take it.
     """
 
     name: str

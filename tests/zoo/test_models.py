@@ -6,20 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import given, settings
-from torch import Tensor
 
 from shapezoo import create_model, list_models, model_info, models, signature, weights
+from shapezoo.proving.values import tensors_of
 from shapezoo.registry import Entry, entries
 from shapezoo.testing import Call, inputs
 from shapezoo.train import choose_device
-
-
-def tensors_of(result: object) -> list[Tensor]:
-    """The tensors in a result."""
-    if isinstance(result, Tensor):
-        return [result]
-    assert isinstance(result, tuple)
-    return [tensor for part in result for tensor in tensors_of(part)]
 
 
 @pytest.mark.parametrize("device", sorted({"meta", str(choose_device())} - {"cpu"}))

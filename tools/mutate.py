@@ -169,7 +169,8 @@ def mutated(mutation: Any) -> tuple[str, str]:
     mutate_code = import_module("cosmic_ray.mutating").mutate_code
     after: str = mutate_code(before, operator, mutation.occurrence)
     number = mutation.start_pos[0]
-    old, new = (text.splitlines()[number - 1].strip() for text in (before, after))
+    lines = (text.splitlines()[number - 1 : number] for text in (before, after))
+    old, new = ("".join(line).strip() for line in lines)
     new = "" if "RemoveDecorator" in mutation.operator_name else new
     return after, f"{mutation.module_path}:{number}: {old} -> {new}"
 

@@ -1,6 +1,6 @@
 """Arguments that are made from a contract keep it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypedDict
 
 import pytest
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Complex, Float, Float32, Int, Int32, Int64, Num, Sha
 from torch import Tensor, nn
 
 from shapezoo import ContractError, ShapeError, checked, create_model, list_models, signature
-from shapezoo.contracts.examples import example_arguments, free_axes
+from shapezoo.contracts.examples import counted_axis, example_arguments, free_axes
 
 
 class Pair(NamedTuple):
@@ -218,3 +218,67 @@ def test_what_cannot_be_made(function: Any, argument: str, reason: str) -> None:
 def test_multiples_of_three_have_thirds() -> None:
     args, _ = example_arguments(signature(thirds), {"height": 6})
     assert [tuple(arg.shape) for arg in args] == [(6,), (2,)]
+
+
+def beside_time(
+    y: Float[Tensor, "width"],
+    x: Float[Tensor, "batch width frames"],
+    lengths: Int64[Tensor, "batch"],
+) -> None: ...
+def beside_features(
+    x: Float[Tensor, "batch channels features"], lengths: Int64[Tensor, "batch"]
+) -> None: ...
+def apart(x: Float[Tensor, "width"], lengths: Int64[Tensor, "batch"]) -> None: ...
+def of_floats(x: Float[Tensor, "batch seq"], lengths: Float[Tensor, "batch"]) -> None: ...
+def perhaps(
+    x: Float[Tensor, "batch seq"], lengths: Int64[Tensor, "batch"] | None = None
+) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "axis"),
+    [
+        (beside_time, "frames"),
+        (beside_features, "channels"),
+        (apart, "seq"),
+        (perhaps, "seq"),
+        (of_floats, ""),
+        (fixed, ""),
+    ],
+)
+def test_what_lengths_count(function: Any, axis: str) -> None:
+    assert counted_axis(signature(function)) == axis
+
+
+@dataclass
+class Tuned:
+    x: Float[Tensor, "batch"]
+    names: list[str] = field(default_factory=list)
+    scale: float = 2.0
+
+
+class Counted(NamedTuple):
+    x: Float[Tensor, "batch"]
+    number: int = 3
+
+
+@dataclass
+class Nameless:
+    x: Float[Tensor, "batch"]
+    number: int
+
+
+def tuned(a: Tuned, b: Counted) -> None: ...
+def nameless(a: Nameless) -> None: ...
+
+
+def test_fields_with_defaults_keep_them() -> None:
+    (a, b), _ = example_arguments(signature(tuned), {"batch": 2})
+    assert (a.names, a.scale, b.number) == ([], 2.0, 3)
+    with pytest.raises(ContractError, match="no tensor with a shape, but int"):
+        example_arguments(signature(nameless), {"batch": 2})
+
+
+def test_keywords_are_given_by_name() -> None:
+    args, kwargs = example_arguments(signature(starred), {"batch": 2, "seq": 3})
+    assert (len(args), list(kwargs)) == (1, ["y"])

@@ -8,7 +8,7 @@ import pickle
 import tracemalloc
 import weakref
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import pytest
 import torch
@@ -389,3 +389,17 @@ def test_the_memo_is_no_part_of_the_module() -> None:
         assert other(z(2, 3)).shape == (2,)
         with pytest.raises(ShapeError):
             other(z(2, 4))
+
+
+def test_one_literal_does_not_stand_for_another() -> None:
+    @checked
+    def either(mode: Literal["mean", "sum"] | None) -> None: ...
+
+    @checked
+    def plain(mode: Literal["mean", "sum"]) -> None: ...
+
+    for function in (either, plain):
+        function("mean")
+        with pytest.raises(ShapeError):
+            function("max")  # type: ignore[arg-type]  # the fault under test
+    either(None)

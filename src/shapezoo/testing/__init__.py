@@ -7,6 +7,7 @@ if importlib.util.find_spec("hypothesis") is None:
 
 from shapezoo.testing.calls import Call
 from shapezoo.testing.contracts import assert_contract
+from shapezoo.testing.finding import Place
 from shapezoo.testing.graphs import assert_compiles, assert_exports
 from shapezoo.testing.inputs import inputs
 from shapezoo.testing.laws import (
@@ -20,6 +21,7 @@ from shapezoo.testing.violations import Violation, violations
 
 __all__ = [
     "Call",
+    "Place",
     "Violation",
     "assert_batch_first_equivalent",
     "assert_batch_independent",

@@ -279,6 +279,22 @@ def test_fields_with_defaults_keep_them() -> None:
         example_arguments(signature(nameless), {"batch": 2})
 
 
+def plain_choices(
+    mode: Literal["mean", "sum", "max"], flag: bool | None, x: Float[Tensor, "batch"]
+) -> None: ...
+def empty_rest(x: Float[Tensor, "seq"], y: Float[Tensor, "seq-1"]) -> None: ...
+
+
+def test_of_several_plain_values_the_first_is_taken() -> None:
+    args, _ = example_arguments(signature(plain_choices), {"batch": 2})
+    assert args[:2] == ["mean", False]
+
+
+def test_a_computed_size_may_be_zero() -> None:
+    args, _ = example_arguments(signature(empty_rest), {"seq": 1})
+    assert [len(arg) for arg in args] == [1, 0]
+
+
 def test_keywords_are_given_by_name() -> None:
     args, kwargs = example_arguments(signature(starred), {"batch": 2, "seq": 3})
     assert (len(args), list(kwargs)) == (1, ["y"])

@@ -46,8 +46,8 @@ def inputs(
     axis ``classes`` or ``vocab`` in another tensor, or else below every ``num_embeddings`` and
     ``vocab_size`` in the module, or else below 2; those of uint8 are pixels. The tensor ``lengths``
     is between 1 and the size of the axis that stands beside its own in another argument. Booleans
-    hold a true and a false value in each row, where it is longer than 1. ``map`` and ``filter`` of
-    the strategy change what it gives.
+    hold a true and a false value in each row; a row of one is true, or false in an argument that
+    has ``padding`` in its name. ``map`` and ``filter`` of the strategy change what it gives.
 
     Args:
         obj: A module; a class of modules, built anew, in eval mode, for each size of its

@@ -119,6 +119,7 @@ def test_export(nets: tuple[Net, PlainNet], strict: bool, shapes: Any) -> None:
         export(Wrong(), (GOOD,), dynamic_shapes=shapes, strict=strict)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [None, True])
 @pytest.mark.filterwarnings("ignore:.*deprecated")  # by inductor, of torch.jit
 @NEEDS_COMPILER

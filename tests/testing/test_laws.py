@@ -934,3 +934,27 @@ class Chunks(Module):
 
 def test_lengths_may_have_two_axes() -> None:
     assert_padding_invariant(Chunks())
+
+
+class Scaling(Module):
+    """Has a parameter of one number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Float[Tensor, "seq batch"]) -> Float[Tensor, "seq batch"]:
+        return x * self.scale
+
+
+class ScalingFirst(Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Float[Tensor, "batch seq"]) -> Float[Tensor, "batch seq"]:
+        return x * self.scale
+
+
+def test_both_modules_have_the_same_weights_when_constants_are_varied() -> None:
+    assert_batch_first_equivalent(Scaling(), ScalingFirst())

@@ -64,7 +64,7 @@ def known_shape(value: Tensor) -> tuple[Any, ...]:
 def known(size: Any) -> Any:
     """A size as a number, or as text where only the data decide it."""
     if isinstance(size, tuple):
-        return type(size)(map(known, size))
+        return type(size)(map(known, size))  # `Open` stays open
     if not isinstance(size, torch.SymInt | torch.SymFloat):
         return size
     try:

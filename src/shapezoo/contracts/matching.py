@@ -1,7 +1,6 @@
 """Comparing a value with its type: jaxtyping checks tensors, beartype what is no container."""
 
 import reprlib
-from types import NoneType
 from typing import Any, NamedTuple
 
 import torch
@@ -25,6 +24,7 @@ from shapezoo.contracts.types import (
     Type,
     TypedDictType,
     UnionType,
+    is_none,
     tensors,
 )
 
@@ -174,7 +174,7 @@ def _check_plain(value: Any, annotation: Any) -> bool:
 
 def _check_union(value: Any, kind: UnionType, path: str) -> bool:
     """Whether one of the options fits. Where just one could be meant, its mismatch is raised."""
-    if value is None and any(map(_is_none, kind.parts)):
+    if value is None and any(map(is_none, kind.parts)):
         return True
     before = current()
     failures = []
@@ -186,11 +186,7 @@ def _check_union(value: Any, kind: UnionType, path: str) -> bool:
             failures.append(mismatch.with_traceback(None))  # it would hold the arguments
         else:
             return True
-    meant = [failure for failure in failures if not _is_none(failure.kind)]
+    meant = [failure for failure in failures if not is_none(failure.kind)]
     if len(meant) == 1:
         raise meant[0]
     raise MismatchError(path, kind, value, tuple(meant))
-
-
-def _is_none(kind: Type) -> bool:
-    return isinstance(kind, PlainType) and kind.annotation is NoneType

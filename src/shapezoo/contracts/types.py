@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import NoneType
 from typing import Any
 
 import torch
@@ -227,6 +228,11 @@ Type = (
     | PlainType
 )
 """What an annotation says of a value."""
+
+
+def is_none(kind: Type) -> bool:
+    """Whether a type is that of None."""
+    return isinstance(kind, PlainType) and kind.annotation is NoneType
 
 
 def walk(kind: Type) -> Iterator[Type]:

@@ -5,7 +5,6 @@ import dataclasses
 import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import NoneType
 from typing import Any
 
 from beartype.door import is_bearable
@@ -24,6 +23,7 @@ from shapezoo.contracts import (
     UnionType,
 )
 from shapezoo.contracts.axes import Extent, align, differences
+from shapezoo.contracts.types import is_none
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ def places(kind: Type, value: Any, path: str, keys: tuple[Any, ...] = ()) -> Ite
                 yield Place(path, keys, (kind,), value)
             return
         case UnionType(parts=parts):
-            options = [part for part in parts if not _is_none(part)]
+            options = [part for part in parts if not is_none(part)]
             if value is None:
                 return
             if len(options) == 1:
@@ -151,10 +151,6 @@ def bind(place: Place, bound: dict[str, Extent]) -> None:
         if kind.allows(dtype) and differences(kind.axes, shape, sizes) == []:
             bound.update(sizes)
             return
-
-
-def _is_none(kind: Type) -> bool:
-    return isinstance(kind, PlainType) and kind.annotation is NoneType
 
 
 def _takes_any(kind: Type, value: Tensor) -> bool:

@@ -234,8 +234,7 @@ def assert_batch_first_equivalent(
         ```
     """
     __tracebackhide__ = True
-    first = _varied(copy_of(module).eval())
-    second = copy_of(batch_first).eval()
+    first, second = copy_of(module), copy_of(batch_first).eval()
     with failing("the second module does not take the weights of the first"):
         second.load_state_dict(first.state_dict())
     contract = signature(second)
@@ -249,8 +248,9 @@ def assert_batch_first_equivalent(
         return [(place, place.tensor.permute(order)) for place, order in found]
 
     def check(call: Call) -> None:
-        model = second.to(floating_dtype(call.function))
-        there = replace(call, function=model, contract=contract)
+        assert isinstance(call.function, nn.Module)
+        second.to(floating_dtype(call.function)).load_state_dict(call.function.state_dict())
+        there = replace(call, function=second, contract=contract)
         there = there.replaced(moved(call.places, there.places))
         theirs = _results(there)
         assert_same(

@@ -27,6 +27,9 @@ Task = Literal[
 ]
 """What a model is for."""
 
+Publisher = Literal["torchvision"]
+"""Who publishes weights."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -39,6 +42,7 @@ class Entry:
         paper: Where it was published.
         static_axes: The axes whose sizes are fixed in a graph of the model.
         is_one_graph: Whether a graph can hold the whole model.
+        published_by: Who publishes weights for it, under its name; None if nobody does.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Entry:
     paper: str
     static_axes: tuple[str, ...] = ()
     is_one_graph: bool = True
+    published_by: Publisher | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,12 @@ _entries: dict[str, Entry] = {}
 
 
 def register(
-    *, task: Task, paper: str, static_axes: tuple[str, ...] = (), is_one_graph: bool = True
+    *,
+    task: Task,
+    paper: str,
+    static_axes: tuple[str, ...] = (),
+    is_one_graph: bool = True,
+    published_by: Publisher | None = None,
 ) -> Callable[[Callable[P, M]], Callable[P, M]]:
     """Put a builder into the zoo, under its own name.
 
@@ -94,6 +104,7 @@ def register(
             those that a loop goes over.
         is_one_graph: Whether `torch.export`, and `torch.compile` with ``fullgraph=True`` (and
             ``torch._dynamo.config.allow_rnn`` for recurrent layers), take the model.
+        published_by: Who publishes weights for it, under its name.
 
     Raises:
         ValueError: The name is taken.
@@ -117,7 +128,7 @@ def register(
             set_limits(model, {mode: found[mode].preconditions for mode in found})
             return model
 
-        _entries[name] = Entry(name, build, task, paper, static_axes, is_one_graph)
+        _entries[name] = Entry(name, build, task, paper, static_axes, is_one_graph, published_by)
         return cast(Callable[P, M], build)
 
     return add

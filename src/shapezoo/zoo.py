@@ -80,6 +80,7 @@ def list_models(
     *,
     task: Task | None = None,
     accepts: tuple[int | None, ...] | None = None,
+    published: bool | None = None,
 ) -> list[str]:
     """The names of the models, in alphabetical order.
 
@@ -88,6 +89,7 @@ def list_models(
         task: Keeps the models for this task.
         accepts: Keeps the models whose contract takes one tensor of this shape. None stands
             for any size.
+        published: Keeps the models for which weights are published, or those without.
 
     Example:
         ```pycon
@@ -102,6 +104,7 @@ def list_models(
         for entry in entries()
         if fnmatch.fnmatchcase(entry.name, pattern)
         and task in (None, entry.task)
+        and published in (None, entry.published_by is not None)
         and (accepts is None or model_info(entry.name).signature.accepts(accepts))
     ]
 

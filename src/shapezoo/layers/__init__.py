@@ -5,6 +5,7 @@ from shapezoo.layers.convolution import ConvFeatures
 from shapezoo.layers.fourier import FourierMagnitudes
 from shapezoo.layers.lengths import SequenceError, require_lengths
 from shapezoo.layers.scanning import scan
+from shapezoo.layers.stochastic_depth import StochasticDepth
 from shapezoo.layers.tokens import Embedding, one_hot
 from shapezoo.layers.wavelets import HaarTransform, haar_transform, inverse_haar_transform
 
@@ -17,6 +18,7 @@ __all__ = [
     "FourierMagnitudes",
     "HaarTransform",
     "SequenceError",
+    "StochasticDepth",
     "haar_transform",
     "inverse_haar_transform",
     "one_hot",

@@ -21,6 +21,7 @@ from shapezoo.models.sequence.tagging import (
 from shapezoo.models.tabular.linear_regression import LinearRegression, linear_regression
 from shapezoo.models.tabular.logistic_regression import LogisticRegression, logistic_regression
 from shapezoo.models.tabular.mlp import MLP, mlp
+from shapezoo.models.vision.backbone import Backbone
 from shapezoo.models.vision.features import (
     FeatureClassifier,
     conv_linear,
@@ -30,17 +31,33 @@ from shapezoo.models.vision.features import (
 from shapezoo.models.vision.inception import InceptionBlock, SmallInception, inception_small
 from shapezoo.models.vision.lenet import LeNet, SmallLeNet, lenet, lenet_small
 from shapezoo.models.vision.residual import ResidualBlock, SmallResNet, resnet_small
+from shapezoo.models.vision.resnet import (
+    BasicBlock,
+    Bottleneck,
+    ResNet,
+    resnet18,
+    resnet34,
+    resnet50,
+    resnet101,
+    resnet152,
+    resnet_micro,
+)
+from shapezoo.models.vision.resnext import resnext50_32x4d, resnext101_32x8d, resnext101_64x4d
 from shapezoo.models.vision.softmax_classifier import SoftmaxClassifier, softmax_classifier
+from shapezoo.models.vision.wide_resnet import wide_resnet50_2, wide_resnet101_2
 
 __all__ = [
     "GRU",
     "LSTM",
     "MLP",
     "RNN",
+    "Backbone",
+    "BasicBlock",
     "BatchFirstGRU",
     "BatchFirstLSTM",
     "BatchFirstRNN",
     "BatchFirstSteppedRNN",
+    "Bottleneck",
     "EmbeddingTagger",
     "FeatureClassifier",
     "Forecaster",
@@ -50,6 +67,7 @@ __all__ = [
     "LogisticRegression",
     "NameClassifier",
     "OneHotTagger",
+    "ResNet",
     "ResidualBlock",
     "SmallInception",
     "SmallLeNet",
@@ -72,9 +90,20 @@ __all__ = [
     "name_classifier",
     "onehot_cell_tagger",
     "onehot_tagger",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "resnet_micro",
     "resnet_small",
+    "resnext50_32x4d",
+    "resnext101_32x8d",
+    "resnext101_64x4d",
     "rnn",
     "rnn_forecaster",
     "softmax_classifier",
     "stepped_rnn",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
 ]

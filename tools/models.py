@@ -4,11 +4,13 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 
+import torch
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from shapezoo import ModelInfo, create_model, list_models, model_info, trace
+from shapezoo import ModelInfo, Trace, create_model, list_models, model_info, trace
 from shapezoo.models import InceptionBlock
+from shapezoo.weights import PublishedWeights
 
 SECTION = "Models"
 """The section of the navigation that lists the pages, after what it has already."""
@@ -25,7 +27,6 @@ def pages() -> Iterator[tuple[str, str]]:
 
 def page(info: ModelInfo) -> str:
     """The page of a model."""
-    traced = trace(create_model(info.name).eval())
     keywords = [f"| `{name}` | `{value!r}` |" for name, value in info.hyperparameters.items()]
     table = "\n".join(["| keyword | default |", "|---|---|", *keywords])
     return f"""\
@@ -61,21 +62,22 @@ model = create_model("{info.name}")
 ```
 
 {_proof(info)}
-
-## Layers
-
-`shapezoo trace {info.name}` prints this table; [Traces](../traces.md) tells how to read it.
-
-<div class="trace" markdown>
-
-{traced.to_markdown()}
-
-</div>
-
-## Diagram
-
-{_inline(traced.to_svg())}
+{_weights(info)}
+{_layers(info)}
 """
+
+
+def traced(info: ModelInfo) -> Trace:
+    """A model, layer by layer: for all sizes, or for one image of the size of its weights.
+
+    The former takes twenty runs, which is too much for large models.
+    """
+    with torch.device("meta" if info.weights else "cpu"):
+        model = create_model(info.name).eval()
+        if not info.weights:
+            return trace(model)
+        size = _default(info).image_size
+        return trace(model, torch.empty(1, 3, size, size))
 
 
 def overview() -> str:
@@ -153,6 +155,64 @@ def _proof(info: ModelInfo) -> str:
     ]
     told = "[Proofs](../proofs.md) tells what that means."
     return "\n".join([*lines[: 1 if same else None], "", told])
+
+
+def _default(info: ModelInfo) -> PublishedWeights:
+    """The best of the published weights of a model."""
+    return next(weights for weights in info.weights if weights.is_default)
+
+
+def _weights(info: ModelInfo) -> str:
+    """The published weights of a model, as a section."""
+    if not info.weights:
+        return ""
+    rows = [
+        f"| `{weights.name}`{' (default)' * weights.is_default} "
+        f"| {'features only' if weights.accuracy is None else f'{weights.accuracy:.2f} %'} "
+        f"| {weights.image_size} | {weights.megabytes:.0f} MB | {weights.licence} "
+        f"| [recipe]({weights.recipe}) |"
+        for weights in info.weights
+    ]
+    table = "\n".join(
+        [
+            "| name | first guess right | pixels | size | licence | |",
+            "|---|---|---|---|---|---|",
+            *rows,
+        ]
+    )
+    return f"""
+## Published weights
+
+```python
+model = create_model("{info.name}", weights="DEFAULT")
+```
+
+{table}
+
+[Weights](../weights.md) tells how they are downloaded, and fitted to other images and labels.
+"""
+
+
+def _layers(info: ModelInfo) -> str:
+    """The table and the diagram of a model, as sections."""
+    found = traced(info)
+    size = f" --height {_default(info).image_size} --width {_default(info).image_size}"
+    command = f"shapezoo trace {info.name}" + (f" --batch 1{size}" if info.weights else "")
+    return f"""\
+## Layers
+
+`{command}` prints this table; [Traces](../traces.md) tells how to read it.
+
+<div class="trace" markdown>
+
+{found.to_markdown()}
+
+</div>
+
+## Diagram
+
+{_inline(found.to_svg())}
+"""
 
 
 def _plain(text: str) -> str:

@@ -11,9 +11,12 @@ import torch
 
 import shapezoo.models  # noqa: F401  # its builders register themselves
 from shapezoo.contracts import Module, Signature, signature
-from shapezoo.registry import Entry, Task, entries
+from shapezoo.registry import Entry, Publisher, Task, entries
 from shapezoo.verdicts import Mode, Verdict, verdicts
-from shapezoo.weights import load
+from shapezoo.weights import PublishedWeights, WeightsError, load
+from shapezoo.weights.adapting import Adaptable, fitted
+from shapezoo.weights.published import download, find, published
+from shapezoo.weights.taking import require_values, take
 
 
 class UnknownModelError(LookupError):
@@ -37,6 +40,7 @@ class ModelInfo:
         static_axes: The axes whose sizes are fixed in what `torch.export` makes of it.
         is_one_graph: Whether `torch.export`, and `torch.compile` with ``fullgraph=True`` (and
             ``torch._dynamo.config.allow_rnn`` for recurrent layers), take it.
+        published_by: Who publishes weights for it; None if nobody does.
     """
 
     name: str
@@ -49,6 +53,7 @@ class ModelInfo:
     verdicts: dict[Mode, Verdict]
     static_axes: tuple[str, ...]
     is_one_graph: bool
+    published_by: Publisher | None
 
     def __str__(self) -> str:
         keywords = ", ".join(f"{name}={value!r}" for name, value in self.hyperparameters.items())
@@ -64,7 +69,14 @@ class ModelInfo:
         same = len(set(self.verdicts.values())) == 1
         for mode, verdict in list(self.verdicts.items())[: 1 if same else None]:
             lines.append(f"  {'proof' if same else f'{mode} mode':12}{verdict}")
+        for number, weights in enumerate(self.weights):
+            lines.append(f"  {'' if number else 'weights':12}{weights}")
         return "\n".join(lines)
+
+    @property
+    def weights(self) -> tuple[PublishedWeights, ...]:
+        """The weights that are published for it."""
+        return published(self.name) if self.published_by else ()
 
     @property
     def export(self) -> str:
@@ -120,16 +132,29 @@ def create_model(
 
     Args:
         name: The name of the model, one of `list_models`.
-        weights: A file that `shapezoo.weights.save` wrote; without it the weights are random,
-            drawn from torch's global generator.
+        weights: The name of published weights, as ``model_info(name).weights`` lists them, or
+            ``"DEFAULT"`` for the best of them; or a file that `shapezoo.weights.save` wrote, as a
+            path or a string that is no Python identifier. Without it the weights are random, drawn
+            from torch's global generator.
         device: Where to put the model; its random weights do not depend on it. Without it the
             model is on torch's default device.
         **hyperparameters: Keywords of the builder, as `model_info` lists them.
 
+    Published weights are downloaded once, into the cache of `torch.hub`. They fit other
+    hyper-parameters too:
+
+    - With another ``num_classes`` the layers that score the classes are new.
+    - With another ``in_channels`` the first convolution is adapted: one or two channels share the
+      sum of its weights for red, green and blue; of more, the first is taken as red, the next as
+      green, then blue, then red again, and those of one colour share its weight.
+    - ``image_size`` is that of the weights unless it is given; position embeddings are
+      interpolated.
+
     Raises:
         UnknownModelError: There is no such model.
         TypeError: The builder has no such keyword.
-        WeightsError: The file cannot be read or does not fit the model.
+        WeightsError: There are no such weights, they cannot be downloaded or read, or do not fit
+            the model.
 
     Example:
         ```pycon
@@ -145,9 +170,12 @@ def create_model(
     known = inspect.signature(entry.builder).parameters
     if unknown := [keyword for keyword in hyperparameters if keyword not in known]:
         raise TypeError(f"model {name!r} has no {unknown[0]!r}; it has {', '.join(known)}")
-    model = entry.builder(**hyperparameters)
-    if weights is not None:
-        load(model, weights)
+    if isinstance(weights, str) and weights.isidentifier():
+        model = _with_published(entry, weights, hyperparameters)
+    else:
+        model = entry.builder(**hyperparameters)
+        if weights is not None:
+            load(model, weights)
     return model if device is None else model.to(device)
 
 
@@ -187,7 +215,43 @@ def model_info(name: str, **hyperparameters: Any) -> ModelInfo:
         verdicts=verdicts(name, changed),
         static_axes=entry.static_axes,
         is_one_graph=entry.is_one_graph,
+        published_by=entry.published_by,
     )
+
+
+def _with_published(entry: Entry, name: str, hyperparameters: dict[str, Any]) -> Module:
+    """A model with published weights, fitted to its hyper-parameters."""
+    if entry.published_by is None:
+        raise WeightsError(
+            f"nobody publishes weights for {entry.name}; a file of this name would be './{name}'"
+        )
+    weights = find(entry.name, name)
+    if "image_size" in inspect.signature(entry.builder).parameters:
+        hyperparameters = {"image_size": weights.image_size, **hyperparameters}
+    model = entry.builder(**hyperparameters)
+    require_values(model)
+    tensors = download(weights)
+    if isinstance(model, Adaptable):
+        tensors = model.adapted(tensors)
+    inputs, heads = (
+        _sized_by(entry, hyperparameters, keyword) for keyword in ("in_channels", "num_classes")
+    )
+    take(model, fitted(tensors, model, inputs=inputs, heads=heads), repr(str(weights.file)))
+    return model
+
+
+def _sized_by(entry: Entry, hyperparameters: dict[str, Any], keyword: str) -> set[str]:
+    """The keys to which the default of a keyword would give another shape."""
+    if keyword not in hyperparameters:
+        return set()
+    default = {key: value for key, value in hyperparameters.items() if key != keyword}
+    with torch.device("meta"):
+        other = entry.builder(**default).state_dict()
+        return {
+            key
+            for key, tensor in entry.builder(**hyperparameters).state_dict().items()
+            if tensor.shape != other[key].shape
+        }
 
 
 def _find(name: str) -> Entry:

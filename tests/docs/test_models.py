@@ -9,7 +9,7 @@ from mkdocs.config import load_config
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 
-from shapezoo import Module, create_model, list_models, model_info, registry, trace
+from shapezoo import Module, list_models, model_info, registry, trace
 from shapezoo.models import InceptionBlock, lenet
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def extra(monkeypatch: pytest.MonkeyPatch) -> str:
 
 def is_current(pages: dict[str, str], name: str) -> bool:
     """Whether a model has a page with exactly the table and the diagram of a fresh one."""
-    fresh = trace(create_model(name).eval())
+    fresh = hook.traced(model_info(name))
     parts = [
         f"- Parameters: {fresh.parameters:,}\n",
         f'<div class="trace" markdown>\n\n{fresh.to_markdown()}\n\n</div>\n',

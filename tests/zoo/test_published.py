@@ -8,16 +8,19 @@ model in memory at a time, the giants in float32.
 import itertools
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import torch
 import torchvision
+from hypothesis.strategies import SearchStrategy
 from torch import Tensor, nn
 
-from shapezoo import Module, create_model, list_models, signature
-from shapezoo.contracts.examples import example_arguments
+from shapezoo import Module, create_model, list_models, model_info, signature, trace
+from shapezoo.contracts.examples import example_arguments, free_axes
 from shapezoo.layers import StochasticDepth
 from shapezoo.proving.values import tensors_of
+from shapezoo.testing import Call, assert_compiles, assert_exports, inputs
 from shapezoo.verdicts import verdicts
 
 NAMES = list_models(published=True)
@@ -80,7 +83,7 @@ def least(name: str) -> dict[str, int]:
     return next(sizes for sizes in every if all(c.holds(sizes) for c in conditions))
 
 
-def assert_close(name: str, ours: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> None:
+def assert_close(ours: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> None:
     assert ours.keys() == other.keys()
     for key, tensor in ours.items():
         tolerance = 1e-10 if tensor.dtype == torch.float64 else 1e-4
@@ -94,15 +97,55 @@ def assert_close(name: str, ours: Mapping[str, Tensor], other: Mapping[str, Tens
 def test_outputs_and_gradients_are_those_of_the_publisher(name: str) -> None:
     ours, other, images = pair(name)
     with torch.no_grad():
-        results = [dict(enumerate(tensors_of(m.eval()(images)))) for m in (ours, other)]
-    assert_close(name, *results)
+        results = [tensors_of(m.eval()(images)) for m in (ours, other)]
+    assert_close(*({str(n): output for n, output in enumerate(found)} for found in results))
     gradients = []
     for model in (ours, other):
         outputs = tensors_of(model.train()(images))
         torch.manual_seed(0)
         total = sum((output * torch.randn_like(output)).sum() for output in outputs)
         assert isinstance(total, Tensor)
-        total.backward()
+        torch.autograd.backward(total)
         gradients.append({k: p.grad for k, p in model.named_parameters() if p.grad is not None})
     assert gradients[0].keys() == dict(ours.named_parameters()).keys()
-    assert_close(name, *gradients)
+    assert_close(*gradients)
+
+
+def without_values(name: str) -> Module:
+    """A model whose weights are what was in memory; to draw those of a giant takes long."""
+    with torch.device("meta"):
+        model = create_model(name)
+    return model.to_empty(device="cpu").eval()
+
+
+SIZES = range(80, 113)
+"""Sizes of images at which no size inside a model is 1, which a program would fix."""
+
+
+def graph_calls(model: Module) -> SearchStrategy[Call]:
+    """Calls with two images of sizes that a graph may see."""
+    sizes: dict[str, Any] = {axis: SIZES for axis in free_axes(signature(model)) if axis != "batch"}
+    return inputs(model, batch=range(2, 4), **sizes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_one_graph_serves_all_sizes(name: str) -> None:
+    """Compiled and exported; what holds for small ones of the class is tested of these."""
+    model = without_values(name)
+    assert_compiles(model, graph_calls(model), max_examples=2)
+    assert_exports(model, graph_calls(model), max_examples=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_trace_counts_what_the_publisher_counts(name: str) -> None:
+    weights = next(weights for weights in model_info(name).weights if weights.is_default)
+    meta = torchvision.models.get_model_weights(name).DEFAULT.meta
+    keywords = model_info(name).hyperparameters
+    size = {"image_size": weights.image_size} if "image_size" in keywords else {}
+    with torch.device("meta"):
+        model = create_model(name, **size).eval()
+        traced = trace(model, torch.empty(1, 3, weights.image_size, weights.image_size))
+    assert round(int(traced.macs) / 1e9, 3) == meta["_ops"]
+    assert traced.parameters == count(model)

@@ -1,5 +1,8 @@
-"""Getting weights into a model and out of it, as safetensors files."""
+"""Getting weights into a model and out of it: safetensors files, and what others publish."""
 
-from shapezoo.weights.files import WeightsError, load, save
+from shapezoo.weights.files import load, save
+from shapezoo.weights.preprocessing import preprocess
+from shapezoo.weights.published import PublishedWeights
+from shapezoo.weights.taking import WeightsError
 
-__all__ = ["WeightsError", "load", "save"]
+__all__ = ["PublishedWeights", "WeightsError", "load", "preprocess", "save"]

@@ -1,0 +1,121 @@
+"""What a model of the zoo costs beside torchvision's of the same name, contracts on.
+
+Run with `python benchmarks/zoo.py`, followed by the names of models where it is not one of each
+family.
+"""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+import torch
+import torchvision
+from timing import times
+from torch import Tensor, nn
+
+from shapezoo import create_model, model_info
+from shapezoo.proving.values import tensors_of
+
+NAMES = (
+    *("resnet50", "resnext50_32x4d", "wide_resnet50_2", "alexnet", "vgg11", "googlenet"),
+    *("inception_v3", "convnext_tiny", "vit_b_16"),
+)
+BATCHES = (1, 8)
+
+
+def build(kind: str, name: str) -> nn.Module:
+    """Our model, or torchvision's."""
+    if kind == "ours":
+        return create_model(name)
+    extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    model: nn.Module = torchvision.models.get_model(name, **extra)
+    return model
+
+
+def images(name: str, batch: int) -> Tensor:
+    """Images of the size of the default weights."""
+    (size,) = {weights.image_size for weights in model_info(name).weights if weights.is_default}
+    return torch.randn(batch, 3, size, size)
+
+
+def forward(model: nn.Module, x: Tensor) -> Callable[[], object]:
+    """A forward in eval mode."""
+    model.eval()
+
+    def run() -> object:
+        with torch.no_grad():
+            return model(x)
+
+    return run
+
+
+def step(model: nn.Module, x: Tensor) -> Callable[[], object]:
+    """A training step in place, with gradients and SGD."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    model.train()
+
+    def run() -> None:
+        optimizer.zero_grad()
+        outputs: list[Tensor] = tensors_of(model(x))
+        torch.stack([output.mean() for output in outputs]).sum().backward()
+        optimizer.step()
+
+    return run
+
+
+def compare(name: str, run: Callable[[nn.Module, Tensor], Callable[[], object]], batch: int) -> str:
+    """How much longer ours takes, and torchvision's again, as the noise."""
+    x = images(name, batch)
+    kinds = {"theirs": "theirs", "again": "theirs", "ours": "ours"}
+    cases = {}
+    for case, kind in kinds.items():
+        torch.manual_seed(0)
+        cases[case] = run(build(kind, name), x)
+    rounds = 9 if batch > 1 else 25
+    seconds = times(cases, rounds=rounds, warm_up=2)
+    ratios = [
+        median(b / a for a, b in zip(seconds["theirs"], seconds[case], strict=True))
+        for case in ("again", "ours")
+    ]
+    base = median(seconds["theirs"]) * 1e3
+    return f"{base:.0f} ms, {ratios[0]:.3f}, **{ratios[1]:.3f}**"
+
+
+def peak(kind: str, name: str, batch: int) -> None:
+    """Print the peak memory of two training steps, in bytes; for a process of its own."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    run = step(build(kind, name), images(name, batch))
+    for _ in range(2):
+        run()
+    status = Path("/proc/self/status").read_text()
+    print(1024 * int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]))
+
+
+def memory(name: str, batch: int) -> str:
+    """How much more memory training takes with ours."""
+    found = []
+    for kind in ("theirs", "ours"):
+        command = [sys.executable, __file__, "peak", kind, name, str(batch)]
+        found.append(int(subprocess.check_output(command)))
+    return f"{found[0] / 1e6:.0f} MB, **{found[1] / found[0]:.3f}**"
+
+
+def main(names: Sequence[str]) -> None:
+    """Print a table."""
+    titles = [f"{what}, batch {n}" for what in ("forward", "training step") for n in BATCHES]
+    print("| | " + " | ".join([*titles, f"peak memory, batch {BATCHES[-1]}"]) + " |")
+    print("|---" * (len(titles) + 2) + "|", flush=True)
+    for name in names:
+        cells = [compare(name, run, batch) for run in (forward, step) for batch in BATCHES]
+        print(f"| {name} | " + " | ".join([*cells, memory(name, BATCHES[-1])]) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["peak"]:
+        peak(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    else:
+        main(sys.argv[1:] or NAMES)

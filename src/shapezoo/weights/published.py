@@ -1,0 +1,175 @@
+"""Weights that torchvision publishes, by the names of its enums.
+
+torchvision is asked when they are used; it takes seconds to import.
+"""
+
+import http.client
+import math
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlparse
+
+import torch
+from torch import Tensor
+
+from shapezoo.weights.taking import WeightsError
+
+DEFAULT = "DEFAULT"
+"""What stands for the best weights of a model."""
+
+_LICENCES = {
+    None: "BSD-3-Clause",  # torchvision's own
+    "https://github.com/facebookresearch/SWAG/blob/main/LICENSE": "CC-BY-NC-4.0",
+}
+"""The licence of weights, by what their metadata says."""
+
+_HALVES = (0.5, 0.5, 0.5)
+
+_FROM_TENSORFLOW = {"googlenet", "inception_v3"}
+"""Models whose weights take pixels from -1 to 1.
+
+torchvision's models normalise twice for that (``transform_input``); ours take what comes out.
+"""
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """Weights of a model, with the preprocessing of images that they were trained with.
+
+    Attributes:
+        model: The name of the model.
+        name: Their name, which `create_model` takes.
+        is_default: Whether ``"DEFAULT"`` stands for them.
+        accuracy: How often the best guess is right on the validation images of ImageNet-1K, in
+            percent, as the publisher measured it; None where only the features are trained.
+        licence: The SPDX identifier of their licence: the publisher's own, unless it names another.
+            ImageNet has terms of its own.
+        recipe: The address of how they were trained.
+        url: The address of the file, whose name holds the start of its SHA-256 sum.
+        megabytes: The size of the file, in 2^20 bytes.
+        classes: The names of the labels; none where only the features are trained.
+        resize_size: To how many pixels the shorter side of an image is scaled.
+        image_size: The height and width of the part in the middle that the model gets, in pixels.
+        interpolation: How images are scaled.
+        mean: What is subtracted from red, green and blue, of pixels from 0 to 1.
+        std: By what they are divided then.
+    """
+
+    model: str
+    name: str
+    is_default: bool
+    accuracy: float | None
+    licence: str
+    recipe: str
+    url: str
+    megabytes: float
+    classes: tuple[str, ...] = field(repr=False)
+    resize_size: int
+    image_size: int
+    interpolation: Literal["bilinear", "bicubic"]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __str__(self) -> str:
+        default = " (default)" if self.is_default else ""
+        quality = "features only" if self.accuracy is None else f"{self.accuracy:.2f} % right"
+        return (
+            f"{self.name}{default}: {quality} at {self.image_size} pixels, "
+            f"{self.megabytes:.0f} MB, {self.licence}"
+        )
+
+    @property
+    def file(self) -> Path:
+        """Where torch.hub's cache has the file, or would have it."""
+        return Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(self.url).path).name)
+
+
+def published(model: str) -> tuple[PublishedWeights, ...]:
+    """The weights that torchvision publishes for its model of this name."""
+    from torchvision.models import get_model_weights
+
+    enum = get_model_weights(model)
+    halves = {"mean": _HALVES, "std": _HALVES} if model in _FROM_TENSORFLOW else {}
+    found = []
+    for member in enum:
+        transforms = member.transforms(**halves)
+        accuracy = member.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+        found.append(
+            PublishedWeights(
+                model=model,
+                name=member.name,
+                is_default=member is enum.DEFAULT,
+                accuracy=None if math.isnan(accuracy) else accuracy,
+                licence=_LICENCES[member.meta.get("license")],
+                recipe=member.meta["recipe"],
+                url=member.url,
+                megabytes=member.meta["_file_size"],
+                classes=tuple(member.meta["categories"] or ()),
+                resize_size=transforms.resize_size[0],
+                image_size=transforms.crop_size[0],
+                interpolation=transforms.interpolation.value,
+                mean=tuple(transforms.mean),
+                std=tuple(transforms.std),
+            )
+        )
+    return tuple(found)
+
+
+def find(model: str, name: str) -> PublishedWeights:
+    """The published weights of a model that have a name.
+
+    Args:
+        model: A model of torchvision.
+        name: One of their names, or ``"DEFAULT"``.
+
+    Raises:
+        WeightsError: There are none of this name; the message lists the names.
+    """
+    known = published(model)
+    for weights in known:
+        if name == weights.name or (name == DEFAULT and weights.is_default):
+            return weights
+    names = ", ".join([*(weights.name for weights in known), DEFAULT])
+    raise WeightsError(f"no weights of {model} are called {name!r}; there are {names}")
+
+
+def download(weights: PublishedWeights) -> Mapping[str, Tensor]:
+    """The tensors of published weights, downloaded unless torch.hub's cache has the file.
+
+    What is downloaded is verified by its SHA-256 sum before it gets its name in the cache. A file
+    that is there is taken for what its name says; the sums inside it are verified.
+
+    Raises:
+        WeightsError: The file cannot be downloaded, or is damaged.
+    """
+    file = weights.file
+    called = f"{weights.name} of {weights.model}"
+    if not file.exists():
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            start = file.stem.rpartition("-")[2]
+            torch.hub.download_url_to_file(weights.url, os.fspath(file), start)
+        except (OSError, http.client.HTTPException) as error:
+            raise WeightsError(
+                f"{called} cannot be downloaded from {weights.url}: {error}; check the network, "
+                f"or put the file at {os.fspath(file)!r}"
+            ) from error
+        except RuntimeError as error:  # of the sum
+            raise WeightsError(
+                f"{called}: what came from {weights.url} is damaged: {error}"
+            ) from error
+    try:
+        if zipfile.is_zipfile(file):  # torch reads on over wrong sums
+            with zipfile.ZipFile(file) as archive:
+                if wrong := archive.testzip():
+                    raise zipfile.BadZipFile(f"the sum of {wrong} is wrong")
+        tensors: Mapping[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # of many kinds, by where it is damaged
+        raise WeightsError(
+            f"{called}: {os.fspath(file)!r} is damaged: {error}; delete it, and it is downloaded"
+        ) from error
+    return tensors

@@ -1,0 +1,237 @@
+"""Published weights, from torch.hub's cache with files of the right names in it.
+
+Nothing is downloaded; what torch.hub does over a network is shown on a server of our own.
+"""
+
+import hashlib
+import math
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor
+
+import shapezoo.weights.published as published_module
+from shapezoo import create_model, list_models, model_info
+from shapezoo.models import ResNet, resnet18
+from shapezoo.weights import PublishedWeights, WeightsError
+from shapezoo.weights.published import download, find, published
+
+FILE = "resnet18-f37072fd.pth"
+Weights = dict[str, Tensor]
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """torch.hub's cache, empty."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    return tmp_path / "home/hub/checkpoints"
+
+
+@pytest.fixture
+def theirs(cache: Path) -> Weights:
+    """Weights of torchvision's resnet18, which are in the cache under their name."""
+    weights: Weights = torchvision.models.resnet18().state_dict()
+    cache.mkdir(parents=True)
+    torch.save(weights, cache / FILE)
+    return weights
+
+
+def state(**hyperparameters: int) -> Weights:
+    model = create_model("resnet18", weights="IMAGENET1K_V1", **hyperparameters)
+    assert isinstance(model, ResNet)
+    return model.state_dict()
+
+
+def test_weights_are_found_by_name_and_loaded_from_the_cache(theirs: Weights) -> None:
+    for name in ("IMAGENET1K_V1", "DEFAULT"):
+        model = create_model("resnet18", weights=name)
+        assert all(torch.equal(t, theirs[key]) for key, t in model.state_dict().items())
+
+
+def test_a_grey_image_has_the_effect_of_the_same_in_colour(theirs: Weights) -> None:
+    grey = torch.rand(2, 1, 33, 40)
+    expected = torch.nn.functional.conv2d(grey.expand(-1, 3, -1, -1), theirs["conv1.weight"])
+    for channels in (1, 2, 3, 4, 7):
+        adapted = state(in_channels=channels)
+        assert adapted.keys() == theirs.keys()
+        result = torch.nn.functional.conv2d(
+            grey.expand(-1, channels, -1, -1), adapted["conv1.weight"]
+        )
+        torch.testing.assert_close(result, expected)
+        others = [key for key in theirs if key != "conv1.weight"]
+        assert all(torch.equal(adapted[key], theirs[key]) for key in others)
+
+
+def test_colours_share_their_weights(theirs: Weights) -> None:
+    red, green, blue = theirs["conv1.weight"].unbind(1)
+    adapted = state(in_channels=5)["conv1.weight"].unbind(1)
+    for got, expected in zip(adapted, (red / 2, green / 2, blue, red / 2, green / 2), strict=True):
+        assert torch.equal(got, expected)
+
+
+def test_other_labels_get_a_new_head(theirs: Weights) -> None:
+    torch.manual_seed(1)
+    fresh = resnet18(num_classes=7).state_dict()
+    torch.manual_seed(1)
+    adapted = state(num_classes=7)
+    assert torch.equal(adapted["fc.weight"], fresh["fc.weight"])
+    others = [key for key in theirs if not key.startswith("fc.")]
+    assert all(torch.equal(adapted[key], theirs[key]) for key in others)
+
+
+def test_old_files_have_no_counters(theirs: Weights, cache: Path) -> None:
+    old = {key: t for key, t in theirs.items() if not key.endswith("num_batches_tracked")}
+    assert len(old) < len(theirs)
+    torch.save(old, cache / FILE)
+    assert all(torch.equal(t, theirs[key]) for key, t in state().items())
+
+
+def test_a_wrong_key_names_both_sides(theirs: Weights, cache: Path) -> None:
+    theirs["head.weight"] = theirs.pop("fc.weight")
+    torch.save(theirs, cache / FILE)
+    with pytest.raises(WeightsError) as error:
+        state()
+    assert f"{FILE}' does not fit ResNet:" in str(error.value)
+    assert "fc.weight: in the model, not in the file" in str(error.value)
+    assert "head.weight: in the file, not in the model" in str(error.value)
+
+
+@pytest.mark.parametrize("keywords", [{"num_classes": 7}, {"in_channels": 1}])
+def test_keys_are_missed_even_where_they_would_be_adapted(
+    keywords: dict[str, int], theirs: Weights, cache: Path
+) -> None:
+    for key in ("fc.weight", "conv1.weight"):
+        del theirs[key]
+    torch.save(theirs, cache / FILE)
+    with pytest.raises(WeightsError, match=r"conv1\.weight: in the model[^$]*fc\.weight: in the"):
+        state(**keywords)
+
+
+@pytest.mark.parametrize("size", [0, 100, -100])
+def test_a_damaged_file_is_told(size: int, theirs: Weights, cache: Path) -> None:
+    file = cache / FILE
+    file.write_bytes(file.read_bytes()[:size])
+    with pytest.raises(WeightsError, match=f"IMAGENET1K_V1 of resnet18: .*{FILE}' is damaged: "):
+        state()
+
+
+def test_a_changed_byte_is_noticed(theirs: Weights, cache: Path) -> None:
+    content = bytearray((cache / FILE).read_bytes())
+    content[len(content) // 2] ^= 1
+    (cache / FILE).write_bytes(content)
+    with pytest.raises(WeightsError, match="is damaged: the sum of"):
+        state()
+
+
+def test_code_in_a_file_is_not_run(theirs: Weights, cache: Path) -> None:
+    torch.save({"conv1.weight": Path("x")}, cache / FILE)
+    with pytest.raises(WeightsError, match=r"is damaged: Weights only load failed"):
+        state()
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "message"),
+    [
+        ("resnet18", "IMAGENET1K_V7", "'IMAGENET1K_V7'; there are IMAGENET1K_V1, DEFAULT"),
+        ("resnet50", "V1", "'V1'; there are IMAGENET1K_V1, IMAGENET1K_V2, DEFAULT"),
+        ("lenet", "DEFAULT", "nobody publishes weights for lenet; .* './DEFAULT'"),
+        ("resnet_micro", "IMAGENET1K_V1", "nobody publishes weights for resnet_micro"),
+        ("resnet18", "./DEFAULT", "no weights file at './DEFAULT'"),
+    ],
+)
+def test_what_is_not_there_is_told(model: str, name: str, message: str, cache: Path) -> None:
+    with pytest.raises(WeightsError, match=message):
+        create_model(model, weights=name)
+
+
+def test_a_model_without_values_downloads_nothing(cache: Path) -> None:
+    with torch.device("meta"), pytest.raises(WeightsError, match="is on the meta device"):
+        create_model("resnet18", weights="DEFAULT")
+    assert not cache.exists()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """The address of a server of the files in a folder."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+    (tmp_path / "served").mkdir()
+    handler = partial(Quiet, directory=str(tmp_path / "served"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def served(server: str, folder: Path, content: bytes, start: str) -> PublishedWeights:
+    """Weights that are on a server, under a name with this start of their sum."""
+    file = f"tiny-{start}.pth"
+    (folder / file).write_bytes(content)
+    return replace(find("resnet18", "DEFAULT"), url=f"{server}/{file}")
+
+
+def test_a_download_is_verified_and_kept(server: str, tmp_path: Path, cache: Path) -> None:
+    torch.save({"weight": torch.arange(3)}, tmp_path / "w")
+    content = (tmp_path / "w").read_bytes()
+    weights = served(server, tmp_path / "served", content, hashlib.sha256(content).hexdigest()[:8])
+    assert weights.file.parent == cache
+    for _ in range(2):
+        assert torch.equal(download(weights)["weight"], torch.arange(3))
+        (tmp_path / "served" / weights.file.name).unlink(missing_ok=True)
+    assert [file.name for file in cache.iterdir()] == [weights.file.name]
+
+
+def test_a_damaged_download_is_told_and_not_kept(server: str, tmp_path: Path, cache: Path) -> None:
+    weights = served(server, tmp_path / "served", b"rubbish", "01234567")
+    with pytest.raises(WeightsError, match=r"of resnet18: what came from http.* is damaged: inv"):
+        download(weights)
+    assert list(cache.iterdir()) == []
+
+
+def test_a_network_without_the_file_is_told(server: str, cache: Path) -> None:
+    weights = replace(find("resnet18", "DEFAULT"), url=f"{server}/nothing-01234567.pth")
+    advice = re.escape(f"put the file at {str(cache / 'nothing-01234567.pth')!r}")
+    with pytest.raises(WeightsError, match=f"(?s)cannot be downloaded from .*404.*{advice}"):
+        download(weights)
+    weights = replace(weights, url="http://127.0.0.1:9/nothing-01234567.pth")
+    with pytest.raises(WeightsError, match=r"cannot be downloaded from .*refused"):
+        download(weights)
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", list_models(published=True))
+def test_what_is_known_of_weights_is_what_their_publisher_says(name: str) -> None:
+    enum = torchvision.models.get_model_weights(name)
+    known = model_info(name).weights
+    assert [weights.name for weights in known] == [member.name for member in enum]
+    assert [weights.name for weights in known if weights.is_default] == [enum.DEFAULT.name]
+    for weights, member in zip(known, enum, strict=True):
+        assert weights.url == member.url
+        accuracy = member.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+        assert (weights.accuracy or 0.0) == (0.0 if math.isnan(accuracy) else accuracy)
+        assert list(weights.classes) == (member.meta["categories"] or [])
+        assert f"{weights.name}" in str(model_info(name))
+        assert (weights.licence == "CC-BY-NC-4.0") == ("SWAG" in member.name)
+
+
+def test_models_without_published_weights_have_none() -> None:
+    assert model_info("lenet").weights == ()
+    assert "weights" not in str(model_info("lenet"))
+    assert {*list_models(published=True), *list_models(published=False)} == {*list_models()}
+    assert "lenet" in list_models(published=False)
+
+
+def test_a_licence_that_is_not_known_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(published_module, "_LICENCES", {})
+    with pytest.raises(KeyError):
+        published("resnet18")

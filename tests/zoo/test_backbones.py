@@ -1,0 +1,68 @@
+"""Every model with published weights gives its feature maps, with a contract and strides."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from shapezoo import Module, create_model, list_models, signature
+from shapezoo.contracts.examples import example_arguments, free_axes
+from shapezoo.models import Backbone
+from shapezoo.testing import assert_contract, inputs
+
+LARGE = 128
+"""Pixels that are enough for every model."""
+
+
+def small() -> list[str]:
+    """The small models that give feature maps."""
+    with torch.device("meta"):
+        return [n for n in list_models(published=False) if isinstance(create_model(n), Backbone)]
+
+
+NAMES = small()
+
+
+@pytest.mark.parametrize("name", list_models(published=True))
+def test_models_with_published_weights_are_backbones(name: str) -> None:
+    with torch.device("meta"):
+        assert isinstance(create_model(name), Backbone)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_contract_of_the_maps_is_enforced_and_true(name: str) -> None:
+    model = create_model(name).eval()
+    assert isinstance(model, Backbone)
+    sizes: dict[str, Any] = {axis: range(LARGE - 9, LARGE) for axis in open_sides(model)}
+    assert_contract(model.feature_maps, inputs(model.feature_maps, **sizes))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_strides_and_channels_are_those_of_the_maps(name: str) -> None:
+    """A map grows by one where the image grows by its stride."""
+    with torch.device("meta"):
+        model = create_model(name)
+    assert isinstance(model, Backbone)
+    assert list(model.strides) == sorted(model.strides)
+    maps = model.feature_maps(image(model))
+    assert [m.shape[1] for m in maps] == [*model.feature_channels]
+    for number, stride in enumerate(model.strides):
+        if open_sides(model):
+            larger = model.feature_maps(image(model, stride))[number]
+            assert larger.shape[2:] == (maps[number].shape[2] + 1, maps[number].shape[3] + 1)
+        else:
+            assert maps[number].shape[2] == image(model).shape[2] // stride
+
+
+def open_sides(model: Module) -> list[str]:
+    """Height and width of the images, where they may be of any size."""
+    return [axis for axis in free_axes(signature(model)) if axis != "batch"]
+
+
+def image(model: Module, more: int = 0) -> Tensor:
+    """A large image, or one of the size that the model takes."""
+    sizes = {"batch": 1, **dict.fromkeys(open_sides(model), LARGE + more)}
+    (images,), _ = example_arguments(signature(model), sizes, device="meta")
+    assert isinstance(images, Tensor)
+    return images

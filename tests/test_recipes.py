@@ -17,6 +17,7 @@ from shapezoo.recipes import DataMismatchError
 from shapezoo.runs import Run, RunConfig, RunError
 from shapezoo.sources import SOURCES
 from shapezoo.train import Metrics, Processes
+from shapezoo.verdicts import verdicts
 from shapezoo.weights import WeightsError
 
 
@@ -204,8 +205,18 @@ def test_a_configuration_out_of_range_is_refused(arguments: dict[str, Any], mess
         RunConfig("lenet", **arguments)
 
 
+def takes(model: str, side: int) -> bool:
+    """Whether images of this many pixels a side are large enough for a model."""
+    conditions = [c for verdict in verdicts(model).values() for c in verdict.preconditions]
+    return all(
+        condition.holds({"batch": 8, "height": side, "width": side}) for condition in conditions
+    )
+
+
+IMAGES = list_models(task="image-classification", published=False)
 FITTING = [
-    *((model, "digits") for model in list_models(task="image-classification")),
+    *((model, "digits") for model in IMAGES if takes(model, 28)),
+    *((model, "cifar10") for model in IMAGES if takes(model, 32) and not takes(model, 28)),
     *((model, "mnist") for model in ("lenet", "resnet_small")),
     *((model, "cifar10") for model in ("inception_small", "resnet_small")),
     ("softmax_classifier", "fashion_mnist"),
@@ -253,9 +264,28 @@ def test_every_model_that_fits_is_trained(
 
 def test_no_classifier_is_forgotten() -> None:
     tasks = {source.task for source in SOURCES.values()}
-    known = {name for task in tasks for name in list_models(task=task)}
-    assert {model for model, _ in FITTING} == known
+    known = {name for task in tasks for name in list_models(task=task, published=False)}
+    too_large = {name for name in IMAGES if not takes(name, 32)}
+    assert {model for model, _ in FITTING} == known - too_large
     assert {data for _, data in FITTING} == set(SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("alexnet_micro", {}, "in eval mode\n.*height must be at least 63, got 28"),
+        ("resnet_micro", {"batch_size": 479}, "in train mode\n.*got batch=1, height=28, width=28"),
+        ("resnet_micro", {"batch_size": 2, "accumulate": 2}, "in train mode\n.*got batch=1, "),
+        ("vit_b_16", {}, "cannot be built: image_size must be divisible by .* 16, got 28"),
+    ],
+)
+def test_examples_that_are_too_small_or_too_few_are_refused_first(
+    model: str, options: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    config = recipes.configure(model, "digits", epochs=1, **options)
+    with pytest.raises((DataMismatchError, RunError), match=message):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

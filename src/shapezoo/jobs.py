@@ -1,21 +1,24 @@
 """What a run needs, found by its configuration: the examples, a model that fits them, a judge."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from shapezoo.contracts import Module, Signature, TensorType, signature
+from shapezoo.contracts import Module, ShapeError, Signature, TensorType, UnionType, signature
 from shapezoo.data import InMemory
 from shapezoo.data.memory import split
 from shapezoo.runs import RunConfig, RunError
 from shapezoo.sources import SOURCES
 from shapezoo.train import (
+    Batch,
     Correct,
     Loss,
     MakeOptimizer,
     Schedule,
+    auxiliary_cross_entropy,
     binary_correct,
     binary_cross_entropy,
     choose_device,
@@ -101,6 +104,8 @@ def prepare(config: RunConfig, *, download: bool) -> Job:
     if config.patience:  # what decides when to end must not be what is reported
         generator = torch.Generator().manual_seed(config.seed)
         learned, measured = split(learned, test_size=len(learned) // 10, generator=generator)
+    last = ((len(learned) - 1) % config.batch_size + 1) // config.accumulate or 1
+    _require_sizes(config, {"eval": example, "train": learned.select(torch.arange(last))})
     steps = iterations(len(learned), config.batch_size)
     try:
         schedule = choose_schedule(
@@ -127,18 +132,40 @@ def prepare(config: RunConfig, *, download: bool) -> Job:
     )
 
 
+def _require_sizes(config: RunConfig, smallest: Mapping[str, Batch]) -> None:
+    """Refuse examples that are too small or too few for a model, by calls without values.
+
+    Args:
+        config: What the run is asked for.
+        smallest: The smallest batch in each mode.
+    """
+    for mode, batch in smallest.items():
+        with torch.device("meta"):
+            model = config.build().train(mode == "train")
+        try:
+            model(*(tensor.to("meta") for tensor in batch.inputs))
+        except ShapeError as error:
+            raise DataMismatchError(
+                f"model {config.model!r} does not fit the data in {mode} mode\n  {error}"
+            ) from error
+
+
 def _judges(contract: Signature, classes: tuple[str, ...]) -> tuple[Loss, Correct | None]:
     """What to lower, and what counts as right."""
     if not classes:
         return mean_squared_error, None
     if _width(contract) == 1:
         return binary_cross_entropy, binary_correct
+    if isinstance(contract.output, UnionType):
+        return auxiliary_cross_entropy, correct
     return cross_entropy, correct
 
 
 def _width(contract: Signature) -> int | None:
     """How many numbers a model gives for an answer."""
     output = contract.output
+    if isinstance(output, UnionType):  # what it gives in eval mode stands first
+        output = output.parts[0]
     return output.axes[-1].fixed if isinstance(output, TensorType) and output.axes else None
 
 

@@ -64,7 +64,8 @@ class Source:
 
 
 def _sizes_of_images(examples: ImageDataset) -> dict[str, int]:
-    return {"in_channels": examples.images.shape[1], "num_classes": len(examples.classes)}
+    _, channels, height, _ = examples.images.shape
+    return {"in_channels": channels, "num_classes": len(examples.classes), "image_size": height}
 
 
 def _sizes_of_names(examples: NameDataset) -> dict[str, int]:

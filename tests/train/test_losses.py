@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from shapezoo import ShapeError
 from shapezoo.train import (
+    auxiliary_cross_entropy,
     binary_correct,
     binary_cross_entropy,
     confusion_matrix,
@@ -62,6 +63,32 @@ def test_every_position_of_a_sequence_counts(seq: int, batch: int) -> None:
     assert cross_entropy(logits, labels) == cross_entropy(*flat)
     assert correct(logits, labels) == correct(*flat)
     assert cross_entropy(logits[0, 0], labels[0, 0]) == cross_entropy(*(x[:1] for x in flat))
+
+
+@given(count=st.integers(0, 3), batch=st.integers(1, 4), weight=st.floats(-1, 1))
+def test_auxiliary_logits_count_by_their_weight(count: int, batch: int, weight: float) -> None:
+    logits, *auxiliary = torch.randn(1 + count, batch, 3, dtype=torch.float64)
+    labels = torch.randint(3, (batch,))
+    main, *others = (cross_entropy(scores, labels) for scores in (logits, *auxiliary))
+    expected = main + weight * sum(others)
+    loss = auxiliary_cross_entropy((logits, *auxiliary), labels, weight=weight)
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_logits_alone_have_no_auxiliary_ones() -> None:
+    logits, labels = torch.randn(2, 4, 3), torch.tensor([0, 2, 1, 1])
+    assert auxiliary_cross_entropy(logits[0], labels) == cross_entropy(logits[0], labels)
+    expected = cross_entropy(logits[0], labels) + 0.3 * cross_entropy(logits[1], labels)
+    assert auxiliary_cross_entropy((logits[0], logits[1]), labels) == expected
+
+
+def test_auxiliary_logits_are_for_the_same_examples_and_classes() -> None:
+    labels = torch.tensor([0, 1])
+    for other in (torch.zeros(3, 4), torch.zeros(2, 5)):
+        with pytest.raises(ShapeError, match=r"argument 'outputs"):
+            auxiliary_cross_entropy((torch.zeros(2, 4), other), labels)
+    with pytest.raises(ValueError, match="not enough values"):
+        auxiliary_cross_entropy((), labels)
 
 
 @pytest.mark.parametrize("label", [-100, -1, 2])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shapezoo import create_model, list_models, signature
+from shapezoo import list_models, model_info
 from shapezoo.contracts import (
     Argument,
     ArgumentKind,
@@ -52,7 +52,7 @@ def mismatches(source: str, errors: Mapping[int, str]) -> dict[str, str]:
 
 def calls_of(name: str) -> str:
     """A file of good and bad calls of a model of the zoo, written from its contract."""
-    contract = signature(create_model(name))
+    contract = model_info(name).signature
     starred = (ArgumentKind.VAR_POSITIONAL, ArgumentKind.VAR_KEYWORD)
     inputs = [argument for argument in contract.inputs if argument.kind not in starred]
     named = {argument.name: by_name(argument, argument.name) for argument in inputs}

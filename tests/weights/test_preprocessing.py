@@ -1,6 +1,7 @@
 """Preprocessing is that of the publisher, and fits the model."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ def called(weights: PublishedWeights) -> str:
 @pytest.mark.parametrize("weights", WEIGHTS, ids=called)
 def test_what_comes_out_is_what_the_model_takes(weights: PublishedWeights) -> None:
     keywords = model_info(weights.model).hyperparameters
-    sizes = {"image_size": weights.image_size} if "image_size" in keywords else {}
+    sizes: dict[str, Any] = {"image_size": weights.image_size} if "image_size" in keywords else {}
     with torch.device("meta"):
         contract = signature(create_model(weights.model, **sizes))
     images = preprocess(torch.zeros(2, 3, 20, 30, dtype=torch.uint8), weights)

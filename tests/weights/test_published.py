@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -44,7 +45,7 @@ def theirs(cache: Path) -> Weights:
     return weights
 
 
-def state(**hyperparameters: int) -> Weights:
+def state(**hyperparameters: Any) -> Weights:
     model = create_model("resnet18", weights="IMAGENET1K_V1", **hyperparameters)
     assert isinstance(model, ResNet)
     return model.state_dict()

@@ -28,7 +28,7 @@ from shapezoo.verdicts import Mode, verdicts
 NAMES = list_models(published=False)
 PADDED = [name for name in NAMES if counted_axis(signature(create_model(name)))]
 TRANSPOSED = [name for name in NAMES if "batch_first" in model_info(name).hyperparameters]
-EXPORTED = {"height": range(80, 113), "width": range(80, 113)}
+EXPORTED = {"height": range(128, 161), "width": range(80, 113)}
 """Sizes of images at which no size inside a model is 1, which a program would fix."""
 
 MODES: tuple[Mode, ...] = ("eval", "train")

@@ -1,6 +1,7 @@
 """Every registered model can be traced, for all sizes and with inputs, and both agree."""
 
 import functools
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,9 +13,10 @@ from shapezoo import Trace, create_model, list_models, model_info, signature, tr
 from shapezoo.contracts.examples import example_arguments, free_axes
 from shapezoo.contracts.types import tensors
 from shapezoo.tracing import Flow, Operation
+from shapezoo.verdicts import verdicts
 
 NAMES = list_models(published=False)
-SIZES = (3, 5)
+SIZES = (3, 5, 4)
 
 
 @functools.cache
@@ -23,10 +25,14 @@ def symbolic(name: str) -> Trace:
 
 
 def some_sizes(name: str) -> dict[str, int]:
-    """A size for each axis, for which the expressions hold."""
+    """Small sizes that the model takes, for which the expressions hold."""
     axes = free_axes(signature(create_model(name)))
-    multiples = symbolic(name).multiples
-    return {a: n * multiples.get(a, 1) for a, n in zip(axes, SIZES, strict=False)}
+    multiples, limits = symbolic(name).multiples, verdicts(name)["train"].preconditions
+    for more in itertools.count():
+        sizes = {a: (n + more) * multiples.get(a, 1) for a, n in zip(axes, SIZES, strict=False)}
+        if all(condition.holds(sizes) for condition in limits):
+            return sizes
+    raise AssertionError
 
 
 def real(name: str, sizes: Mapping[str, int], device: str = "cpu") -> Trace:

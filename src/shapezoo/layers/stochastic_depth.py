@@ -3,7 +3,6 @@
 Huang, Sun, Liu, Sedra, Weinberger, "Deep networks with stochastic depth", 2016, arXiv:1603.09382.
 """
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -33,8 +32,8 @@ class StochasticDepth(Module):
         """The branch, or zeros, for each example."""
         if not self.training or self.p == 0:
             return x
-        kept = torch.rand(x.shape[0], *(1,) * (x.dim() - 1), device=x.device) >= self.p
-        return x * kept / (1 - self.p)
+        kept = x.new_empty(x.shape[0], *(1,) * (x.dim() - 1)).bernoulli_(1 - self.p)
+        return x * kept.div_(1 - self.p)
 
     def extra_repr(self) -> str:
         """What `repr` shows."""

@@ -21,14 +21,42 @@ from shapezoo.models.sequence.tagging import (
 from shapezoo.models.tabular.linear_regression import LinearRegression, linear_regression
 from shapezoo.models.tabular.logistic_regression import LogisticRegression, logistic_regression
 from shapezoo.models.tabular.mlp import MLP, mlp
+from shapezoo.models.vision.alexnet import AlexNet, alexnet, alexnet_micro
 from shapezoo.models.vision.backbone import Backbone
+from shapezoo.models.vision.convnext import (
+    ConvNeXt,
+    ConvNeXtBlock,
+    convnext_base,
+    convnext_large,
+    convnext_micro,
+    convnext_small,
+    convnext_tiny,
+)
 from shapezoo.models.vision.features import (
     FeatureClassifier,
     conv_linear,
     fourier_linear,
     haar_linear,
 )
+from shapezoo.models.vision.googlenet import (
+    GoogLeNet,
+    GoogLeNetAuxiliary,
+    InceptionModule,
+    googlenet,
+    googlenet_micro,
+)
 from shapezoo.models.vision.inception import InceptionBlock, SmallInception, inception_small
+from shapezoo.models.vision.inception_v3 import (
+    InceptionA,
+    InceptionB,
+    InceptionC,
+    InceptionV3,
+    InceptionV3Auxiliary,
+    ReductionA,
+    ReductionB,
+    inception_v3,
+    inception_v3_micro,
+)
 from shapezoo.models.vision.lenet import LeNet, SmallLeNet, lenet, lenet_small
 from shapezoo.models.vision.residual import ResidualBlock, SmallResNet, resnet_small
 from shapezoo.models.vision.resnet import (
@@ -44,6 +72,30 @@ from shapezoo.models.vision.resnet import (
 )
 from shapezoo.models.vision.resnext import resnext50_32x4d, resnext101_32x8d, resnext101_64x4d
 from shapezoo.models.vision.softmax_classifier import SoftmaxClassifier, softmax_classifier
+from shapezoo.models.vision.vgg import (
+    VGG,
+    vgg11,
+    vgg11_bn,
+    vgg13,
+    vgg13_bn,
+    vgg16,
+    vgg16_bn,
+    vgg19,
+    vgg19_bn,
+    vgg_bn_micro,
+    vgg_micro,
+)
+from shapezoo.models.vision.vit import (
+    Encoder,
+    EncoderBlock,
+    VisionTransformer,
+    vit_b_16,
+    vit_b_32,
+    vit_h_14,
+    vit_l_16,
+    vit_l_32,
+    vit_micro,
+)
 from shapezoo.models.vision.wide_resnet import wide_resnet50_2, wide_resnet101_2
 
 __all__ = [
@@ -51,6 +103,8 @@ __all__ = [
     "LSTM",
     "MLP",
     "RNN",
+    "VGG",
+    "AlexNet",
     "Backbone",
     "BasicBlock",
     "BatchFirstGRU",
@@ -58,15 +112,29 @@ __all__ = [
     "BatchFirstRNN",
     "BatchFirstSteppedRNN",
     "Bottleneck",
+    "ConvNeXt",
+    "ConvNeXtBlock",
     "EmbeddingTagger",
+    "Encoder",
+    "EncoderBlock",
     "FeatureClassifier",
     "Forecaster",
+    "GoogLeNet",
+    "GoogLeNetAuxiliary",
+    "InceptionA",
+    "InceptionB",
     "InceptionBlock",
+    "InceptionC",
+    "InceptionModule",
+    "InceptionV3",
+    "InceptionV3Auxiliary",
     "LeNet",
     "LinearRegression",
     "LogisticRegression",
     "NameClassifier",
     "OneHotTagger",
+    "ReductionA",
+    "ReductionB",
     "ResNet",
     "ResidualBlock",
     "SmallInception",
@@ -74,13 +142,25 @@ __all__ = [
     "SmallResNet",
     "SoftmaxClassifier",
     "SteppedRNN",
+    "VisionTransformer",
+    "alexnet",
+    "alexnet_micro",
     "character_rnn",
     "conv_linear",
+    "convnext_base",
+    "convnext_large",
+    "convnext_micro",
+    "convnext_small",
+    "convnext_tiny",
     "embedding_tagger",
     "fourier_linear",
+    "googlenet",
+    "googlenet_micro",
     "gru",
     "haar_linear",
     "inception_small",
+    "inception_v3",
+    "inception_v3_micro",
     "lenet",
     "lenet_small",
     "linear_regression",
@@ -104,6 +184,22 @@ __all__ = [
     "rnn_forecaster",
     "softmax_classifier",
     "stepped_rnn",
+    "vgg11",
+    "vgg11_bn",
+    "vgg13",
+    "vgg13_bn",
+    "vgg16",
+    "vgg16_bn",
+    "vgg19",
+    "vgg19_bn",
+    "vgg_bn_micro",
+    "vgg_micro",
+    "vit_b_16",
+    "vit_b_32",
+    "vit_h_14",
+    "vit_l_16",
+    "vit_l_32",
+    "vit_micro",
     "wide_resnet50_2",
     "wide_resnet101_2",
 ]

@@ -14,7 +14,12 @@ from shapezoo.train.loop import (
     fit,
     iterations,
 )
-from shapezoo.train.losses import binary_cross_entropy, cross_entropy, mean_squared_error
+from shapezoo.train.losses import (
+    auxiliary_cross_entropy,
+    binary_cross_entropy,
+    cross_entropy,
+    mean_squared_error,
+)
 from shapezoo.train.metrics import (
     ClassMetrics,
     binary_correct,
@@ -72,6 +77,7 @@ __all__ = [
     "UnknownScheduleError",
     "Warmup",
     "accelerated",
+    "auxiliary_cross_entropy",
     "binary_correct",
     "binary_cross_entropy",
     "choose_device",

@@ -1,0 +1,274 @@
+"""ConvNeXt: a convolutional network with the habits of vision transformers.
+
+Liu, Mao, Wu, Feichtenhofer, Darrell, Xie, "A ConvNet for the 2020s", 2022, arXiv:2201.03545,
+Section 2, Figure 4 and Appendix A. As in the code of its authors, the channels of a block's linear
+layers stand last, and every layer normalisation has an epsilon of 1e-6.
+"""
+
+import functools
+from collections.abc import Iterable
+from itertools import islice
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shapezoo.contracts import Module, checked
+from shapezoo.layers.layer_norm import LayerNorm2d
+from shapezoo.layers.stochastic_depth import StochasticDepth
+from shapezoo.registry import register
+
+
+class ChannelsLast(Module):
+    """Moves the channels of maps to where linear layers expect them."""
+
+    def forward(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch height width channels"]:
+        """The same numbers, in the same memory."""
+        return x.permute(0, 2, 3, 1)
+
+
+class ChannelsFirst(Module):
+    """Moves the channels of maps back to where convolutions expect them."""
+
+    def forward(
+        self, x: Float[Tensor, "batch height width channels"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The same numbers, in the same memory."""
+        return x.permute(0, 3, 1, 2)
+
+
+class ConvNeXtBlock(Module):
+    """A depthwise convolution, then two linear layers for each pixel, as residual (Figure 4).
+
+    Args:
+        channels: Maps to read and to give.
+        stochastic_depth: How probably the residual is left out, in train mode.
+    """
+
+    def __init__(self, channels: int, *, stochastic_depth: float = 0.0) -> None:
+        super().__init__()
+        self.channels = channels
+        self.block = nn.Sequential(
+            nn.Conv2d(channels, channels, 7, padding=3, groups=channels),
+            ChannelsLast(),
+            nn.LayerNorm(channels, eps=1e-6),
+            nn.Linear(channels, 4 * channels),
+            nn.GELU(),
+            nn.Linear(4 * channels, channels),
+            ChannelsFirst(),
+        )
+        self.layer_scale = nn.Parameter(torch.full((channels, 1, 1), 1e-6))  # Table 5
+        self.stochastic_depth = StochasticDepth(stochastic_depth)
+
+    def forward(
+        self, x: Float[Tensor, "batch channels={self.channels} height width"]
+    ) -> Float[Tensor, "batch channels={self.channels} height width"]:
+        """The maps, corrected."""
+        maps = self.stochastic_depth(self.layer_scale * self.block(x))
+        maps += x
+        return maps
+
+
+class ConvNeXt(Module):
+    """A classifier of images, of four stages of blocks.
+
+    Args:
+        channels: Maps of the first stage.
+        depths: The number of blocks of each stage.
+        in_channels: Channels of the images: 1 for grey, 3 for colour.
+        num_classes: Number of labels.
+        stochastic_depth: How probably the last block is left out, in train mode. It grows linearly
+            with the depth, from 0.
+    """
+
+    strides: ClassVar = (4, 8, 16, 32)
+
+    def __init__(
+        self,
+        channels: int,
+        depths: tuple[int, int, int, int],
+        *,
+        in_channels: int = 3,
+        num_classes: int = 1000,
+        stochastic_depth: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.num_classes = num_classes
+        self.feature_channels = channels, 2 * channels, 4 * channels, 8 * channels
+        last = sum(depths) - 1
+        rates = iter([stochastic_depth * index / last for index in range(last + 1)])
+        self.features = nn.Sequential(
+            nn.Sequential(nn.Conv2d(in_channels, channels, 4, stride=4), LayerNorm2d(channels)),
+            _stage(channels, islice(rates, depths[0])),
+            _downsampling(channels),
+            _stage(2 * channels, islice(rates, depths[1])),
+            _downsampling(2 * channels),
+            _stage(4 * channels, islice(rates, depths[2])),
+            _downsampling(4 * channels),
+            _stage(8 * channels, islice(rates, depths[3])),
+        )
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Sequential(
+            LayerNorm2d(8 * channels), nn.Flatten(), nn.Linear(8 * channels, num_classes)
+        )
+        _init_weights(self)
+
+    def forward(
+        self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> Float[Tensor, "batch classes={self.num_classes}"]:
+        """Score every class for each image."""
+        logits: Tensor = self.classifier(self.avgpool(self.features(images)))
+        return logits
+
+    @checked
+    def feature_maps(
+        self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> tuple[
+        Float[Tensor, "batch channels={self.feature_channels[0]} height//4 width//4"],
+        Float[Tensor, "batch channels={self.feature_channels[1]} height//8 width//8"],
+        Float[Tensor, "batch channels={self.feature_channels[2]} height//16 width//16"],
+        Float[Tensor, "batch channels={self.feature_channels[3]} height//32 width//32"],
+    ]:
+        """The maps of each stage, the finest first."""
+        first = self.features[:2](images)
+        second = self.features[2:4](first)
+        third = self.features[4:6](second)
+        return first, second, third, self.features[6:](third)
+
+
+def _stage(channels: int, rates: Iterable[float]) -> nn.Sequential:
+    """A row of blocks, each with its rate of stochastic depth."""
+    return nn.Sequential(*(ConvNeXtBlock(channels, stochastic_depth=rate) for rate in rates))
+
+
+def _downsampling(channels: int) -> nn.Sequential:
+    """What halves the maps and doubles their number, between stages (Section 2.6)."""
+    return nn.Sequential(LayerNorm2d(channels), nn.Conv2d(channels, 2 * channels, 2, stride=2))
+
+
+def _init_weights(model: nn.Module) -> None:
+    """Normal weights with a deviation of 0.02, and no biases, as in the code of the authors.
+
+    Their Table 5 has 0.2, and a truncation; the code truncates at 2, a hundred deviations, which
+    cuts nothing off.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            nn.init.normal_(module.weight, std=0.02)
+            nn.init.zeros_(module.bias)
+
+
+_register = functools.partial(
+    register,
+    task="image-classification",
+    paper="Liu et al., A ConvNet for the 2020s, 2022, arXiv:2201.03545",
+)
+
+
+@_register()
+def convnext_micro(
+    *, in_channels: int = 3, num_classes: int = 1000, stochastic_depth: float = 0.1
+) -> ConvNeXt:
+    """A ConvNeXt of one narrow block a stage, for tests and first steps.
+
+    Args:
+        in_channels: Channels of the images: 1 for grey, 3 for colour.
+        num_classes: Number of labels.
+        stochastic_depth: How probably the last block is left out, in train mode; those before it
+            are less often.
+    """
+    return ConvNeXt(
+        8,
+        (1, 1, 1, 1),
+        in_channels=in_channels,
+        num_classes=num_classes,
+        stochastic_depth=stochastic_depth,
+    )
+
+
+@_register(published_by="torchvision")
+def convnext_tiny(
+    *, in_channels: int = 3, num_classes: int = 1000, stochastic_depth: float = 0.1
+) -> ConvNeXt:
+    """ConvNeXt-T: 18 blocks, of 96 maps in the first stage.
+
+    Args:
+        in_channels: Channels of the images: 1 for grey, 3 for colour.
+        num_classes: Number of labels.
+        stochastic_depth: How probably the last block is left out, in train mode; those before it
+            are less often.
+    """
+    return ConvNeXt(
+        96,
+        (3, 3, 9, 3),
+        in_channels=in_channels,
+        num_classes=num_classes,
+        stochastic_depth=stochastic_depth,
+    )
+
+
+@_register(published_by="torchvision")
+def convnext_small(
+    *, in_channels: int = 3, num_classes: int = 1000, stochastic_depth: float = 0.4
+) -> ConvNeXt:
+    """ConvNeXt-S: 36 blocks, of 96 maps in the first stage.
+
+    Args:
+        in_channels: Channels of the images: 1 for grey, 3 for colour.
+        num_classes: Number of labels.
+        stochastic_depth: How probably the last block is left out, in train mode; those before it
+            are less often.
+    """
+    return ConvNeXt(
+        96,
+        (3, 3, 27, 3),
+        in_channels=in_channels,
+        num_classes=num_classes,
+        stochastic_depth=stochastic_depth,
+    )
+
+
+@_register(published_by="torchvision")
+def convnext_base(
+    *, in_channels: int = 3, num_classes: int = 1000, stochastic_depth: float = 0.5
+) -> ConvNeXt:
+    """ConvNeXt-B: 36 blocks, of 128 maps in the first stage.
+
+    Args:
+        in_channels: Channels of the images: 1 for grey, 3 for colour.
+        num_classes: Number of labels.
+        stochastic_depth: How probably the last block is left out, in train mode; those before it
+            are less often.
+    """
+    return ConvNeXt(
+        128,
+        (3, 3, 27, 3),
+        in_channels=in_channels,
+        num_classes=num_classes,
+        stochastic_depth=stochastic_depth,
+    )
+
+
+@_register(published_by="torchvision")
+def convnext_large(
+    *, in_channels: int = 3, num_classes: int = 1000, stochastic_depth: float = 0.5
+) -> ConvNeXt:
+    """ConvNeXt-L: 36 blocks, of 192 maps in the first stage.
+
+    Args:
+        in_channels: Channels of the images: 1 for grey, 3 for colour.
+        num_classes: Number of labels.
+        stochastic_depth: How probably the last block is left out, in train mode; those before it
+            are less often.
+    """
+    return ConvNeXt(
+        192,
+        (3, 3, 27, 3),
+        in_channels=in_channels,
+        num_classes=num_classes,
+        stochastic_depth=stochastic_depth,
+    )

@@ -1,0 +1,240 @@
+"""GoogLeNet: modules of several pattern sizes, with classifiers on the way that help to train.
+
+Szegedy et al., "Going deeper with convolutions", 2014, arXiv:1409.4842, Table 1, Figures 2(b) and
+3. As torchvision's, whose weights it takes, the network departs from it in this: convolutions are
+followed by batch normalisation and have no bias, there is no local response normalisation, 3x3
+convolutions stand for those of 5x5, the last pooling before the average is of 2x2, maps for an
+auxiliary classifier are averaged to four by four, whatever their size, and 20 % of the features
+are dropped instead of 40 %.
+"""
+
+import functools
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shapezoo.contracts import Module, checked
+from shapezoo.layers import ConvNormReLU, init_truncated_normal
+from shapezoo.registry import register
+
+
+class InceptionModule(Module):
+    """Four branches that read the same maps, and whose outputs are concatenated (Figure 2(b)).
+
+    The numbers of maps are the columns of Table 1. `InceptionBlock` is a course's form of it.
+
+    Args:
+        in_channels: Maps to read.
+        ch1x1: Maps of the 1x1 convolution.
+        ch3x3red: Maps that the 3x3 convolution reads.
+        ch3x3: Maps of the 3x3 convolution.
+        ch5x5red: Maps that the 5x5 convolution, here one of 3x3, reads.
+        ch5x5: Maps of the 5x5 convolution.
+        pool_proj: Maps of the convolution after pooling.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        ch1x1: int,
+        ch3x3red: int,
+        ch3x3: int,
+        ch5x5red: int,
+        ch5x5: int,
+        pool_proj: int,
+    ) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.out_channels = ch1x1 + ch3x3 + ch5x5 + pool_proj
+        self.branch1 = ConvNormReLU(in_channels, ch1x1, kernel_size=1)
+        self.branch2 = nn.Sequential(
+            ConvNormReLU(in_channels, ch3x3red, kernel_size=1),
+            ConvNormReLU(ch3x3red, ch3x3, kernel_size=3, padding=1),
+        )
+        self.branch3 = nn.Sequential(
+            ConvNormReLU(in_channels, ch5x5red, kernel_size=1),
+            ConvNormReLU(ch5x5red, ch5x5, kernel_size=3, padding=1),
+        )
+        self.branch4 = nn.Sequential(
+            nn.MaxPool2d(3, stride=1, padding=1),
+            ConvNormReLU(in_channels, pool_proj, kernel_size=1),
+        )
+
+    def forward(
+        self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> Float[Tensor, "batch channels={self.out_channels} height width"]:
+        """The maps of the four branches, one after the other."""
+        branches = self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)
+        return torch.cat(branches, dim=1)
+
+
+class GoogLeNetAuxiliary(Module):
+    """A classifier of maps from the middle of the network (Section 5).
+
+    Args:
+        in_channels: Maps to read.
+        num_classes: Number of labels.
+        channels: Maps of the convolution.
+        hidden_features: Width of the hidden layer.
+    """
+
+    def __init__(
+        self, in_channels: int, num_classes: int, *, channels: int, hidden_features: int
+    ) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.num_classes = num_classes
+        self.avgpool = nn.AdaptiveAvgPool2d(4)
+        self.conv = ConvNormReLU(in_channels, channels, kernel_size=1)
+        self.fc1 = nn.Linear(16 * channels, hidden_features)
+        self.relu = nn.ReLU(inplace=True)
+        self.dropout = nn.Dropout(0.7)
+        self.fc2 = nn.Linear(hidden_features, num_classes)
+
+    def forward(
+        self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> Float[Tensor, "batch classes={self.num_classes}"]:
+        """Score every class."""
+        hidden = self.relu(self.fc1(self.conv(self.avgpool(x)).flatten(1)))
+        logits: Tensor = self.fc2(self.dropout(hidden))
+        return logits
+
+
+class GoogLeNet(Module):
+    """A classifier of images, of nine Inception modules and two auxiliary classifiers.
+
+    Args:
+        in_channels: Channels of the images: 1 for grey, 3 for colour.
+        num_classes: Number of labels.
+        divisor: By how much all other numbers of maps and features are divided.
+    """
+
+    strides: ClassVar = (4, 8, 16, 32)
+
+    def __init__(self, *, in_channels: int = 3, num_classes: int = 1000, divisor: int = 1) -> None:
+        super().__init__()
+
+        def widths(*maps: int) -> Iterator[int]:
+            return (number // divisor for number in maps)
+
+        self.in_channels = in_channels
+        self.num_classes = num_classes
+        self.feature_channels = tuple(widths(192, 480, 832, 1024))
+        self.conv1 = ConvNormReLU(in_channels, *widths(64), kernel_size=7, stride=2, padding=3)
+        self.maxpool1 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+        self.conv2 = ConvNormReLU(*widths(64, 64), kernel_size=1)
+        self.conv3 = ConvNormReLU(*widths(64, 192), kernel_size=3, padding=1)
+        self.maxpool2 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+        self.inception3a = InceptionModule(*widths(192, 64, 96, 128, 16, 32, 32))
+        self.inception3b = InceptionModule(*widths(256, 128, 128, 192, 32, 96, 64))
+        self.maxpool3 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+        self.inception4a = InceptionModule(*widths(480, 192, 96, 208, 16, 48, 64))
+        self.inception4b = InceptionModule(*widths(512, 160, 112, 224, 24, 64, 64))
+        self.inception4c = InceptionModule(*widths(512, 128, 128, 256, 24, 64, 64))
+        self.inception4d = InceptionModule(*widths(512, 112, 144, 288, 32, 64, 64))
+        self.inception4e = InceptionModule(*widths(528, 256, 160, 320, 32, 128, 128))
+        self.maxpool4 = nn.MaxPool2d(2, stride=2, ceil_mode=True)
+        self.inception5a = InceptionModule(*widths(832, 256, 160, 320, 32, 128, 128))
+        self.inception5b = InceptionModule(*widths(832, 384, 192, 384, 48, 128, 128))
+        channels, features = widths(128, 1024)
+        auxiliary = functools.partial(
+            GoogLeNetAuxiliary,
+            num_classes=num_classes,
+            channels=channels,
+            hidden_features=features,
+        )
+        self.aux1 = auxiliary(self.inception4a.out_channels)
+        self.aux2 = auxiliary(self.inception4d.out_channels)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.dropout = nn.Dropout(0.2)
+        self.fc = nn.Linear(features, num_classes)
+        init_truncated_normal(self, std=0.01)  # as in the authors' code, as the paper has none
+
+    def forward(
+        self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> (
+        Float[Tensor, "batch classes={self.num_classes}"]
+        | tuple[
+            Float[Tensor, "batch classes={self.num_classes}"],
+            Float[Tensor, "batch classes={self.num_classes}"],
+            Float[Tensor, "batch classes={self.num_classes}"],
+        ]
+    ):
+        """Score every class for each image.
+
+        Returns:
+            In eval mode the logits. In train mode these, those of the second auxiliary classifier
+            and those of the first.
+        """
+        *_, early, late, _, maps = self._stages(images)
+        logits: Tensor = self.fc(self.dropout(self.avgpool(maps).flatten(1)))
+        if not self.training:
+            return logits
+        return logits, self.aux2(late), self.aux1(early)
+
+    @checked
+    def feature_maps(
+        self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> tuple[
+        Float[
+            Tensor,
+            "batch channels={self.feature_channels[0]} height=(height+1)//4 width=(width+1)//4",
+        ],
+        Float[
+            Tensor,
+            "batch channels={self.feature_channels[1]} height=(height+1)//8 width=(width+1)//8",
+        ],
+        Float[
+            Tensor,
+            "batch channels={self.feature_channels[2]} height=(height+1)//16 width=(width+1)//16",
+        ],
+        Float[
+            Tensor,
+            "batch channels={self.feature_channels[3]} height=(height+17)//32 width=(width+17)//32",
+        ],
+    ]:
+        """The last maps of each resolution, the finest first."""
+        first, second, _, _, third, fourth = self._stages(images)
+        return first, second, third, fourth
+
+    def _stages(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """The maps that somebody wants: the last of each resolution, and those of 4a and 4d."""
+        first = self.conv3(self.conv2(self.maxpool1(self.conv1(images))))
+        second = self.inception3b(self.inception3a(self.maxpool2(first)))
+        early = self.inception4a(self.maxpool3(second))
+        late = self.inception4d(self.inception4c(self.inception4b(early)))
+        third = self.inception4e(late)
+        fourth = self.inception5b(self.inception5a(self.maxpool4(third)))
+        return first, second, early, late, third, fourth
+
+
+_register = functools.partial(
+    register,
+    task="image-classification",
+    paper="Szegedy et al., Going deeper with convolutions, 2014, arXiv:1409.4842",
+)
+
+
+@_register()
+def googlenet_micro(*, in_channels: int = 3, num_classes: int = 1000) -> GoogLeNet:
+    """A GoogLeNet of a sixteenth of the width, for tests and first steps.
+
+    Args:
+        in_channels: Channels of the images: 1 for grey, 3 for colour.
+        num_classes: Number of labels.
+    """
+    return GoogLeNet(in_channels=in_channels, num_classes=num_classes, divisor=16)
+
+
+@_register(published_by="torchvision")
+def googlenet(*, in_channels: int = 3, num_classes: int = 1000) -> GoogLeNet:
+    """GoogLeNet, of 22 layers.
+
+    Args:
+        in_channels: Channels of the images: 1 for grey, 3 for colour.
+        num_classes: Number of labels.
+    """
+    return GoogLeNet(in_channels=in_channels, num_classes=num_classes)

@@ -1,7 +1,6 @@
 """What is stored of every model was proved, and is true on real kernels."""
 
 import importlib.util
-import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,14 +14,25 @@ from torch import Tensor, nn
 from shapezoo import Module, ShapeError, create_model, list_models, model_info, registry, signature
 from shapezoo import verdicts as stored
 from shapezoo.contracts.examples import example_arguments, free_axes
-from shapezoo.registry import entries, origin_of, register
+from shapezoo.registry import origin_of, register
 from shapezoo.verdicts import INDIFFERENT, Mode, Verdict, verdicts
 
 MODES: tuple[Mode, ...] = ("eval", "train")
-SMALL_FIRST = [
-    *list_models(published=False),
-    *(pytest.param(name, marks=pytest.mark.slow) for name in list_models(published=True)),
-]
+SMALL = list_models(published=False)
+
+
+def of_class(names: list[str]) -> dict[type, list[str]]:
+    """The models of each class, those of few parameters first."""
+    found: dict[type, list[str]] = {}
+    for name in sorted(names, key=lambda name: model_info(name).parameters):
+        with torch.device("meta"):
+            found.setdefault(type(create_model(name)), []).append(name)
+    return found
+
+
+def proved_anew() -> list[str]:
+    """All small models, and the smallest with published weights of each class."""
+    return [*SMALL, *(names[0] for names in of_class(list_models(published=True)).values())]
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +46,7 @@ def tool() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", SMALL_FIRST)
+@pytest.mark.parametrize("name", proved_anew())
 def test_what_is_stored_is_what_is_proved(name: str, tool: ModuleType) -> None:
     """If not, `python tools/verdicts.py` writes it anew."""
     proved = {mode: tool.verdict_of(proof) for mode, proof in tool.proofs(name)}
@@ -44,25 +54,28 @@ def test_what_is_stored_is_what_is_proved(name: str, tool: ModuleType) -> None:
     assert all(verdict.outcome == "proved" for verdict in proved.values())
 
 
-def indifferent() -> Iterator[tuple[str, str, int]]:
-    """Each hyper-parameter that should change no limit, with another value.
+@pytest.mark.parametrize("name", list_models(published=True))
+def test_what_is_stored_of_a_large_model_is_what_is_stored_of_a_small_one(name: str) -> None:
+    """Width and depth change no limit; where that is not so, prove it anew here."""
+    with torch.device("meta"):
+        kind = type(create_model(name))
+    assert verdicts(name) in [verdicts(small) for small in of_class(SMALL)[kind]]
 
-    Models with published weights have small ones of their class for that.
-    """
-    for entry in entries():
-        if entry.published_by:
-            continue
-        for name, keyword in inspect.signature(entry.builder).parameters.items():
-            if name in INDIFFERENT:
-                yield entry.name, name, keyword.default + 2
+
+def others(name: str) -> dict[str, Any]:
+    """Other values of the hyper-parameters that should change no limit."""
+    defaults = model_info(name).hyperparameters
+    return {
+        keyword: default + 2 if isinstance(default, int) else default + 0.1
+        for keyword, default in defaults.items()
+        if keyword in INDIFFERENT
+    }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "keyword", "value"), list(indifferent()))
-def test_some_hyperparameters_change_no_limit(
-    name: str, keyword: str, value: int, tool: ModuleType
-) -> None:
-    for mode, proof in tool.proofs(name, **{keyword: value}):
+@pytest.mark.parametrize("name", [name for name in SMALL if others(name)])
+def test_some_hyperparameters_change_no_limit(name: str, tool: ModuleType) -> None:
+    for mode, proof in tool.proofs(name, **others(name)):
         assert tool.verdict_of(proof) == verdicts(name)[mode]
 
 
@@ -95,7 +108,7 @@ def without_values(name: str) -> Module:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", SMALL_FIRST)
+@pytest.mark.parametrize("name", list_models())
 def test_real_kernels_agree_on_both_sides_of_each_boundary(name: str, mode: Mode) -> None:
     verdict = verdicts(name)[mode]
     model = without_values(name).train(mode == "train")

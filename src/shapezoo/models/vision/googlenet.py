@@ -169,11 +169,16 @@ class GoogLeNet(Module):
             In eval mode the logits. In train mode these, those of the second auxiliary classifier
             and those of the first.
         """
-        *_, early, late, _, maps = self._stages(images)
-        logits: Tensor = self.fc(self.dropout(self.avgpool(maps).flatten(1)))
-        if not self.training:
-            return logits
-        return logits, self.aux2(late), self.aux1(early)
+        x = self.maxpool2(self._stem(images))  # maps are let go as soon as they are read
+        x = self.maxpool3(self.inception3b(self.inception3a(x)))
+        x = self.inception4a(x)
+        first = self.aux1(x) if self.training else None
+        x = self.inception4d(self.inception4c(self.inception4b(x)))
+        second = self.aux2(x) if self.training else None
+        x = self.maxpool4(self.inception4e(x))
+        x = self.avgpool(self.inception5b(self.inception5a(x)))
+        logits: Tensor = self.fc(self.dropout(x.flatten(1)))
+        return logits if first is None or second is None else (logits, second, first)
 
     @checked
     def feature_maps(
@@ -197,18 +202,15 @@ class GoogLeNet(Module):
         ],
     ]:
         """The last maps of each resolution, the finest first."""
-        first, second, _, _, third, fourth = self._stages(images)
+        first = self._stem(images)
+        second = self.inception3b(self.inception3a(self.maxpool2(first)))
+        x = self.inception4b(self.inception4a(self.maxpool3(second)))
+        third = self.inception4e(self.inception4d(self.inception4c(x)))
+        fourth = self.inception5b(self.inception5a(self.maxpool4(third)))
         return first, second, third, fourth
 
-    def _stages(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """The maps that somebody wants: the last of each resolution, and those of 4a and 4d."""
-        first = self.conv3(self.conv2(self.maxpool1(self.conv1(images))))
-        second = self.inception3b(self.inception3a(self.maxpool2(first)))
-        early = self.inception4a(self.maxpool3(second))
-        late = self.inception4d(self.inception4c(self.inception4b(early)))
-        third = self.inception4e(late)
-        fourth = self.inception5b(self.inception5a(self.maxpool4(third)))
-        return first, second, early, late, third, fourth
+    def _stem(self, images: Tensor) -> Tensor:
+        return self.conv3(self.conv2(self.maxpool1(self.conv1(images))))
 
 
 _register = functools.partial(

@@ -316,9 +316,9 @@ class InceptionV3(Module):
         Returns:
             In eval mode the logits. In train mode these, and those of the auxiliary classifier.
         """
-        _, _, middle = self._stages(images)
+        middle = self._sixth(self._fifth(self.maxpool2(self._stem(images))))
         auxiliary = self.AuxLogits(middle) if self.training else None
-        logits: Tensor = self.fc(self.dropout(self.avgpool(self._last_stage(middle)).flatten(1)))
+        logits: Tensor = self.fc(self.dropout(self.avgpool(self._seventh(middle)).flatten(1)))
         return logits if auxiliary is None else (logits, auxiliary)
 
     @checked
@@ -343,20 +343,25 @@ class InceptionV3(Module):
         ],
     ]:
         """The last maps of each resolution, the finest first."""
-        first, second, third = self._stages(images)
-        return first, second, third, self._last_stage(third)
+        first = self._stem(images)
+        second = self._fifth(self.maxpool2(first))
+        third = self._sixth(second)
+        return first, second, third, self._seventh(third)
 
-    def _stages(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The last maps of each resolution up to where the auxiliary classifier reads."""
-        x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(images)))
-        first = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(self.maxpool1(x)))
-        second = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(self.maxpool2(first))))
-        x = self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(second)))
-        return first, second, self.Mixed_6e(self.Mixed_6d(x))
+    def _stem(self, images: Tensor) -> Tensor:
+        x = self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(images))
+        x = self.maxpool1(self.Conv2d_2b_3x3(x))
+        return self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x))
 
-    def _last_stage(self, x: Tensor) -> Tensor:
-        maps: Tensor = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x)))
-        return maps
+    def _fifth(self, x: Tensor) -> Tensor:
+        return self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(x)))
+
+    def _sixth(self, x: Tensor) -> Tensor:
+        x = self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(x)))
+        return self.Mixed_6e(self.Mixed_6d(x))
+
+    def _seventh(self, x: Tensor) -> Tensor:
+        return self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x)))
 
 
 def _conv(in_channels: int, out_channels: int, height: int, width: int) -> ConvNormReLU:

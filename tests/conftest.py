@@ -1,0 +1,30 @@
+"""Tests that visit every model are slow for families with published weights."""
+
+import pytest
+import torch
+
+from shapezoo import create_model, list_models
+from shapezoo.models import Backbone
+from shapezoo.registry import Entry
+from shapezoo.weights import PublishedWeights
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests of one model of such a family, or of its weights, as slow."""
+    with torch.device("meta"):
+        small = [n for n in list_models(published=False) if isinstance(create_model(n), Backbone)]
+    families = {*small, *list_models(published=True)}
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            subjects = item.callspec.params.values()
+            if any(_model(subject) in families for subject in subjects):
+                item.add_marker(pytest.mark.slow)
+
+
+def _model(subject: object) -> str | None:
+    """The name of the model that a test is about."""
+    if isinstance(subject, Entry):
+        return subject.name
+    if isinstance(subject, PublishedWeights):
+        return subject.model
+    return subject if isinstance(subject, str) else None

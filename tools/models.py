@@ -1,5 +1,6 @@
 """A hook of mkdocs that gives every model of the zoo a page, with its layers and a diagram."""
 
+import functools
 import itertools
 import re
 from collections.abc import Callable, Iterator
@@ -9,11 +10,13 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from shapezoo import ModelInfo, Trace, create_model, list_models, model_info, trace
-from shapezoo.models import InceptionBlock
-from shapezoo.weights import PublishedWeights
+from shapezoo.models import Backbone, InceptionBlock
 
 SECTION = "Models"
 """The section of the navigation that lists the pages, after what it has already."""
+
+SIZE = 224
+"""The height and width of images where nothing else says so, in pixels."""
 
 LINE = 80
 """How many characters of code fit into a line of a page."""
@@ -21,8 +24,8 @@ LINE = 80
 
 def pages() -> Iterator[tuple[str, str]]:
     """The path of each page in the documentation, and its Markdown."""
-    for name in list_models():
-        yield f"models/{name}.md", page(model_info(name))
+    for info in _infos():
+        yield f"models/{info.name}.md", page(info)
 
 
 def page(info: ModelInfo) -> str:
@@ -68,16 +71,17 @@ model = create_model("{info.name}")
 
 
 def traced(info: ModelInfo) -> Trace:
-    """A model, layer by layer: for all sizes, or for one image of the size of its weights.
+    """A model, layer by layer: for all sizes, or a large one for an image.
 
-    The former takes twenty runs, which is too much for large models.
+    The former takes twenty runs.
     """
-    with torch.device("meta" if info.weights else "cpu"):
+    with torch.device("meta"):
         model = create_model(info.name).eval()
-        if not info.weights:
-            return trace(model)
-        size = _default(info).image_size
-        return trace(model, torch.empty(1, 3, size, size))
+    if not isinstance(model, Backbone):
+        return trace(create_model(info.name).eval())
+    sizes = [weights.image_size for weights in info.weights if weights.is_default] or [SIZE]
+    size = info.hyperparameters.get("image_size", *sizes)
+    return trace(model, torch.empty(1, 3, size, size, device="meta"))
 
 
 def overview() -> str:
@@ -128,8 +132,16 @@ def on_page_markdown(markdown: str, **_: object) -> str:
     return markdown
 
 
+def _infos() -> list[ModelInfo]:
+    """What the zoo knows of all models."""
+    return [_info(name) for name in list_models()]
+
+
+_info = functools.cache(model_info)
+
+
 def _by_task() -> list[ModelInfo]:
-    return sorted(map(model_info, list_models()), key=lambda info: (info.task, info.name))
+    return sorted(_infos(), key=lambda info: (info.task, info.name))
 
 
 def _title(task: str) -> str:
@@ -155,11 +167,6 @@ def _proof(info: ModelInfo) -> str:
     ]
     told = "[Proofs](../proofs.md) tells what that means."
     return "\n".join([*lines[: 1 if same else None], "", told])
-
-
-def _default(info: ModelInfo) -> PublishedWeights:
-    """The best of the published weights of a model."""
-    return next(weights for weights in info.weights if weights.is_default)
 
 
 def _weights(info: ModelInfo) -> str:
@@ -196,8 +203,9 @@ model = create_model("{info.name}", weights="DEFAULT")
 def _layers(info: ModelInfo) -> str:
     """The table and the diagram of a model, as sections."""
     found = traced(info)
-    size = f" --height {_default(info).image_size} --width {_default(info).image_size}"
-    command = f"shapezoo trace {info.name}" + (f" --batch 1{size}" if info.weights else "")
+    command = f"shapezoo trace {info.name}"
+    sizes = {axis: size for axis, size in found.call.axes.items() if isinstance(size, int)}
+    command += "".join(f" --{axis} {size}" for axis, size in sizes.items())
     return f"""\
 ## Layers
 

@@ -1,13 +1,15 @@
 """Model names and their builders, with what cannot be computed from the builder alone."""
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from shapezoo.contracts import Module
 from shapezoo.contracts.limits import set_limits
@@ -67,12 +69,37 @@ class Origin:
     hyperparameters: dict[str, Any]
 
 
+class _Undrawn(TorchFunctionMode):
+    """Leaves out what draws the first weights, which takes long on the meta device."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return kwargs.get("tensor", *args[:1])
+        return func(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def without_values() -> Iterator[None]:
+    """A block in which models are built on the meta device, for what is known without values."""
+    with torch.device("meta"), _Undrawn():
+        yield
+
+
 def is_as_built(model: nn.Module) -> bool:
     """Whether a model still has the layers that its builder gave it."""
     origin = origin_of(model)
     if origin is None:
         return False
-    with torch.device("meta"):
+    with without_values():
         return str(_entries[origin.name].builder(**origin.hyperparameters)) == str(model)
 
 

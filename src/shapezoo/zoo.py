@@ -11,7 +11,7 @@ import torch
 
 import shapezoo.models  # noqa: F401  # its builders register themselves
 from shapezoo.contracts import Module, Signature, signature
-from shapezoo.registry import Entry, Publisher, Task, entries
+from shapezoo.registry import Entry, Publisher, Task, entries, without_values
 from shapezoo.verdicts import Mode, Verdict, verdicts
 from shapezoo.weights import PublishedWeights, WeightsError, load
 from shapezoo.weights.adapting import Adaptable, fitted
@@ -199,7 +199,7 @@ def model_info(name: str, **hyperparameters: Any) -> ModelInfo:
         ```
     """
     entry = _find(name)
-    with torch.device("meta"):
+    with without_values():
         model = create_model(name, **hyperparameters)
     keywords = inspect.signature(entry.builder).parameters.values()
     defaults = {keyword.name: keyword.default for keyword in keywords}
@@ -245,7 +245,7 @@ def _sized_by(entry: Entry, hyperparameters: dict[str, Any], keyword: str) -> se
     if keyword not in hyperparameters:
         return set()
     default = {key: value for key, value in hyperparameters.items() if key != keyword}
-    with torch.device("meta"):
+    with without_values():
         other = entry.builder(**default).state_dict()
         return {
             key

@@ -84,8 +84,9 @@ def pair(name: str) -> tuple[Module, nn.Module, Tensor]:
     dtype = torch.float32 if count(ours) > GIANT else torch.float64
     other = theirs(name).to(dtype)
     with torch.no_grad():
+        # biases and statistics, and the heads of some, begin alike
         for tensor in itertools.chain(other.parameters(), other.buffers()):
-            if tensor.dim() == 1 or not tensor.any():  # which begin alike
+            if tensor.is_floating_point() and (tensor.dim() == 1 or not tensor.any()):
                 tensor += 0.1 * torch.rand_like(tensor)
     ours = ours.to(dtype)
     ours.load_state_dict(other.state_dict())

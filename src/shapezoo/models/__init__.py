@@ -46,14 +46,16 @@ from shapezoo.models.vision.googlenet import (
     googlenet_micro,
 )
 from shapezoo.models.vision.inception import InceptionBlock, SmallInception, inception_small
-from shapezoo.models.vision.inception_v3 import (
+from shapezoo.models.vision.inception_modules import (
     InceptionA,
     InceptionB,
     InceptionC,
-    InceptionV3,
-    InceptionV3Auxiliary,
     ReductionA,
     ReductionB,
+)
+from shapezoo.models.vision.inception_v3 import (
+    InceptionV3,
+    InceptionV3Auxiliary,
     inception_v3,
     inception_v3_micro,
 )

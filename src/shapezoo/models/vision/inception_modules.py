@@ -1,0 +1,231 @@
+"""The modules of Inception v3: patterns of many sizes, side by side.
+
+Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, "Rethinking the Inception architecture for computer
+vision", 2015, arXiv:1512.00567, Figures 5 to 7 and 10, with names that the authors gave them later
+(arXiv:1602.07261). Where Figure 5 has a single 3x3 convolution there is one of 5x5, as in their
+code.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shapezoo.contracts import Module
+from shapezoo.layers import ConvNormReLU
+
+
+class InceptionA(Module):
+    """Patterns of 1x1, 5x5 and twice 3x3, side by side (Figure 5).
+
+    Args:
+        in_channels: Maps to read.
+        ch1x1: Maps of the 1x1 convolution.
+        ch5x5red: Maps that the 5x5 convolution reads.
+        ch5x5: Maps of the 5x5 convolution.
+        ch3x3red: Maps that the two 3x3 convolutions read.
+        ch3x3: Maps of each of these.
+        pool_proj: Maps of the convolution after pooling.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        ch1x1: int,
+        ch5x5red: int,
+        ch5x5: int,
+        ch3x3red: int,
+        ch3x3: int,
+        pool_proj: int,
+    ) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.out_channels = ch1x1 + ch5x5 + ch3x3 + pool_proj
+        self.branch1x1 = _conv(in_channels, ch1x1, 1, 1)
+        self.branch5x5_1 = _conv(in_channels, ch5x5red, 1, 1)
+        self.branch5x5_2 = _conv(ch5x5red, ch5x5, 5, 5)
+        self.branch3x3dbl_1 = _conv(in_channels, ch3x3red, 1, 1)
+        self.branch3x3dbl_2 = _conv(ch3x3red, ch3x3, 3, 3)
+        self.branch3x3dbl_3 = _conv(ch3x3, ch3x3, 3, 3)
+        self.avgpool = nn.AvgPool2d(3, stride=1, padding=1)
+        self.branch_pool = _conv(in_channels, pool_proj, 1, 1)
+
+    def forward(
+        self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> Float[Tensor, "batch channels={self.out_channels} height width"]:
+        """The maps of the four branches, one after the other."""
+        branches = (
+            self.branch1x1(x),
+            self.branch5x5_2(self.branch5x5_1(x)),
+            self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x))),
+            self.branch_pool(self.avgpool(x)),
+        )
+        return torch.cat(branches, dim=1)
+
+
+class ReductionA(Module):
+    """Half the resolution with more maps, which the input is a part of (Figure 10).
+
+    Args:
+        in_channels: Maps to read.
+        ch3x3: Maps of the single 3x3 convolution.
+        ch3x3red: Maps that the two 3x3 convolutions in a row read.
+        ch3x3dbl: Maps of each of these.
+    """
+
+    def __init__(self, in_channels: int, ch3x3: int, ch3x3red: int, ch3x3dbl: int) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.out_channels = ch3x3 + ch3x3dbl + in_channels
+        self.branch3x3 = _reduction(in_channels, ch3x3)
+        self.branch3x3dbl_1 = _conv(in_channels, ch3x3red, 1, 1)
+        self.branch3x3dbl_2 = _conv(ch3x3red, ch3x3dbl, 3, 3)
+        self.branch3x3dbl_3 = _reduction(ch3x3dbl, ch3x3dbl)
+        self.maxpool = nn.MaxPool2d(3, stride=2)
+
+    def forward(
+        self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> Float[
+        Tensor, "batch channels={self.out_channels} height=(height-1)//2 width=(width-1)//2"
+    ]:
+        """The maps of the three branches, one after the other."""
+        branches = (
+            self.branch3x3(x),
+            self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x))),
+            self.maxpool(x),
+        )
+        return torch.cat(branches, dim=1)
+
+
+class InceptionB(Module):
+    """Patterns of 1x1, 7x7 and twice 7x7, factored into rows and columns (Figure 6).
+
+    Args:
+        in_channels: Maps to read.
+        ch7x7: Maps within the branches of rows and columns.
+        channels: Maps that each of the four branches gives.
+    """
+
+    def __init__(self, in_channels: int, ch7x7: int, channels: int) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.out_channels = 4 * channels
+        self.branch1x1 = _conv(in_channels, channels, 1, 1)
+        self.branch7x7_1 = _conv(in_channels, ch7x7, 1, 1)
+        self.branch7x7_2 = _conv(ch7x7, ch7x7, 1, 7)
+        self.branch7x7_3 = _conv(ch7x7, channels, 7, 1)
+        self.branch7x7dbl_1 = _conv(in_channels, ch7x7, 1, 1)
+        self.branch7x7dbl_2 = _conv(ch7x7, ch7x7, 7, 1)
+        self.branch7x7dbl_3 = _conv(ch7x7, ch7x7, 1, 7)
+        self.branch7x7dbl_4 = _conv(ch7x7, ch7x7, 7, 1)
+        self.branch7x7dbl_5 = _conv(ch7x7, channels, 1, 7)
+        self.avgpool = nn.AvgPool2d(3, stride=1, padding=1)
+        self.branch_pool = _conv(in_channels, channels, 1, 1)
+
+    def forward(
+        self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> Float[Tensor, "batch channels={self.out_channels} height width"]:
+        """The maps of the four branches, one after the other."""
+        double = self.branch7x7dbl_3(self.branch7x7dbl_2(self.branch7x7dbl_1(x)))
+        branches = (
+            self.branch1x1(x),
+            self.branch7x7_3(self.branch7x7_2(self.branch7x7_1(x))),
+            self.branch7x7dbl_5(self.branch7x7dbl_4(double)),
+            self.branch_pool(self.avgpool(x)),
+        )
+        return torch.cat(branches, dim=1)
+
+
+class ReductionB(Module):
+    """Half the resolution, with a 7x7 pattern before one of the 3x3 (after Figure 10).
+
+    Args:
+        in_channels: Maps to read.
+        ch7x7: Maps of the 7x7 convolution, and of all that the 3x3 convolutions read.
+        ch3x3: Maps of the 3x3 convolution that stands alone.
+    """
+
+    def __init__(self, in_channels: int, ch7x7: int, ch3x3: int) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.out_channels = ch3x3 + ch7x7 + in_channels
+        self.branch3x3_1 = _conv(in_channels, ch7x7, 1, 1)
+        self.branch3x3_2 = _reduction(ch7x7, ch3x3)
+        self.branch7x7x3_1 = _conv(in_channels, ch7x7, 1, 1)
+        self.branch7x7x3_2 = _conv(ch7x7, ch7x7, 1, 7)
+        self.branch7x7x3_3 = _conv(ch7x7, ch7x7, 7, 1)
+        self.branch7x7x3_4 = _reduction(ch7x7, ch7x7)
+        self.maxpool = nn.MaxPool2d(3, stride=2)
+
+    def forward(
+        self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> Float[
+        Tensor, "batch channels={self.out_channels} height=(height-1)//2 width=(width-1)//2"
+    ]:
+        """The maps of the three branches, one after the other."""
+        factored = self.branch7x7x3_3(self.branch7x7x3_2(self.branch7x7x3_1(x)))
+        branches = (
+            self.branch3x3_2(self.branch3x3_1(x)),
+            self.branch7x7x3_4(factored),
+            self.maxpool(x),
+        )
+        return torch.cat(branches, dim=1)
+
+
+class InceptionC(Module):
+    """Patterns of 1x1, and of rows beside columns, for many maps (Figure 7).
+
+    Args:
+        in_channels: Maps to read.
+        ch1x1: Maps of the 1x1 convolution.
+        ch3x3red: Maps that the 3x3 convolution reads.
+        ch3x3: Maps of that, and of each convolution of rows or columns.
+        pool_proj: Maps of the convolution after pooling.
+    """
+
+    def __init__(
+        self, in_channels: int, ch1x1: int, ch3x3red: int, ch3x3: int, pool_proj: int
+    ) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.out_channels = ch1x1 + 4 * ch3x3 + pool_proj
+        self.branch1x1 = _conv(in_channels, ch1x1, 1, 1)
+        self.branch3x3_1 = _conv(in_channels, ch3x3, 1, 1)
+        self.branch3x3_2a = _conv(ch3x3, ch3x3, 1, 3)
+        self.branch3x3_2b = _conv(ch3x3, ch3x3, 3, 1)
+        self.branch3x3dbl_1 = _conv(in_channels, ch3x3red, 1, 1)
+        self.branch3x3dbl_2 = _conv(ch3x3red, ch3x3, 3, 3)
+        self.branch3x3dbl_3a = _conv(ch3x3, ch3x3, 1, 3)
+        self.branch3x3dbl_3b = _conv(ch3x3, ch3x3, 3, 1)
+        self.avgpool = nn.AvgPool2d(3, stride=1, padding=1)
+        self.branch_pool = _conv(in_channels, pool_proj, 1, 1)
+
+    def forward(
+        self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> Float[Tensor, "batch channels={self.out_channels} height width"]:
+        """The maps of the six branches, one after the other."""
+        single = self.branch3x3_1(x)
+        double = self.branch3x3dbl_2(self.branch3x3dbl_1(x))
+        branches = (
+            self.branch1x1(x),
+            self.branch3x3_2a(single),
+            self.branch3x3_2b(single),
+            self.branch3x3dbl_3a(double),
+            self.branch3x3dbl_3b(double),
+            self.branch_pool(self.avgpool(x)),
+        )
+        return torch.cat(branches, dim=1)
+
+
+def _conv(in_channels: int, out_channels: int, height: int, width: int) -> ConvNormReLU:
+    """Patterns of this odd size, over maps whose border is padded."""
+    return ConvNormReLU(
+        in_channels,
+        out_channels,
+        kernel_size=(height, width),
+        padding=(height // 2, width // 2),
+    )
+
+
+def _reduction(in_channels: int, out_channels: int) -> ConvNormReLU:
+    """Patterns of 3x3 at half the resolution."""
+    return ConvNormReLU(in_channels, out_channels, kernel_size=3, stride=2)

@@ -61,6 +61,10 @@ def test_what_is_known_of_lenet() -> None:
         ("lenet", "one program for all sizes"),
         ("gru", "one program for each seq"),
         ("name_classifier", "not possible"),
+        (
+            "resnet18",
+            "one program for all sizes, but for those that leave a map of one row or column",
+        ),
     ],
 )
 def test_what_can_be_exported(name: str, words: str) -> None:

@@ -83,8 +83,11 @@ class ModelInfo:
         """What `torch.export` makes of it, in words."""
         if not self.is_one_graph:
             return "not possible"
-        axes = ", ".join(self.static_axes)
-        return f"one program for each {axes}" if axes else "one program for all sizes"
+        if self.static_axes:
+            return f"one program for each {', '.join(self.static_axes)}"
+        names = {axis.name for tensor in self.signature.tensors for axis in tensor.axes}
+        small = ", but for those that leave a map of one row or column" if "height" in names else ""
+        return f"one program for all sizes{small}"
 
 
 def list_models(

@@ -74,7 +74,7 @@ def compare(name: str, run: Callable[[nn.Module, Tensor], Callable[[], object]],
     for case, kind in kinds.items():
         torch.manual_seed(0)
         cases[case] = run(build(kind, name), x)
-    rounds = 9 if batch > 1 else 25
+    rounds = 7 if batch > 1 else 15
     seconds = times(cases, rounds=rounds, warm_up=2)
     ratios = [
         median(b / a for a, b in zip(seconds["theirs"], seconds[case], strict=True))

@@ -7,6 +7,7 @@ import hashlib
 import math
 import re
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -18,6 +19,7 @@ import pytest
 import torch
 import torchvision
 from torch import Tensor
+from torchvision.models.vision_transformer import interpolate_embeddings
 
 import shapezoo.weights.published as published_module
 from shapezoo import create_model, list_models, model_info
@@ -93,6 +95,40 @@ def test_old_files_have_no_counters(theirs: Weights, cache: Path) -> None:
     assert len(old) < len(theirs)
     torch.save(old, cache / FILE)
     assert all(torch.equal(t, theirs[key]) for key, t in state().items())
+
+
+@pytest.mark.slow
+def test_an_old_file_of_a_vision_transformer_fits_images_of_another_size(cache: Path) -> None:
+    theirs: Weights = torchvision.models.vit_b_32().state_dict()
+    old = {
+        key.replace("mlp.0.", "mlp.linear_1.").replace("mlp.3.", "mlp.linear_2."): tensor
+        for key, tensor in theirs.items()
+    }
+    cache.mkdir(parents=True)
+    torch.save(old, find("vit_b_32", "DEFAULT").file)
+    same = create_model("vit_b_32", weights="DEFAULT").state_dict()
+    assert all(torch.equal(tensor, theirs[key]) for key, tensor in same.items())
+    larger = create_model("vit_b_32", weights="DEFAULT", image_size=256, num_classes=3)
+    expected = interpolate_embeddings(256, 32, OrderedDict(theirs))
+    key = "encoder.pos_embedding"
+    torch.testing.assert_close(larger.state_dict()[key], expected[key])
+    assert larger(torch.zeros(1, 3, 256, 256)).shape == (1, 3)
+
+
+def test_the_size_of_images_is_that_of_the_weights(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: list[PublishedWeights] = []
+
+    def nothing(weights: PublishedWeights) -> Weights:
+        wanted.append(weights)
+        return {}
+
+    monkeypatch.setattr("shapezoo.zoo.download", nothing)
+    for name, size in {"IMAGENET1K_SWAG_E2E_V1": 384, "IMAGENET1K_V1": 224}.items():
+        with pytest.raises(WeightsError, match="class_token: in the model, not in the file"):
+            create_model("vit_b_16", weights=name)
+        assert wanted[-1].image_size == size
 
 
 def test_a_wrong_key_names_both_sides(theirs: Weights, cache: Path) -> None:

@@ -9,6 +9,7 @@ import gc
 import itertools
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -167,3 +168,27 @@ def test_a_trace_counts_what_the_publisher_counts(name: str) -> None:
     expected = torchvision.models.get_model_weights(name).DEFAULT.meta["_ops"]
     assert round(int(traced.macs) / 1e9, 3) == expected
     assert traced.parameters == count(model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_of_the_publisher_are_loaded_with_other_labels_and_channels(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From torch.hub's cache, where a file of the right name holds random weights."""
+    if count(as_published(name)) > GIANT:
+        pytest.skip("its file is too large")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    weights = model_info(name).weights[0]
+    weights.file.parent.mkdir(parents=True)
+    expected = theirs(name).state_dict()
+    torch.save(expected, weights.file)
+    model = create_model(name, weights=weights.name, in_channels=1, num_classes=7)
+    loaded = model.state_dict()
+    changed = {key for key in expected if loaded[key].shape != expected[key].shape}
+    (first,) = (key for key in changed if loaded[key].shape[0] != 7)
+    torch.testing.assert_close(loaded[first], expected[first].sum(1, keepdim=True))
+    assert all(torch.equal(loaded[key], expected[key]) for key in expected.keys() - changed)
+    assert {key.rpartition(".")[2] for key in changed - {first}} == {"weight", "bias"}
+    assert "classes=7" in str(signature(model))
+    assert "channels=1 " in str(signature(model))

@@ -31,7 +31,7 @@ NAMES = list_models(published=False)
 PADDED = [name for name in NAMES if counted_axis(signature(create_model(name)))]
 TRANSPOSED = [name for name in NAMES if "batch_first" in model_info(name).hyperparameters]
 COURSE = [name for name in NAMES if not isinstance(create_model(name), Backbone)]
-EXPORTED = {"height": range(128, 161), "width": range(80, 113)}
+EXPORTED = {"height": range(128, 161), "width": range(128, 161)}
 """Sizes of images at which no size inside a model is 1, which a program would fix."""
 
 MODES: tuple[Mode, ...] = ("eval", "train")

@@ -18,6 +18,8 @@ from shapezoo.recipes import StoppedError
 from shapezoo.runs import Run, RunConfig, RunError
 from shapezoo.train import OPTIMIZERS, DeviceError, EpochDone, Event, StepDone
 
+pytestmark = pytest.mark.slow
+
 RESULTS = ("model.safetensors", "metrics.jsonl", "confusion.tsv")
 CONFIG = RunConfig("lenet", epochs=3, batch_size=500, lr=0.01)
 

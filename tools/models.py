@@ -11,6 +11,7 @@ from mkdocs.structure.files import File, Files
 
 from shapezoo import ModelInfo, Trace, create_model, list_models, model_info, trace
 from shapezoo.models import Backbone, InceptionBlock
+from shapezoo.registry import without_values
 
 SECTION = "Models"
 """The section of the navigation that lists the pages, after what it has already."""
@@ -75,7 +76,7 @@ def traced(info: ModelInfo) -> Trace:
 
     The former takes twenty runs.
     """
-    with torch.device("meta"):
+    with without_values():
         model = create_model(info.name).eval()
     if not isinstance(model, Backbone):
         return trace(create_model(info.name).eval())

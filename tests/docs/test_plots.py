@@ -8,6 +8,8 @@ import pytest
 from mkdocs.config import load_config
 from mkdocs.structure.files import Files
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CONFIG = load_config(str(ROOT / "mkdocs.yml"), hooks=["tools/plots.py"])
 hook = CONFIG["hooks"]["tools/plots.py"]

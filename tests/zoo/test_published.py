@@ -16,6 +16,7 @@ import pytest
 import torch
 import torchvision
 from hypothesis.strategies import SearchStrategy
+from tests.zoo.shells import by_class
 from torch import Tensor, nn
 
 from shapezoo import Module, create_model, list_models, model_info, signature, trace
@@ -151,17 +152,12 @@ def graph_calls(model: Module) -> SearchStrategy[Call]:
     return inputs(model, batch=range(2, 4), **sizes)
 
 
-def smallest() -> list[str]:
-    """The model of the fewest parameters of each class; the others repeat its blocks."""
-    found: dict[type, str] = {}
-    for name in sorted(NAMES, key=lambda name: model_info(name).parameters):
-        with torch.device("meta"):
-            found.setdefault(type(create_model(name)), name)
-    return list(found.values())
+SMALLEST = [names[0] for names in by_class(NAMES).values()]
+"""One of each class; the others repeat its blocks."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", smallest())
+@pytest.mark.parametrize("name", SMALLEST)
 def test_one_graph_serves_all_sizes(name: str) -> None:
     model = without_values(name)
     assert_compiles(model, graph_calls(model), max_examples=2)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from jaxtyping import Float
+from tests.zoo.shells import by_class, shell
 from torch import Tensor, nn
 
 from shapezoo import Module, ShapeError, create_model, list_models, model_info, registry, signature
@@ -21,18 +22,9 @@ MODES: tuple[Mode, ...] = ("eval", "train")
 SMALL = list_models(published=False)
 
 
-def of_class(names: list[str]) -> dict[type, list[str]]:
-    """The models of each class, those of few parameters first."""
-    found: dict[type, list[str]] = {}
-    for name in sorted(names, key=lambda name: model_info(name).parameters):
-        with torch.device("meta"):
-            found.setdefault(type(create_model(name)), []).append(name)
-    return found
-
-
 def proved_anew() -> list[str]:
     """All small models, and the smallest with published weights of each class."""
-    return [*SMALL, *(names[0] for names in of_class(list_models(published=True)).values())]
+    return [*SMALL, *(names[0] for names in by_class(list_models(published=True)).values())]
 
 
 @pytest.fixture(scope="session")
@@ -57,9 +49,8 @@ def test_what_is_stored_is_what_is_proved(name: str, tool: ModuleType) -> None:
 @pytest.mark.parametrize("name", list_models(published=True))
 def test_what_is_stored_of_a_large_model_is_what_is_stored_of_a_small_one(name: str) -> None:
     """Width and depth change no limit; where that is not so, prove it anew here."""
-    with torch.device("meta"):
-        kind = type(create_model(name))
-    assert verdicts(name) in [verdicts(small) for small in of_class(SMALL)[kind]]
+    small = by_class(SMALL)[type(shell(name))]
+    assert verdicts(name) in map(verdicts, small)
 
 
 def others(name: str) -> dict[str, Any]:

@@ -25,8 +25,8 @@ NETWORKS = (
 
 
 def models(names: list[str]) -> Iterator[tuple[str, nn.Module]]:
-    """The models of the zoo, and networks of torchvision."""
-    for name in list_models():
+    """The small models of the zoo, and networks of torchvision."""
+    for name in list_models(published=False):
         if not names or name in names:
             yield name, create_model(name).eval()
     for name in NETWORKS:

@@ -30,7 +30,10 @@ def some_sizes(name: str) -> dict[str, int]:
     axes = free_axes(signature(create_model(name)))
     multiples, limits = symbolic(name).multiples, verdicts(name)["train"].preconditions
     for more in itertools.count():
-        sizes = {a: (n + more) * multiples.get(a, 1) for a, n in zip(axes, SIZES, strict=False)}
+        sizes = {
+            axis: (number if axis == "batch" else number + more) * multiples.get(axis, 1)
+            for axis, number in zip(axes, SIZES, strict=False)
+        }
         if all(condition.holds(sizes) for condition in limits):
             return sizes
     raise AssertionError

@@ -1,6 +1,7 @@
 """Models without values, built once, for what is asked of all of them."""
 
 import functools
+import gc
 
 from shapezoo import Module, create_model
 from shapezoo.registry import without_values
@@ -11,6 +12,14 @@ def shell(name: str) -> Module:
     """A model on the meta device; nobody changes it."""
     with without_values():
         return create_model(name)
+
+
+def unfilled(name: str) -> Module:
+    """A model whose weights are what was in memory; to draw those of a giant takes long."""
+    gc.collect()  # errors that were caught hold the models before this
+    with without_values():
+        model = create_model(name)
+    return model.to_empty(device="cpu")
 
 
 def by_class(names: list[str]) -> dict[type[Module], list[str]]:

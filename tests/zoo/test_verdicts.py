@@ -1,6 +1,5 @@
 """What is stored of every model was proved, and is true on real kernels."""
 
-import gc
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from jaxtyping import Float
-from tests.zoo.shells import by_class, shell
+from tests.zoo.shells import by_class, shell, unfilled
 from torch import Tensor, nn
 
 from shapezoo import Module, ShapeError, create_model, list_models, model_info, registry, signature
@@ -92,19 +91,11 @@ def meets(verdict: Verdict, sizes: dict[str, int]) -> bool:
     return all(condition.holds(sizes) for condition in verdict.preconditions)
 
 
-def without_values(name: str) -> Module:
-    """A model whose weights are what was in memory."""
-    gc.collect()  # errors that were caught hold the models before this
-    with torch.device("meta"):
-        model = create_model(name)
-    return model.to_empty(device="cpu")
-
-
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", list_models())
 def test_real_kernels_agree_on_both_sides_of_each_boundary(name: str, mode: Mode) -> None:
     verdict = verdicts(name)[mode]
-    model = without_values(name).train(mode == "train")
+    model = unfilled(name).train(mode == "train")
     probed = list(boundaries(verdict))
     assert probed
     for sizes, is_accepted in probed:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shapezoo._modules import copied, undisturbed
 from shapezoo.contracts import Module, ShapeError, Signature, TensorType, UnionType, signature
 from shapezoo.data import InMemory
 from shapezoo.data.memory import split
@@ -105,7 +106,7 @@ def prepare(config: RunConfig, *, download: bool) -> Job:
         generator = torch.Generator().manual_seed(config.seed)
         learned, measured = split(learned, test_size=len(learned) // 10, generator=generator)
     last = ((len(learned) - 1) % config.batch_size + 1) // config.accumulate or 1
-    _require_sizes(config, {"eval": example, "train": learned.select(torch.arange(last))})
+    _require_sizes(config, model, {"eval": example, "train": learned.select(torch.arange(last))})
     steps = iterations(len(learned), config.batch_size)
     try:
         schedule = choose_schedule(
@@ -132,22 +133,22 @@ def prepare(config: RunConfig, *, download: bool) -> Job:
     )
 
 
-def _require_sizes(config: RunConfig, smallest: Mapping[str, Batch]) -> None:
-    """Refuse examples that are too small or too few for a model, by calls without values.
+def _require_sizes(config: RunConfig, model: Module, smallest: Mapping[str, Batch]) -> None:
+    """Refuse examples that are too small or too few for a model, by calling a copy of it.
 
     Args:
         config: What the run is asked for.
+        model: The model.
         smallest: The smallest batch in each mode.
     """
     for mode, batch in smallest.items():
-        with torch.device("meta"):
-            model = config.build().train(mode == "train")
-        try:
-            model(*(tensor.to("meta") for tensor in batch.inputs))
-        except ShapeError as error:
-            raise DataMismatchError(
-                f"model {config.model!r} does not fit the data in {mode} mode\n  {error}"
-            ) from error
+        with undisturbed(model):
+            try:
+                copied(model).train(mode == "train")(*batch.inputs)
+            except ShapeError as error:
+                raise DataMismatchError(
+                    f"model {config.model!r} does not fit the data in {mode} mode\n  {error}"
+                ) from error
 
 
 def _judges(contract: Signature, classes: tuple[str, ...]) -> tuple[Loss, Correct | None]:

@@ -22,11 +22,6 @@ MODES: tuple[Mode, ...] = ("eval", "train")
 SMALL = list_models(published=False)
 
 
-def proved_anew() -> list[str]:
-    """All small models, and the smallest with published weights of each class."""
-    return [*SMALL, *(names[0] for names in by_class(list_models(published=True)).values())]
-
-
 @pytest.fixture(scope="session")
 def tool() -> ModuleType:
     path = Path(__file__).parents[2] / "tools/verdicts.py"
@@ -38,7 +33,7 @@ def tool() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", proved_anew())
+@pytest.mark.parametrize("name", SMALL)
 def test_what_is_stored_is_what_is_proved(name: str, tool: ModuleType) -> None:
     """If not, `python tools/verdicts.py` writes it anew."""
     proved = {mode: tool.verdict_of(proof) for mode, proof in tool.proofs(name)}

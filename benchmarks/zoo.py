@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from shapezoo import create_model, model_info
 from shapezoo.proving.values import tensors_of
+from shapezoo.verdicts import Mode
 
 NAMES = (
     *("resnet50", "resnext50_32x4d", "wide_resnet50_2", "alexnet", "vgg11", "googlenet"),
@@ -41,6 +42,13 @@ def images(name: str, batch: int) -> Tensor:
     return torch.randn(batch, 3, size, size)
 
 
+def fits(name: str, mode: Mode, batch: int) -> bool:
+    """Whether a model takes so few images."""
+    height, width = images(name, 1).shape[2:]
+    conditions = model_info(name).verdicts[mode].preconditions
+    return all(c.holds({"batch": batch, "height": height, "width": width}) for c in conditions)
+
+
 def forward(model: nn.Module, x: Tensor) -> Callable[[], object]:
     """A forward in eval mode."""
     model.eval()
@@ -59,8 +67,7 @@ def step(model: nn.Module, x: Tensor) -> Callable[[], object]:
 
     def run() -> None:
         optimizer.zero_grad()
-        outputs: list[Tensor] = tensors_of(model(x))
-        torch.stack([output.mean() for output in outputs]).sum().backward()
+        torch.stack([output.mean() for output in tensors_of(model(x))]).sum().backward()
         optimizer.step()
 
     return run
@@ -110,7 +117,11 @@ def main(names: Sequence[str]) -> None:
     print("| | " + " | ".join([*titles, f"peak memory, batch {BATCHES[-1]}"]) + " |")
     print("|---" * (len(titles) + 2) + "|", flush=True)
     for name in names:
-        cells = [compare(name, run, batch) for run in (forward, step) for batch in BATCHES]
+        cells = [
+            compare(name, run, batch) if fits(name, mode, batch) else "too small a batch"
+            for mode, run in (("eval", forward), ("train", step))
+            for batch in BATCHES
+        ]
         print(f"| {name} | " + " | ".join([*cells, memory(name, BATCHES[-1])]) + " |", flush=True)
 
 

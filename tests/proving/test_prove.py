@@ -54,6 +54,18 @@ class Mirror(nn.Module):
     ) -> Float[Tensor, "batch height width"]:
         return images.mT
 
+    def turned(self, image: Float[Tensor, "height width"]) -> Float[Tensor, "width height"]:
+        return image.mT
+
+    def kept(self, image: Float[Tensor, "height width"]) -> Float[Tensor, "height width"]:
+        return image.mT
+
+    @checked
+    def kept_and_checked(
+        self, image: Float[Tensor, "height width"]
+    ) -> Float[Tensor, "height width"]:
+        return image.mT
+
 
 class Steps(nn.Module):
     def forward(self, xs: Float[Tensor, "seq batch"]) -> Float[Tensor, "batch"]:
@@ -131,6 +143,25 @@ def test_a_counterexample_of_a_class_makes_it() -> None:
     assert "model = Wrong(channels=1).eval()" in proof.counterexample.snippet
     with pytest.raises(ShapeError):
         exec(proof.counterexample.snippet, {"Wrong": Wrong})
+
+
+def test_a_method_is_proved() -> None:
+    model = Mirror().train()
+    proof = prove(model.turned)
+    assert isinstance(proof, Proved)
+    assert (proof.name, proof.mode) == ("tests.proving.test_prove.Mirror.turned", "train")
+    assert proof.axes == ("height", "width")
+    assert "forward" not in vars(model)
+
+
+@pytest.mark.parametrize("method", ["kept", "kept_and_checked"])
+def test_a_counterexample_of_a_method_calls_it(method: str) -> None:
+    model = Mirror()
+    proof = prove(getattr(model, method))
+    assert isinstance(proof, Refuted)
+    assert sorted(proof.counterexample.sizes.values()) == [1, 2]
+    with pytest.raises(ShapeError, match=rf"Mirror\.{method}: the result breaks"):
+        exec(proof.counterexample.snippet, {"model": model})
 
 
 class Wrong(Module):

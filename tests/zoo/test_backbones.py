@@ -9,11 +9,14 @@ from torch import Tensor
 from shapezoo import Module, create_model, list_models, signature
 from shapezoo.contracts.examples import example_arguments, free_axes
 from shapezoo.models import Backbone
-from shapezoo.testing import assert_contract, inputs
+from shapezoo.testing import assert_contract, assert_proved, inputs
+from shapezoo.verdicts import verdicts
 
 LARGE = 128
 """Pixels that are enough for every model."""
 
+BUDGET = 3600.0
+"""Seconds for a proof, far more than any takes."""
 
 NAMES = [name for name in list_models(published=False) if isinstance(shell(name), Backbone)]
 
@@ -29,6 +32,15 @@ def test_the_contract_of_the_maps_is_enforced_and_true(name: str) -> None:
     assert isinstance(model, Backbone)
     sizes: dict[str, Any] = {axis: range(LARGE - 9, LARGE) for axis in open_sides(model)}
     assert_contract(model.feature_maps, inputs(model.feature_maps, **sizes))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_contract_of_the_maps_is_proved_for_all_images_that_the_model_takes(name: str) -> None:
+    model = create_model(name).eval()
+    assert isinstance(model, Backbone)
+    proof = assert_proved(model.feature_maps, budget=BUDGET)
+    assert proof.is_exact
+    assert proof.preconditions == verdicts(name)["eval"].preconditions
 
 
 @pytest.mark.parametrize("name", NAMES)

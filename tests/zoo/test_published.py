@@ -5,7 +5,6 @@ they hold, their outputs and their gradients. Keys are compared without values; 
 model in memory at a time, the giants in float32.
 """
 
-import gc
 import itertools
 import warnings
 from collections.abc import Mapping
@@ -81,8 +80,7 @@ def test_the_number_of_parameters_is_that_of_the_publisher(name: str) -> None:
 
 def pair(name: str) -> tuple[Module, nn.Module, Tensor]:
     """Our model and the publisher's, with the same varied weights, and images."""
-    gc.collect()  # the models before these are large
-    ours = create_model(name)
+    ours = unfilled(name)
     dtype = torch.float32 if count(ours) > GIANT else torch.float64
     other = theirs(name).to(dtype)
     with torch.no_grad():

@@ -29,9 +29,9 @@ def prove(
     values; for this model, in this mode, and for sizes of 1 and more.
 
     Args:
-        obj: A module; a class of modules; or a function whose annotations are a contract.
-            Contracts inside it are proved for all that it sends them, also those of modules
-            that are not checked otherwise.
+        obj: A module; a method of one; a class of modules; or a function whose annotations are a
+            contract. Contracts inside it are proved for all that it sends them, also those of
+            modules that are not checked otherwise.
         init: Arguments for the class. Those that are given as ``...``, and those of type int
             that are missing, stand for any size.
         assume: Conditions that sizes meet, such as ``"height >= 32"``; then no size that meets

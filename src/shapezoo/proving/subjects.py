@@ -96,12 +96,19 @@ def _subject(
         model = as_written(obj)
         with contextlib.suppress(TypeError):  # it is put back afterwards in any case
             model = copied(model)
-        if any(parameter.is_meta for parameter in model.parameters()):
-            model = model.to_empty(device="cpu")  # for real kernels
-        name = public_name(type(model).forward)
-        return Subject(
-            name, signature(model), (), model.training, lambda _: model, lambda _: _code(model)
-        )
+        return _of_model(model, type(model).forward)
+    if isinstance(obj, types.MethodType) and isinstance(obj.__self__, nn.Module):
+        require_plain(obj.__self__)
+        model, method = copied(obj.__self__), obj.__func__
+        code = f"\nmodel.forward = model.{obj.__name__}"
+        if not is_checked(method):
+            method = checked(method)
+            code = (
+                f"\nfrom shapezoo import checked\n\n"
+                f"model.forward = checked(type(model).{obj.__name__}).__get__(model)"
+            )
+        model.forward = method.__get__(model)
+        return _of_model(model, method, code)
     if isinstance(obj, types.FunctionType):
         function = obj if is_checked(obj) else checked(obj)
         code = f"# model: the function {obj.__name__} of which this was found"
@@ -111,7 +118,19 @@ def _subject(
             code = f"from shapezoo import checked\n{code}\nmodel = checked(model)"
         name = public_name(obj)
         return Subject(name, signature(obj), (), False, lambda _: function, lambda _: code)
-    raise SubjectError(f"prove takes a module, a class of modules or a function, got {obj!r}")
+    raise SubjectError(
+        f"prove takes a module, a method of one, a class of modules or a function, got {obj!r}"
+    )
+
+
+def _of_model(model: nn.Module, method: Callable[..., Any], more: str = "") -> Subject:
+    """A module as a subject, the method that runs when it is called, and code that makes it so."""
+    if any(parameter.is_meta for parameter in model.parameters()):
+        model = model.to_empty(device="cpu")  # for real kernels
+    name, contract = public_name(method), signature(method.__get__(model))
+    return Subject(
+        name, contract, (), model.training, lambda _: model, lambda _: _code(model) + more
+    )
 
 
 def _code(model: nn.Module) -> str:

@@ -24,7 +24,8 @@ def assert_proved(
     What `prove` raises, this raises too.
 
     Args:
-        obj: A module; a class of modules; or a function whose annotations are a contract.
+        obj: A module; a method of one; a class of modules; or a function whose annotations are a
+            contract.
         init: Arguments for the class, as in `prove`.
         assume: Conditions that sizes meet, as in `prove`.
         preconditions: The conditions that sizes must meet to be accepted, no more and no fewer;

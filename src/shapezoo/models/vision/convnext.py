@@ -128,10 +128,14 @@ class ConvNeXt(Module):
     def feature_maps(
         self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> tuple[
-        Float[Tensor, "batch channels={self.feature_channels[0]} height//4 width//4"],
-        Float[Tensor, "batch channels={self.feature_channels[1]} height//8 width//8"],
-        Float[Tensor, "batch channels={self.feature_channels[2]} height//16 width//16"],
-        Float[Tensor, "batch channels={self.feature_channels[3]} height//32 width//32"],
+        Float[Tensor, "batch channels={self.feature_channels[0]} height=height//4 width=width//4"],
+        Float[Tensor, "batch channels={self.feature_channels[1]} height=height//8 width=width//8"],
+        Float[
+            Tensor, "batch channels={self.feature_channels[2]} height=height//16 width=width//16"
+        ],
+        Float[
+            Tensor, "batch channels={self.feature_channels[3]} height=height//32 width=width//32"
+        ],
     ]:
         """The maps of each stage, the finest first."""
         first = self.features[:2](images)

@@ -161,7 +161,8 @@ def test_a_counterexample_of_a_method_calls_it(method: str) -> None:
     assert isinstance(proof, Refuted)
     assert sorted(proof.counterexample.sizes.values()) == [1, 2]
     with pytest.raises(ShapeError, match=rf"Mirror\.{method}: the result breaks"):
-        exec(proof.counterexample.snippet, {"model": model})
+        proof.counterexample.replay(model=model)
+    assert "forward" not in vars(model)
 
 
 class Wrong(Module):

@@ -46,7 +46,8 @@ def prove(
         ContractError: There is no contract, or an assumption cannot be read.
         SubjectError: This is nothing to prove, or init does not fit the class.
         TypeError: A part of the module cannot be looked into: one of TorchScript, a
-            `nn.DataParallel`, one that makes its parameters when it is called first.
+            `nn.DataParallel`, one that makes its parameters when it is called first. Or the
+            module of a method cannot be copied.
         RuntimeError: Checks are switched off.
 
     Example:

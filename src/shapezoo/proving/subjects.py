@@ -32,6 +32,7 @@ class Subject:
         make: Gives the module or function for sizes of the free arguments; without such,
             always the same.
         code: Gives the lines of Python that make it, as ``model``.
+        call: Names what is called after those lines.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Subject:
     is_training: bool
     make: Callable[[Mapping[str, Any]], Callable[..., Any]]
     code: Callable[[Sizes], str]
+    call: str = "model"
 
     def arguments(
         self, made: Callable[..., Any], contract: Signature, sizes: Mapping[str, Any], **how: Any
@@ -100,15 +102,12 @@ def _subject(
     if isinstance(obj, types.MethodType) and isinstance(obj.__self__, nn.Module):
         require_plain(obj.__self__)
         model, method = copied(obj.__self__), obj.__func__
-        code = f"\nmodel.forward = model.{obj.__name__}"
+        call = f"model.{obj.__name__}"
         if not is_checked(method):
             method = checked(method)
-            code = (
-                f"\nfrom shapezoo import checked\n\n"
-                f"model.forward = checked(type(model).{obj.__name__}).__get__(model)"
-            )
-        model.forward = method.__get__(model)
-        return _of_model(model, method, code)
+            call = f"checked(type(model).{obj.__name__}).__get__(model)"
+        model.forward = method.__get__(model)  # is what runs when the copy is called
+        return _of_model(model, method, call)
     if isinstance(obj, types.FunctionType):
         function = obj if is_checked(obj) else checked(obj)
         code = f"# model: the function {obj.__name__} of which this was found"
@@ -123,13 +122,13 @@ def _subject(
     )
 
 
-def _of_model(model: nn.Module, method: Callable[..., Any], more: str = "") -> Subject:
-    """A module as a subject, the method that runs when it is called, and code that makes it so."""
+def _of_model(model: nn.Module, method: Callable[..., Any], call: str = "model") -> Subject:
+    """A module as a subject, with the method that runs when it is called."""
     if any(parameter.is_meta for parameter in model.parameters()):
         model = model.to_empty(device="cpu")  # for real kernels
     name, contract = public_name(method), signature(method.__get__(model))
     return Subject(
-        name, contract, (), model.training, lambda _: model, lambda _: _code(model) + more
+        name, contract, (), model.training, lambda _: model, lambda _: _code(model), call
     )
 
 

@@ -200,10 +200,10 @@ def test_the_contracts() -> None:
     )
     assert str(signature(model.feature_maps)) == (
         '(images: Float[Tensor, "batch channels=1 height width"]) -> tuple['
-        'Float[Tensor, "batch channels=8 height//4 width//4"], '
-        'Float[Tensor, "batch channels=16 height//8 width//8"], '
-        'Float[Tensor, "batch channels=32 height//16 width//16"], '
-        'Float[Tensor, "batch channels=64 height//32 width//32"]]'
+        'Float[Tensor, "batch channels=8 height=height//4 width=width//4"], '
+        'Float[Tensor, "batch channels=16 height=height//8 width=width//8"], '
+        'Float[Tensor, "batch channels=32 height=height//16 width=width//16"], '
+        'Float[Tensor, "batch channels=64 height=height//32 width=width//32"]]'
     )
 
 
@@ -227,7 +227,7 @@ def test_a_residual_that_would_be_broadcast_is_refused(
 def test_a_map_of_another_size_is_refused() -> None:
     model = convnext_micro()
     model.features[3] = nn.ConstantPad2d(1, 0.0)
-    with pytest.raises(ShapeError, match="expected height//8 = 8, got 10"):
+    with pytest.raises(ShapeError, match="expected height=height//8 = 8, got 10"):
         model.feature_maps(torch.zeros(2, 3, 64, 64))
 
 

@@ -17,6 +17,7 @@ import torchvision
 from hypothesis.strategies import SearchStrategy
 from tests.zoo.shells import by_class, shell, unfilled
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from shapezoo import Module, create_model, list_models, model_info, signature, trace
 from shapezoo.contracts.examples import example_arguments, free_axes
@@ -142,6 +143,46 @@ def test_a_difference_is_noticed() -> None:
                 assert_close(wrong, right)
     with pytest.raises(AssertionError, match="weight"):  # zeros tell nothing
         assert_close({"weight": torch.zeros(2)}, {"weight": torch.zeros(2)})
+
+
+class Kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's has no types
+    """Counts the kernels that run."""
+
+    number = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        self.number += 1
+        return func(*args, **(kwargs or {}))
+
+
+def kernels(model: nn.Module, images: Tensor) -> int:
+    """How many kernels a call takes, and its gradients where it is training."""
+    with Kernels() as run:  # type: ignore[no-untyped-call]  # torch's has no types
+        outputs = tensors_of(model(images))
+        if model.training:
+            torch.autograd.backward([output.mean() for output in outputs])
+    number: int = run.number
+    return number
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_more_kernels_run_than_in_the_model_of_the_publisher(name: str) -> None:
+    """With those, a contract is all that ours could be slower by."""
+    with torch.device("meta"):
+        ours, other = create_model(name), theirs(name)
+        (images,), _ = example_arguments(signature(ours), least(name))
+    assert isinstance(images, Tensor)
+    for is_training in (False, True):
+        found, most = (kernels(model.train(is_training), images) for model in (ours, other))
+        assert 0 < found <= most
+
+
+def test_one_kernel_more_is_counted() -> None:
+    images = torch.zeros(1, 3, 8, 8)
+    layer, more = nn.Sequential(nn.ReLU()), nn.Sequential(nn.ReLU(), nn.ReLU())
+    assert kernels(layer.eval(), images) + 1 == kernels(more.eval(), images)
 
 
 SIZES = range(128, 161)

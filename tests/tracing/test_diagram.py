@@ -113,6 +113,7 @@ def flowchart(graph: Graph) -> Flowchart:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*SMALL, "googlenet", "swin_t"])
 def test_mermaid_text_reads_as_the_graph(name: str) -> None:
     graph = graph_of(traced(name), None)

@@ -16,6 +16,8 @@ from shapezoo.contracts.types import tensors
 from shapezoo.tracing import Flow, Operation
 from shapezoo.verdicts import verdicts
 
+pytestmark = pytest.mark.slow
+
 NAMES = list_models(published=False)
 SIZES = (3, 5, 4)
 

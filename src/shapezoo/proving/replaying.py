@@ -64,8 +64,6 @@ def snippet(subject: Subject, variant: Variant, sizes: Sizes, run: Replay) -> st
     parts = [code_of(arg, imports) for arg in args]
     parts += [f"{name}={code_of(value, imports)}" for name, value in kwargs.items()]
     call = f"{subject.call}({', '.join(parts)})"
-    if subject.call.startswith("checked("):
-        imports["from shapezoo import checked"] = None
     if isinstance(model, nn.Module) and not is_enforced(model):
         imports["from shapezoo.proving import enforced"] = None
         call = f"with enforced(model):\n    {call}"

@@ -102,12 +102,13 @@ def _subject(
     if isinstance(obj, types.MethodType) and isinstance(obj.__self__, nn.Module):
         require_plain(obj.__self__)
         model, method = copied(obj.__self__), obj.__func__
-        call = f"model.{obj.__name__}"
+        needs, call = "", f"model.{obj.__name__}"
         if not is_checked(method):
             method = checked(method)
+            needs = "from shapezoo import checked\n"
             call = f"checked(type(model).{obj.__name__}).__get__(model)"
         model.forward = method.__get__(model)  # is what runs when the copy is called
-        return _of_model(model, method, call)
+        return _of_model(model, method, needs, call)
     if isinstance(obj, types.FunctionType):
         function = obj if is_checked(obj) else checked(obj)
         code = f"# model: the function {obj.__name__} of which this was found"
@@ -122,13 +123,15 @@ def _subject(
     )
 
 
-def _of_model(model: nn.Module, method: Callable[..., Any], call: str = "model") -> Subject:
+def _of_model(
+    model: nn.Module, method: Callable[..., Any], needs: str = "", call: str = "model"
+) -> Subject:
     """A module as a subject, with the method that runs when it is called."""
     if any(parameter.is_meta for parameter in model.parameters()):
         model = model.to_empty(device="cpu")  # for real kernels
     name, contract = public_name(method), signature(method.__get__(model))
     return Subject(
-        name, contract, (), model.training, lambda _: model, lambda _: _code(model), call
+        name, contract, (), model.training, lambda _: model, lambda _: needs + _code(model), call
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
+from shapezoo.contracts import syntax
 from shapezoo.contracts.errors import ContractError
 
 AXES = {
@@ -186,7 +187,7 @@ def free_names(expression: str) -> frozenset[str]:
         ContractError: It is no expression, or a condition.
     """
     try:
-        nodes = list(ast.walk(ast.parse(expression.strip(), mode="eval")))
+        nodes = list(ast.walk(syntax.expression(expression.strip())))
     except SyntaxError as error:
         raise ContractError(f"{expression.strip()!r} is no expression") from error
     if any(isinstance(node, ast.Compare | ast.BoolOp | ast.Lambda) for node in nodes):

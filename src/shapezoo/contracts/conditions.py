@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import CodeType
 
 from shapezoo.contracts.errors import ContractError
+from shapezoo.contracts.syntax import expression
 
 _ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.Mod)
 
@@ -40,12 +41,12 @@ class Condition:
             f"'height % 16 == 0' or 'height == width'"
         )
         try:
-            tree = ast.parse(self.text, mode="eval")
+            tree = expression(self.text)
         except (SyntaxError, TypeError, ValueError) as error:
             raise ContractError(message) from error
-        if not _is_condition(tree.body):
+        if not _is_condition(tree):
             raise ContractError(message)
-        object.__setattr__(self, "text", unparse(tree.body))  # one text, however it was written
+        object.__setattr__(self, "text", unparse(tree))  # one text, however it was written
 
     def __str__(self) -> str:
         return self.text
@@ -67,7 +68,7 @@ class Condition:
     def explain(self, sizes: Mapping[str, int]) -> str:
         """What is wrong with sizes that do not meet it: ``height must be at least 63, got 62``."""
         got = ", ".join(f"{axis}={sizes[axis]}" for axis in self.axes)
-        match ast.parse(self.text, mode="eval").body:
+        match expression(self.text):
             case ast.Compare(left=ast.Name(id=axis), ops=[op], comparators=[term]) if (
                 type(op) in _WORDS
             ):
@@ -91,7 +92,7 @@ def _code(text: str) -> CodeType:
 
 @functools.cache
 def _axes(text: str) -> tuple[str, ...]:
-    nodes = ast.walk(ast.parse(text, mode="eval"))
+    nodes = ast.walk(expression(text))
     names = [node for node in nodes if isinstance(node, ast.Name)]
     names.sort(key=lambda node: node.col_offset)
     return tuple(dict.fromkeys(node.id for node in names))
@@ -121,12 +122,12 @@ def _is_size(node: ast.expr) -> bool:
     return False
 
 
-def unparse(expression: ast.expr) -> str:
+def unparse(tree: ast.expr) -> str:
     """The text of an expression; `ast.unparse` puts parentheses into long chains of ``or``."""
-    if not isinstance(expression, ast.BoolOp):
-        return ast.unparse(expression)
-    word = " and " if isinstance(expression.op, ast.And) else " or "
-    terms = [(unparse(value), isinstance(value, ast.BoolOp)) for value in expression.values]
+    if not isinstance(tree, ast.BoolOp):
+        return ast.unparse(tree)
+    word = " and " if isinstance(tree.op, ast.And) else " or "
+    terms = [(unparse(value), isinstance(value, ast.BoolOp)) for value in tree.values]
     return word.join(f"({text})" if is_chain else text for text, is_chain in terms)
 
 

@@ -16,6 +16,7 @@ import sympy
 import z3
 
 from shapezoo.contracts.conditions import Condition
+from shapezoo.contracts.syntax import expression
 
 Formula = Any
 """A condition on sizes, of z3, which has no types."""
@@ -81,7 +82,7 @@ def parse(text: str) -> Formula:
     Raises:
         UntranslatableError: There is none.
     """
-    return _parse(ast.parse(text, mode="eval").body)
+    return _parse(expression(text))
 
 
 def _parse(node: ast.expr) -> Formula:

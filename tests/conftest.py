@@ -1,7 +1,7 @@
 """Tests that visit every model are slow for families with published weights."""
 
 import pytest
-from tests.zoo.shells import shell
+from tests.zoo.subjects import shell
 
 from shapezoo import list_models
 from shapezoo.models import Backbone

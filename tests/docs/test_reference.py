@@ -7,7 +7,7 @@ from pathlib import Path
 
 import griffe
 import pytest
-from tests.zoo.shells import shell
+from tests.zoo.subjects import shell
 
 import shapezoo
 from shapezoo import list_models

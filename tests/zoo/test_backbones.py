@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.zoo.shells import shell
+from tests.zoo.subjects import shell
 from torch import Tensor
 
 from shapezoo import Module, create_model, list_models, signature

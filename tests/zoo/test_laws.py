@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.zoo.shells import by_class, shell
+from tests.zoo.subjects import by_class, shell
 
 from shapezoo import create_model, list_models, model_info, signature
 from shapezoo.contracts import UnionType

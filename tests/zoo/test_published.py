@@ -14,16 +14,14 @@ from typing import Any
 import pytest
 import torch
 import torchvision
-from hypothesis.strategies import SearchStrategy
-from tests.zoo.shells import by_class, shell, unfilled
+from tests.zoo.subjects import shell, small_images, unfilled, vary
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from shapezoo import Module, create_model, list_models, model_info, signature, trace
-from shapezoo.contracts.examples import example_arguments, free_axes
+from shapezoo.contracts.examples import example_arguments
 from shapezoo.layers import StochasticDepth
 from shapezoo.proving.values import tensors_of
-from shapezoo.testing import Call, assert_compiles, assert_exports, inputs
 from shapezoo.verdicts import verdicts
 from shapezoo.weights import PublishedWeights
 
@@ -34,11 +32,11 @@ GIANT = 100_000_000
 DROPS = (nn.Dropout, StochasticDepth, torchvision.ops.StochasticDepth)
 
 
-def theirs(name: str) -> nn.Module:
+def theirs(name: str, **hyperparameters: Any) -> nn.Module:
     """The model of the publisher, with random weights."""
     with warnings.catch_warnings():  # of initialisation that takes minutes in some models
         warnings.simplefilter("ignore", FutureWarning)
-        model: nn.Module = torchvision.models.get_model(name, weights=None)
+        model: nn.Module = torchvision.models.get_model(name, weights=None, **hyperparameters)
     return model
 
 
@@ -81,14 +79,10 @@ def test_the_number_of_parameters_is_that_of_the_publisher(name: str) -> None:
 
 def pair(name: str) -> tuple[Module, nn.Module, Tensor]:
     """Our model and the publisher's, with the same varied weights, and images."""
-    ours = unfilled(name)
+    ours = unfilled(name, **small_images(name))
     dtype = torch.float32 if count(ours) > GIANT else torch.float64
-    other = theirs(name).to(dtype)
-    with torch.no_grad():
-        # biases and statistics, and the heads of some, begin alike
-        for tensor in itertools.chain(other.parameters(), other.buffers()):
-            if tensor.is_floating_point() and (tensor.dim() == 1 or not tensor.any()):
-                tensor += 0.1 * torch.rand_like(tensor)
+    other = theirs(name, **small_images(name)).to(dtype)
+    vary(other)
     ours = ours.to(dtype)
     ours.load_state_dict(other.state_dict())
     for module in itertools.chain(ours.modules(), other.modules()):
@@ -183,28 +177,6 @@ def test_one_kernel_more_is_counted() -> None:
     images = torch.zeros(1, 3, 8, 8)
     layer, more = nn.Sequential(nn.ReLU()), nn.Sequential(nn.ReLU(), nn.ReLU())
     assert kernels(layer.eval(), images) + 1 == kernels(more.eval(), images)
-
-
-SIZES = range(128, 161)
-"""Sizes of images at which no size inside a model is 1, which a program would fix."""
-
-
-def graph_calls(model: Module) -> SearchStrategy[Call]:
-    """Calls with two images of sizes that a graph may see."""
-    sizes: dict[str, Any] = {axis: SIZES for axis in free_axes(signature(model)) if axis != "batch"}
-    return inputs(model, batch=range(2, 4), **sizes)
-
-
-SMALLEST = [names[0] for names in by_class(NAMES).values()]
-"""One of each class; the others repeat its blocks."""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SMALLEST)
-def test_one_graph_serves_all_sizes(name: str) -> None:
-    model = unfilled(name).eval()
-    assert_compiles(model, graph_calls(model), max_examples=2)
-    assert_exports(model, graph_calls(model), max_examples=2)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from jaxtyping import Float
-from tests.zoo.shells import by_class, shell, unfilled
+from tests.zoo.subjects import by_class, shell, unfilled
 from torch import Tensor, nn
 
 from shapezoo import Module, ShapeError, create_model, list_models, model_info, registry, signature

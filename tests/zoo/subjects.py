@@ -1,0 +1,53 @@
+"""Models of the zoo for tests: without values, with varied ones, for small images."""
+
+import functools
+import gc
+import itertools
+from typing import Any
+
+import torch
+from torch import nn
+
+from shapezoo import Module, create_model, model_info
+from shapezoo.models import Backbone
+from shapezoo.registry import without_values
+
+
+@functools.cache
+def shell(name: str) -> Module:
+    """A model on the meta device; nobody changes it."""
+    with without_values():
+        return create_model(name)
+
+
+def unfilled(name: str, **hyperparameters: Any) -> Module:
+    """A model whose weights are what was in memory; to draw those of a giant takes long."""
+    gc.collect()  # errors that were caught hold the models before this
+    with without_values():
+        model = create_model(name, **hyperparameters)
+    return model.to_empty(device="cpu")
+
+
+def small_images(name: str) -> dict[str, Any]:
+    """What to build a model with that it takes small images, where it fixes their size."""
+    model = shell(name)
+    assert isinstance(model, Backbone)
+    known = model_info(name).hyperparameters
+    return {"image_size": 4 * model.strides[0]} if "image_size" in known else {}
+
+
+def by_class(names: list[str]) -> dict[type[Module], list[str]]:
+    """The models of each class."""
+    found: dict[type[Module], list[str]] = {}
+    for name in names:
+        found.setdefault(type(shell(name)), []).append(name)
+    return found
+
+
+def vary(model: nn.Module) -> None:
+    """Change parameters and statistics that begin constant: a head of zeros would hide all else."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for tensor in itertools.chain(model.parameters(), model.buffers()):
+            if tensor.is_floating_point() and (tensor == tensor.flatten()[0]).all():
+                tensor += 0.1 * torch.rand(tensor.shape, generator=generator)

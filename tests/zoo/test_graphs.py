@@ -1,0 +1,31 @@
+"""One graph of every model with published weights serves images of many sizes."""
+
+from typing import Any
+
+import pytest
+from hypothesis.strategies import SearchStrategy
+from tests.zoo.subjects import small_images, vary
+
+from shapezoo import Module, create_model, list_models, signature
+from shapezoo.contracts.examples import free_axes
+from shapezoo.testing import Call, assert_compiles, assert_exports, inputs
+
+NAMES = list_models(published=True)
+
+SIZES = range(128, 161)
+"""Sizes of images at which no size inside a model is 1, which a program would fix."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_one_graph_serves_all_sizes(name: str) -> None:
+    model = create_model(name, **small_images(name)).eval()
+    vary(model)
+    assert_compiles(model, calls(model), max_examples=2)
+    assert_exports(model, calls(model), max_examples=2)
+
+
+def calls(model: Module) -> SearchStrategy[Call]:
+    """Calls with two images, of sizes that a graph may see."""
+    sizes: dict[str, Any] = {axis: SIZES for axis in free_axes(signature(model)) if axis != "batch"}
+    return inputs(model, batch=range(2, 4), **sizes)

@@ -37,9 +37,9 @@ def small_images(name: str) -> dict[str, Any]:
 
 
 def by_class(names: list[str]) -> dict[type[Module], list[str]]:
-    """The models of each class."""
+    """The models of each class, those of few parameters first."""
     found: dict[type[Module], list[str]] = {}
-    for name in names:
+    for name in sorted(names, key=_size):
         found.setdefault(type(shell(name)), []).append(name)
     return found
 
@@ -51,3 +51,7 @@ def vary(model: nn.Module) -> None:
         for tensor in itertools.chain(model.parameters(), model.buffers()):
             if tensor.is_floating_point() and (tensor == tensor.flatten()[0]).all():
                 tensor += 0.1 * torch.rand(tensor.shape, generator=generator)
+
+
+def _size(name: str) -> int:
+    return sum(parameter.numel() for parameter in shell(name).parameters())

@@ -44,6 +44,10 @@ def by_class(names: list[str]) -> dict[type[Module], list[str]]:
     return found
 
 
+def _size(name: str) -> int:
+    return sum(parameter.numel() for parameter in shell(name).parameters())
+
+
 def vary(model: nn.Module) -> None:
     """Change parameters and statistics that begin constant: a head of zeros would hide all else."""
     generator = torch.Generator().manual_seed(0)
@@ -51,7 +55,3 @@ def vary(model: nn.Module) -> None:
         for tensor in itertools.chain(model.parameters(), model.buffers()):
             if tensor.is_floating_point() and (tensor == tensor.flatten()[0]).all():
                 tensor += 0.1 * torch.rand(tensor.shape, generator=generator)
-
-
-def _size(name: str) -> int:
-    return sum(parameter.numel() for parameter in shell(name).parameters())

@@ -132,8 +132,21 @@ def after_union(
             return after(value, option, path, bound, arguments)
         except RefusedError as error:
             refusals.append(error)
-    meant = [error for error, option in zip(refusals, options, strict=True) if option != NoneType]
-    raise meant[0] if len(meant) == 1 else RefusedError(path)
+    pairs = [(e, o) for e, o in zip(refusals, options, strict=True) if o is not NoneType]
+    alike = [pair for pair in pairs if is_alike(value, pair[1])]
+    meant = alike or pairs
+    raise meant[0][0] if len(meant) == 1 else RefusedError(path)
+
+
+def is_alike(value: Any, hint: Any) -> bool:
+    """Whether a value is a tensor, or a container of the class of an option."""
+    if is_shape(hint) or is_plain(hint):
+        return is_shape(hint) and isinstance(value, Tensor)
+    try:
+        list(parts_of(value, hint, ""))
+    except RefusedError:
+        return False
+    return True
 
 
 def after_tensor(value: Any, hint: Any, path: str, bound: Names, arguments: Names) -> Names:

@@ -143,7 +143,7 @@ EXPECTED: list[tuple[Any, set[tuple[str, str, int | None]]]] = [
     (optional, both("x", "y") | axis("y", 0)),
     (either, both("x") | axis("x", None)),
     (ranks, both("x") | axis("x", None)),
-    (tuple_or, both("x", "x[0]", "x[1]") - both("x[0]", "x[1]") | axis("x", None)),
+    (tuple_or, both("x", "x[0]", "x[1]") | axis("x", 0) | axis("x[0]", 0) | axis("x[1]", 0)),
     (listed, both("xs[0]", "xs[1]") | axis("xs[1]", 0)),
     (nested, both("xs[0]", "xs[1][0]", "xs[1][1]") | axis("xs[1][0]", 0) | axis("xs[1][1]", 0)),
     (

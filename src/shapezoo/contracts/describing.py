@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shapezoo.contracts.matching import Missing, Opaque
+from shapezoo.contracts.matching import Opaque
 from shapezoo.contracts.symbolic_runs import hint_of, is_proving
+from shapezoo.contracts.walking import Missing
 
 
 def describe(value: object, depth: int = 2) -> str:

@@ -1,5 +1,6 @@
 """Arguments that keep a contract, made from it."""
 
+import collections
 import dataclasses
 from collections.abc import Callable, Mapping
 from types import NoneType
@@ -154,7 +155,7 @@ def _example(kind: Type, path: str, sizes: Mapping[str, int], fill: Fill) -> Any
             )
         case SequenceType(parts=(part,)):
             items = [_example(part, f"{path}[{i}]", sizes, fill) for i in range(2)]
-            return tuple(items) if kind.container is tuple else items
+            return _container(kind.container, items)
         case RecordType():
             fields: dict[str, Any] = {}
             for name, part in zip(kind.fields, kind.parts, strict=True):
@@ -177,6 +178,12 @@ def _example(kind: Type, path: str, sizes: Mapping[str, int], fill: Fill) -> Any
             options = [part for part in kind.parts if next(tensors(part), None)]
             return _example(options[0] if options else kind.parts[0], path, sizes, fill)
     raise ContractError(f"it is no tensor with a shape, but {kind}")
+
+
+def _container(class_: type, items: list[Any]) -> Any:
+    """A container of a class that an annotation names, which may be abstract."""
+    concrete = (list, tuple, collections.deque, set, frozenset)
+    return next((made for made in concrete if issubclass(made, class_)), class_)(items)
 
 
 def _defaults(record: Any) -> set[str]:

@@ -7,8 +7,9 @@ from typing import Any
 from shapezoo.contracts.axes import Extent, align, differences
 from shapezoo.contracts.describing import class_name, describe, dtype_name, known, known_shape
 from shapezoo.contracts.errors import ShapeError
-from shapezoo.contracts.matching import MismatchError, Missing
+from shapezoo.contracts.matching import MismatchError
 from shapezoo.contracts.types import TensorType, TupleType, Type, resolve
+from shapezoo.contracts.walking import Missing
 
 _MOST_LINES = 4
 

@@ -1,6 +1,5 @@
 """Comparing a value with its type: jaxtyping checks tensors, beartype what is no container."""
 
-import reprlib
 from typing import Any, NamedTuple
 
 import torch
@@ -17,16 +16,15 @@ from shapezoo.contracts.symbolic_runs import is_proving
 from shapezoo.contracts.types import (
     DictType,
     PlainType,
-    RecordType,
     SequenceType,
     TensorType,
-    TupleType,
     Type,
-    TypedDictType,
     UnionType,
+    is_decided_by_class,
     is_none,
     tensors,
 )
+from shapezoo.contracts.walking import is_container, options_meant, parts_of
 
 CONF = BeartypeConf(is_pep484_tower=True)
 """How beartype checks: as in mypy, a ``float`` may be an int."""
@@ -34,10 +32,6 @@ CONF = BeartypeConf(is_pep484_tower=True)
 
 class Opaque(NamedTuple):
     """Stands for an object that cannot be looked at while a graph is traced; it fits anything."""
-
-
-class Missing:
-    """Stands for a key that is not there."""
 
 
 class MismatchError(Exception):
@@ -88,36 +82,13 @@ def check_value(value: Any, kind: Type, path: str) -> None:
             fits = _check_tensor(value, kind)
         case UnionType():
             fits = _check_union(value, kind, path)
-        case TupleType(parts=parts):
-            fits = isinstance(value, tuple) and len(value) == len(parts)
-            if fits:
-                for index, part in enumerate(parts):
-                    check_value(value[index], part, f"{path}[{index}]")
-        case SequenceType(parts=(part,), container=container):
-            fits = isinstance(value, container)
-            if fits:
-                for index, item in enumerate(value):
-                    check_value(item, part, f"{path}[{index}]")
-        case DictType(parts=(key_kind, part), container=container):
-            fits = isinstance(value, container)
-            if fits:
-                for key, item in value.items():
-                    name = reprlib.repr(key)
-                    check_value(key, key_kind, f"{path} key {name}")
-                    check_value(item, part, f"{path}[{name}]")
-        case TypedDictType(parts=parts, keys=keys, required=required):
-            fits = isinstance(value, dict)
-            if fits:
-                for key, part in zip(keys, parts, strict=True):
-                    if key in value or key in required:
-                        check_value(value.get(key, Missing()), part, f"{path}[{key!r}]")
-        case RecordType(parts=parts, fields=fields, record=record):
-            fits = isinstance(value, record)
-            if fits:
-                for name, part in zip(fields, parts, strict=True):
-                    check_value(getattr(value, name, None), part, f"{path}.{name}")
         case PlainType(annotation=annotation):
             fits = _check_plain(value, annotation)
+        case _:
+            fits = is_container(value, kind)
+            if fits and not _fits_by_classes(value, kind, path):
+                for part in parts_of(value, kind):
+                    check_value(part.value, part.type, path + part.step)
     if not fits and isinstance(value, Proxy):
         raise StepAside
     if not fits:
@@ -172,21 +143,41 @@ def _check_plain(value: Any, annotation: Any) -> bool:
         raise
 
 
+def _fits_by_classes(value: Any, kind: Type, path: str) -> bool:
+    """Whether all items of a container fit, as far as one of each class can tell.
+
+    A list of 100,000 numbers takes a few milliseconds this way, and 160 item by item.
+    """
+    if not isinstance(kind, SequenceType | DictType) or not all(
+        map(is_decided_by_class, kind.parts)
+    ):
+        return False
+    groups = (value.keys(), value.values()) if isinstance(kind, DictType) else (value,)
+    try:
+        for part, items in zip(kind.parts, groups, strict=True):
+            for example in {type(item): item for item in items}.values():
+                check_value(example, part, path)
+    except MismatchError:
+        return False  # item by item, the error can name the first that is wrong
+    return True
+
+
 def _check_union(value: Any, kind: UnionType, path: str) -> bool:
-    """Whether one of the options fits. Where just one could be meant, its mismatch is raised."""
+    """Whether one of the options fits. Where just one can be meant, its mismatch is raised."""
     if value is None and any(map(is_none, kind.parts)):
         return True
     before = current()
-    failures = []
+    failures: list[tuple[Type, MismatchError]] = []
     for part in kind.parts:
         try:
             check_value(value, part, path)
         except MismatchError as mismatch:
             restore(before)
-            failures.append(mismatch.with_traceback(None))  # it would hold the arguments
+            failures.append((part, mismatch.with_traceback(None)))  # it would hold the arguments
         else:
             return True
-    meant = [failure for failure in failures if not is_none(failure.kind)]
-    if len(meant) == 1:
-        raise meant[0]
-    raise MismatchError(path, kind, value, tuple(meant))
+    options = options_meant(value, kind)
+    if len(options) == 1:
+        raise next(mismatch for part, mismatch in failures if part is options[0])
+    told = tuple(mismatch for part, mismatch in failures if not is_none(part))
+    raise MismatchError(path, kind, value, told)

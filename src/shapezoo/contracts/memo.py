@@ -8,7 +8,13 @@ from typing import Any, Literal, TypeVar, get_origin
 import torch
 from torch import Tensor
 
-from shapezoo.contracts.types import PlainType, TensorType, Type, UnionType
+from shapezoo.contracts.types import (
+    PlainType,
+    TensorType,
+    Type,
+    is_decided_by_class,
+    is_plain_class,
+)
 
 MOST_ITEMS = 1000
 V = TypeVar("V")
@@ -33,8 +39,7 @@ def key_code(name: str, kind: Type) -> str | None:
         return None
     if isinstance(kind, TensorType):
         return f"{name}.shape, {name}.dtype, {name}.__class__"
-    options = kind.parts if isinstance(kind, UnionType) else (kind,)
-    if all(isinstance(option, PlainType) and _is_class(option.annotation) for option in options):
+    if is_decided_by_class(kind):
         return f"{name}.__class__"
     return f"key_of({name})"
 
@@ -78,14 +83,7 @@ def remember(memo: MutableMapping[Hashable, V], key: Hashable, value: V, most: i
 
 def _can_be_remembered(kind: Type) -> bool:
     if isinstance(kind, TensorType):
-        return _is_class(kind.annotation.array_type)
+        return is_plain_class(kind.annotation.array_type)
     if isinstance(kind, PlainType):
-        return _is_class(kind.annotation) or get_origin(kind.annotation) is Literal
+        return is_plain_class(kind.annotation) or get_origin(kind.annotation) is Literal
     return all(map(_can_be_remembered, kind.parts))
-
-
-def _is_class(annotation: Any) -> bool:
-    """Whether the class of a value decides if it is one of these, and nothing else does."""
-    metaclass: Any = type(annotation)
-    has_own_check = metaclass.__instancecheck__ is not type.__instancecheck__
-    return annotation is Any or (isinstance(annotation, type) and not has_own_check)

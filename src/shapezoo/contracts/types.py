@@ -49,6 +49,13 @@ class TensorType:
         """The annotation in the form that jaxtyping is asked to check."""
         return enforceable(self.annotation)
 
+    def is_array(self, value: object) -> bool:
+        """Whether a value is an array of the right class, whatever its dtype and shape."""
+        array = self.annotation.array_type
+        if array is Any:
+            return hasattr(value, "shape") and hasattr(value, "dtype")
+        return isinstance(value, array)
+
     def allows(self, dtype: torch.dtype) -> bool:
         """Whether a tensor may have this dtype."""
         allowed = self.annotation.dtypes
@@ -233,6 +240,20 @@ Type = (
 def is_none(kind: Type) -> bool:
     """Whether a type is that of None."""
     return isinstance(kind, PlainType) and kind.annotation is NoneType
+
+
+def is_decided_by_class(kind: Type) -> bool:
+    """Whether the class of a value decides if it is of this type, and nothing else does."""
+    if isinstance(kind, UnionType):
+        return all(map(is_decided_by_class, kind.parts))
+    return isinstance(kind, PlainType) and is_plain_class(kind.annotation)
+
+
+def is_plain_class(annotation: Any) -> bool:
+    """Whether an annotation is a class without an ``isinstance`` of its own, or ``Any``."""
+    metaclass: Any = type(annotation)
+    has_own_check = metaclass.__instancecheck__ is not type.__instancecheck__
+    return annotation is Any or (isinstance(annotation, type) and not has_own_check)
 
 
 def walk(kind: Type) -> Iterator[Type]:

@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,18 +11,13 @@ from torch import Tensor
 
 from shapezoo.contracts import (
     Axis,
-    DictType,
     PlainType,
-    RecordType,
-    SequenceType,
     TensorType,
-    TupleType,
     Type,
-    TypedDictType,
     UnionType,
 )
 from shapezoo.contracts.axes import Extent, align, differences
-from shapezoo.contracts.types import is_none
+from shapezoo.contracts.walking import options_meant, parts_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,40 +71,24 @@ def places(kind: Type, value: Any, path: str, keys: tuple[Any, ...] = ()) -> Ite
         path: Where it is, as an error names it.
         keys: The way to it.
     """
-    inside: list[tuple[Type, Any, str, object]]
     match kind:
         case TensorType():
             if isinstance(value, Tensor):
                 yield Place(path, keys, (kind,), value)
             return
-        case UnionType(parts=parts):
-            options = [part for part in parts if not is_none(part)]
-            if value is None:
+        case UnionType():
+            if value is None or any(_takes_any(part, value) for part in kind.parts):
                 return
+            options = options_meant(value, kind)
             if len(options) == 1:
                 yield from places(options[0], value, path, keys)
-            elif isinstance(value, Tensor) and not any(_takes_any(o, value) for o in options):
+            elif isinstance(value, Tensor):
                 tensors = tuple(option for option in options if isinstance(option, TensorType))
                 yield Place(path, keys, tensors, value, is_option=True)
             return
-        case PlainType():
-            return
-        case TupleType(parts=parts):
-            pairs = enumerate(zip(parts, value, strict=True))
-            inside = [(part, item, f"[{i}]", i) for i, (part, item) in pairs]
-        case SequenceType(parts=(part,)):
-            inside = [(part, item, f"[{i}]", i) for i, item in enumerate(value)]
-        case DictType(parts=(_, part)):
-            pairs = value.items()
-            inside = [(part, item, f"[{reprlib.repr(key)}]", key) for key, item in pairs]
-        case TypedDictType(parts=parts, keys=names):
-            items = zip(names, parts, strict=True)
-            inside = [(part, value[n], f"[{n!r}]", n) for n, part in items if n in value]
-        case RecordType(parts=parts, fields=fields):
-            named = zip(fields, parts, strict=True)
-            inside = [(part, getattr(value, name), f".{name}", name) for name, part in named]
-    for part, item, step, key in inside:
-        yield from places(part, item, path + step, (*keys, key))
+    for part in parts_of(value, kind):
+        if part.keys:
+            yield from places(part.type, part.value, path + part.step, keys + part.keys)
 
 
 def replaced(value: Any, changes: Mapping[tuple[Any, ...], Any]) -> Any:

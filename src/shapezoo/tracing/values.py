@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,18 +10,15 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from shapezoo.contracts import (
-    DictType,
-    RecordType,
-    SequenceType,
+    PlainType,
     Signature,
     TensorType,
-    TupleType,
     Type,
-    TypedDictType,
     UnionType,
     signature,
 )
 from shapezoo.contracts.axes import align
+from shapezoo.contracts.walking import is_container, parts_of
 from shapezoo.tracing.records import Shape, Size
 
 
@@ -72,19 +70,23 @@ def leaves(value: object, kind: Type | None = None) -> Iterator[Leaf]:
     if isinstance(value, Tensor):
         yield Leaf(value, kind if isinstance(kind, TensorType) else None)
         return
-    parts: list[tuple[object, Type | None]] = []
-    match value:
-        case PackedSequence():
-            parts = [(value.data, None)]
-        case list() | tuple():
-            parts = [(part, _item(kind, position)) for position, part in enumerate(value)]
-        case Mapping():
-            parts = [(part, _item(kind, key)) for key, part in value.items()]
-        case _ if dataclasses.is_dataclass(value):
-            names = [f.name for f in dataclasses.fields(value)]
-            parts = [(getattr(value, name, None), _item(kind, name)) for name in names]
-    for part, inner in parts:
-        yield from leaves(part, inner)
+    types: dict[object, Type] = {}
+    if kind is not None and is_container(value, kind):
+        types = {part.keys[-1]: part.type for part in parts_of(value, kind) if part.keys}
+    for key, part in _inside(value):
+        yield from leaves(part, types.get(key))
+
+
+def _inside(value: Any) -> Iterator[tuple[Any, Any]]:
+    """What a value holds, with the index, key or name of the field of each part."""
+    if isinstance(value, PackedSequence):
+        yield "data", value.data
+    elif isinstance(value, list | tuple | deque):
+        yield from zip(getattr(value, "_fields", range(len(value))), value, strict=True)
+    elif isinstance(value, Mapping):
+        yield from value.items()
+    elif dataclasses.is_dataclass(value):
+        yield from ((f.name, getattr(value, f.name, None)) for f in dataclasses.fields(value))
 
 
 def contract_of(module: nn.Module) -> Signature | None:
@@ -118,31 +120,16 @@ def result_leaves(module: nn.Module, result: object) -> list[Leaf]:
     return list(leaves(result, contract.output if contract else None))
 
 
-def _item(kind: Type | None, key: object) -> Type | None:
-    """What a contract says of an item of a container."""
-    match kind:
-        case TupleType() if isinstance(key, int) and key < len(kind.parts):
-            return kind.parts[key]
-        case SequenceType():
-            return kind.parts[0]
-        case DictType():
-            return kind.parts[1]
-        case TypedDictType() if key in kind.keys:
-            return kind.parts[kind.keys.index(str(key))]
-        case RecordType() if key in kind.fields:
-            return kind.parts[kind.fields.index(str(key))]
-        case RecordType() if isinstance(key, int) and key < len(kind.parts):  # a NamedTuple
-            return kind.parts[key]
-    return None
-
-
 def _fits(value: object, kind: Type) -> bool:
     """Whether a value looks like one of a type, as far as names of axes depend on it."""
-    if isinstance(kind, TensorType):
-        if not isinstance(value, Tensor) or not kind.allows(value.dtype):
-            return False
-        pairs = align(kind.axes, tuple(value.shape))
-        return pairs is not None and all(a.fixed in (None, size) for _, a, size in pairs)
-    return isinstance(kind, TupleType | SequenceType | DictType | RecordType | TypedDictType) and (
-        isinstance(value, list | tuple | dict) or dataclasses.is_dataclass(value)
-    )
+    match kind:
+        case TensorType():
+            if not isinstance(value, Tensor) or not kind.allows(value.dtype):
+                return False
+            pairs = align(kind.axes, tuple(value.shape))
+            return pairs is not None and all(a.fixed in (None, size) for _, a, size in pairs)
+        case UnionType(parts=options):
+            return any(_fits(value, option) for option in options)
+        case PlainType():
+            return not isinstance(value, Tensor)
+    return is_container(value, kind) and all(_fits(p.value, p.type) for p in parts_of(value, kind))

@@ -75,9 +75,10 @@ def public_name(function: Callable[..., Any]) -> str:
 def _ways(kind: TensorType, value: Any, bound: dict[str, Extent]) -> tuple[int | None, list[str]]:
     """The first axis that differs, and a line for each way in which a value is not as expected."""
     array, lines = kind.annotation.array_type, []
-    if array is not Any and not isinstance(value, array):
+    if not kind.is_array(value):
+        wanted = "an array" if array is Any else array.__name__
         got = "nothing" if isinstance(value, Missing) else class_name(value)
-        return None, [f"  type      expected {array.__name__}, got {got}"]
+        return None, [f"  type      expected {wanted}, got {got}"]
     if not isinstance(value, kind.annotation.dtype[array, "..."]):
         lines.append(f"  dtype     expected {kind.dtype}, got {dtype_name(value)}")
     shape = known_shape(value)

@@ -1,12 +1,14 @@
 """Reading one annotation, of an argument or of a result."""
 
+import collections
 import collections.abc
 import dataclasses
 import functools
 import inspect
 import types
 import typing
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from beartype.door import is_bearable
 from beartype.roar import BeartypeException
@@ -14,6 +16,13 @@ from jaxtyping import AbstractArray
 
 from shapezoo.contracts.axes import parse_axes
 from shapezoo.contracts.errors import ContractError
+from shapezoo.contracts.generics import (
+    TypeVariables,
+    arguments_as,
+    bound_variables,
+    substituted,
+    variables_of,
+)
 from shapezoo.contracts.types import (
     DictType,
     PlainType,
@@ -28,19 +37,24 @@ from shapezoo.contracts.types import (
     walk,
 )
 
+NO_VARIABLES: TypeVariables = types.MappingProxyType({})
 
-def parse_type(annotation: Any, inside: frozenset[type] = frozenset()) -> Type:
+
+def parse_type(
+    annotation: Any, inside: frozenset[type] = frozenset(), variables: TypeVariables = NO_VARIABLES
+) -> Type:
     """Read an annotation.
 
     Args:
-        annotation: An evaluated annotation, as `typing.get_type_hints` gives it.
+        annotation: An evaluated annotation, as `typing.get_type_hints` returns it.
         inside: The records around it, so that one that contains itself comes to an end.
+        variables: What the type variables in it stand for.
 
     Raises:
         ContractError: A shape in it cannot be read, or stands where shapezoo does not look, or
             beartype cannot check it.
     """
-    parse = functools.partial(parse_type, inside=inside)
+    parse = functools.partial(parse_type, inside=inside, variables=variables)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, AbstractArray):
         kind = TensorType(annotation.dtype.__name__, parse_axes(annotation.dim_str), annotation)
@@ -48,34 +62,62 @@ def parse_type(annotation: Any, inside: frozenset[type] = frozenset()) -> Type:
         return kind
     if isinstance(annotation, typing.NewType):
         return parse(annotation.__supertype__)
-    if isinstance(annotation, typing.TypeVar) and annotation.__bound__ is not None:
-        return parse(annotation.__bound__)
-    if type(annotation).__name__ == "TypeAliasType":
-        return parse(annotation.__value__)
-    if origin is typing.Annotated and _has_shapes(arguments[0], inside):
-        if any(type(extra).__module__.startswith("beartype.vale") for extra in arguments[1:]):
-            raise ContractError(f"{annotation} has a validator; check what it says in the body")
+    if isinstance(annotation, typing.TypeVar):
+        if annotation in variables:
+            return parse_type(variables[annotation], inside)
+        if annotation.__bound__ is not None:
+            return parse(annotation.__bound__)
+        if annotation.__constraints__:
+            return UnionType(tuple(map(parse, annotation.__constraints__)))
+    alias = origin or annotation
+    if type(alias).__name__ == "TypeAliasType":
+        given = tuple(substituted(argument, variables) for argument in arguments)
+        own = bound_variables(alias.__type_params__, given)
+        return parse(alias.__value__, variables={**variables, **own})
+    if origin is typing.Annotated and not any(map(_is_validator, arguments[1:])):
         return parse(arguments[0])
     if origin in (typing.Union, types.UnionType):
         return UnionType(tuple(map(parse, arguments)))
     if origin is not None and getattr(annotation, "__args__", None) is None:
         return parse(origin)  # as typing.List without brackets
-    if origin is tuple and arguments[-1:] != (...,):
-        return TupleType(tuple(map(parse, arguments)))
-    if origin in (tuple, list, collections.abc.Sequence):
-        return SequenceType((parse(arguments[0]),), origin)
-    is_mapping = isinstance(origin, type) and issubclass(origin, collections.abc.Mapping)
-    if is_mapping and len(arguments) == 2:
-        return DictType((parse(arguments[0]), parse(arguments[1])), origin)
     if origin in (typing.Required, typing.NotRequired):
         return parse(arguments[0])
-    record = origin or annotation
-    if fields := _fields(record, inside):
+    if origin is tuple and arguments[-1:] != (...,):
+        return TupleType(tuple(map(parse, arguments)))
+    if (container := _container(annotation, parse)) is not None:
+        return container
+    if fields := _fields(annotation, inside, variables):
+        record = origin or annotation
         parts, names = tuple(fields.values()), tuple(fields)
         if typing.is_typeddict(record):
             return TypedDictType(parts, names, record.__required_keys__, record)
         return RecordType(parts, names, record)
-    return _plain(annotation, inside)
+    return _plain(substituted(annotation, variables), inside)
+
+
+def _container(annotation: Any, parse: Callable[[Any], Type]) -> SequenceType | DictType | None:
+    """The type of a collection or mapping whose items have a type, or None for anything else."""
+    class_ = typing.get_origin(annotation) or annotation
+    if not isinstance(class_, type):
+        return None
+    for base in class_.__mro__:
+        arguments = arguments_as(annotation, base) if base.__module__ in _LIBRARY else ()
+        if base is collections.Counter and len(arguments) == 1:
+            arguments = (*arguments, int)
+        if issubclass(base, collections.abc.Mapping) and len(arguments) == 2:
+            return DictType((parse(arguments[0]), parse(arguments[1])), class_)
+        is_collection = issubclass(base, collections.abc.Collection)
+        if is_collection and (len(arguments) == 1 or arguments[1:] == (...,)):
+            return SequenceType((parse(arguments[0]),), class_)
+    return None
+
+
+_LIBRARY = ("builtins", "collections", "collections.abc")
+"""Where the generic classes are defined whose arguments are the types of their items."""
+
+
+def _is_validator(extra: object) -> bool:
+    return type(extra).__module__.startswith("beartype.vale")
 
 
 def _plain(annotation: Any, inside: frozenset[type]) -> PlainType:
@@ -84,7 +126,15 @@ def _plain(annotation: Any, inside: frozenset[type]) -> PlainType:
         return PlainType("None", annotation)
     name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
     if _has_shapes(annotation, inside):
-        raise ContractError(f"{name} holds tensors, but shapezoo does not look into it")
+        raise ContractError(
+            f"{name} contains a shape, and shapezoo does not look into it; use a tensor, a tuple, "
+            f"list, dict or other collection, a dataclass, or a union of these"
+        )
+    if (sampled := _sampled(annotation)) is not None:
+        reason = "that would consume them; use Sequence or Collection, or leave out the brackets"
+        if issubclass(typing.get_origin(sampled), collections.abc.Collection):
+            reason = f"it stands inside {name}; check what that says in the body"
+        raise ContractError(f"the items of {sampled} cannot be checked: {reason}")
     try:
         is_bearable(None, annotation)
     except BeartypeException as error:
@@ -92,8 +142,11 @@ def _plain(annotation: Any, inside: frozenset[type]) -> PlainType:
     return PlainType(name, annotation)
 
 
-def _fields(record: Any, inside: frozenset[type]) -> dict[str, Type]:
+def _fields(
+    annotation: Any, inside: frozenset[type], variables: TypeVariables = NO_VARIABLES
+) -> dict[str, Type]:
     """The fields of a dataclass, NamedTuple or TypedDict, if there is a tensor among them."""
+    record = typing.get_origin(annotation) or annotation
     if not isinstance(record, type) or record in inside:
         return {}
     if dataclasses.is_dataclass(record):
@@ -110,12 +163,25 @@ def _fields(record: Any, inside: frozenset[type]) -> dict[str, Type]:
         if any("Tensor" in str(hint) for hint in inspect.get_annotations(record).values()):
             raise
         return {}
-    fields = {name: parse_type(hints.get(name, Any), inside | {record}) for name in names}
+    known = variables_of(substituted(annotation, variables))
+    fields = {
+        name: parse_type(hints.get(name, Any), inside | {record}, _of_field(name, record, known))
+        for name in names
+    }
     if not any(map(_holds_tensors, fields.values())):
         return {}
     if any(_mentions(kind, record) for kind in fields.values()):
         raise ContractError(f"{record.__name__} contains itself; shapezoo does not look into it")
     return fields
+
+
+def _of_field(name: str, record: type, known: Mapping[type, TypeVariables]) -> TypeVariables:
+    """What type variables stand for in the annotation of a field: in the class that it is from."""
+    owners = (c for c in record.__mro__ if name in vars(c).get("__annotations__", ()))
+    owner = next(owners, record)
+    if owner in known:
+        return known[owner]
+    return {}
 
 
 def _has_shapes(annotation: Any, inside: frozenset[type]) -> bool:
@@ -127,6 +193,23 @@ def _has_shapes(annotation: Any, inside: frozenset[type]) -> bool:
     if _fields(annotation, inside):
         return True
     return any(_has_shapes(part, inside) for part in typing.get_args(annotation))
+
+
+def _sampled(annotation: Any) -> Any:
+    """The first collection inside an annotation of whose items beartype would check a random one.
+
+    It would also draw from Python's global random numbers to do so.
+    """
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (collections.abc.Callable, type, Literal):
+        return None
+    is_collection = isinstance(origin, type) and issubclass(
+        origin, collections.abc.Iterable | collections.abc.Container
+    )
+    if is_collection and origin.__module__ in _LIBRARY and arguments[:1] not in ((Any,), (object,)):
+        return annotation
+    found = map(_sampled, arguments)
+    return next((part for part in found if part is not None), None)
 
 
 def _holds_tensors(kind: Type) -> bool:

@@ -785,8 +785,8 @@ class Blind(dict[Any, Any]):
 def no_dtype_in_the_key(patch: pytest.MonkeyPatch) -> None:
     code_of = memo.key_code
 
-    def code(name: str, kind: types.Type) -> str | None:
-        return (code_of(name, kind) or "").replace(f", {name}.dtype", "") or None
+    def code(name: str, kind: types.Type, key_of_name: str) -> str | None:
+        return (code_of(name, kind, key_of_name) or "").replace(f", {name}.dtype", "") or None
 
     patch.setattr(contract, "key_code", code)
 

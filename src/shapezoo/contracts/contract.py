@@ -28,7 +28,7 @@ from shapezoo.contracts.jit import paused
 from shapezoo.contracts.limits import unmet
 from shapezoo.contracts.matching import MismatchError, StepAside, check_value
 from shapezoo.contracts.memo import key_code, key_of, remember
-from shapezoo.contracts.parameters import with_parameters_of
+from shapezoo.contracts.parameters import helper_name, with_parameters_of
 from shapezoo.contracts.places import place_of
 from shapezoo.contracts.reading import function_signature, result_axes
 from shapezoo.contracts.types import RecordType, TensorType, Type, walk
@@ -100,15 +100,16 @@ class Contract:
 
         take = functools.partial(with_parameters_of, function)
         self.arguments_of = take(f"{{{', '.join(f'{name!r}: {name}' for name in names)}}}")
-        reads = (f"read(lambda: {braces[1:-1]})" for braces in self._braces)
-        self.sizes_of = take(_tuple(reads), read=value_or_none)
-        codes = [key_code(name, kind) for name, kind in self._kinds]
+        read, key_of_, known = (helper_name(n, function) for n in ("read", "key_of", "known"))
+        reads = (f"{read}(lambda: {braces[1:-1]})" for braces in self._braces)
+        self.sizes_of = take(_tuple(reads), **{read: value_or_none})
+        codes = [key_code(name, kind, key_of_) for name, kind in self._kinds]
         self._has_key = None not in codes
         sizes = (f"({braces[1:-1]})" for braces in self._braces)
         key = _tuple([*sizes, *filter(None, codes)])
-        self._key_of = take(key, key_of=key_of)
-        find = f"recall({key})" if self._has_key else "None"
-        self.recall = unseen(take(find, key_of=key_of, recall=self.calls.get))
+        self._key_of = take(key, **{key_of_: key_of})
+        find = f"{known}({key})" if self._has_key else "None"
+        self.recall = unseen(take(find, **{key_of_: key_of, known: self.calls.get}))
         self._key_of_result = _key_of_result(output)
 
     def check_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
@@ -287,7 +288,7 @@ class Contract:
 
 def _key_of_result(output: Type) -> Callable[[Any], Hashable]:
     """A function that gives the key of a result."""
-    code = key_code("result", output)
+    code = key_code("result", output, "key_of")
     if code is None:
         return _no_key
     if isinstance(output, TensorType):

@@ -149,5 +149,15 @@ def _let_through(error: Exception) -> Any:
 @functools.cache
 def _traced(kind: type, dynamos: type) -> Any:
     """A kind of error that is one of Dynamo's too."""
-    body = {"__init__": vars(dynamos)["__init__"], "__module__": kind.__module__}
+
+    def reduce(error: Any) -> tuple[object, ...]:
+        """The same error without Dynamo's part, as this class cannot be imported."""
+        kept = {"argument", "axis", "__notes__"}
+        return kind, (str(error),), {k: v for k, v in vars(error).items() if k in kept}
+
+    body = {
+        "__init__": vars(dynamos)["__init__"],
+        "__module__": kind.__module__,
+        "__reduce__": reduce,
+    }
     return type(kind.__name__, (kind, dynamos), body)

@@ -11,20 +11,19 @@ class ShapeError(jaxtyping.TypeCheckError):
 
     Attributes:
         argument: The path of the offending value, such as ``"images"``, ``"states[1]"`` or
-            ``"return"``.
+            ``"return"``; empty in an error that was rebuilt from its message alone.
         axis: The position of the first axis that differs, or None where the type, the dtype
             or the number of axes is wrong.
     """
 
     __module__ = "shapezoo"  # where users import it from, and what tracebacks show
 
-    def __init__(self, message: str, *, argument: str, axis: int | None = None) -> None:
+    # what carries an error over from another process, as DataLoader's workers do, calls the class
+    # with the message and nothing else
+    def __init__(self, message: str, *, argument: str = "", axis: int | None = None) -> None:
         super().__init__(message)
         self.argument = argument
         self.axis = axis
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (str(self), self.argument, self.axis)
 
 
 class ContractError(TypeError):
@@ -37,13 +36,6 @@ class ContractError(TypeError):
 
     __module__ = "shapezoo"
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return ContractError, (str(self),)
-
 
 class UnresolvedError(ContractError):
     """An annotation refers to a name that does not exist, or not yet."""
-
-
-def _rebuild(message: str, argument: str, axis: int | None) -> ShapeError:
-    return ShapeError(message, argument=argument, axis=axis)

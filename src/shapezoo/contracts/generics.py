@@ -5,6 +5,7 @@
 own, so they are kept by class: two classes may use one ``T`` for different things.
 """
 
+import itertools
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -74,4 +75,5 @@ def _parameters(class_: type) -> tuple[Any, ...]:
     if hasattr(class_, "__parameters__"):
         return tuple(class_.__parameters__)
     parents = vars(class_).get("__orig_bases__", ())
-    return tuple(dict.fromkeys(p for parent in parents for p in parent.__parameters__))
+    names = (getattr(parent, "__parameters__", ()) for parent in parents)
+    return tuple(dict.fromkeys(itertools.chain.from_iterable(names)))

@@ -24,16 +24,16 @@ _CONSTANTS = frozenset(
 )
 
 
-def key_code(name: str, kind: Type) -> str | None:
+def key_code(name: str, kind: Type, key_of_name: str) -> str | None:
     """The code of a key for the value of a variable: two values with one key pass the same check.
 
     Args:
         name: The variable.
         kind: What the value is checked against.
+        key_of_name: The name that `key_of` has in the code.
 
     Returns:
-        Code in which `key_of` may stand, or None where the check can see more than any key, as a
-        validator can.
+        The code, or None where the check can see more than any key, as a validator can.
     """
     if not _can_be_remembered(kind):
         return None
@@ -41,7 +41,7 @@ def key_code(name: str, kind: Type) -> str | None:
         return f"{name}.shape, {name}.dtype, {name}.__class__"
     if is_decided_by_class(kind):
         return f"{name}.__class__"
-    return f"key_of({name})"
+    return f"{key_of_name}({name})"
 
 
 def key_of(value: Any) -> Hashable:

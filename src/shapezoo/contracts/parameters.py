@@ -5,6 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 
+def helper_name(name: str, function: Callable[..., Any]) -> str:
+    """A name for a helper that no parameter of a function has: it is longer than all of them."""
+    longest = max(map(len, inspect.signature(function).parameters), default=0)
+    return f"_{name}".ljust(longest + 1, "_")
+
+
 def with_parameters_of(
     function: Callable[..., Any], expression: str, **names: object
 ) -> Callable[..., Any]:
@@ -16,7 +22,8 @@ def with_parameters_of(
     Args:
         function: The other function.
         expression: Python code over its parameters.
-        **names: What else the expression refers to.
+        **names: What else the expression refers to, by names that no parameter has (see
+            `helper_name`).
     """
     parameters = list(inspect.signature(function).parameters.values())
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}

@@ -74,8 +74,11 @@ def parse_type(
         given = tuple(substituted(argument, variables) for argument in arguments)
         own = bound_variables(alias.__type_params__, given)
         return parse(alias.__value__, variables={**variables, **own})
-    if origin is typing.Annotated and not any(map(_is_validator, arguments[1:])):
-        return parse(arguments[0])
+    if origin is typing.Annotated:
+        if not any(map(_is_validator, arguments[1:])):
+            return parse(arguments[0])
+        if _has_shapes(arguments[0], inside):
+            raise ContractError(f"{annotation} has a validator; check what it says in the body")
     if origin in (typing.Union, types.UnionType):
         return UnionType(tuple(map(parse, arguments)))
     if origin is not None and getattr(annotation, "__args__", None) is None:
@@ -84,14 +87,14 @@ def parse_type(
         return parse(arguments[0])
     if origin is tuple and arguments[-1:] != (...,):
         return TupleType(tuple(map(parse, arguments)))
-    if (container := _container(annotation, parse)) is not None:
-        return container
     if fields := _fields(annotation, inside, variables):
         record = origin or annotation
         parts, names = tuple(fields.values()), tuple(fields)
         if typing.is_typeddict(record):
             return TypedDictType(parts, names, record.__required_keys__, record)
         return RecordType(parts, names, record)
+    if (container := _container(annotation, parse)) is not None:
+        return container
     return _plain(substituted(annotation, variables), inside)
 
 

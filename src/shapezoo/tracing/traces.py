@@ -143,17 +143,17 @@ class TraceError(RuntimeError):
     What the model raised is its cause.
 
     Attributes:
-        trace: The trace up to there.
+        trace: The trace up to there. An error that was rebuilt from its message alone has none.
     """
 
     __module__ = "shapezoo"  # where users import it from, and what tracebacks show
 
-    def __init__(self, message: str, trace: Trace) -> None:
-        super().__init__(message)
-        self.trace = trace
+    trace: Trace
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return TraceError, (str(self), self.trace)
+    def __init__(self, message: str, trace: Trace | None = None) -> None:
+        super().__init__(message)
+        if trace is not None:
+            self.trace = trace
 
 
 class SizesError(ValueError):

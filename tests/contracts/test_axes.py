@@ -143,7 +143,7 @@ def test_differences_are_found_where_jaxtyping_finds_some(
     tensors: list[tuple[list[str], tuple[int, ...]]],
 ) -> None:
     bound: dict[str, Extent] = {}
-    with frame(Bindings({}, {})):
+    with frame(Bindings({}, {}, {})):
         for tokens, shape in tensors:
             axes = parse_axes(" ".join(tokens))
             known = frozenset(name for name in bound if not name.startswith("*"))

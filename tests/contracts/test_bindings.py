@@ -26,31 +26,31 @@ def matches(annotation: object, *shape: int) -> bool:
 
 
 def test_a_check_binds_what_it_names() -> None:
-    with frame(Bindings({}, {})):
+    with frame(Bindings({}, {}, {})):
         assert matches(Float[Tensor, "*batch seq 3"], 1, 2, 7, 3)
         assert visible(current()) == {"seq": 7, "*batch": (1, 2)}
 
 
 def test_a_frame_starts_with_given_sizes_and_ends_with_them() -> None:
-    start = Bindings({"seq": 7}, {})
+    start = Bindings({"seq": 7}, {}, {})
     with frame(start):
         assert not matches(Float[Tensor, "seq"], 8)
         assert matches(Float[Tensor, "seq batch"], 7, 2)
-        with frame(Bindings({}, {})):
+        with frame(Bindings({}, {}, {})):
             assert matches(Float[Tensor, "seq"], 8)
         assert visible(current()) == {"seq": 7, "batch": 2}
-    assert start == Bindings({"seq": 7}, {})
+    assert start == Bindings({"seq": 7}, {}, {})
     assert visible(current()) == {}
 
 
 def test_a_failing_check_binds_nothing() -> None:
-    with frame(Bindings({}, {})):
+    with frame(Bindings({}, {}, {})):
         assert not matches(Float[Tensor, "seq batch 3"], 7, 2, 4)
         assert visible(current()) == {}
 
 
 def test_bindings_can_be_taken_back() -> None:
-    with frame(Bindings({}, {})):
+    with frame(Bindings({}, {}, {})):
         before = current()
         assert matches(Float[Tensor, "seq"], 7)
         restore(before)
@@ -68,7 +68,7 @@ def test_braces_are_bound_like_a_hidden_axis() -> None:
 
 
 def test_a_shape_can_be_assumed() -> None:
-    with frame(Bindings({"seq": 7}, {})):
+    with frame(Bindings({"seq": 7}, {}, {})):
         assume(parse_axes("*batch seq 3 width"), (1, 2, 9, 3, 5))
         assert visible(current()) == {"seq": 7, "width": 5, "*batch": (1, 2)}
 

@@ -1,7 +1,7 @@
 import json
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import InitVar, dataclass
 from typing import (
     Annotated,
@@ -63,7 +63,7 @@ def positional(x: int, /, y: str = "a", *, z: float) -> None: ...
 def rest(x: int, /, *xs: int, z: float = 1.0, **ys: int) -> None: ...
 def empty(x: tuple[()], y: list[int]) -> None: ...
 def counts(x: Counter[str]) -> None: ...
-def equal(x: int = ANY) -> None: ...
+def equal(x: Any = ANY) -> None: ...
 def nested(x: dict[str, tuple[int, ...]] | tuple[int, None] | None = None) -> None: ...
 
 
@@ -73,8 +73,8 @@ def nested(x: dict[str, tuple[int, ...]] | tuple[int, None] | None = None) -> No
         (positional, "(x: int, /, y: str = 'a', *, z: float) -> None"),
         (rest, "(x: int, /, *xs: int, z: float = 1.0, **ys: int) -> None"),
         (empty, "(x: tuple[()], y: list[int]) -> None"),
-        (counts, "(x: collections.Counter[str]) -> None"),
-        (equal, "(x: int = <ANY>) -> None"),  # equal to all, the mark of no default too
+        (counts, "(x: Counter[str, int]) -> None"),
+        (equal, "(x: Any = <ANY>) -> None"),  # equal to all, the mark of no default too
         (nested, "(x: dict[str, tuple[int, ...]] | tuple[int, None] | None = None) -> None"),
     ],
 )
@@ -280,12 +280,12 @@ class Options(TypedDict):
     labels: NotRequired[Int64[Tensor, "labels"]]
 
 
-@pytest.mark.parametrize("kind", [set[Float[Tensor, "batch"]], set[Options]])
+@pytest.mark.parametrize("kind", [Iterable[Float[Tensor, "batch"]], type[Options]])
 def test_tensors_that_would_not_be_checked_are_refused(kind: object) -> None:
     def function(x: int) -> None: ...
 
     function.__annotations__["x"] = kind
-    with pytest.raises(ContractError, match="holds tensors, but shapezoo does not look into it"):
+    with pytest.raises(ContractError, match="contains a shape, and shapezoo does not look into it"):
         signature(function)
 
 
@@ -456,21 +456,10 @@ def test_a_loose_axis_inside_a_result_is_refused(good: Any, loose: Any) -> None:
         signature(returning(loose))
 
 
-def test_an_optional_argument_binds_nothing_for_the_result() -> None:
-    def masked(
-        x: Float[Tensor, "batch"], mask: Bool[Tensor, "batch seq"] | None
-    ) -> Float[Tensor, "batch seq"]:
-        raise AssertionError
-
-    with pytest.raises(ContractError, match="axis 'seq' of the result is bound by no argument"):
-        signature(masked)
-
-
 @pytest.mark.parametrize(
     ("argument", "result", "axis"),
     [
         ("batch channels=3", "batch channels", "channels"),
-        ("#batch 3", "batch 3", "batch"),
         ("*batch 3", "batch 3", "batch"),
         ("batch 3", "*batch 3", "*batch"),
     ],
@@ -484,18 +473,6 @@ def test_what_binds_nothing_cannot_stand_in_the_result(
     function.__annotations__ = {"x": Float[Tensor, argument], "return": Float[Tensor, result]}
     with pytest.raises(ContractError, match=re.escape(f"axis {axis!r} of the result is bound")):
         signature(function)
-
-
-def test_a_key_that_may_be_absent_binds_nothing_for_the_result() -> None:
-    def good(options: Options) -> Float[Tensor, "batch"]:
-        raise AssertionError
-
-    def bad(options: Options) -> Float[Tensor, "labels"]:
-        raise AssertionError
-
-    assert signature(good).axes == ("batch", "labels")
-    with pytest.raises(ContractError, match="axis 'labels' of the result is bound by no argument"):
-        signature(bad)
 
 
 def test_an_option_of_a_union_cannot_use_the_names_of_another() -> None:
@@ -572,13 +549,13 @@ def test_fields_of_a_returned_record_may_name_axes_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("shape", ["{size}", "{self.size}", "{len(other)}"])
-def test_braces_around_what_is_no_argument_are_refused(shape: str) -> None:
+def test_braces_around_what_is_not_an_argument_are_refused(shape: str) -> None:
     def function(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
         raise AssertionError
 
     function.__annotations__["x"] = Float[Tensor, shape]
     function.__annotations__["return"] = Float[Tensor, ""]
-    with pytest.raises(ContractError, match="which is no argument"):
+    with pytest.raises(ContractError, match="which is not an argument"):
         signature(function)
 
 

@@ -1,6 +1,7 @@
 """What a shape contract is, and how it is enforced."""
 
 from shapezoo.contracts.axes import AXES, Axis
+from shapezoo.contracts.bodies import assert_shape
 from shapezoo.contracts.check import checked, is_checked
 from shapezoo.contracts.conditions import Condition
 from shapezoo.contracts.errors import ContractError, ShapeError
@@ -39,6 +40,7 @@ __all__ = [
     "Type",
     "TypedDictType",
     "UnionType",
+    "assert_shape",
     "checked",
     "is_checked",
     "signature",

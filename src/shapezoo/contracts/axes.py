@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import keyword
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -189,9 +190,11 @@ def free_names(expression: str) -> frozenset[str]:
     try:
         nodes = list(ast.walk(syntax.expression(expression.strip())))
     except SyntaxError as error:
-        raise ContractError(f"{expression.strip()!r} is no expression") from error
+        raise ContractError(f"{expression.strip()!r} is not an expression") from error
     if any(isinstance(node, ast.Compare | ast.BoolOp | ast.Lambda) for node in nodes):
-        raise ContractError(f"{expression.strip()!r} is a condition, not a size")
+        raise ContractError(
+            f"{expression.strip()!r} is a condition, not a size; check it in the body"
+        )
     called = {node.func for node in nodes if isinstance(node, ast.Call)}
     return frozenset(
         node.id
@@ -223,19 +226,54 @@ def _parse_axis(token: str) -> Axis:
         raise ContractError(f"axis {token!r}: tree paths ('?name') are not supported")
     if body.startswith("_"):
         return marked
-    label, value = body.split("=") if body.count("=") == 1 else (None, body)
-    if label is not None and not label.isidentifier():
-        raise ContractError(f"axis {token!r}: {label!r} before the equals sign is no name")
+    label, value = _LABELLED.fullmatch(body).groups()  # type: ignore[union-attr]  # all matches
     labelled = replace(marked, label=label)
     if value.isdecimal():
         return replace(labelled, fixed=int(value))
+    if keyword.iskeyword(value):
+        raise ContractError(f"axis {token!r}: this is a keyword of Python, not a name")
     if value.isidentifier():
         return replace(labelled, name=value)
     try:
-        free_names(_without_braces(value))
+        _require_arithmetic(_without_braces(value))
     except ContractError as error:
         raise ContractError(f"axis {token!r}: {error}") from error
     return replace(labelled, expression=value)
+
+
+_LABELLED = re.compile(r"(?:([^\W\d]\w*)=(?!=))?(.*)")
+"""A label, if there is one, and what follows; ``m==2`` has none."""
+
+
+def _require_arithmetic(expression: str) -> None:
+    """Refuse an expression that is not a size, such as a text or a condition.
+
+    Raises:
+        ContractError: It is not one.
+    """
+    free_names(expression)  # refuses what is not an expression, and conditions
+    root = syntax.expression(expression.strip())
+    if isinstance(root, ast.Tuple | ast.List):
+        raise ContractError(f"{ast.unparse(root)!r} is several sizes")
+    for node in ast.walk(root):
+        is_number = not isinstance(node, ast.Constant) or type(node.value) in (int, float)
+        if not is_number or not isinstance(node, _ARITHMETIC):
+            raise ContractError(f"{ast.unparse(node)!r} is not arithmetic on sizes")
+
+
+_ARITHMETIC = (
+    ast.Name,
+    ast.Constant,
+    ast.BinOp,
+    ast.UnaryOp,
+    ast.Call,
+    ast.Tuple,
+    ast.List,
+    ast.operator,
+    ast.unaryop,
+    ast.expr_context,
+)
+"""What an expression over axes may consist of; lists and tuples are for ``max`` and ``sum``."""
 
 
 def _without_braces(expression: str) -> str:

@@ -15,26 +15,43 @@ from shapezoo.contracts.errors import ContractError
 
 
 class Bindings(NamedTuple):
-    """What is bound at one moment: the sizes of single axes and the shapes of variadic ones."""
+    """What is bound at one moment.
+
+    Attributes:
+        sizes: The sizes of single axes, and under ``#name`` that the size of one was 1 which
+            may be 1 as well.
+        shapes: The shapes of variadic axes.
+        structures: The structures of trees, ``T`` in ``PyTree[int, "T"]``.
+    """
 
     sizes: dict[str, Any]
     shapes: dict[str, tuple[bool, tuple[int, ...]]]
+    structures: dict[str, Any]
+
+
+NOTHING_BOUND = Bindings({}, {}, {})
 
 
 def bound_braces(values: Mapping[str, object]) -> Bindings:
     """Bindings of the values of parts in braces, such as ``{self.in_channels}``."""
-    return Bindings({_reserved(text): value for text, value in values.items()}, {})
+    return Bindings({_reserved(text): value for text, value in values.items()}, {}, {})
 
 
 class frame:  # noqa: N801  # used as a function; contextlib's way takes 0.7 us more a check
-    """Check annotations with these bindings; whatever is bound inside is gone afterwards."""
+    """Check annotations with these bindings; whatever is bound inside is gone afterwards.
 
-    def __init__(self, start: Bindings) -> None:
+    Args:
+        start: The bindings.
+        arguments: What annotations may name in braces that jaxtyping itself reads.
+    """
+
+    def __init__(self, start: Bindings, arguments: dict[str, Any] | None = None) -> None:
         self.start = start
+        self.arguments = arguments
 
     def __enter__(self) -> None:
         _new_frame.__enter__()
-        restore(self.start)
+        restore(self.start, self.arguments)
 
     def __exit__(self, *error: Any) -> None:
         _new_frame.__exit__(*error)
@@ -42,13 +59,14 @@ class frame:  # noqa: N801  # used as a function; contextlib's way takes 0.7 us 
 
 def current() -> Bindings:
     """A copy of what is bound now."""
-    sizes, shapes, *_ = get_shape_memo()  # type: ignore[no-untyped-call]  # private: no types
-    return Bindings(dict(sizes), dict(shapes))
+    sizes, shapes, structures, _ = get_shape_memo()  # type: ignore[no-untyped-call]  # private
+    return Bindings(dict(sizes), dict(shapes), dict(structures))
 
 
-def restore(bindings: Bindings) -> None:
+def restore(bindings: Bindings, arguments: dict[str, Any] | None = None) -> None:
     """Forget what is bound now and take these bindings instead."""
-    set_shape_memo(dict(bindings.sizes), dict(bindings.shapes), {}, {})
+    sizes, shapes, structures = bindings
+    set_shape_memo(sizes.copy(), shapes.copy(), structures.copy(), arguments or {})
 
 
 def assume(axes: tuple[Axis, ...], shape: tuple[int, ...]) -> None:
@@ -67,9 +85,29 @@ def value_of(braces: str) -> object:
     return sizes.get(_reserved(braces))
 
 
+def note_ones(names: Iterable[str]) -> None:
+    """Note that axes were seen which may be 1 as well, written ``#name``."""
+    sizes, *_ = get_shape_memo()  # type: ignore[no-untyped-call]  # private: no types
+    for name in names:
+        sizes[f"#{name}"] = 1
+
+
+def settled(bindings: Bindings) -> Bindings:
+    """The bindings after the last argument: what was 1 wherever it may be 1 as well is 1."""
+    ones = {key[1:]: 1 for key in bindings.sizes if key.startswith("#")}
+    sizes = {key: size for key, size in bindings.sizes.items() if not key.startswith("#")}
+    return bindings._replace(sizes=ones | sizes)
+
+
+def without_braces(bindings: Bindings) -> Bindings:
+    """The bindings of axes alone, as a body that asks for them sees them."""
+    sizes = bindings.sizes.items()
+    return bindings._replace(sizes={k: v for k, v in sizes if not k.startswith(_RESERVED)})
+
+
 def missing(bindings: Bindings, keys: Iterable[str]) -> list[str]:
     """Those keys of axes that are not bound."""
-    sizes, shapes = bindings
+    sizes, shapes, _ = bindings
     variadic = {f"*{name}" for name in shapes}
     return [key for key in keys if key not in sizes and key not in variadic]
 
@@ -96,7 +134,8 @@ def enforceable(annotation: type[AbstractArray]) -> type[AbstractArray]:
 
 def visible(bindings: Bindings) -> dict[str, Extent]:
     """The bindings that the author of the annotation named, variadic ones with their star."""
-    single = {k: size for k, size in bindings.sizes.items() if not k.startswith(_RESERVED)}
+    hidden = (_RESERVED, "#")
+    single = {k: size for k, size in bindings.sizes.items() if not k.startswith(hidden)}
     shapes = bindings.shapes.items()
     return single | {
         f"*{n}": Open(shape) if is_open else tuple(shape) for n, (is_open, shape) in shapes

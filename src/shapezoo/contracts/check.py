@@ -11,22 +11,28 @@ from typing import Any, ParamSpec, TypeVar, overload
 from torch.compiler import is_dynamo_compiling
 
 from shapezoo.contracts import switch
+from shapezoo.contracts.bindings import frame
+from shapezoo.contracts.bodies import asks_for_axes
 from shapezoo.contracts.contract import Call, Contract
+from shapezoo.contracts.describing import qualified_name
 from shapezoo.contracts.dynamo import at_trace_time, observe, seen
 from shapezoo.contracts.errors import ContractError, ShapeError, UnresolvedError
 from shapezoo.contracts.hiding import passed_over, unseen
 from shapezoo.contracts.jit import refuse_script
-from shapezoo.contracts.reading import function_signature
+from shapezoo.contracts.reading import Method
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+D = TypeVar("D", bound="classmethod[Any, Any, Any] | staticmethod[Any, Any] | property")
 
 _wrappers: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
 
 
 @overload
 def checked(function: type[T]) -> type[T]: ...
+@overload
+def checked(function: D) -> D: ...  # type: ignore[overload-overlap]  # a staticmethod is callable
 @overload
 def checked(function: Callable[P, R]) -> Callable[P, R]: ...
 def checked(function: Any) -> Any:
@@ -78,18 +84,50 @@ def checked(function: Any) -> Any:
     if isinstance(function, type) and dataclasses.is_dataclass(function):
         function.__init__ = checked(function.__init__)  # type: ignore[method-assign]  # its only way in
         return function
-    if switch.CHECKS == "off":
+    if isinstance(function, staticmethod):
+        return staticmethod(checked(function.__func__))
+    if isinstance(function, classmethod):
+        return classmethod(enforced(function.__func__, Method({})))
+    if isinstance(function, property):
+        parts = (function.fget, function.fset, function.fdel)
+        fget, fset, fdel = (part and enforced(part, Method({})) for part in parts)
+        return property(fget, fset, fdel, function.__doc__)
+    return enforced(function)
+
+
+def enforced(function: Any, method: Method | None = None) -> Any:
+    """A function whose contract is enforced.
+
+    Args:
+        function: A function whose arguments and result are all annotated.
+        method: Says that it is a method, whose first parameter may have any name.
+
+    Raises:
+        ContractError: An annotation is missing or cannot be used, or this is not a plain function.
+    """
+    if switch.CHECKS == "off" or getattr(function, "__no_type_check__", False):
         return function
-    if not isinstance(function, types.FunctionType) or inspect.iscoroutinefunction(function):
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise ContractError(
+            f"{qualified_name(function)}: checked does not take an async function; check a plain "
+            f"function that it calls"
+        )
+    if not isinstance(function, types.FunctionType):
         raise ContractError(f"checked takes a plain function or a dataclass, got {function!r}")
     if is_checked(function):
         return function
     try:
-        contract = Contract(function)
+        contract = Contract(function, method)
     except UnresolvedError:
-        return _checked_later(function)
+        return _checked_later(function, method)
+    return _enforcing(contract, function)
+
+
+def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with its contract enforced."""
     recall, sizes_of, arguments_of = contract.recall, contract.sizes_of, contract.arguments_of
     records = contract.records
+    asks = asks_for_axes(function)
 
     # the wrapper holds functions only, no object or bound method: in a checked dataclass that is
     # made inside a graph, Dynamo knows no others
@@ -104,6 +142,10 @@ def checked(function: Any) -> Any:
     @unseen
     def refusal(call: Call, args: tuple[Any, ...]) -> ShapeError | None:
         return contract.refusal(call, args)
+
+    def run_in_frame(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with frame(call.axes, arguments_of(*args, **kwargs)):
+            return function(*args, **kwargs)
 
     def verify(*call: Any) -> object:
         return contract.verify(*call)
@@ -127,7 +169,7 @@ def checked(function: Any) -> Any:
             if call is None:
                 return function(*args, **kwargs)
         try:
-            result = function(*args, **kwargs)
+            result = run_in_frame(call, args, kwargs) if asks else function(*args, **kwargs)
         except Exception as error:
             if refused := refusal(call, args):
                 raise refused from error
@@ -143,15 +185,15 @@ def checked(function: Any) -> Any:
     return _wrapping(wrapper, function)
 
 
-def _checked_later(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, checked from its first call on: its annotations name what is not there yet."""
+def _checked_later(function: Callable[..., Any], method: Method | None) -> Callable[..., Any]:
+    """The function, checked from its first call on: an annotation uses a name not yet defined."""
     resolved: list[Callable[..., Any]] = []
 
     @unseen
     def resolve(_: object) -> None:
         if not resolved:
-            function_signature(function)  # says so if the name is still not there
-            resolved.append(checked(function))
+            contract = Contract(function, method, is_final=True)
+            resolved.append(_enforcing(contract, function))
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         if switch.off:

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import is_dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -16,7 +16,9 @@ from shapezoo.contracts.bindings import (
     current,
     frame,
     missing,
+    settled,
     visible,
+    without_braces,
 )
 from shapezoo.contracts.braces import number, read_braces, value_or_none
 from shapezoo.contracts.describing import known
@@ -30,20 +32,23 @@ from shapezoo.contracts.matching import MismatchError, StepAside, check_value
 from shapezoo.contracts.memo import key_code, key_of, remember
 from shapezoo.contracts.parameters import helper_name, with_parameters_of
 from shapezoo.contracts.places import place_of
-from shapezoo.contracts.reading import function_signature, result_axes
-from shapezoo.contracts.types import RecordType, TensorType, Type, walk
+from shapezoo.contracts.reading import (
+    FILLED_BY_FACTORY,
+    Method,
+    function_signature,
+    result_axes,
+)
+from shapezoo.contracts.types import (
+    RecordType,
+    TensorType,
+    Type,
+    bindable_names,
+    needed_names,
+    walk,
+)
 
 MOST_CALLS = 512
 MOST_RESULTS = 16
-
-
-@dataclass
-class _Made:
-    value: list[int] = field(default_factory=list)
-
-
-_FACTORY = inspect.signature(_Made).parameters["value"].default
-"""What the ``__init__`` of a dataclass gets for a field that a factory will fill."""
 
 
 class Call(NamedTuple):
@@ -52,12 +57,14 @@ class Call(NamedTuple):
     Attributes:
         sizes: The values of the parts in braces, or an error where one cannot be read.
         bindings: The axes that the arguments bind, and the parts in braces.
+        axes: The axes alone.
         results: The keys of results that passed.
         key_of: Gives the key of a result.
     """
 
     sizes: dict[str, object]
     bindings: Bindings
+    axes: Bindings
     results: dict[Hashable, None]
     key_of: Callable[[Any], Hashable]
 
@@ -81,8 +88,10 @@ class Contract:
         ContractError: An annotation is missing or cannot be used.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.signature = function_signature(function)
+    def __init__(
+        self, function: Callable[..., Any], method: Method | None = None, *, is_final: bool = False
+    ) -> None:
+        self.signature = function_signature(function, method, is_final=is_final)
         kinds = [argument.collected for argument in self.signature.inputs]
         output = self.signature.output
         inside = [part for kind in (*kinds, output) for part in walk(kind)]
@@ -92,11 +101,12 @@ class Contract:
 
         names = list(inspect.signature(function).parameters)
         self._function = function
-        self._has_self = names[:1] == ["self"]
+        self._has_owner = names[:1] == [self.signature.owner]
         self._braces = self.signature.braces
         self._kinds = [(a.name, kind) for a, kind in zip(self.signature.inputs, kinds, strict=True)]
+        self._needed = needed_names(output)  # what the arguments of every call must bind
         keys = (axis.key for axis in result_axes(output))
-        self._needed = frozenset(key for key in keys if key)  # what arguments must bind
+        self._named = frozenset(key for key in keys if key)  # those of some results as well
 
         take = functools.partial(with_parameters_of, function)
         self.arguments_of = take(f"{{{', '.join(f'{name!r}: {name}' for name in names)}}}")
@@ -149,7 +159,7 @@ class Contract:
             return
         with paused():
             try:
-                self._check_result(call, result, args[0] if self._has_self and args else None)
+                self._check_result(call, result, args[0] if self._has_owner and args else None)
             except StepAside:
                 return
             with contextlib.suppress(Exception):  # an unknown object, a symbolic size
@@ -162,7 +172,7 @@ class Contract:
             call: What `check_arguments` gave.
             args: The positional arguments.
         """
-        owner = args[0] if self._has_self and args else None
+        owner = args[0] if self._has_owner and args else None
         return unmet(self._function, self.signature, owner, visible(call.bindings))
 
     def verify(
@@ -190,7 +200,7 @@ class Contract:
         """
         if jaxtyping.config.jaxtyping_disable:
             return None
-        place = place if self._has_self else ""
+        place = place if self._has_owner else ""
         with contextlib.suppress(StepAside):
             if call is None:
                 call = self._check(arguments, self._numbers_of(sizes), place)
@@ -207,7 +217,7 @@ class Contract:
             numbers = _numbers(sizes)
             accepts = functools.partial(self._accepts, sizes)
             inputs = self.signature.resolved(numbers).inputs
-            owner = arguments.get("self") if self._has_self else None
+            owner = arguments.get(self.signature.owner) if self._has_owner else None
             raise explain(
                 self._function,
                 mismatch,
@@ -216,19 +226,17 @@ class Contract:
                 hint=suggest(inputs, arguments, mismatch, accepts),
             ) from None
         except ContractError as error:
-            raise self._named(error) from error
+            raise self._renamed(error) from error
         if unbound := missing(bindings, self._needed):
-            raise ShapeError(
-                f"{public_name(self._function)}: no argument of this call binds axis "
-                f"{', '.join(sorted(unbound))} of the result (an empty list binds nothing)",
-                argument="return",
-            )
-        return Call(sizes, bindings, {}, self._key_of_result)
+            raise self._unbound(unbound)
+        return Call(sizes, bindings, without_braces(bindings), {}, self._key_of_result)
 
     def _check_result(self, call: Call, result: object, owner: object, place: str = "") -> None:
+        open_names = missing(call.bindings, self._named)
         try:
             with frame(call.bindings):
                 check_value(result, self.signature.output, "return")
+                still_open = missing(current(), open_names) if open_names else []
         except MismatchError as mismatch:
             raise explain(
                 self._function,
@@ -238,9 +246,23 @@ class Contract:
                 is_result=True,
             ) from None
         except ContractError as error:
-            raise self._named(error) from error
+            raise self._renamed(error) from error
 
-    def _named(self, error: ContractError) -> ContractError:
+        if unbound := [name for name in open_names if name not in still_open]:
+            raise self._unbound(unbound)
+
+    def _unbound(self, axes: Iterable[str]) -> ShapeError:
+        """The error for axes of a result that no argument of the call has bound."""
+        names = sorted(axes)
+        able = [a.name for a in self.signature.inputs if bindable_names(a.type) & set(names)]
+        return ShapeError(
+            f"{public_name(self._function)}: no argument of this call binds axis "
+            f"{', '.join(map(repr, names))} of the result\n"
+            f"  hint      give {' or '.join(map(repr, able))} (an empty list binds nothing)",
+            argument="return",
+        )
+
+    def _renamed(self, error: ContractError) -> ContractError:
         return ContractError(f"{public_name(self._function)}: {error}")
 
     def _bind(self, arguments: dict[str, Any], sizes: dict[str, object]) -> Bindings:
@@ -252,9 +274,9 @@ class Contract:
         """
         with frame(bound_braces(sizes)):
             for name, kind in self._kinds:
-                if arguments[name] is not _FACTORY:
+                if arguments[name] is not FILLED_BY_FACTORY:
                     check_value(arguments[name], kind, name)
-            return current()
+            return settled(current())
 
     def _accepts(
         self, sizes: dict[str, object], arguments: dict[str, Any], changes: dict[str, object]

@@ -1,6 +1,7 @@
 """Values in words, for errors."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -55,6 +56,11 @@ def class_name(value: object) -> str:
 def name_of(kind: type) -> str:
     """The name of a class, with its module unless it is one of Python's own."""
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+def qualified_name(function: Callable[..., Any]) -> str:
+    """The dotted name of a function; one that `exec` made may have no module."""
+    return ".".join(filter(None, (function.__module__, function.__qualname__)))
 
 
 def known_shape(value: Tensor) -> tuple[Any, ...]:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.fx import Proxy
 from torch.nn.utils.rnn import PackedSequence
 
+from shapezoo.contracts.bindings import NOTHING_BOUND, Bindings, current, frame
 from shapezoo.contracts.errors import ContractError, ShapeError
 from shapezoo.contracts.matching import Opaque
 
@@ -82,8 +83,45 @@ def _verify_seen(context: Any) -> None:
     except (ShapeError, ContractError) as error:
         raise _let_through(error) from None
     _verified[call] = verified
+    if verified is not None:
+        _bound_in_body.setdefault(call, verified.axes)
 
 
+def assert_traced(check: Callable[[Any, str], None], value: Any, shape: str) -> None:
+    """Check the shape of a tensor that Dynamo traces; Dynamo traces this too.
+
+    Args:
+        check: Checks the tensor that Dynamo traces with.
+        value: The tensor.
+        shape: Its shape.
+
+    Raises:
+        ShapeError: It has another shape.
+        ContractError: The shape cannot be read or computed.
+    """
+    value = seen(value, ())
+    at_trace_time(_assert_seen)
+
+
+def _assert_seen(context: Any) -> None:
+    """Check a shape with the axes bound of the checked call in whose body it stands."""
+    check, value, shape = (
+        context.get_local(name, stacklevel=1) for name in ("check", "value", "shape")
+    )
+    caller = context._i_will_not_complain_if_bc_breaks_InstructionTranslator().parent
+    while caller is not None and _verified.get(caller) is None:
+        caller = caller.parent
+    bound = _bound_in_body.get(caller, NOTHING_BOUND) if caller is not None else NOTHING_BOUND
+    try:
+        with frame(bound):
+            check.as_python_constant()(_fake(value.as_proxy()), shape.as_python_constant())
+            if caller is not None:
+                _bound_in_body[caller] = current()
+    except (ShapeError, ContractError) as error:
+        raise _let_through(error) from None
+
+
+_bound_in_body: weakref.WeakKeyDictionary[Any, Bindings] = weakref.WeakKeyDictionary()
 _verified: weakref.WeakKeyDictionary[Any, object] = weakref.WeakKeyDictionary()
 
 

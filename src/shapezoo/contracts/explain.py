@@ -5,7 +5,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from shapezoo.contracts.axes import Extent, align, differences
-from shapezoo.contracts.describing import class_name, describe, dtype_name, known, known_shape
+from shapezoo.contracts.describing import (
+    class_name,
+    describe,
+    dtype_name,
+    known,
+    known_shape,
+    qualified_name,
+)
 from shapezoo.contracts.errors import ShapeError
 from shapezoo.contracts.matching import MismatchError
 from shapezoo.contracts.types import TensorType, TupleType, Type, resolve
@@ -63,13 +70,13 @@ def explain(
 def public_name(function: Callable[..., Any]) -> str:
     """The shortest dotted name under which a function, or its class, can be imported."""
     owner = function.__qualname__.partition(".")[0]
-    parts = function.__module__.split(".")
+    parts = (function.__module__ or "").split(".")
     packages = [".".join(parts[: i + 1]) for i in range(len(parts))]
     found = [vars(sys.modules[name]).get(owner) for name in packages if name in sys.modules]
     if found and found[-1] is not None:
         shortest = next(name for name, it in zip(packages, found, strict=False) if it is found[-1])
         return f"{shortest}.{function.__qualname__}"
-    return f"{function.__module__}.{function.__qualname__}"
+    return qualified_name(function)
 
 
 def _ways(kind: TensorType, value: Any, bound: dict[str, Extent]) -> tuple[int | None, list[str]]:

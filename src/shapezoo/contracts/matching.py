@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.fx import Proxy
 
 from shapezoo.contracts.axes import differences
-from shapezoo.contracts.bindings import assume, current, restore, value_of, visible
+from shapezoo.contracts.bindings import assume, current, note_ones, restore, value_of, visible
 from shapezoo.contracts.errors import ContractError
 from shapezoo.contracts.symbolic_runs import is_proving
 from shapezoo.contracts.types import (
@@ -100,7 +100,10 @@ def _check_tensor(value: Any, kind: TensorType) -> bool:
         if isinstance(failure := value_of(braces), ContractError):
             raise failure
     try:
-        return isinstance(value, kind.enforceable)
+        fits = isinstance(value, kind.enforceable)
+        if fits and kind.broadcast_names:
+            note_ones(kind.broadcast_names)
+        return fits
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise ContractError(f"{kind} cannot be computed: {error}") from error
     except AnnotationError as error:
@@ -137,6 +140,8 @@ def _check_plain(value: Any, annotation: Any) -> bool:
             kind = {torch.SymInt: int, torch.SymFloat: float, torch.SymBool: bool}[type(value)]
             value = kind() if isinstance(annotation, type) else kind(value)  # the class decides
         return is_bearable(value, annotation, conf=CONF)
+    except AnnotationError as error:  # a tree of a structure that is not known yet
+        raise ContractError(f"{annotation} cannot be checked: {error}") from error
     except Exception as error:
         if _is_undecidable(error) and not is_proving():
             return True

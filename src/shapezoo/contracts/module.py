@@ -6,8 +6,9 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from torch import nn
 
-from shapezoo.contracts.check import checked, is_checked
+from shapezoo.contracts.check import enforced, is_checked
 from shapezoo.contracts.jit import refuse_script
+from shapezoo.contracts.reading import Method
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -62,4 +63,4 @@ class Module(nn.Module):
         forward = inspect.getattr_static(cls, "forward")
         if forward is nn.Module.forward or is_checked(forward):
             return
-        cls.forward = checked(forward)
+        cls.forward = enforced(forward, Method(vars(cls)))

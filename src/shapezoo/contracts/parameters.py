@@ -30,8 +30,8 @@ def with_parameters_of(
     named = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
     bare = inspect.Signature([p.replace(annotation=p.empty, default=p.empty) for p in parameters])
     source = f"lambda {str(bare)[1:-1]}: {expression}"
-    name = f"{function.__module__}.{function.__qualname__}"
-    made: Callable[..., Any] = eval(compile(source, f"<contract of {name}>", "eval"), dict(names))
+    filename = f"<contract of {function.__module__}.{function.__qualname__}>"
+    made: Callable[..., Any] = eval(compile(source, filename, "eval"), dict(names))
     made.__defaults__ = tuple(v for k, v in defaults.items() if k not in named)
     made.__kwdefaults__ = {k: v for k, v in defaults.items() if k in named}
     made.__qualname__ = function.__qualname__

@@ -5,9 +5,11 @@ import collections.abc
 import dataclasses
 import functools
 import inspect
+import sys
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 from beartype.door import is_bearable
@@ -15,7 +17,7 @@ from beartype.roar import BeartypeException
 from jaxtyping import AbstractArray
 
 from shapezoo.contracts.axes import parse_axes
-from shapezoo.contracts.errors import ContractError
+from shapezoo.contracts.errors import ContractError, UnresolvedError
 from shapezoo.contracts.generics import (
     TypeVariables,
     arguments_as,
@@ -23,6 +25,7 @@ from shapezoo.contracts.generics import (
     substituted,
     variables_of,
 )
+from shapezoo.contracts.hints import Scope, Unchecked
 from shapezoo.contracts.types import (
     DictType,
     PlainType,
@@ -37,24 +40,38 @@ from shapezoo.contracts.types import (
     walk,
 )
 
-NO_VARIABLES: TypeVariables = types.MappingProxyType({})
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What an annotation depends on apart from its text.
+
+    Attributes:
+        inside: The records around it, so that one that contains itself comes to an end.
+        variables: What the type variables in it stand for.
+        is_final: Whether names that are not there now never will be, as in `Scope`.
+    """
+
+    inside: frozenset[type] = frozenset()
+    variables: TypeVariables = dataclasses.field(default_factory=dict)
+    is_final: bool = True
 
 
-def parse_type(
-    annotation: Any, inside: frozenset[type] = frozenset(), variables: TypeVariables = NO_VARIABLES
-) -> Type:
+def parse_type(annotation: Any, context: Context = Context()) -> Type:
     """Read an annotation.
 
     Args:
-        annotation: An evaluated annotation, as `typing.get_type_hints` returns it.
-        inside: The records around it, so that one that contains itself comes to an end.
-        variables: What the type variables in it stand for.
+        annotation: An evaluated annotation, as `Scope.evaluated` returns it.
+        context: What it depends on.
 
     Raises:
+        UnresolvedError: A name in a record does not exist, or not yet.
         ContractError: A shape in it cannot be read, or stands where shapezoo does not look, or
             beartype cannot check it.
     """
-    parse = functools.partial(parse_type, inside=inside, variables=variables)
+    if isinstance(annotation, Unchecked):
+        return PlainType(annotation.text, Any)
+    parse = functools.partial(parse_type, context=context)
+    variables = context.variables
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, AbstractArray):
         kind = TensorType(annotation.dtype.__name__, parse_axes(annotation.dim_str), annotation)
@@ -64,7 +81,7 @@ def parse_type(
         return parse(annotation.__supertype__)
     if isinstance(annotation, typing.TypeVar):
         if annotation in variables:
-            return parse_type(variables[annotation], inside)
+            return parse(variables[annotation], context=replace(context, variables={}))
         if annotation.__bound__ is not None:
             return parse(annotation.__bound__)
         if annotation.__constraints__:
@@ -73,11 +90,11 @@ def parse_type(
     if type(alias).__name__ == "TypeAliasType":
         given = tuple(substituted(argument, variables) for argument in arguments)
         own = bound_variables(alias.__type_params__, given)
-        return parse(alias.__value__, variables={**variables, **own})
+        return parse(alias.__value__, context=replace(context, variables={**variables, **own}))
     if origin is typing.Annotated:
         if not any(map(_is_validator, arguments[1:])):
             return parse(arguments[0])
-        if _has_shapes(arguments[0], inside):
+        if _has_shapes(arguments[0], context):
             raise ContractError(f"{annotation} has a validator; check what it says in the body")
     if origin in (typing.Union, types.UnionType):
         return UnionType(tuple(map(parse, arguments)))
@@ -87,7 +104,7 @@ def parse_type(
         return parse(arguments[0])
     if origin is tuple and arguments[-1:] != (...,):
         return TupleType(tuple(map(parse, arguments)))
-    if fields := _fields(annotation, inside, variables):
+    if fields := _fields(annotation, context):
         record = origin or annotation
         parts, names = tuple(fields.values()), tuple(fields)
         if typing.is_typeddict(record):
@@ -95,7 +112,7 @@ def parse_type(
         return RecordType(parts, names, record)
     if (container := _container(annotation, parse)) is not None:
         return container
-    return _plain(substituted(annotation, variables), inside)
+    return _plain(substituted(annotation, variables), context)
 
 
 def _container(annotation: Any, parse: Callable[[Any], Type]) -> SequenceType | DictType | None:
@@ -123,12 +140,16 @@ def _is_validator(extra: object) -> bool:
     return type(extra).__module__.startswith("beartype.vale")
 
 
-def _plain(annotation: Any, inside: frozenset[type]) -> PlainType:
+def _plain(annotation: Any, context: Context) -> PlainType:
     """An annotation that beartype checks as a whole."""
     if annotation is types.NoneType:
         return PlainType("None", annotation)
     name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    if _has_shapes(annotation, inside):
+    if annotation is typing.Self:
+        raise ContractError("typing.Self is not supported; write the name of the class, in quotes")
+    if typing.get_origin(annotation) is typing.Unpack:
+        raise ContractError(f"{name} is not supported; annotate the keywords one by one")
+    if _has_shapes(annotation, context):
         raise ContractError(
             f"{name} contains a shape, and shapezoo does not look into it; use a tensor, a tuple, "
             f"list, dict or other collection, a dataclass, or a union of these"
@@ -145,12 +166,10 @@ def _plain(annotation: Any, inside: frozenset[type]) -> PlainType:
     return PlainType(name, annotation)
 
 
-def _fields(
-    annotation: Any, inside: frozenset[type], variables: TypeVariables = NO_VARIABLES
-) -> dict[str, Type]:
+def _fields(annotation: Any, context: Context) -> dict[str, Type]:
     """The fields of a dataclass, NamedTuple or TypedDict, if there is a tensor among them."""
     record = typing.get_origin(annotation) or annotation
-    if not isinstance(record, type) or record in inside:
+    if not isinstance(record, type) or record in context.inside:
         return {}
     if dataclasses.is_dataclass(record):
         names = [field.name for field in dataclasses.fields(record)]
@@ -160,42 +179,47 @@ def _fields(
         names = list(getattr(record, "_fields", ()))
     else:
         return {}
-    try:
-        hints = typing.get_type_hints(record, include_extras=True)
-    except NameError:  # names that only type checkers see, in a record without tensors
-        if any("Tensor" in str(hint) for hint in inspect.get_annotations(record).values()):
-            raise
+    known = variables_of(substituted(annotation, context.variables))
+    within = replace(context, inside=context.inside | {record})
+    fields: dict[str, Type] = {}
+    unresolved: list[UnresolvedError] = []
+    for class_ in reversed(record.__mro__):  # each has names and type variables of its own
+        there = replace(within, variables=known.get(class_, {}))
+        for name, annotation in inspect.get_annotations(class_).items():
+            if name in names:
+                try:
+                    fields[name] = parse_type(_evaluated(class_, name, annotation, context), there)
+                except UnresolvedError as error:
+                    unresolved.append(error)
+    has_tensors = any(map(_holds_tensors, fields.values()))
+    if unresolved and (has_tensors or not context.is_final or "Tensor" in str(unresolved)):
+        raise unresolved[0]
+    if not has_tensors:
         return {}
-    known = variables_of(substituted(annotation, variables))
-    fields = {
-        name: parse_type(hints.get(name, Any), inside | {record}, _of_field(name, record, known))
-        for name in names
-    }
-    if not any(map(_holds_tensors, fields.values())):
-        return {}
+    fields = {name: fields.get(name, PlainType("Any", Any)) for name in names}
     if any(_mentions(kind, record) for kind in fields.values()):
         raise ContractError(f"{record.__name__} contains itself; shapezoo does not look into it")
     return fields
 
 
-def _of_field(name: str, record: type, known: Mapping[type, TypeVariables]) -> TypeVariables:
-    """What type variables stand for in the annotation of a field: in the class that it is from."""
-    owners = (c for c in record.__mro__ if name in vars(c).get("__annotations__", ()))
-    owner = next(owners, record)
-    if owner in known:
-        return known[owner]
-    return {}
+def _evaluated(class_: type, name: str, annotation: Any, context: Context) -> Any:
+    """The annotation of a field that a class defines."""
+    module = sys.modules.get(class_.__module__)
+    filename = getattr(module, "__file__", None) or ""
+    names = vars(module) if module else {}
+    scope = Scope(names, class_.__qualname__, filename, vars(class_), context.is_final)
+    return scope.evaluated({name: annotation})[name]
 
 
-def _has_shapes(annotation: Any, inside: frozenset[type]) -> bool:
+def _has_shapes(annotation: Any, context: Context) -> bool:
     """Whether a shape stands anywhere inside; a callable keeps its own contract."""
     if isinstance(annotation, type) and issubclass(annotation, AbstractArray):
         return True
     if typing.get_origin(annotation) is collections.abc.Callable:
         return False
-    if _fields(annotation, inside):
+    if _fields(annotation, context):
         return True
-    return any(_has_shapes(part, inside) for part in typing.get_args(annotation))
+    return any(_has_shapes(part, context) for part in typing.get_args(annotation))
 
 
 def _sampled(annotation: Any) -> Any:

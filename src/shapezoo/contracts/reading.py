@@ -3,15 +3,20 @@
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from shapezoo.contracts.axes import Axis, free_names
+from shapezoo.contracts.bindings import NOTHING_BOUND, frame
 from shapezoo.contracts.braces import read_braces
+from shapezoo.contracts.describing import describe, qualified_name
 from shapezoo.contracts.errors import ContractError, UnresolvedError
-from shapezoo.contracts.parsing import parse_type
+from shapezoo.contracts.hints import Scope
+from shapezoo.contracts.matching import MismatchError, check_value
+from shapezoo.contracts.parsing import Context, parse_type
 from shapezoo.contracts.signatures import Argument, ArgumentKind, Signature
 from shapezoo.contracts.types import (
     RecordType,
@@ -19,7 +24,7 @@ from shapezoo.contracts.types import (
     Type,
     TypedDictType,
     UnionType,
-    bound_names,
+    bindable_names,
 )
 
 
@@ -45,85 +50,166 @@ def signature(obj: nn.Module | type[nn.Module] | Callable[..., Any]) -> Signatur
         ```
     """
     if isinstance(obj, nn.Module):
-        return _resolved(function_signature(type(obj).forward), obj)
-    if isinstance(obj, type) and issubclass(obj, nn.Module):
-        return function_signature(obj.forward)
+        forward = vars(obj).get("forward")  # one that was assigned to this module alone
+        if forward is not None:
+            return signature(forward)
+        return _resolved(function_signature(type(obj).forward, _method_of(type(obj))), obj)
+    class_ = typing.get_origin(obj) or obj  # of a generic class, its arguments in brackets
+    if isinstance(class_, type) and issubclass(class_, nn.Module):
+        return function_signature(class_.forward, _method_of(class_))
     if isinstance(obj, types.MethodType):
-        return _resolved(function_signature(obj.__func__), obj.__self__)
+        return _resolved(
+            function_signature(obj.__func__, _method_of(type(obj.__self__))), obj.__self__
+        )
     return function_signature(obj)
 
 
-def function_signature(function: Callable[..., Any]) -> Signature:
+class Method(NamedTuple):
+    """What is known of a function that is a method of a class.
+
+    Attributes:
+        class_names: The names in the body of the class.
+    """
+
+    class_names: Mapping[str, Any]
+
+
+def _method_of(class_: type) -> Method:
+    return Method(vars(class_))
+
+
+def function_signature(
+    function: Callable[..., Any], method: Method | None = None, *, is_final: bool = True
+) -> Signature:
     """The contract of a function, with axes in braces as they stand.
+
+    Args:
+        function: The function.
+        method: Says that it is a method, whose first parameter may have any name.
+        is_final: Whether names that are not there now never will be.
 
     Raises:
         UnresolvedError: An annotation refers to a name that does not exist (yet).
         ContractError: An annotation is missing or cannot be used.
     """
+    if not callable(function) or isinstance(function, type):
+        raise ContractError(f"a contract is that of a function or module, got {function!r}")
     function = inspect.unwrap(function)
     parsed: tuple[object, Signature] | None = vars(function).get(_CACHE)
     if parsed is None or parsed[0] is not function:  # functools.wraps copies what is cached
-        parsed = function, _parse(function)
+        parsed = function, _parse(function, method, is_final)
         setattr(function, _CACHE, parsed)
     return parsed[1]
 
 
-def _resolved(contract: Signature, self: object) -> Signature:
+def _resolved(contract: Signature, owner: object) -> Signature:
     """The contract of a method of this object."""
-    known = (braces for braces in contract.braces if free_names(braces[1:-1]) <= {"self"})
-    return contract.resolved({braces: read_braces(braces, {"self": self}) for braces in known})
+    known = (b for b in contract.braces if free_names(b[1:-1]) <= {contract.owner})
+    return contract.resolved({b: read_braces(b, {contract.owner: owner}) for b in known})
 
+
+@dataclass
+class _Made:
+    value: list[int] = field(default_factory=list)
+
+
+FILLED_BY_FACTORY = inspect.signature(_Made).parameters["value"].default
+"""What the ``__init__`` of a dataclass gets for a field that a factory will fill."""
 
 _CACHE = "_shapezoo_signature"  # on the function: its types may refer to the function's class
 
 
-def _parse(function: Callable[..., Any]) -> Signature:
-    name = f"{function.__module__}.{function.__qualname__}"
+def _parse(function: Callable[..., Any], method: Method | None, is_final: bool) -> Signature:
+    name = qualified_name(function)
     try:
-        hints = typing.get_type_hints(function, include_extras=True)
-        parameters = _value_parameters(function)
-        missing = [repr(p.name) for p in parameters if p.name not in hints]
-        if "return" not in hints:
-            missing.append("the result")
-        if missing:
-            raise ContractError(f"no annotation for {', '.join(missing)}")
-        inputs = tuple(_argument(p, parse_type(hints[p.name])) for p in parameters)
-        result = Signature(name, inputs, parse_type(hints["return"]))
+        if getattr(function, "__no_type_check__", False):
+            raise ContractError("typing.no_type_check switches its annotations off")
+        owner, parameters = _parameters(function, is_method=method is not None)
+        annotations = inspect.get_annotations(function)
+        unannotated = [repr(p.name) for p in parameters if p.name not in annotations]
+        if "return" not in annotations:
+            unannotated.append("the result")
+        if unannotated:
+            overloads = typing.get_overloads(function)
+            hint = "; overloads are for type checkers, and are not read" if overloads else ""
+            raise ContractError(f"no annotation for {', '.join(unannotated)}{hint}")
+        code = getattr(function, "__code__", None)
+        scope = Scope(
+            getattr(function, "__globals__", {}),
+            function.__qualname__,
+            code.co_filename if code else "",
+            method.class_names if method else {},
+            is_final,
+        )
+        named = [p.name for p in parameters]
+        hints = scope.evaluated({k: annotations[k] for k in [*named, "return"]})
+        context = Context(is_final=is_final)
+        types_ = {key: parse_type(hint, context) for key, hint in hints.items()}
+        inputs = tuple(_argument(p, types_[p.name]) for p in parameters)
+        result = Signature(name, inputs, types_["return"], owner)
         _require_bound(result, frozenset(inspect.signature(function).parameters))
-    except NameError as error:
-        raise UnresolvedError(f"{name}: an annotation cannot be read: {error}") from error
+    except UnresolvedError as error:
+        raise UnresolvedError(f"{name}: {error}") from error
     except ContractError as error:
         raise ContractError(f"{name}: {error}") from error
     return result
 
 
-def _value_parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """The parameters that carry a contract: all but a leading ``self`` or ``cls``."""
+def _parameters(
+    function: Callable[..., Any], *, is_method: bool
+) -> tuple[str, list[inspect.Parameter]]:
+    """The name of the parameter for the object of a method, and those that carry a contract."""
     parameters = list(inspect.signature(function).parameters.values())
-    if parameters and parameters[0].name in ("self", "cls"):
-        return parameters[parameters[0].annotation is inspect.Parameter.empty :]
-    return parameters
+    first = parameters[0] if parameters else None
+    if first is None or first.annotation is not first.empty:
+        return "self", parameters
+    is_owner = first.name in ("self", "cls") or (
+        is_method and first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD)
+    )
+    return (first.name, parameters[1:]) if is_owner else ("self", parameters)
 
 
 def _argument(parameter: inspect.Parameter, kind: Type) -> Argument:
-    default = None if parameter.default is parameter.empty else repr(parameter.default)
-    return Argument(parameter.name, kind, ArgumentKind[parameter.kind.name], default)
+    default = parameter.default
+    if default is parameter.empty:
+        return Argument(parameter.name, kind, ArgumentKind[parameter.kind.name])
+    if not _may_be(default, kind):
+        optional = " | None" if default is None else ""
+        raise ContractError(
+            f"the default of {parameter.name!r} is {describe(default)}, which its annotation "
+            f"{kind} does not take" + (f"; write {kind}{optional}" if optional else "")
+        )
+    return Argument(parameter.name, kind, ArgumentKind[parameter.kind.name], repr(default))
+
+
+def _may_be(default: object, kind: Type) -> bool:
+    """Whether a default is of its type, as far as that can be told without a call."""
+    if default is FILLED_BY_FACTORY:
+        return True
+    try:
+        with frame(NOTHING_BOUND):
+            check_value(default, kind, "")
+    except MismatchError:
+        return False
+    except Exception:  # a size that only a call can tell
+        return True
+    return True
 
 
 def _require_bound(contract: Signature, parameters: frozenset[str]) -> None:
-    """Reject an axis that refers to something which no argument before it provides."""
-    bound: frozenset[str] = frozenset()
+    """Reject an axis that refers to something which no argument before it can provide."""
+    bindable: frozenset[str] = frozenset()
     for argument in contract.inputs:
-        _require_known(argument.type, bound, parameters)
-        bound |= bound_names(argument.type)
+        _require_known(argument.type, bindable, parameters)
+        bindable |= bindable_names(argument.type)
     for axis in result_axes(contract.output):
-        if axis.key and axis.key not in bound:
+        if axis.key and axis.key not in bindable:
             raise ContractError(
                 f"axis {str(axis)!r} of the result is bound by no argument\n"
                 f"  it would match any size; name an axis of an argument, or a size that the\n"
-                f'  module knows: "{axis.name}={{self.{axis.name}}}"'
+                f'  module knows: "{axis.name}={{{contract.owner}.{axis.name}}}"'
             )
-    _require_known(contract.output, bound, parameters)
+    _require_known(contract.output, bindable, parameters)
 
 
 def result_axes(kind: Type) -> Iterator[Axis]:
@@ -137,7 +223,7 @@ def result_axes(kind: Type) -> Iterator[Axis]:
 def _require_known(
     kind: Type, before: frozenset[str], parameters: frozenset[str]
 ) -> frozenset[str]:
-    """The names bound after a value of this type, if all that its axes refer to is known."""
+    """The names that may be bound after a value of this type, if its axes refer to no others."""
     bound = before
     for part in kind.parts:
         bound = _require_known(part, before if isinstance(kind, UnionType) else bound, parameters)
@@ -150,8 +236,8 @@ def _require_known(
         for braces in axis.braces:
             if unknown := free_names(braces[1:-1]) - parameters:
                 raise ContractError(
-                    f"axis {str(axis)!r} refers to {', '.join(sorted(unknown))}, which is no "
+                    f"axis {str(axis)!r} refers to {', '.join(sorted(unknown))}, which is not an "
                     f"argument"
                 )
-        bound |= {axis.binds} if axis.binds else frozenset()
-    return before | bound_names(kind)
+        bound |= {axis.key} if axis.key else frozenset()
+    return before | bindable_names(kind)

@@ -1,7 +1,7 @@
 """The contract of a function as data."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from shapezoo.contracts.axes import Extent, differences
@@ -12,6 +12,8 @@ from shapezoo.contracts.types import (
     TensorType,
     Type,
     UnionType,
+    bindable_names,
+    needed_names,
     resolve,
     tensors,
 )
@@ -82,11 +84,14 @@ class Signature:
         name: The dotted name of the function.
         inputs: The arguments, in order.
         output: What it returns.
+        owner: The name of the first parameter of a method, by which parts in braces refer to the
+            object.
     """
 
     name: str
     inputs: tuple[Argument, ...]
     output: Type
+    owner: str = "self"
 
     def __str__(self) -> str:
         inputs = [str(argument) for argument in self.inputs]
@@ -129,6 +134,8 @@ class Signature:
         given, rest = self.inputs[: len(shapes)], self.inputs[len(shapes) :]
         if len(given) < len(shapes) or any(argument.is_required for argument in rest):
             return False
+        if self.unbound(given):
+            return False
         possible: list[dict[str, Extent]] = [{}]  # the sizes bound, by the options taken so far
         for argument, shape in zip(given, shapes, strict=True):
             options = argument.type.parts if isinstance(argument.type, UnionType) else ()
@@ -138,6 +145,15 @@ class Signature:
                 sizes for kind, sizes in before if differences(kind.axes, shape, sizes) == []
             ]
         return bool(possible)
+
+    def unbound(self, given: Iterable[Argument]) -> frozenset[str]:
+        """The axes of every result that a call with these arguments does not bind.
+
+        Args:
+            given: The arguments, which may be narrower than those of the contract.
+        """
+        bound: frozenset[str] = frozenset().union(*(bindable_names(a.type) for a in given))
+        return needed_names(self.output) - bound
 
     def resolved(self, values: Mapping[str, object]) -> "Signature":
         """This contract with the axes in braces replaced by their sizes, where known.

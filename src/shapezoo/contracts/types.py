@@ -1,7 +1,7 @@
 """What an annotation says of a value: a tensor with axes, or a container of such."""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import NoneType
 from typing import Any
@@ -43,6 +43,11 @@ class TensorType:
     def braces(self) -> tuple[str, ...]:
         """The parts of its axes that are read from the arguments, braces included."""
         return tuple(text for axis in self.axes for text in axis.braces)
+
+    @functools.cached_property
+    def broadcast_names(self) -> tuple[str, ...]:
+        """The names of single axes that may be 1 as well."""
+        return tuple(a.name for a in self.axes if a.name and a.broadcast and not a.variadic)
 
     @functools.cached_property
     def enforceable(self) -> type[AbstractArray]:
@@ -284,15 +289,38 @@ def resolve(kind: Type, values: Mapping[str, object]) -> Type:
 
 
 def bound_names(kind: Type) -> frozenset[str]:
-    """The axis names that a value of this type binds, whichever option of a union it takes.
+    """The axis names that every value of this type binds, whichever option of a union it takes.
 
     An empty list or dictionary binds nothing all the same; that shows in the call.
     """
+    if isinstance(kind, UnionType):
+        return frozenset.intersection(*map(bound_names, kind.parts))
+    if isinstance(kind, TypedDictType):
+        pairs = zip(kind.keys, kind.parts, strict=True)
+        return _union(bound_names(part) for key, part in pairs if key in kind.required)
     if isinstance(kind, TensorType):
         return frozenset(axis.binds for axis in kind.axes if axis.binds)
-    names = [bound_names(part) for part in kind.parts]
+    return _union(map(bound_names, kind.parts))
+
+
+def bindable_names(kind: Type) -> frozenset[str]:
+    """The axis names that some value of this type binds."""
+    return frozenset(axis.key for tensor in tensors(kind) for axis in tensor.axes if axis.key)
+
+
+def needed_names(kind: Type) -> frozenset[str]:
+    """The axis names in every result of this type that arguments must bind.
+
+    Those of records are checked against one another, and need no argument.
+    """
+    if isinstance(kind, TensorType):
+        return bindable_names(kind)
+    if isinstance(kind, RecordType | TypedDictType):
+        return frozenset()
     if isinstance(kind, UnionType):
-        return frozenset.intersection(*names)
-    if isinstance(kind, TypedDictType):
-        names = [part for key, part in zip(kind.keys, names, strict=True) if key in kind.required]
+        return frozenset.intersection(*map(needed_names, kind.parts))
+    return _union(map(needed_names, kind.parts))
+
+
+def _union(names: Iterable[frozenset[str]]) -> frozenset[str]:
     return frozenset().union(*names)

@@ -134,7 +134,7 @@ class Drawing:
         for argument in variant.contract.inputs:
             if isinstance(argument.type, PlainType) and _is_literal(argument.type):
                 (scope[argument.name],) = get_args(argument.type.annotation)
-        scope |= {**given, "self": owner_of(function)}
+        scope |= {**given, self.contract.owner: owner_of(function)}
         known: dict[str, Any] = {}
         for braces in self.contract.braces:
             try:

@@ -1,0 +1,180 @@
+"""Evaluating the annotations of a function or record, one by one.
+
+`typing.get_type_hints` evaluates all annotations of a function or none: one name that it cannot
+find hides all the others. Under ``from __future__ import annotations`` three sorts of names are not
+among the globals of the module, and are looked up here: variables of a function around, names of
+the class around, and names that are imported under ``if TYPE_CHECKING:``. Imports of the last sort
+run at the first call only; running them while a class is defined could go round in a circle.
+"""
+
+import ast
+import inspect
+import linecache
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shapezoo.contracts.errors import ContractError, UnresolvedError
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    """Stands for an annotation whose class does not exist at run time, so that no value has it.
+
+    Attributes:
+        text: The annotation.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where the names in annotations are looked up.
+
+    Attributes:
+        names: The globals of the module.
+        qualname: The qualified name of the function or record that has the annotations.
+        filename: The file with its source.
+        class_names: The names of the class around.
+        is_final: Whether imports for type checkers may run: a name that is not there then never
+            will be.
+    """
+
+    names: dict[str, Any]
+    qualname: str
+    filename: str
+    class_names: Mapping[str, Any]
+    is_final: bool
+
+    def evaluated(self, annotations: Mapping[str, Any]) -> dict[str, Any]:
+        """The annotations of these parameters or fields; `Unchecked` for what no value can have.
+
+        Raises:
+            UnresolvedError: A name does not exist, or not yet.
+            ContractError: An annotation raises an error, or a shape may hide behind a name that
+                only type checkers see.
+        """
+        around = self._variables_around()
+        return {name: self._evaluated(name, part, around) for name, part in annotations.items()}
+
+    def _evaluated(self, name: str, annotation: Any, around: Mapping[str, Any]) -> Any:
+        names = dict(around)
+        try:
+            while True:
+                try:
+                    return _evaluated(annotation, self.names, names)
+                except NameError as error:
+                    if error.name is None or error.name in names:
+                        raise
+                    names[error.name] = self._found(error.name)
+        except _ForTypeCheckersError as missing:
+            if any(
+                _may_hold_shapes(code, missing.name)
+                for code in (str(annotation), missing.definition)
+            ):
+                raise ContractError(
+                    f"{_place(name)} refers to {missing.name!r}, which does not exist at run time; "
+                    f"move its import or definition out of `if TYPE_CHECKING:`"
+                ) from None
+            return Unchecked(str(annotation))
+        except NameError as error:
+            raise UnresolvedError(f"{_place(name)} cannot be read: {error}") from error
+        except Exception as error:
+            raise ContractError(f"{_place(name)} cannot be read: {error}") from error
+
+    def _variables_around(self) -> dict[str, Any]:
+        """The variables of the functions around, as far as these are running."""
+        found: dict[str, Any] = {}
+        frame = inspect.currentframe()
+        while frame is not None:
+            code = frame.f_code
+            if code.co_filename == self.filename and self.qualname.startswith(
+                f"{code.co_qualname}."
+            ):
+                found = {**frame.f_locals, **found}
+            frame = frame.f_back
+        return found
+
+    def _found(self, name: str) -> Any:
+        """What a name stands for that is neither global nor a variable around.
+
+        Raises:
+            NameError: It is not there, or not yet.
+            _ForTypeCheckersError: It exists for type checkers only.
+        """
+        if name in self.class_names:
+            return self.class_names[name]
+        match next(_for_type_checkers(self.filename, name), None):
+            case (ast.Import() | ast.ImportFrom()) as statement if self.is_final:
+                alias = next(alias for alias in statement.names if _bound_by(alias) == name)
+                statement.names = [alias]
+                scope = {key: self.names.get(key) for key in ("__name__", "__package__")}
+                try:
+                    exec(ast.unparse(statement), scope)
+                except ImportError:
+                    raise _ForTypeCheckersError(name, "") from None
+                return scope[name]
+            case (ast.ClassDef() | ast.Assign() | ast.AnnAssign()) as statement:
+                is_class = isinstance(statement, ast.ClassDef)
+                raise _ForTypeCheckersError(name, "" if is_class else ast.unparse(statement))
+        raise NameError(f"name {name!r} is not defined", name=name)
+
+
+class _ForTypeCheckersError(Exception):
+    """A name exists for type checkers only."""
+
+    def __init__(self, name: str, definition: str) -> None:
+        super().__init__(name)
+        self.name = name
+        self.definition = definition
+
+
+def _evaluated(annotation: Any, names: dict[str, Any], variables: dict[str, Any]) -> Any:
+    holder = types.SimpleNamespace(__annotations__={"it": annotation})
+    return typing.get_type_hints(holder, names, variables, include_extras=True)["it"]
+
+
+def _place(name: str) -> str:
+    return "the annotation of the result" if name == "return" else f"the annotation of {name!r}"
+
+
+def _for_type_checkers(filename: str, name: str) -> Iterator[ast.stmt]:
+    """The statements under ``if TYPE_CHECKING:`` in a file that bind a name."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(filename)))
+    except SyntaxError:  # not a Python file
+        return
+    for branch in ast.walk(tree):
+        if not isinstance(branch, ast.If):
+            continue
+        if ast.unparse(branch.test).rpartition(".")[2] == "TYPE_CHECKING":
+            yield from (statement for statement in branch.body if name in _names_bound(statement))
+
+
+def _names_bound(statement: ast.stmt) -> set[str]:
+    match statement:
+        case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+            return set(map(_bound_by, aliases))
+        case ast.ClassDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
+            return {name}
+        case ast.Assign(targets=targets):
+            return {target.id for target in targets if isinstance(target, ast.Name)}
+    return set()
+
+
+def _bound_by(alias: ast.alias) -> str:
+    """The name that an import binds."""
+    return alias.asname or alias.name.partition(".")[0]
+
+
+def _may_hold_shapes(code: str, name: str) -> bool:
+    """Whether there is a string in some code, as there is in a shape, other than this name."""
+    try:
+        nodes = list(ast.walk(ast.parse(code)))
+    except SyntaxError:
+        return True
+    strings = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    return any(isinstance(value, str) for value in strings - {name})

@@ -84,7 +84,8 @@ def reading(hints: Mapping[str, Any], arguments: Names, answer: Any) -> Verdict:
         for name, hint in hints.items():
             if name != "return":
                 bound = after(arguments[name], hint, name, bound, arguments)
-        if names_of_result(hints["return"]) - bound.keys():
+        bound = with_ones(bound)
+        if names_of_every_result(hints["return"]) - bound.keys():
             return Verdict("unbound", "return")
     except RefusedError as error:
         return Verdict("arguments", error.path, error.axis)
@@ -93,12 +94,20 @@ def reading(hints: Mapping[str, Any], arguments: Names, answer: Any) -> Verdict:
     if answer is FAILURE:
         return Verdict("raised")
     try:
-        after(answer, hints["return"], "return", bound, arguments)
+        in_result = after(answer, hints["return"], "return", bound, arguments)
     except RefusedError as error:
         return Verdict("result", error.path, error.axis)
     except UncomputableError:
         return Verdict("uncomputable")
+    if names_of_result(hints["return"]) & (in_result.keys() - bound.keys()):
+        return Verdict("unbound", "return")
     return Verdict("accepted")
+
+
+def with_ones(bound: Names) -> Names:
+    """The names after the last argument: what was 1 wherever it may be 1 as well is 1."""
+    ones = {name[1:]: 1 for name in bound if name.startswith("#")}
+    return ones | {name: size for name, size in bound.items() if not name.startswith("#")}
 
 
 def after(value: Any, hint: Any, path: str, bound: Names, arguments: Names) -> Names:
@@ -127,11 +136,16 @@ def after_union(
     if value is None and NoneType in options:
         return bound
     refusals = []
+    is_computable = True
     for option in options:
         try:
             return after(value, option, path, bound, arguments)
         except RefusedError as error:
             refusals.append(error)
+        except UncomputableError:
+            is_computable = False
+    if not is_computable:
+        raise UncomputableError
     pairs = [(e, o) for e, o in zip(refusals, options, strict=True) if o is not NoneType]
     alike = [pair for pair in pairs if is_alike(value, pair[1])]
     meant = alike or pairs
@@ -195,6 +209,8 @@ def fits(token: str, size: Any, bound: Names) -> bool:
         bound[f"*{name}"] = both, may_grow and is_open
         return (may_grow or both == shape) and (is_open or both == size)
     if is_open and size == 1:
+        if name.isidentifier():
+            bound[f"#{name}"] = 1
         return True
     if name.isidentifier():
         return bool(bound.setdefault(name, size) == size)
@@ -260,3 +276,12 @@ def names_of_result(hint: Any) -> set[str]:
         return {name for part in typing.get_args(hint) for name in names_of_result(part)}
     names = (token.replace("#", "").split("=")[-1] for token in hint.dim_str.split())
     return {name for name in names if name.removeprefix("*").isidentifier() and name[0] != "_"}
+
+
+def names_of_every_result(hint: Any) -> set[str]:
+    """Those names that every result has, whichever option of a union it takes."""
+    if typing.get_origin(hint) in (Union, UnionType):
+        return set.intersection(*map(names_of_every_result, typing.get_args(hint)))
+    if is_shape(hint):
+        return names_of_result(hint)
+    return {name for part in typing.get_args(hint) for name in names_of_every_result(part)}

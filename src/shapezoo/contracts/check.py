@@ -160,6 +160,8 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
             result = function(*args, **kwargs)
             observe(verify, sizes, arguments, seen((result,), records))
             return result
+        if wrapper._shapezoo_latest is not wrapper:  # type: ignore[attr-defined]  # set below
+            return wrapper._shapezoo_latest(*args, **kwargs)  # type: ignore[attr-defined]
         try:
             call = recall(*args, **kwargs)
         except Exception:  # an unknown object, a symbolic size, arguments that do not fit
@@ -200,6 +202,8 @@ def _checked_later(function: Callable[..., Any], method: Method | None) -> Calla
             return function(*args, **kwargs)
         if is_dynamo_compiling():
             at_trace_time(resolve)
+        elif wrapper._shapezoo_latest is not wrapper:  # type: ignore[attr-defined]  # as above
+            return wrapper._shapezoo_latest(*args, **kwargs)  # type: ignore[attr-defined]
         else:
             resolve(None)
         return resolved[0](*args, **kwargs)
@@ -213,6 +217,9 @@ def _wrapping(wrapper: Callable[..., Any], function: Callable[..., Any]) -> Call
     # code of its own: tracebacks show the name, and Dynamo counts recompilations per code
     wrapper.__code__ = wrapper.__code__.replace(co_name=function.__name__)
     wrapper.__prepare_scriptable__ = refuse_script  # type: ignore[attr-defined]  # torch.jit.script asks for it
+    # autoreload, in a notebook, gives a function that was imported by name the attributes of the
+    # new one, but cannot change what it closes over: so the old one finds the new one here
+    wrapper._shapezoo_latest = wrapper  # type: ignore[attr-defined]  # a function may have any
     _wrappers.add(wrapper)
     return passed_over(wrapper)
 

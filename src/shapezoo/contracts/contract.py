@@ -3,12 +3,15 @@
 import contextlib
 import functools
 import inspect
+import itertools
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import is_dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 import jaxtyping
+from torch import nn
+from torch.nn.parameter import is_lazy
 
 from shapezoo.contracts.bindings import (
     Bindings,
@@ -140,6 +143,8 @@ class Contract:
                     sizes = self._numbers_of(key[: len(self._braces)])
                 except Exception:  # an unknown object, a size that cannot be read
                     key, sizes = None, self._read(arguments)
+                if unknown := _of_lazy_layers(sizes, arguments.get(self.signature.owner)):
+                    key, sizes = None, {k: v for k, v in sizes.items() if k not in unknown}
                 call = self._check(arguments, sizes)
         except StepAside:
             return None
@@ -306,6 +311,15 @@ class Contract:
     def _numbers_of(self, sizes: tuple[object, ...]) -> dict[str, object]:
         """Values that were read, as numbers, or the error where one is none."""
         return {text: _number(text, v) for text, v in zip(self._braces, sizes, strict=True)}
+
+
+def _of_lazy_layers(sizes: dict[str, object], owner: object) -> list[str]:
+    """The parts in braces that may be 0 only because a lazy layer has not been called yet."""
+    zeros = [braces for braces, size in sizes.items() if type(size) is int and size == 0]
+    if not zeros or not isinstance(owner, nn.Module):
+        return []
+    has_lazy_layers = any(map(is_lazy, itertools.chain(owner.parameters(), owner.buffers())))
+    return zeros if has_lazy_layers else []
 
 
 def _key_of_result(output: Type) -> Callable[[Any], Hashable]:

@@ -178,6 +178,10 @@ def _let_through(error: Exception) -> Any:
     kind: Any = type(error)
     traced = _traced(kind, TorchRuntimeError)(str(error))
     traced.__dict__.update(vars(error))
+    traced.add_note(
+        "This was raised while torch.compile or torch.export traced the call; an `except` inside "
+        "the traced code does not catch it."
+    )
     ours = Path(__file__).parent
     frames = [frame for frame in traced.real_stack if Path(frame.filename).parent != ours]
     traced.real_stack = StackSummary.from_list(frames)  # where the user's code is, for Dynamo

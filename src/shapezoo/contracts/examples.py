@@ -20,6 +20,7 @@ from shapezoo.contracts.types import (
     Type,
     TypedDictType,
     UnionType,
+    bindable_names,
     tensors,
 )
 
@@ -33,7 +34,7 @@ TIMES = ("seq", "frames")
 
 def free_axes(contract: Signature) -> tuple[str, ...]:
     """The names of axes whose sizes a caller chooses, in order: those of required arguments."""
-    given = [argument.type for argument in contract.inputs if _is_given(argument)]
+    given = [_narrowed(argument.type) for argument in given_arguments(contract)]
     axes = [axis for kind in given for tensor in tensors(kind) for axis in tensor.axes]
     return tuple(dict.fromkeys(axis.name for axis in axes if axis.name))
 
@@ -105,7 +106,12 @@ def arguments(
     """
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
-    for argument in filter(_is_given, contract.inputs):
+    chosen = given_arguments(contract)
+    has_gap = False
+    for argument in contract.inputs:
+        if argument not in chosen:
+            has_gap = True
+            continue
         name, is_several = argument.name, argument.kind is ArgumentKind.VAR_POSITIONAL
         try:
             path = f"{name}[0]" if is_several else name
@@ -114,7 +120,8 @@ def arguments(
             raise ContractError(
                 f"{contract.name}: cannot make an example of argument {str(argument)!r}: {error}"
             ) from error
-        if argument.kind is ArgumentKind.KEYWORD_ONLY:
+        is_by_name = has_gap and argument.kind is ArgumentKind.POSITIONAL_OR_KEYWORD
+        if is_by_name or argument.kind is ArgumentKind.KEYWORD_ONLY:
             kwargs[name] = value
         else:
             args.append(value)
@@ -139,9 +146,32 @@ def counted_axis(contract: Signature) -> str:
     return "seq"
 
 
-def _is_given(argument: Argument) -> bool:
-    """Whether an example of a call has this argument."""
-    return argument.is_required or argument.kind is ArgumentKind.VAR_POSITIONAL
+def given_arguments(contract: Signature) -> list[Argument]:
+    """The arguments that an example of a call has.
+
+    These are the required ones, and where they do not bind all axes of the result, the first
+    optional ones that do.
+    """
+    several = ArgumentKind.VAR_POSITIONAL
+    given = [a for a in contract.inputs if a.is_required or a.kind is several]
+    for argument in contract.inputs:
+        unbound = contract.unbound(given)
+        if argument not in given and unbound & bindable_names(argument.type):
+            given.append(argument)
+    return [argument for argument in contract.inputs if argument in given]
+
+
+def _narrowed(kind: Type) -> Type:
+    """A type with the option of each union of which `_example` makes an example."""
+    if isinstance(kind, UnionType):
+        return _narrowed(_option(kind))
+    parts: Any = tuple(map(_narrowed, kind.parts))  # as many as before
+    return dataclasses.replace(kind, parts=parts) if parts else kind
+
+
+def _option(kind: UnionType) -> Type:
+    """The first option of a union with tensors, or else the first."""
+    return next((part for part in kind.parts if any(tensors(part))), kind.parts[0])
 
 
 def _example(kind: Type, path: str, sizes: Mapping[str, int], fill: Fill) -> Any:
@@ -175,8 +205,7 @@ def _example(kind: Type, path: str, sizes: Mapping[str, int], fill: Fill) -> Any
         case PlainType() if get_origin(kind.annotation) is Literal:
             return get_args(kind.annotation)[0]
         case UnionType():
-            options = [part for part in kind.parts if next(tensors(part), None)]
-            return _example(options[0] if options else kind.parts[0], path, sizes, fill)
+            return _example(_option(kind), path, sizes, fill)
     raise ContractError(f"it is no tensor with a shape, but {kind}")
 
 

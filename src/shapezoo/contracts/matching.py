@@ -108,8 +108,8 @@ def _check_tensor(value: Any, kind: TensorType) -> bool:
         raise ContractError(f"{kind} cannot be computed: {error}") from error
     except AnnotationError as error:
         raise ContractError(
-            f"{kind} cannot be computed: no argument of this call binds one of its axes (an empty "
-            f"list binds nothing)"
+            f"{kind} cannot be computed: this call does not bind one of its axes (an empty list "
+            f"binds none, and the size of a lazy layer is not known before its first call)"
         ) from error
     except Exception as error:
         if _is_undecidable(error) and not is_proving():
@@ -173,14 +173,20 @@ def _check_union(value: Any, kind: UnionType, path: str) -> bool:
         return True
     before = current()
     failures: list[tuple[Type, MismatchError]] = []
+    uncomputable: ContractError | None = None
     for part in kind.parts:
         try:
             check_value(value, part, path)
         except MismatchError as mismatch:
             restore(before)
             failures.append((part, mismatch.with_traceback(None)))  # it would hold the arguments
+        except ContractError as error:  # as past+seq in a call without past
+            restore(before)
+            uncomputable = error.with_traceback(None)
         else:
             return True
+    if uncomputable is not None:
+        raise uncomputable
     options = options_meant(value, kind)
     if len(options) == 1:
         raise next(mismatch for part, mismatch in failures if part is options[0])

@@ -148,7 +148,7 @@ def _plain(annotation: Any, context: Context) -> PlainType:
     if annotation is typing.Self:
         raise ContractError("typing.Self is not supported; write the name of the class, in quotes")
     if typing.get_origin(annotation) is typing.Unpack:
-        raise ContractError(f"{name} is not supported; annotate the keywords one by one")
+        raise ContractError("typing.Unpack is not supported; annotate the keywords one by one")
     if _has_shapes(annotation, context):
         raise ContractError(
             f"{name} contains a shape, and shapezoo does not look into it; use a tensor, a tuple, "

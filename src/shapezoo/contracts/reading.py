@@ -50,9 +50,6 @@ def signature(obj: nn.Module | type[nn.Module] | Callable[..., Any]) -> Signatur
         ```
     """
     if isinstance(obj, nn.Module):
-        forward = vars(obj).get("forward")  # one that was assigned to this module alone
-        if forward is not None:
-            return signature(forward)
         return _resolved(function_signature(type(obj).forward, _method_of(type(obj))), obj)
     class_ = typing.get_origin(obj) or obj  # of a generic class, its arguments in brackets
     if isinstance(class_, type) and issubclass(class_, nn.Module):
@@ -92,9 +89,9 @@ def function_signature(
         UnresolvedError: An annotation refers to a name that does not exist (yet).
         ContractError: An annotation is missing or cannot be used.
     """
-    if not callable(function) or isinstance(function, type):
-        raise ContractError(f"a contract is that of a function or module, got {function!r}")
     function = inspect.unwrap(function)
+    if not isinstance(function, types.FunctionType):
+        raise ContractError(f"a contract is that of a function or module, got {function!r}")
     parsed: tuple[object, Signature] | None = vars(function).get(_CACHE)
     if parsed is None or parsed[0] is not function:  # functools.wraps copies what is cached
         parsed = function, _parse(function, method, is_final)
@@ -119,7 +116,7 @@ FILLED_BY_FACTORY = inspect.signature(_Made).parameters["value"].default
 _CACHE = "_shapezoo_signature"  # on the function: its types may refer to the function's class
 
 
-def _parse(function: Callable[..., Any], method: Method | None, is_final: bool) -> Signature:
+def _parse(function: types.FunctionType, method: Method | None, is_final: bool) -> Signature:
     name = qualified_name(function)
     try:
         if getattr(function, "__no_type_check__", False):
@@ -133,11 +130,10 @@ def _parse(function: Callable[..., Any], method: Method | None, is_final: bool) 
             overloads = typing.get_overloads(function)
             hint = "; overloads are for type checkers, and are not read" if overloads else ""
             raise ContractError(f"no annotation for {', '.join(unannotated)}{hint}")
-        code = getattr(function, "__code__", None)
         scope = Scope(
-            getattr(function, "__globals__", {}),
+            function.__globals__,
             function.__qualname__,
-            code.co_filename if code else "",
+            function.__code__.co_filename,
             method.class_names if method else {},
             is_final,
         )

@@ -5,6 +5,8 @@ import os
 import threading
 from collections.abc import Iterator
 
+from torch.compiler import is_dynamo_compiling
+
 CHECKS = os.environ.get("SHAPEZOO_CHECKS") or "on"
 if CHECKS not in ("on", "off"):
     raise ValueError(f"environment variable SHAPEZOO_CHECKS must be on or off, got {CHECKS!r}")
@@ -45,7 +47,14 @@ def unchecked() -> Iterator[None]:
 
 
 def _change(step: int) -> None:
-    global off, _depth
+    if is_dynamo_compiling():  # which knows no locks; what it traces changes nothing by itself
+        _add(step)
+        return
     with _lock:
-        _depth += step
-        off = _depth > 0
+        _add(step)
+
+
+def _add(step: int) -> None:
+    global off, _depth
+    _depth += step
+    off = _depth > 0

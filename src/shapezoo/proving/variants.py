@@ -54,10 +54,23 @@ Way = tuple[str, Argument | None]
 
 
 def met(contract: Signature, inputs: Sequence[Way]) -> Iterator[Variant]:
-    """The ways of meeting a contract with these arguments, which differ in numbers of axes."""
+    """The ways of meeting a contract with these arguments, which differ in numbers of axes.
+
+    None if these arguments leave an axis of the result unbound: such a call is refused.
+    """
     labels = [label for label, _ in inputs if label]
-    for label, ranked in _ranked(labels, replace(contract, inputs=_given(inputs))):
+    given = _given(inputs)
+    if contract.unbound(given) - _broadcast_names(contract, given):
+        return
+    for label, ranked in _ranked(labels, replace(contract, inputs=given)):
         yield Variant(label, ranked, _sampled(ranked))
+
+
+def _broadcast_names(contract: Signature, given: Sequence[Argument]) -> set[str]:
+    """The names of axes in some arguments that may be 1 as well, and are bound to 1 then."""
+    names = {argument.name for argument in given}
+    kinds = (tensors(a.type) for a in contract.inputs if a.name in names)
+    return {name for kind in kinds for tensor in kind for name in tensor.broadcast_names}
 
 
 def ways(argument: Argument) -> Iterator[Way]:

@@ -92,7 +92,10 @@ class Drawing:
             for name, value in self.given.items()
         }
         chosen = [draw(st.sampled_from(some)) for some in self.ways]
-        variant = draw(st.sampled_from(list(met(self.contract, chosen))))
+        possible = list(met(self.contract, chosen))
+        if not possible:
+            reject()  # no argument binds an axis of the result
+        variant = draw(st.sampled_from(possible))
         known = self._braces(function, variant, given)
         fixed = built | self._sizes_of(given, known)
         try:

@@ -12,7 +12,7 @@ from torch.compiler import is_dynamo_compiling
 
 from shapezoo.contracts import switch
 from shapezoo.contracts.bindings import frame
-from shapezoo.contracts.bodies import asks_for_axes
+from shapezoo.contracts.bodies import asks_for_axes, asserts_shapes
 from shapezoo.contracts.contract import Call, Contract
 from shapezoo.contracts.describing import qualified_name
 from shapezoo.contracts.dynamo import at_trace_time, observe, seen
@@ -221,7 +221,8 @@ def _wrapping(wrapper: Callable[..., Any], function: Callable[..., Any]) -> Call
     # new one, but cannot change what it closes over: so the old one finds the new one here
     wrapper._shapezoo_latest = wrapper  # type: ignore[attr-defined]  # a function may have any
     _wrappers.add(wrapper)
-    return passed_over(wrapper)
+    # what asserts shapes in its body is traced together with its check, which binds their names
+    return wrapper if asserts_shapes(function) else passed_over(wrapper)
 
 
 def is_checked(function: Callable[..., Any]) -> bool:

@@ -6,12 +6,14 @@ from typing import Any
 import jaxtyping
 import pytest
 import torch
-from jaxtyping import Float, print_bindings
+from jaxtyping import Float
 from torch import Tensor, nn, zeros
 from torch._dynamo.testing import EagerAndRecordGraphs
 
 from shapezoo import ContractError, Module, ShapeError, assert_shape, checked, unchecked
 from shapezoo.contracts.bodies import asks_for_axes
+
+print_bindings: Callable[[], None] = jaxtyping.print_bindings
 
 
 class Split(Module):
@@ -22,7 +24,7 @@ class Split(Module):
         self.heads = heads
 
     def forward(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq width"]:
-        y = x.unflatten(-1, (self.heads, -1))
+        y = x.reshape(*x.shape[:2], self.heads, -1)
         assert_shape(y, f"batch seq {self.heads} head_dim")
         assert_shape(y.transpose(1, 2), "batch _ seq head_dim")
         assert_shape(y, "... head_dim")
@@ -31,7 +33,7 @@ class Split(Module):
 
 class Wrong(Split):
     def forward(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq width"]:
-        assert_shape(x.unflatten(-1, (2, -1)), "batch seq width _")
+        assert_shape(x.reshape(*x.shape[:2], 2, -1), "batch seq width _")
         return x
 
 
@@ -95,10 +97,9 @@ def test_what_is_not_a_tensor_has_no_shape() -> None:
 
 @checked
 def looks(x: Float[Tensor, "batch width"], size: int = 2, *more: Tensor) -> list[bool]:
-    return [isinstance(y, Float[Tensor, "width batch"]) for y in (x, x.T)] + [
-        isinstance(more[0], Float[Tensor, "new {size}"]),
-        isinstance(more[1], Float[Tensor, "new"]),
-    ]
+    kinds: Any = Float[Tensor, "width batch"], Float[Tensor, "new {size}"], Float[Tensor, "new"]
+    values = [(x, kinds[0]), (x.T, kinds[0]), (more[0], kinds[1]), (more[1], kinds[2])]
+    return [isinstance(value, kind) for value, kind in values]
 
 
 def test_isinstance_knows_the_axes_and_arguments_of_the_call() -> None:
@@ -134,13 +135,16 @@ def test_an_error_in_a_body_leaves_nothing_bound(capsys: pytest.CaptureFixture[s
 
 
 def test_a_call_inside_has_axes_of_its_own() -> None:
+    vector: Any = Float[Tensor, "n"]
+    square: Any = Float[Tensor, "n n"]
+
     @checked
     def inner(x: Float[Tensor, "n"]) -> bool:
-        return isinstance(x, Float[Tensor, "n"])
+        return isinstance(x, vector)
 
     @checked
     def outer(x: Float[Tensor, "n n"]) -> tuple[bool, bool]:
-        return inner(x.flatten()), isinstance(x, Float[Tensor, "n n"])
+        return inner(x.flatten()), isinstance(x, square)
 
     assert outer(zeros(3, 3)) == (True, True)
 
@@ -156,7 +160,7 @@ def test_only_bodies_that_ask_run_in_a_frame() -> None:
         yield isinstance(x, int)
 
     def debugged(x: int) -> None:
-        jaxtyping.print_bindings()
+        jaxtyping.print_bindings()  # type: ignore[no-untyped-call]  # jaxtyping's
 
     assert [asks_for_axes(f) for f in (plain, nested, generator, debugged)] == [
         False,

@@ -142,7 +142,7 @@ def test_a_class_that_does_not_exist_leaves_only_its_argument_unchecked(imported
         "Config | None",
         "Named",
     ]
-    compiled = torch.compile(net, backend="eager", fullgraph=True)
+    compiled: Any = torch.compile(net, backend="eager", fullgraph=True)
     assert compiled(zeros(2, 3), "anything").shape == (2, 3)
 
 

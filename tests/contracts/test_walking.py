@@ -57,7 +57,7 @@ TEXT_LAST: list[Any] = [*range(50), "text"]
         (KeysView[int], {1: 2}.keys(), {"text": 2}.keys(), "x item 0"),
         (ValuesView[int], {1: 2}.values(), {1: "text"}.values(), "x item 0"),
         (Counter[str], Counter("text"), Counter([1]), "x key 1"),
-        (defaultdict[str, int], defaultdict(int, a=1), defaultdict(int, a="b"), "x['a']"),
+        (defaultdict[str, int], defaultdict(int, a=1), defaultdict(str, a="b"), "x['a']"),
         (list[int | None], [1, None], TEXT_LAST, "x[50]"),
         (list[list[int]], [[1]], [[1], TEXT_LAST], "x[1][50]"),
         (Names, Names(["text"]), Names(["text", 3]), "x[1]"),  # type: ignore[list-item]

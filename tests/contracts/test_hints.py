@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -216,3 +216,12 @@ def test_an_annotation_that_raises_is_told_where_it_stands(annotation: str, why:
     f.__annotations__["x"] = annotation
     with pytest.raises(ContractError, match=rf"f: the annotation of 'x' cannot be read: .*({why})"):
         checked(f)
+
+
+def test_type_parameters_are_names_too() -> None:
+    def f(x: int) -> None: ...
+
+    f.__annotations__["x"] = "list[Item]"
+    f.__type_params__ = (TypeVar("Item", bound=int),)  # type: ignore[attr-defined]  # as in f[Item: int]
+    checked(f)([1])  # type: ignore[arg-type]  # a list is what it takes now
+    assert refused(checked(f), ["text"]).argument == "x[0]"

@@ -88,20 +88,23 @@ class AlexNet(Module):
     ) -> tuple[
         Float[
             Tensor,
-            "batch channels={self.feature_channels[0]} height=(height-7)//8 width=(width-7)//8",
+            (
+                "batch channels={self.feature_channels[0]} "
+                "height=(height-15)//8+1 width=(width-15)//8+1"
+            ),
         ],
         Float[
             Tensor,
             (
                 "batch channels={self.feature_channels[1]} "
-                "height=((height-7)//8-1)//2 width=((width-7)//8-1)//2"
+                "height=(height-31)//16+1 width=(width-31)//16+1"
             ),
         ],
         Float[
             Tensor,
             (
                 "batch channels={self.feature_channels[2]} "
-                "height=((height-7)//8-3)//4 width=((width-7)//8-3)//4"
+                "height=(height-63)//32+1 width=(width-63)//32+1"
             ),
         ],
     ]:

@@ -130,19 +130,31 @@ class InceptionV3(Module):
     ) -> tuple[
         Float[
             Tensor,
-            "batch channels={self.feature_channels[0]} height=(height-15)//4 width=(width-15)//4",
+            (
+                "batch channels={self.feature_channels[0]} "
+                "height=(height-19)//4+1 width=(width-19)//4+1"
+            ),
         ],
         Float[
             Tensor,
-            "batch channels={self.feature_channels[1]} height=(height-19)//8 width=(width-19)//8",
+            (
+                "batch channels={self.feature_channels[1]} "
+                "height=(height-27)//8+1 width=(width-27)//8+1"
+            ),
         ],
         Float[
             Tensor,
-            "batch channels={self.feature_channels[2]} height=(height-27)//16 width=(width-27)//16",
+            (
+                "batch channels={self.feature_channels[2]} "
+                "height=(height-43)//16+1 width=(width-43)//16+1"
+            ),
         ],
         Float[
             Tensor,
-            "batch channels={self.feature_channels[3]} height=(height-43)//32 width=(width-43)//32",
+            (
+                "batch channels={self.feature_channels[3]} "
+                "height=(height-75)//32+1 width=(width-75)//32+1"
+            ),
         ],
     ]:
         """The last maps of each resolution, the finest first."""

@@ -166,19 +166,25 @@ class ResNet(Module):
     ) -> tuple[
         Float[
             Tensor,
-            "batch channels={self.feature_channels[0]} height=(height+3)//4 width=(width+3)//4",
+            "batch channels={self.feature_channels[0]} height=(height-1)//4+1 width=(width-1)//4+1",
         ],
         Float[
             Tensor,
-            "batch channels={self.feature_channels[1]} height=(height+7)//8 width=(width+7)//8",
+            "batch channels={self.feature_channels[1]} height=(height-1)//8+1 width=(width-1)//8+1",
         ],
         Float[
             Tensor,
-            "batch channels={self.feature_channels[2]} height=(height+15)//16 width=(width+15)//16",
+            (
+                "batch channels={self.feature_channels[2]} "
+                "height=(height-1)//16+1 width=(width-1)//16+1"
+            ),
         ],
         Float[
             Tensor,
-            "batch channels={self.feature_channels[3]} height=(height+31)//32 width=(width+31)//32",
+            (
+                "batch channels={self.feature_channels[3]} "
+                "height=(height-1)//32+1 width=(width-1)//32+1"
+            ),
         ],
     ]:
         """The maps of each stage, the finest first."""

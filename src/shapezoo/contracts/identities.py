@@ -78,7 +78,7 @@ def _periods_and_degrees(expression: Any) -> dict[Any, tuple[int, int]]:
     Raises:
         TypeError: The expression has a part of another kind.
     """
-    from torch.utils._sympy.functions import FloorDiv, Mod, PythonMod
+    from torch.utils._sympy.functions import CleanDiv, FloorDiv, Mod, PythonMod
 
     if expression.is_Integer:
         return {}
@@ -94,15 +94,13 @@ def _periods_and_degrees(expression: Any) -> dict[Any, tuple[int, int]]:
             )
             for symbol in dict.fromkeys(itertools.chain(*parts))
         }
-    if isinstance(expression, FloorDiv | Mod | PythonMod) and _is_positive(expression.args[1]):
-        divisor = int(expression.args[1])
-        is_quotient = isinstance(expression, FloorDiv)
-        return {s: (divisor * period, is_quotient * d) for s, (period, d) in parts[0].items()}
-    if expression.is_Pow and _is_positive(expression.exp):
-        return {s: (period, int(expression.exp) * d) for s, (period, d) in parts[0].items()}
+    constant = expression.args[-1]
+    if not constant.is_Integer or constant <= 0:
+        raise TypeError(expression)
+    if expression.is_Pow:
+        return {s: (period, int(constant) * degree) for s, (period, degree) in parts[0].items()}
+    if expression.func in (FloorDiv, CleanDiv):
+        return {s: (int(constant) * period, degree) for s, (period, degree) in parts[0].items()}
+    if expression.func in (PythonMod, Mod):
+        return {s: (int(constant) * period, 0) for s, (period, _) in parts[0].items()}
     raise TypeError(expression)
-
-
-def _is_positive(expression: Any) -> bool:
-    """Whether an expression is a positive whole number."""
-    return bool(expression.is_Integer and expression > 0)

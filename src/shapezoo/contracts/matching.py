@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.fx import Proxy
 
 from shapezoo.contracts.axes import Axis, align, differences, expected_size, parse_axes
-from shapezoo.contracts.bindings import assume, current, restore, value_of, visible
+from shapezoo.contracts.bindings import assume, current, restore, value_of, visible, with_shape
 from shapezoo.contracts.errors import ContractError
 from shapezoo.contracts.identities import is_always_equal
 from shapezoo.contracts.symbolic_runs import is_proving
@@ -168,8 +168,7 @@ def _without_certain_axes(annotation: type[AbstractArray], value: Any) -> type[A
             texts[index] = "_"
         elif axis.binds:
             sizes.setdefault(axis.binds, size)
-    rewritten: type[AbstractArray] = annotation.dtype[annotation.array_type, " ".join(texts)]
-    return rewritten
+    return with_shape(annotation, " ".join(texts))
 
 
 def _is_always_same(one: _Shape | None, other: _Shape) -> bool:

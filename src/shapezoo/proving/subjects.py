@@ -52,7 +52,9 @@ class Subject:
             NoArgumentsError: There are none of these sizes.
         """
         try:
-            known = {braces: read_braces(braces, {"self": made}) for braces in contract.braces}
+            known: dict[str, Any] = {
+                braces: read_braces(braces, {"self": made}) for braces in contract.braces
+            }
             dtype = floating_dtype(made)
             return example_arguments(contract, dict(sizes) | known, dtype=dtype, **how)
         except ContractError as error:

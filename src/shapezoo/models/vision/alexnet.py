@@ -12,7 +12,6 @@ torchvision's, whose weights it takes, it departs from them in this:
 """
 
 import functools
-from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -32,7 +31,7 @@ class AlexNet(Module):
         dropout: The probability that what a hidden linear layer reads is dropped in training.
     """
 
-    strides: ClassVar = (8, 16, 32)
+    strides = (8, 16, 32)
 
     def __init__(
         self,

@@ -10,7 +10,6 @@ are dropped instead of 40 %.
 
 import functools
 from collections.abc import Iterator
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -112,7 +111,7 @@ class GoogLeNet(Module):
         divisor: By how much all other numbers of maps and features are divided.
     """
 
-    strides: ClassVar = (4, 8, 16, 32)
+    strides = (4, 8, 16, 32)
 
     def __init__(self, *, in_channels: int = 3, num_classes: int = 1000, divisor: int = 1) -> None:
         super().__init__()

@@ -9,7 +9,6 @@ instead of three convolutions.
 
 import functools
 from collections.abc import Iterator
-from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -64,7 +63,7 @@ class InceptionV3(Module):
         divisor: By how much all other numbers of maps and features are divided.
     """
 
-    strides: ClassVar = (4, 8, 16, 32)
+    strides = (4, 8, 16, 32)
 
     def __init__(self, *, in_channels: int = 3, num_classes: int = 1000, divisor: int = 1) -> None:
         super().__init__()

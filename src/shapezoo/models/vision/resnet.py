@@ -6,7 +6,7 @@ this: a bottleneck has its stride in the 3x3 convolution, not in the first.
 """
 
 import functools
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -112,6 +112,7 @@ class Block(Protocol):
 
     def __call__(self, in_channels: int, channels: int, *, stride: int) -> BasicBlock | Bottleneck:
         """A block that reads and gives this many maps, or a multiple of them."""
+        ...
 
 
 class ResNet(Module):
@@ -125,7 +126,7 @@ class ResNet(Module):
         channels: Maps of the first stage, and of what comes before.
     """
 
-    strides: ClassVar = (4, 8, 16, 32)
+    strides = (4, 8, 16, 32)
 
     def __init__(
         self,

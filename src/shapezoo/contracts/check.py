@@ -16,6 +16,7 @@ from shapezoo.contracts.dynamo import at_trace_time, observe, seen
 from shapezoo.contracts.errors import ContractError, ShapeError, UnresolvedError
 from shapezoo.contracts.hiding import passed_over, unseen
 from shapezoo.contracts.jit import refuse_script
+from shapezoo.contracts.notes import add_note
 from shapezoo.contracts.reading import function_signature
 
 P = ParamSpec("P")
@@ -105,6 +106,10 @@ def checked(function: Any) -> Any:
     def refusal(call: Call, args: tuple[Any, ...]) -> ShapeError | None:
         return contract.refusal(call, args)
 
+    @unseen
+    def explain_failure(error: Exception, call: Call) -> None:
+        add_note(error, contract.signature, call.bindings)
+
     def verify(*call: Any) -> object:
         return contract.verify(*call)
 
@@ -131,6 +136,7 @@ def checked(function: Any) -> Any:
         except Exception as error:
             if refused := refusal(call, args):
                 raise refused from error
+            explain_failure(error, call)
             raise
         try:
             is_known = call.key_of(result) in call.results

@@ -6,6 +6,7 @@ import re
 import traceback
 import weakref
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,15 @@ def note(function: Callable[..., object], *arguments: Any) -> list[str]:
 
 def hints(lines: list[str]) -> list[str]:
     return [line[12:] for line in lines if line[2:12].strip() in ("hint", "or")]
+
+
+def what_a_hint_says(hint: str, layer: nn.Module, x: Tensor) -> tuple[Tensor, nn.Module]:
+    """The input and the layer, as a hint has them."""
+    change = re.search(r"(use|takes|with) (x\..*?)( if|$)", hint)
+    proposed = re.match(r"(nn\..*?) takes", hint)
+    mended = eval(change[2], {"x": x, "torch": torch}) if change else x
+    other = eval(proposed[1], {"nn": nn}) if proposed else layer
+    return mended, other.to(mended.dtype)
 
 
 SIZES: list[tuple[nn.Module, tuple[Any, ...], str]] = [
@@ -187,10 +197,8 @@ def test_where_the_input_can_be_changed(
     assert found == expected
     (x,) = inputs
     for hint in found:
-        change = re.search(r"(use|takes|with) (x\..*?)( if|$)", hint)
-        proposed = re.match(r"(nn\..*?) takes", hint)
-        mended = eval(change[2], {"x": x, "torch": torch}) if change else x
-        (eval(proposed[1], {"nn": nn}) if proposed else layer)(mended)
+        mended, other = what_a_hint_says(hint, layer, x)
+        other(mended)
 
 
 @pytest.mark.parametrize(
@@ -584,3 +592,40 @@ def test_a_note_is_short() -> None:
     layer = nn.MultiheadAttention(8, 2)
     others = [z(3, 2, 8)] * 2 + [z(2, 4).bool(), True, z(3, 4).bool()]
     assert 4 < len(note(Net(layer), z(3, 2, 8), *others)) <= 12
+
+
+LAYERS: list[tuple[Callable[..., nn.Module], int]] = [
+    (lambda n: nn.Linear(n, 3), 2),
+    (lambda n: nn.Conv1d(n, 4, 2), 3),
+    (lambda n: nn.Conv2d(n, 4, 2, padding=1), 4),
+    (lambda n: nn.ConvTranspose2d(n, 4, 2), 4),
+    (lambda n: nn.BatchNorm1d(n), 3),
+    (lambda n: nn.BatchNorm2d(n), 4),
+    (lambda n: nn.GroupNorm(1, n), 3),
+    (lambda n: nn.LayerNorm(n), 3),
+    (lambda n: nn.LayerNorm((n, 4)), 3),
+    (lambda n: nn.GRU(n, 3, batch_first=True), 3),
+    (lambda n: nn.LSTMCell(n, 3), 2),
+    (lambda n: nn.MultiheadAttention(2 * n, 2), 3),
+]
+
+
+def test_every_hint_of_a_note_works() -> None:
+    rng, tried = Random(0), 0
+    for _ in range(400):
+        build, dims = rng.choice(LAYERS)
+        layer = build(rng.randrange(1, 6))
+        x = z([rng.randrange(1, 6) for _ in range(dims + rng.choice([0, 0, 0, 1, -1]))])
+        x = x.to(rng.choice([torch.float32, torch.float32, torch.float64]))
+        others = [x, x] if isinstance(layer, nn.MultiheadAttention) else []
+        try:
+            Net(layer)(x, *others)
+        except Exception as error:
+            lines = error.__notes__[0].splitlines()
+        else:
+            continue
+        for hint in hints(lines):
+            mended, other = what_a_hint_says(hint, layer, x)
+            other(mended, *(mended for _ in others))
+            tried += 1
+    assert tried > 200

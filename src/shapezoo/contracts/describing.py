@@ -1,13 +1,17 @@
 """Values in words, for errors."""
 
 import dataclasses
-from typing import Any
+import re
+import sys
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from shapezoo.contracts.matching import Missing, Opaque
 from shapezoo.contracts.symbolic_runs import hint_of, is_proving
+
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 
 def describe(value: object, depth: int = 2) -> str:
@@ -35,10 +39,18 @@ def describe(value: object, depth: int = 2) -> str:
             return f"{name} {getattr(value, 'dtype', '')} {getattr(value, 'shape', '')}"
         if dataclasses.is_dataclass(value):
             return f"{name} with {', '.join(f.name for f in dataclasses.fields(value)[:8])}"
-        text = " ".join(repr(value).split())
+        if is_image(value):
+            return f"PIL image {value.mode} {value.width}x{value.height}"
+        text = _ADDRESS.sub("", " ".join(repr(value).split()))
     except Exception:  # a value that cannot be shown must not hide what is wrong with it
         return name
     return f"{name} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def is_image(value: object) -> TypeGuard[Any]:
+    """Whether a value is an image of PIL, which is not imported for that."""
+    pil = sys.modules.get("PIL.Image")
+    return pil is not None and isinstance(value, pil.Image)
 
 
 def dtype_name(value: Any) -> str:

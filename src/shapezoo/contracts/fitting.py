@@ -1,9 +1,10 @@
-"""Which argument of a layer of `torch.nn` its input decides, and the layer that would take it."""
+"""The sizes with which a layer of `torch.nn`, or a model, would fit its input or its result."""
 
 import contextlib
 import inspect
+import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from operator import attrgetter, methodcaller
 from typing import Any, NamedTuple
@@ -11,6 +12,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.rnn import RNNBase
+
+from shapezoo.contracts.axes import Axis, align
+from shapezoo.contracts.bindings import Bindings, bound_braces, frame
+from shapezoo.contracts.describing import known_shape
+from shapezoo.contracts.errors import ContractError
+from shapezoo.contracts.matching import MismatchError, check_value
+from shapezoo.contracts.places import place_of
+from shapezoo.contracts.signatures import Signature
+from shapezoo.contracts.types import TensorType, Type, tensors
 
 
 class InputRule(NamedTuple):
@@ -79,6 +89,8 @@ RULES = {
 }
 """The layers for which another size can be proposed."""
 
+_INPUTS = ("in_features", "in_channels", "input_size", "num_embeddings")
+_OUTPUTS = ("out_features", "out_channels", "hidden_size", "embedding_dim")
 _CASTS = {torch.float32: "float", torch.float64: "double", torch.float16: "half"}
 """The methods that cast a tensor; for other dtypes it is `to`."""
 
@@ -152,15 +164,15 @@ def remedies(layer: nn.Module, arguments: dict[str, Any], name: str) -> list[str
 def _remedies(layer: nn.Module, rule: InputRule, given: Tensor, name: str) -> Iterator[_Remedy]:
     values, dtype, shape = _values(layer, rule), dtype_of(layer), tuple(given.shape)
     cast, code = _cast(given, dtype)
-    if code:
-        reason = "" if given.is_floating_point() else " if it holds quantities"
-        yield _Remedy(f"use {name}{code}{reason}", values, cast, is_sure=True)
     size = values[rule.sized]
     if isinstance(size, tuple):
         came: Any = shape[-len(size) :]
     else:
         came = shape[rule.axis] if -len(shape) <= rule.axis < len(shape) else size
-    if came == size:
+    if came == size:  # the meta device does not see every wrong size
+        if code:
+            reason = "" if given.is_floating_point() else " if it holds quantities"
+            yield _Remedy(f"use {name}{code}{reason}", values, cast, is_sure=True)
         return
     takes_flat = isinstance(layer, nn.Linear) and len(shape) > 2
     flat = prod(shape[1:])
@@ -258,3 +270,85 @@ def _after(
     first: Callable[[Tensor], Tensor], second: Callable[[Tensor], Tensor]
 ) -> Callable[[Tensor], Tensor]:
     return lambda x: second(first(x))
+
+
+def suggest_for_result(
+    contract: Signature, bindings: Bindings, result: object, owner: object, mismatch: MismatchError
+) -> str | None:
+    """A fix for a module whose result has the size that one of its layers gives.
+
+    That is how a model looks whose last layer was replaced, as is done for transfer learning.
+
+    Args:
+        contract: The contract of its forward.
+        bindings: What the arguments bound.
+        result: The result.
+        owner: The module.
+        mismatch: How the result breaks the contract.
+    """
+    kind, value = mismatch.kind, mismatch.value
+    if not isinstance(owner, nn.Module):
+        return None
+    if not isinstance(kind, TensorType) or not isinstance(value, Tensor):
+        return None
+    try:
+        for _, axis, size in align(kind.axes, known_shape(value)) or ():
+            name = attribute_of(axis, owner)
+            layers = [path for path, n in _layer_sizes(owner, _OUTPUTS) if n == size]
+            if not name or not layers or _is_read_elsewhere(name, contract):
+                continue
+            other = bound_braces({f"{{self.{name}}}": size}).sizes
+            if _result_fits(
+                result, contract.output, Bindings(bindings.sizes | other, bindings.shapes)
+            ):
+                return f"its {layers[-1]} gives {size}; {other_size(owner, name, size)}"
+    except Exception:  # no hint may hide the error
+        return None
+    return None
+
+
+def _result_fits(result: object, output: Type, bindings: Bindings) -> bool:
+    try:
+        with frame(bindings):
+            check_value(result, output, "return")
+    except (MismatchError, ContractError):
+        return False
+    return True
+
+
+def attribute_of(axis: Axis, owner: nn.Module) -> str:
+    """The attribute of a module that an axis is, if it can be set."""
+    found = re.fullmatch(r"\{self\.(\w+)\}", axis.expression or "")
+    is_own = found and found[1] in vars(owner)  # and no property that computes it
+    return found[1] if found and is_own else ""
+
+
+def _is_read_elsewhere(name: str, contract: Signature) -> bool:
+    """Whether another axis changes with an attribute, so that it cannot be set for the result."""
+    arguments = [text for a in contract.inputs for part in tensors(a.type) for text in part.braces]
+    others = [text for text in contract.braces if text != f"{{self.{name}}}"]
+    return any(re.search(rf"\bself\.{name}\b", text) for text in arguments + others)
+
+
+def first_layer(owner: nn.Module, size: object) -> str:
+    """The first layer of a module, if it takes this size."""
+    path, takes = next(_layer_sizes(owner, _INPUTS), ("", None))
+    return path if takes == size else ""
+
+
+def _layer_sizes(owner: nn.Module, names: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """The layers of PyTorch in a module, each with its size of one of these names."""
+    for path, module in owner.named_modules():
+        for name in names:
+            if type(module).__module__.startswith("torch.nn.") and name in vars(module):
+                yield path, vars(module)[name]
+
+
+def other_size(owner: nn.Module, name: str, size: object) -> str:
+    """The code that gives a module another size."""
+    inside = place_of(owner).partition(" of ")[0]
+    model = ".".join(filter(None, ("model", inside)))
+    text = f"set {model}.{name} = {size}"
+    if name in inspect.signature(type(owner)).parameters:
+        text += f", or build {type(owner).__name__} with {name}={size}"
+    return text

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn, zeros
 from torch.nn import functional
 
-from shapezoo import Module, checked
+from shapezoo import Module, checked, create_model
 from shapezoo.models import gru, lenet
 from shapezoo.train import cross_entropy"""
 
@@ -117,6 +117,15 @@ def average(
     logits: list[Float[Tensor, "batch classes"]],
 ) -> Float[Tensor, "batch classes"]:
     return sum(logits) / len(logits)""",
+    ),
+    Mistake(
+        "A last layer that was replaced",
+        "The contract still says what the model was built for. Where there is no need to replace "
+        "the layer, `create_model` takes `num_classes`, with published weights too.",
+        "model(zeros(2, 3, 64, 64))",
+        """\
+model = create_model("resnet18")
+model.fc = nn.Linear(512, 7)""",
     ),
     Mistake(
         "No batch axis",

@@ -52,7 +52,7 @@ def test_who_asks_for_weights_as_elsewhere_is_told_how_to_get_them() -> None:
     hint = "it has in_channels, num_classes; for published weights, give weights='DEFAULT'$"
     with pytest.raises(TypeError, match=f"model 'resnet18' has no 'pretrained'; {hint}"):
         create_model("resnet18", pretrained=True)
-    with pytest.raises(TypeError, match="no 'pretrained'; it has in_channels, num_classes$"):
+    with pytest.raises(TypeError, match=r"no 'pretrained'; it has in_channels, num_classes$"):
         create_model("lenet", pretrained=True)  # nobody publishes any
 
 

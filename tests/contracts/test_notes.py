@@ -3,10 +3,12 @@
 import gc
 import pickle
 import re
+import sys
 import traceback
 import weakref
 from collections.abc import Callable
 from random import Random
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -384,6 +386,61 @@ def test_errors_about_other_things_get_no_note(fail: Callable[[Tensor], object])
     assert note(call, z(2, 5)) == []
 
 
+def add_in_place(x: Tensor) -> Tensor:
+    y = z(7)
+    x += y
+    return x
+
+
+def store(x: Tensor) -> None:
+    x[:, 0] = z(7)
+
+
+def divide(x: Tensor) -> Tensor:
+    return x[
+        x > 0,
+        0,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fail", "code", "names"),
+    [
+        (add_in_place, "x += y", ["x", "y"]),
+        (store, "x[:, 0]", ["x"]),
+        (divide, "x[x > 0, 0]", ["x"]),
+        (lambda x: -x.bool(), "-x.bool()", ["x"]),
+        (lambda x: x < z(7), "x < z(7)", ["x"]),
+        (lambda x: x.sum(2), "x.sum(2)", ["x"]),
+        (lambda x: [x @ row for row in [x, x]], "x @ row", ["x", "row"]),
+    ],
+)
+def test_other_instructions_that_fail(
+    fail: Callable[[Tensor], object], code: str, names: list[str]
+) -> None:
+    @checked
+    def call(x: Float[Tensor, "batch width"]) -> Any:
+        return fail(x)
+
+    lines = note(call, z(2, 5))
+    assert lines[0].startswith(f"  code      {code} (test_notes.py, line ")
+    assert [line.split()[0] for line in lines[1:]] == names
+
+
+def unpack(x: Tensor) -> Tensor:
+    first = second = x
+    first, second = x.chunk(3, 1)
+    return first + second
+
+
+def test_variables_that_an_instruction_does_not_read_are_not_shown() -> None:
+    @checked
+    def call(x: Float[Tensor, "batch width"]) -> Any:
+        return unpack(x)
+
+    assert note(call, z(2, 6)) == []
+
+
 def test_what_user_code_raises_gets_no_note() -> None:
     @checked
     def refuse(x: Float[Tensor, "batch width"]) -> Any:
@@ -546,6 +603,26 @@ def test_nothing_is_changed_by_a_note() -> None:
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert torch.is_grad_enabled()
+
+
+def test_a_debugger_keeps_the_variables() -> None:
+    class Stopping(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y = x + 1
+            return 2 * y
+
+    def stop(frame: FrameType, event: str, _: object) -> Any:
+        if event == "line" and "y" in frame.f_locals:
+            failure(Net(nn.Linear(3, 4)), z(2, 5))  # as in `print model(x)` of a debugger
+        return stop if frame.f_code is Stopping.forward.__code__ else None
+
+    before = sys.gettrace()
+    sys.settrace(stop)
+    try:
+        y = Stopping()(z(2, 5))
+    finally:
+        sys.settrace(before)
+    assert y.shape == (2, 5)
 
 
 def test_the_locals_that_code_reads_are_left_to_it() -> None:

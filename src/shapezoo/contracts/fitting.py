@@ -3,7 +3,6 @@
 import contextlib
 import inspect
 import re
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from operator import attrgetter, methodcaller
@@ -199,7 +198,7 @@ def _works(layer: nn.Module, remedy: _Remedy, arguments: dict[str, Any], given: 
     """Whether a fresh layer takes the input, on the meta device."""
     shadows = {name: _shadow(value, given, remedy.change) for name, value in arguments.items()}
     try:
-        with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+        with torch.no_grad():
             fresh = type(layer)(**remedy.values, device="meta", dtype=dtype_of(layer))
             fresh.train(layer.training)
             fresh.forward(**shadows)

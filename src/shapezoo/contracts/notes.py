@@ -57,7 +57,7 @@ _ABOUT_OTHER_THINGS = (
 _TORCH = str(Path(torch.__file__).parent) + os.sep
 _LAYERS = str(Path(nn.modules.__file__).parent) + os.sep
 _COMPILERS = ("torch._dynamo", "torch._inductor")
-_RAISING = ("RAISE_VARARGS", "RERAISE")
+_OPERATIONS = ("CALL", "BINARY", "UNARY", "COMPARE", "CONTAINS", "STORE_SUBSCR", "LOAD_ATTR")
 _CALLS = (nn.Module._call_impl.__code__, nn.Module._wrapped_call_impl.__code__)
 _CONTAINERS = (nn.Sequential, nn.Transformer, nn.TransformerEncoder, nn.TransformerDecoder)
 _MOST_TENSORS = 6
@@ -150,12 +150,15 @@ def _failures(traceback: TracebackType | None) -> Iterator[Failure]:
 
 
 def _is_the_callers_own(error: Exception, failures: list[Failure]) -> bool:
-    """Whether an error is not PyTorch's: raised here, or by a call with wrong arguments."""
+    """Whether an error is not PyTorch's: raised here, or by a call with wrong arguments.
+
+    Of the instructions that fail, those left out raise, iterate, unpack or look up names.
+    """
     frame, instruction = failures[-1]
     if len(failures) > 1:
         return frame.f_code in _CALLS and isinstance(error, TypeError)
     operations = {i.offset: i.opname for i in dis.get_instructions(frame.f_code)}
-    return operations.get(instruction) in _RAISING
+    return not operations.get(instruction, "").startswith(_OPERATIONS)
 
 
 def _layers(failures: list[Failure]) -> Iterator[Layer]:
@@ -237,8 +240,8 @@ def _of_expression(failure: Failure, names: Names, error: Exception) -> list[str
     if source is None:
         return []
     (place, text), variables = source, locals_of(failure.frame)
-    tree = ast.parse(text, mode="eval")
-    if isinstance(tree.body, ast.Subscript) and not _operands(tree.body.value, variables):
+    tree = _parsed(text)
+    if isinstance(tree, ast.Subscript) and not _operands(tree.value, variables):
         return []  # an item of a list
     found = _operands(tree, variables)
     given = _tensors_in(list(found.values()))
@@ -254,7 +257,7 @@ def _of_expression(failure: Failure, names: Names, error: Exception) -> list[str
     for name, value in list(found.items())[:_MOST_TENSORS]:
         if _has_tensors(value):
             lines.append(_line(name, names.describe(value)))
-    if hint := _reshaped(tree.body, found, str(error)):
+    if hint := _reshaped(tree, found, str(error)):
         lines.append(_line("hint", hint))
     return lines
 
@@ -272,7 +275,15 @@ def _source_of(failure: Failure) -> tuple[str, str] | None:
     lines[-1] = lines[-1][:end]
     lines[0] = lines[0][start:]
     text = b"".join(lines).decode()
-    return f"{Path(code.co_filename).name}, line {first}", f"({text})"
+    return f"{Path(code.co_filename).name}, line {first}", text
+
+
+def _parsed(text: str) -> ast.AST:
+    """An expression, or an assignment such as ``x += y``, which is one instruction too."""
+    try:
+        return ast.parse(f"({text})", mode="eval").body
+    except SyntaxError:
+        return ast.parse(text).body[0]
 
 
 def _operands(tree: ast.AST, variables: dict[str, Any]) -> dict[str, Any]:
@@ -300,7 +311,7 @@ def _value_of(node: ast.AST, variables: dict[str, Any]) -> Any:
     return None
 
 
-def _reshaped(node: ast.expr, found: dict[str, Any], message: str) -> str:
+def _reshaped(node: ast.AST, found: dict[str, Any], message: str) -> str:
     """The number that would fit in a ``view`` or ``reshape``, if one that is written is wrong."""
     told = re.match(r"shape '\[(.*)\]' is invalid for input of size (\d+)", message)
     if not told or not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):

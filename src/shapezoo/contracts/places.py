@@ -1,6 +1,7 @@
 """Where a module stands in a model."""
 
 import inspect
+import sys
 from types import FrameType
 from typing import Any
 
@@ -34,13 +35,14 @@ def locals_of(frame: FrameType) -> dict[str, Any]:
 
     Up to Python 3.12, ``f_locals`` is a copy that the frame keeps as long as it lives, and with it
     every tensor that was in a variable at that moment. So the copy is emptied again, unless the
-    code of the frame has a way to it.
+    code of the frame has a way to it, or a debugger, whose copy is written back to the variables.
     """
     if not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
         return {}
     snapshot = frame.f_locals
     variables = dict(snapshot)
-    if type(snapshot) is dict and _READ_THEIR_LOCALS.isdisjoint(frame.f_code.co_names):
+    is_copy = type(snapshot) is dict and sys.gettrace() is None
+    if is_copy and _READ_THEIR_LOCALS.isdisjoint(frame.f_code.co_names):
         snapshot.clear()
     return variables
 

@@ -184,6 +184,8 @@ def test_the_proposed_fix_mends_the_call(fix: str, function: Any, arguments: lis
         (cross_entropy, [z(8), z(8).long()]),  # no classes to choose from
         (cross_entropy, [z(8), z(8)]),
         (classes, [z(4, 5), torch.full((4,), torch.nan)]),
+        (classes, [z(4, 5), torch.ones(4, 5)]),  # several classes at once
+        (classes, [z(4, 5), torch.ones(4, 5).long()]),
         (classes, [z(4, 5, 6, 7), z(4).long()]),
         (colour, [picture("L")]),
         (colour, [picture("F")]),

@@ -665,6 +665,21 @@ def test_double_precision_from_numpy() -> None:
     assert hints(note(Net(nn.Linear(3, 4)), images)) == ["use x.float()"]
 
 
+def test_the_argument_is_named_whose_dtype_the_input_has() -> None:
+    class Flat(Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(6, 4)
+
+        def forward(self, images: Float[Tensor, "batch 2 3"]) -> Float[Tensor, "batch 4"]:
+            logits: Tensor = self.layer(images.flatten(1))
+            return logits
+
+    images = z(5, 2, 3).double()
+    assert hints(note(Flat(), images)) == ["use images.float()"]
+    assert Flat()(images.float()).shape == (5, 4)
+
+
 def test_a_note_is_short() -> None:
     layer = nn.MultiheadAttention(8, 2)
     others = [z(3, 2, 8)] * 2 + [z(2, 4).bool(), True, z(3, 4).bool()]

@@ -140,19 +140,20 @@ def dtype_of(layer: nn.Module) -> torch.dtype | None:
     return next((p.dtype for p in layer.parameters() if p.is_floating_point()), None)
 
 
-def remedies(layer: nn.Module, arguments: dict[str, Any], name: str) -> list[str]:
+def remedies(layer: nn.Module, arguments: dict[str, Any], name: str, source: str) -> list[str]:
     """What makes a layer work on its input, in words and code.
 
     Args:
         layer: The layer, which has refused the arguments.
         arguments: The arguments of its ``forward``, by name.
         name: What the input is called.
+        source: What that is called which gave the input its dtype.
     """
     rule, given = RULES.get(type(layer)), next(iter(arguments.values()), None)
     if rule is None or not isinstance(given, Tensor) or given.is_complex():
         return []
     found = []
-    for remedy in _remedies(layer, rule, given, name):
+    for remedy in _remedies(layer, rule, given, name, source):
         if _works(layer, remedy, arguments, given):
             found.append(remedy.text)
             if remedy.is_sure:
@@ -160,7 +161,9 @@ def remedies(layer: nn.Module, arguments: dict[str, Any], name: str) -> list[str
     return found
 
 
-def _remedies(layer: nn.Module, rule: InputRule, given: Tensor, name: str) -> Iterator[_Remedy]:
+def _remedies(
+    layer: nn.Module, rule: InputRule, given: Tensor, name: str, source: str
+) -> Iterator[_Remedy]:
     values, dtype, shape = _values(layer, rule), dtype_of(layer), tuple(given.shape)
     cast, code = _cast(given, dtype)
     size = values[rule.sized]
@@ -171,7 +174,7 @@ def _remedies(layer: nn.Module, rule: InputRule, given: Tensor, name: str) -> It
     if came == size:  # the meta device does not see every wrong size
         if code:
             reason = "" if given.is_floating_point() else " if it holds quantities"
-            yield _Remedy(f"use {name}{code}{reason}", values, cast, is_sure=True)
+            yield _Remedy(f"use {source}{code}{reason}", values, cast, is_sure=True)
         return
     takes_flat = isinstance(layer, nn.Linear) and len(shape) > 2
     flat = prod(shape[1:])

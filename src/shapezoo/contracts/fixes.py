@@ -356,14 +356,19 @@ def _casts(kind: TensorType, value: Tensor) -> Iterator[Fix]:
 
 def _is_whole(value: Tensor) -> bool:
     """Whether all values are whole numbers, where they can be looked at without delay."""
-    if type(value) is not Tensor or value.device.type != "cpu" or value.numel() > _MOST_VALUES:
+    is_plain = type(value) is Tensor and value.device.type == "cpu" and not value.is_complex()
+    if not is_plain or value.numel() > _MOST_VALUES:
         return False
+    if not value.is_floating_point():
+        return True
     return bool((value.detach() == value.detach().round()).all())
 
 
 def _has_classes(value: Tensor, others: Sequence[Tensor]) -> bool:
     """Whether a tensor has a value for each class, being like another one that has scores."""
     if value.dim() < 2 or value.shape[-1] < 2:  # no classes to choose from
+        return False
+    if _is_whole(value) and bool(((value != 0).sum(-1) > 1).any()):  # several classes at once
         return False
     is_like_scores = any(known_shape(value) == known_shape(other) for other in others)
     return is_like_scores and (value.is_floating_point() or value.dtype is torch.int64)

@@ -213,10 +213,18 @@ def _of_layer(layers: list[Layer], names: Names, body: FrameType, error: Excepti
         is_cast = torch.is_autocast_enabled(given.device.type)
         if dtype_of(module) not in (None, given.dtype) and not is_cast:
             lines.append(_line("weights", str(dtype_of(module)).removeprefix("torch.")))
-    variables = locals_of(body).items()
-    own = next((name for name, value in variables if value is given and name != "self"), "")
-    hints = remedies(module, arguments, own or "input")
+    hints = []
+    if isinstance(given, Tensor):
+        hints = remedies(module, arguments, *_names_of(given, locals_of(body)))
     return [*lines, *(_line("or" if i else "hint", hint) for i, hint in enumerate(hints))]
+
+
+def _names_of(given: Tensor, variables: dict[str, Any]) -> tuple[str, str]:
+    """What the input of a layer is called, and what that which gave it its dtype."""
+    own = {name: v for name, v in variables.items() if isinstance(v, Tensor)}
+    name = next((name for name, value in own.items() if value is given), "")
+    alike = (name for name, value in own.items() if value.dtype == given.dtype)
+    return name or "input", name or next(alike, "input")
 
 
 def _of_indices(module: nn.Embedding, given: Any) -> list[str]:

@@ -234,6 +234,14 @@ def test_indices_that_an_embedding_does_not_have() -> None:
         "  hint      nn.Embedding(11, 4) takes them, if 10 is a valid index",
     ]
     nn.Embedding(11, 4)(tokens)
+    lines = note(Net(nn.Embedding(10, 4, padding_idx=0)), tokens)
+    assert hints(lines) == ["nn.Embedding(11, 4, padding_idx=0) takes them, if 10 is a valid index"]
+    lines = note(Net(nn.Embedding(10, 4)), z(2, 3))
+    assert lines[2:] == [
+        "  expected  int64 or int32",
+        "  hint      use x.long() if it holds indices",
+    ]
+    nn.Embedding(10, 4)(z(2, 3).long())
     lines = note(Net(nn.Embedding(10, 4)), torch.tensor([[-1, 10]]))
     assert lines[2:] == ["  values    from -1 to 10", "  expected  from 0 to 9"]
 

@@ -139,7 +139,7 @@ def _lines(error: Exception, names: Names) -> list[str]:
         return []
     own, body = failures[users], failures[1].frame
     if layers := list(_layers(failures[users:])):
-        return _of_layer(layers, names, body, error)
+        return _of_layer(layers, names, body)
     return _of_expression(own, names, error)
 
 
@@ -182,14 +182,13 @@ def _arguments(module: nn.Module, variables: dict[str, Any], own: dict[str, Any]
     return {name: own[name] for name in takes.parameters if name in own}
 
 
-def _of_layer(layers: list[Layer], names: Names, body: FrameType, error: Exception) -> list[str]:
+def _of_layer(layers: list[Layer], names: Names, body: FrameType) -> list[str]:
     """The note on a layer that has failed.
 
     Args:
         layers: It and those around it, from the outside in.
         names: The names of axes.
         body: The frame of the checked function.
-        error: The error.
     """
     single = [layer for layer in layers if type(layer.module) not in _CONTAINERS] or layers
     known = [layer for layer in single if type(layer.module) in RULES]
@@ -203,15 +202,15 @@ def _of_layer(layers: list[Layer], names: Names, body: FrameType, error: Excepti
     if takes := expected(module):
         lines.append(_line("expected", takes))
     given = next(iter(shown.values()))
-    if isinstance(module, nn.Embedding) and isinstance(error, IndexError):
-        return lines + _of_indices(module, given)
+    if isinstance(module, nn.Embedding) and isinstance(given, Tensor):
+        return lines + _of_indices(module, given, _names_of(given, locals_of(body))[0])
     weight = next(module.parameters(), None)
     if weight is not None and isinstance(given, Tensor):
         if weight.device != given.device:
             where = f"the input is on {given.device}, the weights are on {weight.device}"
             return [*lines, _line("device", where)]
         is_cast = torch.is_autocast_enabled(given.device.type)
-        if dtype_of(module) not in (None, given.dtype) and not is_cast:
+        if known and dtype_of(module) not in (None, given.dtype) and not is_cast:
             lines.append(_line("weights", str(dtype_of(module)).removeprefix("torch.")))
     hints = []
     if isinstance(given, Tensor):
@@ -227,9 +226,14 @@ def _names_of(given: Tensor, variables: dict[str, Any]) -> tuple[str, str]:
     return name or "input", name or next(alike, "input")
 
 
-def _of_indices(module: nn.Embedding, given: Any) -> list[str]:
-    """The lines on indices that an embedding does not have."""
-    if not isinstance(given, Tensor) or given.device.type != "cpu" or not given.numel():
+def _of_indices(module: nn.Embedding, given: Tensor, name: str) -> list[str]:
+    """The lines on indices that an embedding does not take."""
+    if given.is_floating_point():
+        return [
+            _line("expected", "int64 or int32"),
+            _line("hint", f"use {name}.long() if it holds indices"),
+        ]
+    if given.device.type != "cpu" or not given.numel():
         return []
     first, last = int(given.min()), int(given.max())
     lines = [
@@ -237,7 +241,8 @@ def _of_indices(module: nn.Embedding, given: Any) -> list[str]:
         _line("expected", f"from 0 to {module.num_embeddings - 1}"),
     ]
     if first >= 0 and last >= module.num_embeddings:
-        code = f"nn.Embedding({last + 1}, {module.embedding_dim})"
+        padding = "" if module.padding_idx is None else f", padding_idx={module.padding_idx}"
+        code = f"nn.Embedding({last + 1}, {module.embedding_dim}{padding})"
         lines.append(_line("hint", f"{code} takes them, if {last} is a valid index"))
     return lines
 

@@ -1,6 +1,7 @@
 """What is added to an error that PyTorch raises inside a checked call."""
 
 import gc
+import linecache
 import pickle
 import re
 import sys
@@ -433,6 +434,24 @@ def test_other_instructions_that_fail(
     lines = note(call, z(2, 5))
     assert lines[0].startswith(f"  code      {code} (test_notes.py, line ")
     assert [line.split()[0] for line in lines[1:]] == names
+
+
+def test_source_that_was_changed_since_is_not_read() -> None:
+    def named(text: str) -> list[str]:
+        source = "def fail(x, y):\n    return x + y\n"
+        scope: dict[str, Any] = {}
+        exec(compile(source, "<changed>", "exec"), scope)
+        linecache.cache["<changed>"] = (len(text), None, text.splitlines(True), "<changed>")
+        return note(combine, z(2, 3, 4, 5), z(2, 3, 6, 7), scope["fail"])
+
+    try:
+        assert named("def fail(x, y):\n    return x + y\n")[0] == (
+            "  code      x + y (<changed>, line 2)"
+        )
+        assert named("def fail(x, y):\n    return x + w\n") == []
+        assert named("def fail(x, y):\n    pass\n") == []
+    finally:
+        del linecache.cache["<changed>"]
 
 
 def unpack(x: Tensor) -> Tensor:

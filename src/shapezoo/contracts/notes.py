@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import prod
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any, NamedTuple
 
 import torch
@@ -132,15 +132,15 @@ def _lines(error: Exception, names: Names) -> list[str]:
     """The lines of the note; none where nothing is known."""
     failures = list(_failures(error.__traceback__))
     files = [failure.frame.f_code.co_filename for failure in failures]
-    if files[0] in files[1:]:
+    body = next(i for i, file in enumerate(files) if file != files[0])  # behind the check itself
+    if files[0] in files[body:]:
         return []  # it has left another checked call before
     users = max(i for i, file in enumerate(files) if not file.startswith(_TORCH))
     if _is_the_callers_own(error, failures[users:]):
         return []
-    own, body = failures[users], failures[1].frame
     if layers := list(_layers(failures[users:])):
-        return _of_layer(layers, names, body)
-    return _of_expression(own, names, error)
+        return _of_layer(layers, names, failures[body].frame)
+    return _of_expression(failures[users], names, error)
 
 
 def _failures(traceback: TracebackType | None) -> Iterator[Failure]:
@@ -254,6 +254,8 @@ def _of_expression(failure: Failure, names: Names, error: Exception) -> list[str
         return []
     (place, text), variables = source, locals_of(failure.frame)
     tree = _parsed(text)
+    if not _is_of(tree, failure.frame.f_code):
+        return []  # the source was changed since it was compiled
     if isinstance(tree, ast.Subscript) and not _operands(tree.value, variables):
         return []  # an item of a list
     found = _operands(tree, variables)
@@ -297,6 +299,14 @@ def _parsed(text: str) -> ast.AST:
         return ast.parse(f"({text})", mode="eval").body
     except SyntaxError:
         return ast.parse(text).body[0]
+
+
+def _is_of(tree: ast.AST, code: CodeType) -> bool:
+    """Whether all names of an expression are names of a code."""
+    known = {*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars}
+    nodes = list(ast.walk(tree))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return known >= names | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
 
 
 def _operands(tree: ast.AST, variables: dict[str, Any]) -> dict[str, Any]:

@@ -299,10 +299,8 @@ def suggest_for_result(
             layers = [path for path, n in _layer_sizes(owner, _OUTPUTS) if n == size]
             if not name or not layers or _is_read_elsewhere(name, contract):
                 continue
-            other = bound_braces({f"{{self.{name}}}": size}).sizes
-            if _result_fits(
-                result, contract.output, Bindings(bindings.sizes | other, bindings.shapes)
-            ):
+            sizes = bindings.sizes | bound_braces({f"{{self.{name}}}": size}).sizes
+            if _result_fits(result, contract.output, bindings._replace(sizes=sizes)):
                 return f"its {layers[-1]} gives {size}; {other_size(owner, name, size)}"
     except Exception:  # no hint may hide the error
         return None

@@ -19,6 +19,7 @@ from shapezoo.contracts.dynamo import at_trace_time, observe, seen
 from shapezoo.contracts.errors import ContractError, ShapeError, UnresolvedError
 from shapezoo.contracts.hiding import passed_over, unseen
 from shapezoo.contracts.jit import refuse_script
+from shapezoo.contracts.notes import add_note
 from shapezoo.contracts.reading import Method
 
 P = ParamSpec("P")
@@ -147,6 +148,10 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
         with frame(call.axes, arguments_of(*args, **kwargs)):
             return function(*args, **kwargs)
 
+    @unseen
+    def explain_failure(error: Exception, call: Call) -> None:
+        add_note(error, contract.signature, call.axes)
+
     def verify(*call: Any) -> object:
         return contract.verify(*call)
 
@@ -175,6 +180,7 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
         except Exception as error:
             if refused := refusal(call, args):
                 raise refused from error
+            explain_failure(error, call)
             raise
         try:
             is_known = call.key_of(result) in call.results

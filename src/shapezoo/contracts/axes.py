@@ -2,7 +2,6 @@
 
 import ast
 import builtins
-import keyword
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -249,8 +248,6 @@ def _parse_axis(token: str) -> Axis:
     labelled = replace(marked, label=label)
     if value.isdecimal():
         return replace(labelled, fixed=int(value))
-    if keyword.iskeyword(value):
-        raise ContractError(f"axis {token!r}: this is a keyword of Python, not a name")
     if value.isidentifier():
         return replace(labelled, name=value)
     try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import sympy
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,9 +16,10 @@ from torch._dynamo.exc import UserError
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import Dim, ExportedProgram, export
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from torch.utils._sympy.functions import FloorDiv
 
 from shapezoo import ShapeError, checked, unchecked
-from shapezoo.contracts.identities import is_always_equal
+from shapezoo.contracts.identities import _is_zero, is_always_equal
 
 
 def decided(one: str, other: str) -> bool:
@@ -120,6 +122,15 @@ def test_sizes_that_are_not(one: str, other: str) -> None:
 )
 def test_what_is_not_decided_is_left_to_a_guard(one: str, other: str) -> None:
     assert not decided(one, other)
+
+
+def test_fractions_are_not_decided() -> None:
+    """PyTorch writes ``h`` as half of another size where it knows that this is even."""
+    height = sympy.Symbol("h", integer=True)
+    assert _is_zero(height - height)
+    assert not _is_zero(height / 2 + FloorDiv(-height, 2))
+    assert not _is_zero(FloorDiv(height, 2) - FloorDiv(height, 2) ** -1)
+    assert not _is_zero(sympy.Max(height, 3) - 3)
 
 
 class Written(nn.Module):

@@ -94,8 +94,8 @@ def _periods_and_degrees(expression: Any) -> dict[Any, tuple[int, int]]:
             )
             for symbol in dict.fromkeys(itertools.chain(*parts))
         }
-    constant = expression.args[-1]
-    if not constant.is_Integer or constant <= 0:
+    constant = expression.args[-1] if expression.args else None
+    if constant is None or not constant.is_Integer or constant <= 0:
         raise TypeError(expression)
     if expression.is_Pow:
         return {s: (period, int(constant) * degree) for s, (period, degree) in parts[0].items()}

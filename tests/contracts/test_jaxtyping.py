@@ -65,6 +65,10 @@ def ellipsis(
 def broadcast_number(x: Float[Tensor, "#4"]) -> None: ...
 def broadcast(x: Float[Tensor, "#n"], y: Float[Tensor, "#n"]) -> None: ...
 def broadcast_then_exact(x: Float[Tensor, "#n"], y: Float[Tensor, "n"]) -> None: ...
+def broadcast_name(x: Float[Tensor, "#n"], result: Any) -> Float[Tensor, "n"]:
+    return result  # type: ignore[no-any-return]
+
+
 def broadcast_axes(x: Float[Tensor, "*#a"], y: Float[Tensor, "#*a"]) -> None: ...
 def broadcast_result(
     x: Float[Tensor, "*#a"], y: Float[Tensor, "*#a"], result: Any
@@ -170,6 +174,9 @@ CALLS: list[tuple[Any, tuple[Any, ...], bool]] = [
     (broadcast, (f(3), f(0)), False),
     (broadcast_then_exact, (f(1), f(3)), True),
     (broadcast_then_exact, (f(3), f(1)), False),
+    (broadcast_name, (f(1), f(1)), True),
+    (broadcast_name, (f(3), f(3)), True),
+    (broadcast_name, (f(3), f(1)), False),
     (broadcast_axes, (f(3), f(4, 3)), True),
     (broadcast_axes, (f(4, 1), f(3)), True),
     (broadcast_axes, (f(2, 3), f(3, 3)), False),

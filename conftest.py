@@ -1,5 +1,6 @@
 """Runs every test on one thread from the same seed, and the code in the documentation."""
 
+import gc
 from doctest import ELLIPSIS
 
 import pytest
@@ -19,6 +20,18 @@ pytest_collect_file = Sybil(
     excludes=["test_*.py"],
     setup=lambda namespace: namespace.update(__name__="__main__"),
 ).pytest()
+
+
+# a fifth of the time of the tests would go into collecting garbage: each full collection visits the
+# millions of objects of torch, sympy and the tests themselves, which stay
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage from now on, but leave alone what is there already."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

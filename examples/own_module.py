@@ -19,7 +19,7 @@ class DepthwiseBlock(Module):
 
     def forward(
         self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
-    ) -> Float[Tensor, "batch channels={self.out_channels} (height+1)//2 (width+1)//2"]:
+    ) -> Float[Tensor, "batch channels={self.out_channels} (height-1)//2+1 (width-1)//2+1"]:
         """Mix space, then channels."""
         mixed: Tensor = self.pointwise(self.depthwise(x))
         return mixed

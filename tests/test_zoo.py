@@ -1,10 +1,11 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from shapezoo import UnknownModelError, create_model, list_models, model_info, weights
-from shapezoo.models import LeNet, lenet
+from shapezoo.models import LeNet, lenet, resnet18
 from shapezoo.registry import register
 
 
@@ -45,6 +46,26 @@ def test_an_unknown_name_gets_the_nearest_ones() -> None:
 def test_an_unknown_hyperparameter_gets_those_that_exist() -> None:
     with pytest.raises(TypeError, match="no 'classes'; it has in_channels, num_classes"):
         create_model("lenet", classes=3)
+
+
+def test_who_asks_for_weights_as_elsewhere_is_told_how_to_get_them() -> None:
+    hint = "it has in_channels, num_classes; for published weights, give weights='DEFAULT'$"
+    with pytest.raises(TypeError, match=f"model 'resnet18' has no 'pretrained'; {hint}"):
+        create_model("resnet18", pretrained=True)
+    with pytest.raises(TypeError, match=r"no 'pretrained'; it has in_channels, num_classes$"):
+        create_model("lenet", pretrained=True)  # nobody publishes any
+
+
+@pytest.mark.parametrize("keyword", ["pretrained", "weights"])
+def test_a_builder_says_what_gives_published_weights(keyword: str) -> None:
+    builder: Any = resnet18
+    with pytest.raises(
+        TypeError, match=r"use shapezoo\.create_model\('resnet18', weights='DEFAULT"
+    ):
+        builder(**{keyword: True})
+    builder = lenet
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        builder(**{keyword: True})
 
 
 def test_what_is_known_of_lenet() -> None:

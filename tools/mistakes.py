@@ -16,13 +16,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn, zeros
 from torch.nn import functional
 
-from shapezoo import Module, checked
+from shapezoo import Module, checked, create_model
 from shapezoo.models import gru, lenet
 from shapezoo.train import cross_entropy"""
 
 
 class Mistake(NamedTuple):
-    """A call that breaks a contract.
+    """A call that breaks a contract, or at which PyTorch fails inside a checked function.
 
     Attributes:
         title: What is wrong, in a few words.
@@ -38,6 +38,24 @@ class Mistake(NamedTuple):
 
 
 MISTAKES = [
+    Mistake(
+        "A linear layer after a convolution",
+        "The linear layer was sized for other images. No contract speaks of what is inside the "
+        "model, so the error is PyTorch's; a note says which layer it was, what it got, and the "
+        "size that fits.",
+        "Digits()(zeros(8, 1, 28, 28))",
+        """\
+class Digits(Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(1, 10, 5), nn.ReLU(), nn.MaxPool2d(2))
+        self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(320, 10))
+
+    def forward(
+        self, images: Float[Tensor, "batch 1 height width"]
+    ) -> Float[Tensor, "batch classes=10"]:
+        return self.classifier(self.features(images))""",
+    ),
     Mistake(
         "Batch and sequence swapped",
         "The GRU was built without `batch_first=True`. It takes 8 sequences of 20 positions for "
@@ -99,6 +117,15 @@ def average(
     logits: list[Float[Tensor, "batch classes"]],
 ) -> Float[Tensor, "batch classes"]:
     return sum(logits) / len(logits)""",
+    ),
+    Mistake(
+        "A last layer that was replaced",
+        "The contract still says what the model was built for. Where there is no need to replace "
+        "the layer, `create_model` takes `num_classes`, with published weights too.",
+        "model(zeros(2, 3, 64, 64))",
+        """\
+model = create_model("resnet18")
+model.fc = nn.Linear(512, 7)""",
     ),
     Mistake(
         "No batch axis",
@@ -163,19 +190,22 @@ def with_checks(mistake: Mistake) -> str:
     with warnings.catch_warnings(action="ignore"):
         try:
             _run(mistake)
-        except shapezoo.ShapeError as error:
-            return _text(error)
+        except Exception as error:
+            notes = getattr(error, "__notes__", [])
+            if notes or isinstance(error, shapezoo.ShapeError):
+                return "\n".join([_text(error), *notes])
+            raise
     raise ValueError(f"{mistake.title!r} is no mistake: shapezoo accepts {mistake.call}")
 
 
 def render(mistakes: list[Mistake]) -> str:
-    """The mistakes in Markdown, those first to which PyTorch raises no error."""
+    """The mistakes in Markdown, those first to which PyTorch raises an error."""
     versions = f"The versions are PyTorch {torch.__version__} and shapezoo {shapezoo.__version__}."
     parts = [f"{versions} Every example begins with these imports:", _fence("python", IMPORTS)]
     said = [(mistake, *without_checks(mistake)) for mistake in mistakes]
     for heading, group in (
-        ("PyTorch gives no error", [part for part in said if not part[2]]),
         ("PyTorch gives an error", [part for part in said if part[2]]),
+        ("PyTorch gives no error", [part for part in said if not part[2]]),
     ):
         parts.append(f"## {heading}")
         for mistake, text, _ in group:

@@ -108,6 +108,7 @@ def origin_of(model: nn.Module) -> Origin | None:
     return vars(model).get(_ORIGIN)
 
 
+_WEIGHTS = {"pretrained", "weights"}
 _ORIGIN = "_shapezoo_origin"
 _entries: dict[str, Entry] = {}
 
@@ -147,6 +148,11 @@ def register(
 
         @functools.wraps(builder)
         def build(*args: P.args, **kwargs: P.kwargs) -> M:
+            if published_by and _WEIGHTS & (kwargs.keys() - keywords.parameters.keys()):
+                raise TypeError(
+                    f"{name}() draws random weights; for published ones use "
+                    f"shapezoo.create_model({name!r}, weights='DEFAULT')"
+                )
             model = builder(*args, **kwargs)
             given = keywords.bind(*args, **kwargs).arguments
             setattr(model, _ORIGIN, Origin(name, defaults | given))

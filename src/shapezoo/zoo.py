@@ -172,7 +172,9 @@ def create_model(
     entry = _find(name)
     known = inspect.signature(entry.builder).parameters
     if unknown := [keyword for keyword in hyperparameters if keyword not in known]:
-        raise TypeError(f"model {name!r} has no {unknown[0]!r}; it has {', '.join(known)}")
+        wants_weights = "pretrained" in unknown and entry.published_by is not None
+        hint = "; for published weights, give weights='DEFAULT'" if wants_weights else ""
+        raise TypeError(f"model {name!r} has no {unknown[0]!r}; it has {', '.join(known)}{hint}")
     if isinstance(weights, str) and weights.isidentifier():
         model = _with_published(entry, weights, hyperparameters)
     else:

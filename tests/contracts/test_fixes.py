@@ -1,15 +1,23 @@
+import re
+from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from jaxtyping import Bool, Float, Float32, Float64, Int64
-from torch import Tensor
+import torchvision
+from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
+from PIL import Image
+from torch import Tensor, nn
 
 from shapezoo import Module, ShapeError, checked, signature
+from shapezoo.contracts.contract import Contract
 from shapezoo.contracts.fixes import suggest
 from shapezoo.contracts.matching import MismatchError
-from shapezoo.models import gru, lenet
+from shapezoo.models import gru, lenet, lstm, resnet_micro
+from shapezoo.train import cross_entropy
+from shapezoo.train.losses import binary_cross_entropy, mean_squared_error
 
 
 @checked
@@ -44,6 +52,16 @@ def layered(x: Float[Tensor, "1 batch 5"]) -> None: ...
 def deep(x: Float[Tensor, "batch 1 1 1 5"]) -> None: ...
 @checked
 def counted(n: int, x: Float[Tensor, "seq batch 4"], y: Float[Tensor, "batch 2"]) -> None: ...
+
+
+@checked
+def pixels(x: UInt8[Tensor, "channels height width"]) -> None: ...
+@checked
+def pair(x: tuple[Float[Tensor, "7 batch"], Float[Tensor, "7 batch"]]) -> None: ...
+
+
+def picture(mode: str, width: int = 9, height: int = 8) -> Image.Image:
+    return Image.new(mode, (width, height))
 
 
 z = torch.zeros
@@ -92,20 +110,59 @@ MENDED: list[tuple[str, Any, *tuple[Any, ...]]] = [
     ("torch.from_numpy(x).float()", matrix, np.zeros((2, 5), np.int64)),
     ("torch.tensor(x)", scalar, 0.5),
     ("torch.tensor(x).float()", scalar, 1),
+    ("y.long()", classes, z(2, 5), z(2)),
+    ("y.squeeze(-1).long()", classes, z(2, 5), torch.ones(2, 1)),
+    ("targets.unsqueeze(1)", mean_squared_error, z(8, 1), z(8)),
+    ("labels.squeeze(-1).long()", binary_cross_entropy, z(8, 1), z(8, 1)),
+    ("logits.movedim(1, -1)", cross_entropy, z(8, 5, 6, 7), z(8, 6, 7).long()),
+    ("labels.argmax(-1)", cross_entropy, z(8, 5), z(8, 5)),
+    ("torch.from_numpy(x)", pixels, np.zeros((3, 8, 9), np.uint8)),
+    ("torchvision.transforms.functional.pil_to_tensor(x)", pixels, picture("RGB")),
+    (
+        "torchvision.transforms.functional.pil_to_tensor(x).unsqueeze(0).float().div(255)",
+        colour,
+        picture("RGB"),
+    ),
+    (
+        "torchvision.transforms.functional.pil_to_tensor(x).unsqueeze(0).float().div(255)",
+        grey,
+        picture("L", 28, 28),
+    ),
+    (
+        "torch.stack([*map(torchvision.transforms.functional.pil_to_tensor, x)]).float().div(255)",
+        colour,
+        [picture("RGB"), picture("RGB")],
+    ),
+    ("tuple(x)", pair, z(2, 7, 5)),
+    ("tuple(x)", pair, [z(7, 5), z(7, 5)]),
+    ("(x, torch.zeros_like(x))", pair, z(7, 5)),
+    ("tuple(item.transpose(0, 1) for item in x)", pair, (z(5, 7), z(5, 7))),
+    ("tuple(item.transpose(0, 1) for item in x)", pair, [z(5, 7), z(5, 7)]),
 ]
+
+
+def evaluated(hint: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a call after the code of a hint; nothing if it has no code."""
+    found = re.search(r"; use (.*?)(?:$| (?:for|if|as|to) [a-z ]+$)", hint)
+    mended = {}
+    for code in found[1].split(" and ") if found else ():
+        (name,) = [name for name in values if re.search(rf"(?<![\w.]){name}\b", code)]
+        mended[name] = eval(code, {"torch": torch, "torchvision": torchvision}, values)
+    return mended
 
 
 @pytest.mark.parametrize(("fix", "function", "arguments"), [(f, g, a) for f, g, *a in MENDED])
 def test_the_proposed_fix_mends_the_call(fix: str, function: Any, arguments: list[Any]) -> None:
     with pytest.raises(ShapeError) as error:
         function(*arguments)
-    hint = str(error.value).splitlines()[-1].removesuffix(" for one example")
-    assert hint.endswith(f"; use {fix}")
+    hint = str(error.value).splitlines()[-1]
+    assert f"; use {fix}" in hint
+    assert re.sub(r" (for|if|as|to) [a-z ]+$", "", hint).endswith(fix)
     names = [name for name in function.__annotations__ if name != "return"]
     values = dict(zip(names, arguments, strict=True))
-    (name,) = [name for name in names if name in fix.replace("unflatten", "").replace("max", "")]
-    values[name] = eval(fix, {"torch": torch}, values)
-    function(**values)
+    mended = evaluated(hint, values)
+    assert len(mended) == 1
+    function(**(values | mended))
 
 
 @pytest.mark.parametrize(
@@ -124,6 +181,18 @@ def test_the_proposed_fix_mends_the_call(fix: str, function: Any, arguments: lis
         (matrix, [(0, 0, 0, 0, z(2, 5))]),  # an index that nobody would mean
         (matrix, [z(2, 5, dtype=torch.complex64)]),
         (deep, [z(5)]),  # four axes are no slip
+        (cross_entropy, [z(8), z(8).long()]),  # no classes to choose from
+        (cross_entropy, [z(8), z(8)]),
+        (classes, [z(4, 5), torch.full((4,), torch.nan)]),
+        (classes, [z(4, 5), torch.ones(4, 5)]),  # several classes at once
+        (classes, [z(4, 5), torch.ones(4, 5).long()]),
+        (classes, [z(4, 5, 6, 7), z(4).long()]),
+        (colour, [picture("L")]),
+        (colour, [picture("F")]),
+        (colour, [[picture("RGB"), picture("RGB", 7)]]),
+        (pair, [z(7, 5, 1)]),
+        (pair, [(z(7, 5),)]),
+        (pair, [(z(7, 5), 1)]),
     ],
 )
 def test_no_fix_is_proposed_where_none_helps(function: Any, arguments: list[Any]) -> None:
@@ -230,6 +299,188 @@ def test_another_module_is_proposed_where_it_would_take_the_input() -> None:
     with pytest.raises(ShapeError) as error:
         Linear(3, 2)(z(5, 3), z(5, 9))  # the state is wrong, not the module
     assert "build" not in str(error.value)
+
+
+def test_a_replaced_layer_tells_which_attribute_to_set() -> None:
+    model, images = resnet_micro(), z(2, 3, 32, 32)
+    model.fc = nn.Linear(64, 7)
+    with pytest.raises(ShapeError) as error:
+        model(images)
+    assert str(error.value).splitlines()[-1] == (
+        "  hint      its fc gives 7; set model.num_classes = 7, or build ResNet with num_classes=7"
+    )
+    model.num_classes = 7
+    assert model(images).shape == (2, 7)
+    model.conv1 = nn.Conv2d(1, 8, 7, stride=2, padding=3)
+    with pytest.raises(ShapeError) as error:
+        model(z(2, 1, 32, 32))
+    assert str(error.value).splitlines()[-1] == (
+        "  hint      its conv1 takes 1; "
+        "set model.in_channels = 1, or build ResNet with in_channels=1"
+    )
+    model.in_channels = 1
+    assert model(z(2, 1, 32, 32)).shape == (2, 7)
+
+
+def test_the_attribute_is_named_with_the_place_of_the_model() -> None:
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = resnet_micro()
+            self.body.fc = nn.Linear(64, 7)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.body(images)
+
+    with pytest.raises(ShapeError, match=r"its fc gives 7; set model\.body\.num_classes = 7, or"):
+        Outer()(z(2, 3, 32, 32))
+
+
+class Head(Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.layer = nn.Linear(4, 6)
+
+    @property
+    def size(self) -> int:
+        return self.width
+
+
+class Doubling(Head):
+    def forward(self, x: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch {2*self.width}"]:
+        y: Tensor = self.layer(x)
+        return y
+
+
+class Reading(Head):
+    def forward(
+        self, x: Float[Tensor, "batch {self.width}"]
+    ) -> Float[Tensor, "batch {self.width}"]:
+        y: Tensor = self.layer(x)
+        return y
+
+
+class Computing(Head):
+    def forward(self, x: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch {self.size}"]:
+        y: Tensor = self.layer(x)
+        return y
+
+
+class Averaging(Head):
+    def forward(self, x: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch {self.width}"]:
+        y: Tensor = self.layer(x)
+        return y[:, :5]  # no layer gives five
+
+
+@pytest.mark.parametrize("head", [Doubling(5), Reading(4), Computing(5), Averaging(7)])
+def test_no_attribute_is_proposed_where_setting_it_would_not_do(head: Module) -> None:
+    with pytest.raises(ShapeError, match="the result breaks its contract") as error:
+        head(z(2, 4))
+    assert "hint" not in str(error.value)
+
+
+def test_the_scores_of_positions_become_examples() -> None:
+    logits, labels = z(8, 5, 6, 7), z(8, 6, 7).long()
+    with pytest.raises(ShapeError) as error:
+        classes(logits, labels)
+    hint = str(error.value).splitlines()[-1]
+    assert hint.endswith("; use x.movedim(1, -1).flatten(0, -2) and y.flatten()")
+    classes(**evaluated(hint, {"x": logits, "y": labels}))
+
+
+@pytest.mark.parametrize("state", [(z(1, 3, 2), z(1, 3, 2)), (z(2, 3, 2), z(1, 3, 2))])
+def test_what_the_layers_of_a_state_are(state: tuple[Tensor, Tensor]) -> None:
+    with pytest.raises(ShapeError) as error:
+        lstm(bidirectional=True)(z(5, 3, 4), state)
+    assert str(error.value).endswith(
+        "  hint      layers: stacked recurrent states (layers x directions)"
+    )
+    with pytest.raises(ShapeError) as error:
+        lstm(bidirectional=True)(z(5, 3, 4), (z(2, 3, 9), z(2, 3, 9)))
+    assert "hint" not in str(error.value)
+
+
+def test_one_class_is_no_choice() -> None:
+    with pytest.raises(ShapeError, match="hint      with one class there is nothing to choose; a"):
+        cross_entropy(z(8, 1), z(8, 1).long())
+
+
+def wrong(rng: Random, value: Any) -> Any:
+    """Something that is brought in place of a tensor."""
+    changes: list[Callable[[Any], Any]] = [
+        lambda x: x.unsqueeze(rng.randrange(x.dim() + 1)),
+        lambda x: x[0],
+        lambda x: x.transpose(0, -1),
+        lambda x: x.movedim(-1, 0),
+        lambda x: x.flatten(min(1, x.dim() - 1)),
+        lambda x: x.to(rng.choice([torch.uint8, torch.int32, torch.int64, torch.float64])),
+        lambda x: x.float(),
+        lambda x: x.numpy(),
+        lambda x: x.tolist(),
+        lambda x: list(x),
+        lambda x: (x, x),
+        lambda x: torch.stack([x, x]),
+    ]
+    for _ in range(rng.randrange(1, 3)):
+        if isinstance(value, Tensor) and value.dim():
+            value = rng.choice(changes)(value)
+    return value
+
+
+FUNCTIONS: list[tuple[Any, list[tuple[int, ...]]]] = [
+    (grey, [(2, 1, 28, 28)]),
+    (colour, [(2, 3, 4, 5)]),
+    (sequences, [(3, 2, 4), (1, 2, 2)]),
+    (classes, [(2, 5), (2,)]),
+    (tokens, [(2, 3, 5)]),
+    (precise, [(2,)]),
+    (masked, [(2,), (2,)]),
+    (attend, [(2, 3), (2, 1, 1, 3)]),
+    (layered, [(1, 3, 5)]),
+    (cross_entropy, [(2, 3, 4), (2, 3)]),
+    (mean_squared_error, [(3, 1), (3, 1)]),
+    (binary_cross_entropy, [(3, 1), (3,)]),
+]
+
+
+def calls_that_hints_mend(calls: int) -> int:
+    """Bring what is wrong to functions, do what their hints say, and count the hints with code."""
+    rng, tried = Random(0), 0
+    made = {"Int64": torch.int64, "Bool": torch.bool, "Float64": torch.float64}
+    for _ in range(calls):
+        function, shapes = rng.choice(FUNCTIONS)
+        contract = signature(function)
+        values: dict[str, Any] = {
+            argument.name: torch.zeros(shape, dtype=made.get(kind.dtype, torch.float32))
+            for argument, kind, shape in zip(
+                contract.inputs, contract.tensors, shapes, strict=False
+            )
+        }
+        for name in rng.sample([*values], rng.randrange(1, len(values) + 1)):
+            values[name] = wrong(rng, values[name])
+        try:
+            function(**values)
+        except ShapeError as error:
+            hint = str(error).splitlines()[-1]
+            mended = evaluated(hint, values)
+            if "are swapped" in hint and not mended:
+                one, other = re.findall(r"'(\w+)'", hint)
+                mended = {one: values[other], other: values[one]}
+            if mended:
+                function(**(values | mended))
+                tried += 1
+    return tried
+
+
+def test_every_hint_with_code_makes_its_call_pass() -> None:
+    assert calls_that_hints_mend(1500) > 400
+
+
+def test_a_hint_that_was_not_tried_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Contract, "_accepts", lambda *_: True)
+    with pytest.raises(ShapeError):
+        calls_that_hints_mend(100)
 
 
 def test_a_proposal_is_made_for_the_sizes_of_the_example_where_a_graph_is_traced() -> None:

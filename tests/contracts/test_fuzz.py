@@ -138,14 +138,15 @@ class Author:
         if kind == "record" and depth == 2:
             return self.record(is_result)
         if kind == "union":
-            options, bound = [], []
+            options, bound, perhaps = [], [], [set(self.perhaps)]
             for _ in range(rng.randint(2, 3)):
-                self.bound = set(before)
+                self.bound, self.perhaps = set(before), set(perhaps[0])
                 is_pair = not is_result and rng.random() < 0.6
                 options.append(self.pair() if is_pair else self.tensor(is_result))
                 bound.append(self.bound)
+                perhaps.append(self.perhaps)
             self.bound = set.intersection(*bound)
-            self.perhaps |= set.union(*bound) - self.bound
+            self.perhaps = set.union(*perhaps, *bound) - self.bound
             return " | ".join(dict.fromkeys(options))
         if kind == "optional":
             return f"{self.passing(one)} | None"

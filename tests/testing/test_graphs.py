@@ -405,5 +405,43 @@ def test_a_class_is_no_module() -> None:
     assert "__call__" not in vars(Counted)
 
 
+class Undecided(Module):
+    """Its contract holds for all sizes, but that takes too long to find out."""
+
+    def forward(self, x: Float[Tensor, "seq"]) -> Float[Tensor, "seq//20_000*20_000+seq%20_000"]:
+        return x + 1
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_contract_that_adds_a_guard_is_found(strict: bool) -> None:
+    expected = r"^Undecided\(.*\) can be exported with named Dims only without its contract\n"
+    with pytest.raises(AssertionError, match=expected):
+        assert_exports(Undecided(), strict=strict)
+
+
+def not_for_seven(model: Bodied, x: Tensor) -> Tensor:
+    return x if x.shape[0] % 7 else x + 1
+
+
+def test_a_guard_of_the_model_is_not_the_fault_of_its_contract() -> None:
+    module = Bodied(not_for_seven)
+    assert_exports(module, inputs(module, batch=range(2, 6)))
+
+
+class Halves(Module):
+    """The size of an argument is an expression that no `Dim` can be."""
+
+    def forward(
+        self, x: Float[Tensor, "height"], y: Float[Tensor, "height//2"]
+    ) -> Float[Tensor, "height//2"]:
+        return x[::2][: y.shape[0]] + y
+
+
+def test_arguments_may_have_computed_sizes() -> None:
+    assert_exports(Halves(), inputs(Halves(), height=[6]), static=["height"])
+    with pytest.raises(AssertionError, match="cannot be exported"):
+        assert_exports(Halves())
+
+
 def test_static_axes_may_have_limits() -> None:
     assert_exports(Halved(), inputs(Halved(), height=[40, 50]), static=["height"])

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from tests.zoo.subjects import shell
 
 from shapezoo import list_models, model_info
 from shapezoo.contracts import (
@@ -22,6 +23,7 @@ from shapezoo.contracts import (
     Type,
     TypedDictType,
 )
+from shapezoo.models import Backbone
 
 CALLS = Path(__file__).with_name("calls.py").read_text()
 MARK = "  # refused"
@@ -70,8 +72,9 @@ def calls_of(name: str) -> str:
         "import collections.abc, typing",
         f"from jaxtyping import {', '.join(contract.dtypes)}",
         *(f"from {module} import {cls}" for module, cls in sorted(classes) if module != "builtins"),
-        f"from shapezoo.models import {name}",
+        f"from shapezoo.models import Backbone, {name}",
         f"{name}(no_such_option=1){MARK}",
+        f"backbone: Backbone = {name}(){'' if isinstance(shell(name), Backbone) else MARK}",
         f"def calls({parameters}) -> None:",
         *(f"    typing.assert_type({name}()({call}), {contract.output})" for call in good),
         *(f"    {name}()({call}){MARK}" for call in bad),

@@ -12,6 +12,9 @@ from shapezoo import Module, create_model, model_info
 from shapezoo.models import Backbone
 from shapezoo.registry import without_values
 
+LARGE = 20_000_000
+"""Parameters of which the memory, 80 MB, is wanted back before the next model."""
+
 
 @functools.cache
 def shell(name: str) -> Module:
@@ -22,7 +25,8 @@ def shell(name: str) -> Module:
 
 def unfilled(name: str, **hyperparameters: Any) -> Module:
     """A model whose weights are what was in memory; to draw those of a giant takes long."""
-    gc.collect()  # errors that were caught hold the models before this
+    if _size(name) > LARGE:
+        gc.collect()  # errors that were caught hold the models before this; it takes a second
     with without_values():
         model = create_model(name, **hyperparameters)
     return model.to_empty(device="cpu")

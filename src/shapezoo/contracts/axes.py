@@ -168,7 +168,7 @@ def differences(
     for position, axis, came in pairs:
         if came is None or (axis.broadcast and came == 1):
             continue
-        expected = bound.get(axis.key) if axis.key else _computed(axis, bound)
+        expected = expected_size(axis, bound)
         if isinstance(came, tuple):
             before = expected if isinstance(expected, tuple) else Open(())
             both: Extent = _joined(before, came, is_open=axis.broadcast)
@@ -179,6 +179,25 @@ def differences(
         elif axis.key:
             bound[axis.key] = both
     return found
+
+
+def expected_size(axis: Axis, bound: Mapping[str, Extent]) -> object:
+    """The size that an axis must have; None where it may have any, or cannot be known.
+
+    Args:
+        axis: The axis, its braces resolved.
+        bound: The sizes so far, by the keys of their axes.
+    """
+    if axis.key:
+        return bound.get(axis.key)
+    if axis.expression is None:
+        return axis.fixed
+    if axis.braces or not axis.needs <= bound.keys():
+        return None
+    try:
+        return computed(axis.expression, bound)
+    except ContractError:  # a division by zero
+        return None
 
 
 def free_names(expression: str) -> frozenset[str]:
@@ -279,18 +298,6 @@ _ARITHMETIC = (
 def _without_braces(expression: str) -> str:
     """The expression with a number for each part in braces."""
     return BRACES.sub(" 0 ", expression)
-
-
-def _computed(axis: Axis, bound: Mapping[str, Extent]) -> object:
-    """The size of an axis without a name; None where it may have any, or cannot be known."""
-    if axis.expression is None:
-        return axis.fixed
-    if axis.braces or not axis.needs <= bound.keys():
-        return None
-    try:
-        return computed(axis.expression, bound)
-    except ContractError:  # a division by zero
-        return None
 
 
 def _joined(

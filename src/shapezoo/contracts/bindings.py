@@ -5,7 +5,7 @@ already bound or to read it. This file alone uses its two private functions for 
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from jaxtyping import AbstractArray, jaxtyped
 from jaxtyping._storage import get_shape_memo, set_shape_memo
@@ -128,18 +128,25 @@ def enforceable(annotation: type[AbstractArray]) -> type[AbstractArray]:
     if "{" not in annotation.dim_str:
         return annotation
     text = BRACES.sub(lambda part: _reserved(part[0]), annotation.dim_str)
-    rewritten: type[AbstractArray] = annotation.dtype[annotation.array_type, text]
+    return with_shape(annotation, text)
+
+
+def with_shape(annotation: type[AbstractArray], text: str) -> type[AbstractArray]:
+    """The annotation of the same dtype and class of array, with another shape."""
+    dtype = cast(Any, annotation.dtype)  # mypy and pyright know of no classes in brackets
+    rewritten: type[AbstractArray] = dtype[annotation.array_type, text]
     return rewritten
 
 
 def visible(bindings: Bindings) -> dict[str, Extent]:
     """The bindings that the author of the annotation named, variadic ones with their star."""
     hidden = (_RESERVED, "#")
-    single = {k: size for k, size in bindings.sizes.items() if not k.startswith(hidden)}
-    shapes = bindings.shapes.items()
-    return single | {
-        f"*{n}": Open(shape) if is_open else tuple(shape) for n, (is_open, shape) in shapes
+    found: dict[str, Extent] = {
+        key: size for key, size in bindings.sizes.items() if not key.startswith(hidden)
     }
+    for name, (is_open, shape) in bindings.shapes.items():
+        found[f"*{name}"] = Open(shape) if is_open else tuple(shape)
+    return found
 
 
 _RESERVED = "shapezoo_braces_"

@@ -33,12 +33,17 @@ _ASKING = frozenset(
 
 def asks_for_axes(function: Callable[..., Any]) -> bool:
     """Whether the body of a function may ask about the axes of its call."""
-    return not inspect.isgeneratorfunction(function) and _asks(function.__code__)
+    return not inspect.isgeneratorfunction(function) and _mentions(function.__code__, _ASKING)
 
 
-def _asks(code: CodeType) -> bool:
+def asserts_shapes(function: Callable[..., Any]) -> bool:
+    """Whether the body of a function may call `assert_shape`."""
+    return _mentions(function.__code__, frozenset({"assert_shape"}))
+
+
+def _mentions(code: CodeType, names: frozenset[str]) -> bool:
     inside = (constant for constant in code.co_consts if isinstance(constant, CodeType))
-    return not _ASKING.isdisjoint(code.co_names) or any(map(_asks, inside))
+    return not names.isdisjoint(code.co_names) or any(_mentions(part, names) for part in inside)
 
 
 def assert_shape(value: Tensor, shape: str) -> None:

@@ -12,13 +12,14 @@ from torch.compiler import is_dynamo_compiling
 
 from shapezoo.contracts import switch
 from shapezoo.contracts.bindings import frame
-from shapezoo.contracts.bodies import asks_for_axes
+from shapezoo.contracts.bodies import asks_for_axes, asserts_shapes
 from shapezoo.contracts.contract import Call, Contract
 from shapezoo.contracts.describing import qualified_name
 from shapezoo.contracts.dynamo import at_trace_time, observe, seen
 from shapezoo.contracts.errors import ContractError, ShapeError, UnresolvedError
 from shapezoo.contracts.hiding import passed_over, unseen
 from shapezoo.contracts.jit import refuse_script
+from shapezoo.contracts.notes import add_note
 from shapezoo.contracts.reading import Method
 
 P = ParamSpec("P")
@@ -147,6 +148,10 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
         with frame(call.axes, arguments_of(*args, **kwargs)):
             return function(*args, **kwargs)
 
+    @unseen
+    def explain_failure(error: Exception, call: Call) -> None:
+        add_note(error, contract.signature, call.axes)
+
     def verify(*call: Any) -> object:
         return contract.verify(*call)
 
@@ -175,6 +180,7 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
         except Exception as error:
             if refused := refusal(call, args):
                 raise refused from error
+            explain_failure(error, call)
             raise
         try:
             is_known = call.key_of(result) in call.results
@@ -221,7 +227,8 @@ def _wrapping(wrapper: Callable[..., Any], function: Callable[..., Any]) -> Call
     # new one, but cannot change what it closes over: so the old one finds the new one here
     wrapper._shapezoo_latest = wrapper  # type: ignore[attr-defined]  # a function may have any
     _wrappers.add(wrapper)
-    return passed_over(wrapper)
+    # what asserts shapes in its body is traced together with its check, which binds their names
+    return wrapper if asserts_shapes(function) else passed_over(wrapper)
 
 
 def is_checked(function: Callable[..., Any]) -> bool:

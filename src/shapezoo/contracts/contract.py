@@ -27,6 +27,7 @@ from shapezoo.contracts.braces import number, read_braces, value_or_none
 from shapezoo.contracts.describing import known
 from shapezoo.contracts.errors import ContractError, ShapeError
 from shapezoo.contracts.explain import explain, public_name
+from shapezoo.contracts.fitting import suggest_for_result
 from shapezoo.contracts.fixes import suggest
 from shapezoo.contracts.hiding import unseen
 from shapezoo.contracts.jit import paused
@@ -248,6 +249,7 @@ class Contract:
                 mismatch,
                 _numbers(call.sizes),
                 place=place or place_of(owner),
+                hint=suggest_for_result(self.signature, call.bindings, result, owner, mismatch),
                 is_result=True,
             ) from None
         except ContractError as error:

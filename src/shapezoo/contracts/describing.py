@@ -1,8 +1,10 @@
 """Values in words, for errors."""
 
 import dataclasses
+import re
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,8 @@ from torch import Tensor, nn
 from shapezoo.contracts.matching import Opaque
 from shapezoo.contracts.symbolic_runs import hint_of, is_proving
 from shapezoo.contracts.walking import Missing
+
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 
 def describe(value: object, depth: int = 2) -> str:
@@ -29,18 +33,27 @@ def describe(value: object, depth: int = 2) -> str:
         if isinstance(value, list | tuple | dict) and (depth == 0 or len(value) > 8):
             return f"{name} of {len(value)}"
         if isinstance(value, list | tuple):
-            return f"{name} of {len(value)}: {', '.join(describe(v, depth - 1) for v in value)}"
+            parts = ", ".join(describe(item, depth - 1) for item in value)
+            return f"{name} of {len(value)}" + (f": {parts}" if parts else "")
         if isinstance(value, dict):
-            parts = (f"{key!r}: {describe(part, depth - 1)}" for key, part in value.items())
-            return f"{name} of {len(value)}: {', '.join(parts)}"
+            parts = ", ".join(f"{k!r}: {describe(part, depth - 1)}" for k, part in value.items())
+            return f"{name} of {len(value)}" + (f": {parts}" if parts else "")
         if name == "numpy.ndarray":
             return f"{name} {getattr(value, 'dtype', '')} {getattr(value, 'shape', '')}"
         if dataclasses.is_dataclass(value):
             return f"{name} with {', '.join(f.name for f in dataclasses.fields(value)[:8])}"
-        text = " ".join(repr(value).split())
+        if is_image(value):
+            return f"PIL image {value.mode} {value.width}x{value.height}"
+        text = _ADDRESS.sub("", " ".join(repr(value).split()))
     except Exception:  # a value that cannot be shown must not hide what is wrong with it
         return name
     return f"{name} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def is_image(value: object) -> TypeGuard[Any]:
+    """Whether a value is an image of PIL, which is not imported for that."""
+    pil = sys.modules.get("PIL.Image")
+    return pil is not None and isinstance(value, pil.Image)
 
 
 def dtype_name(value: Any) -> str:

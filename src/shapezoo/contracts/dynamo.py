@@ -45,7 +45,7 @@ def at_trace_time(function: Callable[[Any], None]) -> None:
     comptime(function)
 
 
-def seen(value: Any, records: tuple[type, ...]) -> Any:
+def seen(value: Any, records: tuple[Any, ...]) -> Any:
     """A value in the form in which Dynamo can hand it out. Dynamo traces this.
 
     Args:
@@ -59,7 +59,7 @@ def seen(value: Any, records: tuple[type, ...]) -> Any:
     if isinstance(value, dict):
         return {key: seen(item, records) for key, item in value.items()}
     if isinstance(value, records):
-        names = [field.name for field in dataclasses.fields(value)]  # type: ignore[arg-type]  # all records are
+        names = [field.name for field in dataclasses.fields(value)]
         return _Record(type(value), {name: seen(getattr(value, name), records) for name in names})
     return Opaque()
 

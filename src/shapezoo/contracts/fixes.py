@@ -2,7 +2,7 @@
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, combinations, product
 from math import prod
 from operator import methodcaller
@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from shapezoo.contracts.axes import align
-from shapezoo.contracts.describing import class_name, dtype_name, known_shape
+from shapezoo.contracts.axes import AXES, Extent, align
+from shapezoo.contracts.describing import class_name, dtype_name, is_image, known_shape
+from shapezoo.contracts.fitting import attribute_of, first_layer, other_size
 from shapezoo.contracts.matching import MismatchError
 from shapezoo.contracts.signatures import Argument
-from shapezoo.contracts.types import TensorType, tensors
+from shapezoo.contracts.types import TensorType, TupleType, tensors, walk
 
 Accepts = Callable[[dict[str, Any], dict[str, object]], bool]
 
@@ -52,6 +53,12 @@ _AS_IS = Fix("", ())
 _COLOURS = (1, 3, 4)
 _PIXELS = Fix("it holds 8-bit pixels", (("float", ()), ("div", (255,))))
 _SCORES = Fix("it has a value for each class", (("argmax", (-1,)),))
+_LIKELIEST = _SCORES._replace(condition="to keep only the likeliest class")
+_MODES = ("L", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB")
+"""The modes of PIL images that have bytes for pixels."""
+
+_PIL_TO_TENSOR = "torchvision.transforms.functional.pil_to_tensor"
+_MOST_VALUES = 1_000_000
 
 
 def suggest(
@@ -71,11 +78,15 @@ def suggest(
     """
     culprit = [argument for argument in inputs if argument.name == mismatch.path]
     others = [argument for argument in inputs if argument.name != mismatch.path]
+    name = mismatch.path.partition("[")[0]
     hints = chain(
         _mended(culprit, arguments, mismatch, accepts),
+        _as_examples(culprit, others, arguments, accepts),
         _swapped(culprit, others, arguments, accepts),
+        _mended_items(inputs, arguments, mismatch, accepts),
         _other_module(inputs, arguments, mismatch, accepts),
         _mended(others, arguments, mismatch, accepts),
+        _meaning([a for a in inputs if a.name == name], mismatch),
     )
     try:
         return next(hints, None)
@@ -98,12 +109,79 @@ def _mended(
             continue
         whose = "" if name == mismatch.path else f"perhaps it is argument {name!r}: "
         for what, code, value in _as_tensors(name, arguments[name], kinds[0].dtype):
-            for fix in _fixes(kinds, value, others):
-                shadow = fix(torch.empty(known_shape(value), dtype=value.dtype, device="meta"))
+            for fix in _fixes(kinds, value, others, mismatch.bound):
+                shadow = fix(_empty(value))
                 if accepts({**arguments, name: shadow}, {}):
                     reasons = " and ".join(filter(None, (what, fix.reason)))
                     condition = fix.condition and f" {fix.condition}"
                     yield f"{whose}{reasons}; use {code}{fix}{condition}"
+
+
+def _as_examples(
+    wrong: Sequence[Argument],
+    others: Sequence[Argument],
+    arguments: dict[str, Any],
+    accepts: Accepts,
+) -> Iterator[str]:
+    """Scores of every pixel or position, with their labels, as so many examples."""
+    for one, other in product(wrong, others):
+        scores, labels = arguments[one.name], arguments[other.name]
+        if not isinstance(scores, Tensor) or not isinstance(labels, Tensor) or scores.dim() < 3:
+            continue
+        shape = known_shape(scores)
+        if shape[:1] + shape[2:] == known_shape(labels):
+            flat = _empty(scores).movedim(1, -1).flatten(0, -2)
+            if accepts({**arguments, one.name: flat, other.name: _empty(labels).flatten()}, {}):
+                yield (
+                    f"it has scores for each position; use {one.name}.movedim(1, -1).flatten(0, -2)"
+                    f" and {other.name}.flatten()"
+                )
+
+
+def _mended_items(
+    inputs: Sequence[Argument],
+    arguments: dict[str, Any],
+    mismatch: MismatchError,
+    accepts: Accepts,
+) -> Iterator[str]:
+    """A tuple of tensors, such as the state of an LSTM, from what was given in its place."""
+    name = mismatch.path.partition("[")[0]
+    kinds = [part for a in inputs if a.name == name for part in walk(a.type)]
+    sizes = [len(kind.parts) for kind in kinds if isinstance(kind, TupleType)]
+    if not sizes:
+        return
+    value, candidates = arguments[name], list[tuple[str, str, Any]]()
+    if isinstance(value, Tensor):
+        empty = _empty(value)
+        if sizes[0] == 2:
+            pair = f"({name}, torch.zeros_like({name})) if the second starts from zeros"
+            candidates.append(("it is one tensor, not two", pair, (empty, empty)))
+        if value.dim() and len(value) == sizes[0]:
+            candidates.append(("it is one tensor", f"tuple({name})", tuple(empty)))
+    elif isinstance(value, list | tuple) and all(isinstance(item, Tensor) for item in value):
+        items = tuple(map(_empty, value))
+        if isinstance(value, list):
+            candidates.append(("it is a list", f"tuple({name})", items))
+        if all(item.dim() > 1 for item in items):
+            code = f"tuple(item.transpose(0, 1) for item in {name})"
+            swapped = tuple(item.transpose(0, 1) for item in items)
+            candidates.append(("the first two axes of its items are swapped", code, swapped))
+    for what, code, mended in candidates:
+        if accepts({**arguments, name: mended}, {}):
+            yield f"{what}; use {code}"
+
+
+def _meaning(culprit: Sequence[Argument], mismatch: MismatchError) -> Iterator[str]:
+    """What an axis counts, where people take it for something else."""
+    value = mismatch.value
+    kinds = [kind for argument in culprit for kind in tensors(argument.type)]
+    if isinstance(value, Tensor):
+        pairs = (pair for kind in kinds for pair in align(kind.axes, known_shape(value)) or ())
+        for _, axis, size in pairs:
+            if "layers" in (axis.name, axis.label) and axis.fixed not in (None, size):
+                yield f"layers: {AXES['layers']}"
+    if mismatch.bound.get("classes") == 1:
+        yield "with one class there is nothing to choose; a binary loss takes one score per example"
 
 
 def _swapped(
@@ -135,10 +213,12 @@ def _other_module(
         return
     takes = inspect.signature(type(module)).parameters
     for _, axis, size in align(kind.axes, known_shape(value)) or ():
-        name = (axis.expression or "").removeprefix("{self.").removesuffix("}")
-        is_own = name in takes and name in vars(module)  # and no property that computes it
-        if is_own and accepts(arguments, {f"{{self.{name}}}": size}):
-            yield f"build {type(module).__name__} with {name}={size}"
+        name = attribute_of(axis, module)
+        if name and accepts(arguments, {f"{{self.{name}}}": size}):
+            if layer := first_layer(module, size):
+                yield f"its {layer} takes {size}; {other_size(module, name, size)}"
+            if name in takes:
+                yield f"build {type(module).__name__} with {name}={size}"
 
 
 def _as_tensors(name: str, value: Any, dtype: str) -> Iterator[tuple[str, str, Tensor]]:
@@ -153,6 +233,8 @@ def _as_tensors(name: str, value: Any, dtype: str) -> Iterator[tuple[str, str, T
             if its_dtype is torch.float64 and dtype != "Float64":  # numpy's choice, no module's
                 code, tensor = f"{code}.float()", tensor.float()
             yield "it is an array", code, tensor
+    elif (pixels := _of_image(value)) is not None:
+        yield "it is a PIL image", f"{_PIL_TO_TENSOR}({name})", pixels
     elif isinstance(value, tuple):
         for index, item in enumerate(value[:4]):
             if isinstance(item, Tensor):
@@ -162,42 +244,75 @@ def _as_tensors(name: str, value: Any, dtype: str) -> Iterator[tuple[str, str, T
             shape = (len(value), *known_shape(value[0]))
             stacked = torch.empty(shape, dtype=value[0].dtype, device="meta")
             yield "it is a list of tensors", f"torch.stack({name})", stacked
+    elif isinstance(value, list) and value and all(map(is_image, value)):
+        images = [image for image in map(_of_image, value) if image is not None]
+        if len(images) == len(value) and len({image.shape for image in images}) == 1:
+            code = f"torch.stack([*map({_PIL_TO_TENSOR}, {name})])"
+            yield "it is a list of PIL images", code, torch.stack(images)
     elif isinstance(value, list | int | float):
         with contextlib.suppress(Exception):  # no numbers, or not as many in each row
             yield "it is no tensor", f"torch.tensor({name})", torch.tensor(value)
 
 
-def _fixes(kinds: Sequence[TensorType], value: Tensor, others: Sequence[Tensor]) -> Iterator[Fix]:
+def _of_image(value: Any) -> Tensor | None:
+    """The tensor that a PIL image with bytes for pixels becomes, without data."""
+    if not is_image(value) or value.mode not in _MODES:
+        return None
+    shape = (len(value.getbands()), value.height, value.width)
+    return torch.empty(shape, dtype=torch.uint8, device="meta")
+
+
+def _empty(value: Tensor) -> Tensor:
+    """A tensor like another one, without data."""
+    return torch.empty(known_shape(value), dtype=value.dtype, device="meta")
+
+
+def _fixes(
+    kinds: Sequence[TensorType],
+    value: Tensor,
+    others: Sequence[Tensor],
+    bound: Mapping[str, Extent],
+) -> Iterator[Fix]:
     """What may mend a tensor. Its dtype is left alone where the annotation is a union."""
     kind, is_clear = kinds[0], len(kinds) == 1
-    layouts = [_AS_IS, *_layouts(kind, value)]
+    if bound.get("classes") == 1 and not value.is_floating_point():
+        return  # any labels would do, and mean nothing
+    layouts = [_AS_IS, *_layouts(kind, value, bound)]
     casts = [_AS_IS, *_casts(kind, value)] if is_clear else [_AS_IS]
     for layout, cast in product(layouts, casts):
         yield layout.then(cast)
     if is_clear and _has_classes(value, others):
-        yield _SCORES
+        yield _LIKELIEST if value.is_floating_point() else _SCORES
 
 
-def _layouts(kind: TensorType, value: Tensor) -> Iterator[Fix]:
+def _layouts(kind: TensorType, value: Tensor, bound: Mapping[str, Extent]) -> Iterator[Fix]:
     """Other orders of the axes, or other axes, which the tensor can be given."""
     shape = known_shape(value)
     if len(shape) == 3 and shape[-1] in _COLOURS and shape[0] not in _COLOURS:
         calls = (("permute", (2, 0, 1)), ("unsqueeze", (0,)))
         yield Fix("it is one image with its channels last", calls)
     yield from _flattened(kind, shape)
-    yield from _missing_axes(kind, shape)
+    yield from _missing_axes(kind, shape, bound)
     if len(shape) >= 2:
         yield Fix("its first two axes are swapped", (("transpose", (0, 1)),))
         yield Fix("its last two axes are swapped", (("transpose", (-1, -2)),))
     if len(shape) == 4:
         yield Fix("its channels stand last", (("permute", (0, 3, 1, 2)),))
+    if len(shape) > 2 and any(axis.variadic for axis in kind.axes[:-1]):
+        yield Fix("axis 1 should be the last", (("movedim", (1, -1)),))
     if shape[-1:] == (1,):
         yield Fix("its last axis is one too many", (("squeeze", (-1,)),))
 
 
-def _missing_axes(kind: TensorType, shape: tuple[Any, ...]) -> Iterator[Fix]:
-    """Axes of size 1 where the contract has one: the batch first, then others that may be 1."""
-    places = [i for i, axis in enumerate(kind.axes) if axis.name == "batch" or axis.fixed == 1]
+def _missing_axes(
+    kind: TensorType, shape: tuple[Any, ...], bound: Mapping[str, Extent]
+) -> Iterator[Fix]:
+    """Axes of size 1 where the contract has one: the batch first, then others that are 1."""
+    places = [
+        i
+        for i, axis in enumerate(kind.axes)
+        if axis.name == "batch" or 1 in (axis.fixed, bound.get(axis.name or ""))
+    ]
     places.sort(key=lambda i: kind.axes[i].name != "batch")
     absent = len(kind.axes) - len(shape)
     if not 0 < absent <= 3:  # more is no slip, and would take long to try
@@ -235,9 +350,25 @@ def _casts(kind: TensorType, value: Tensor) -> Iterator[Fix]:
     )
     for name in names:
         yield Fix(f"it is {dtype_name(value)}", ((name, ()),))
+    if value.is_floating_point() and _is_whole(value):
+        yield Fix(f"it is {dtype_name(value)}", (("long", ()),), "as all are whole numbers")
+
+
+def _is_whole(value: Tensor) -> bool:
+    """Whether all values are whole numbers, where they can be looked at without delay."""
+    is_plain = type(value) is Tensor and value.device.type == "cpu" and not value.is_complex()
+    if not is_plain or value.numel() > _MOST_VALUES:
+        return False
+    if not value.is_floating_point():
+        return True
+    return bool((value.detach() == value.detach().round()).all())
 
 
 def _has_classes(value: Tensor, others: Sequence[Tensor]) -> bool:
     """Whether a tensor has a value for each class, being like another one that has scores."""
+    if value.dim() < 2 or value.shape[-1] < 2:  # no classes to choose from
+        return False
+    if _is_whole(value) and bool(((value != 0).sum(-1) > 1).any()):  # several classes at once
+        return False
     is_like_scores = any(known_shape(value) == known_shape(other) for other in others)
     return is_like_scores and (value.is_floating_point() or value.dtype is torch.int64)

@@ -38,7 +38,7 @@ class Scope:
         names: The globals of the module.
         qualname: The qualified name of the function or record that has the annotations.
         filename: The file with its source.
-        class_names: The names of the class around.
+        class_names: The names in the class around, and type parameters (``class Net[T]``).
         is_final: Whether imports for type checkers may run: a name that is not there then never
             will be.
     """
@@ -121,6 +121,12 @@ class Scope:
                 is_class = isinstance(statement, ast.ClassDef)
                 raise _ForTypeCheckersError(name, "" if is_class else ast.unparse(statement))
         raise NameError(f"name {name!r} is not defined", name=name)
+
+
+def type_parameters(*owners: object) -> dict[str, Any]:
+    """The type parameters of functions and classes, ``T`` in ``def f[T](...)``, by name."""
+    found = (getattr(owner, "__type_params__", ()) for owner in owners)
+    return {parameter.__name__: parameter for some in found for parameter in some}
 
 
 class _ForTypeCheckersError(Exception):

@@ -5,13 +5,22 @@ from typing import Any, NamedTuple
 import torch
 from beartype import BeartypeConf
 from beartype.door import is_bearable
-from jaxtyping import AnnotationError
+from jaxtyping import AbstractArray, AnnotationError
 from torch import Tensor
 from torch.fx import Proxy
 
-from shapezoo.contracts.axes import differences
-from shapezoo.contracts.bindings import assume, current, note_ones, restore, value_of, visible
+from shapezoo.contracts.axes import Axis, align, differences, expected_size, parse_axes
+from shapezoo.contracts.bindings import (
+    assume,
+    current,
+    note_ones,
+    restore,
+    value_of,
+    visible,
+    with_shape,
+)
 from shapezoo.contracts.errors import ContractError
+from shapezoo.contracts.identities import is_always_equal
 from shapezoo.contracts.symbolic_runs import is_proving
 from shapezoo.contracts.types import (
     DictType,
@@ -28,6 +37,10 @@ from shapezoo.contracts.walking import is_container, options_meant, parts_of
 
 CONF = BeartypeConf(is_pep484_tower=True)
 """How beartype checks: as in mypy, a ``float`` may be an int."""
+
+
+_Shape = tuple[bool, tuple[int | None, ...]]
+"""Of a variadic axis: whether it is written ``*#name``, and its sizes."""
 
 
 class Opaque(NamedTuple):
@@ -99,8 +112,9 @@ def _check_tensor(value: Any, kind: TensorType) -> bool:
     for braces in kind.braces:
         if isinstance(failure := value_of(braces), ContractError):
             raise failure
+    annotation = _without_certain_axes(kind.enforceable, value)
     try:
-        fits = isinstance(value, kind.enforceable)
+        fits = isinstance(value, annotation)
         if fits and kind.broadcast_names:
             note_ones(kind.broadcast_names)
         return fits
@@ -113,8 +127,37 @@ def _check_tensor(value: Any, kind: TensorType) -> bool:
         ) from error
     except Exception as error:
         if _is_undecidable(error) and not is_proving():
-            return _may_fit(value, kind)
+            return _may_fit(value, parse_axes(annotation.dim_str))
         raise
+
+
+def _without_certain_axes(annotation: type[AbstractArray], value: Any) -> type[AbstractArray]:
+    """The annotation without the axes that fit whatever the symbols in their sizes stand for.
+
+    jaxtyping compares sizes with ``!=``, which adds a guard where PyTorch cannot decide it. An
+    axis that is left out here binds no name that is not bound already.
+    """
+    if not isinstance(value, Tensor) or torch.SymInt not in map(type, value.shape):
+        return annotation
+    texts = annotation.dim_str.split()
+    sizes, shapes, _ = current()
+    aligned = align(parse_axes(annotation.dim_str), value.shape) or ()
+    for index, (_, axis, size) in enumerate(aligned):
+        if isinstance(size, tuple):
+            if _is_always_same(shapes.get(axis.name or ""), (axis.broadcast, size)):
+                texts[index] = "..."
+        elif is_always_equal(expected_size(axis, sizes), size):
+            texts[index] = "_"
+        elif axis.binds:
+            sizes.setdefault(axis.binds, size)
+    return with_shape(annotation, " ".join(texts))
+
+
+def _is_always_same(one: _Shape | None, other: _Shape) -> bool:
+    """Whether a variadic axis is bound to this very shape already."""
+    if one is None or one[0] != other[0] or len(one[1]) != len(other[1]):
+        return False
+    return all(map(is_always_equal, one[1], other[1]))
 
 
 def _is_undecidable(error: Exception) -> bool:
@@ -123,14 +166,14 @@ def _is_undecidable(error: Exception) -> bool:
     return type(error).__name__ in names  # by name: their modules are slow to import
 
 
-def _may_fit(value: Tensor, kind: TensorType) -> bool:
+def _may_fit(value: Tensor, axes: tuple[Axis, ...]) -> bool:
     """Whether a tensor may fit, some of whose sizes only the data decide."""
     from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
     shape = tuple(None if free_unbacked_symbols(size) else size for size in value.shape)
-    fits = differences(kind.axes, shape, visible(current())) == []
+    fits = differences(axes, shape, visible(current())) == []
     if fits:
-        assume(kind.axes, value.shape)
+        assume(axes, value.shape)
     return fits
 
 

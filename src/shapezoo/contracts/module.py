@@ -8,7 +8,7 @@ from torch import nn
 
 from shapezoo.contracts.check import enforced, is_checked
 from shapezoo.contracts.jit import refuse_script
-from shapezoo.contracts.reading import Method
+from shapezoo.contracts.reading import method_of
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -63,4 +63,4 @@ class Module(nn.Module):
         forward = inspect.getattr_static(cls, "forward")
         if forward is nn.Module.forward or is_checked(forward):
             return
-        cls.forward = enforced(forward, Method(vars(cls)))
+        cls.forward = enforced(forward, method_of(cls))

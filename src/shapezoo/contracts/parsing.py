@@ -25,7 +25,7 @@ from shapezoo.contracts.generics import (
     substituted,
     variables_of,
 )
-from shapezoo.contracts.hints import Scope, Unchecked
+from shapezoo.contracts.hints import Scope, Unchecked, type_parameters
 from shapezoo.contracts.types import (
     DictType,
     PlainType,
@@ -207,7 +207,8 @@ def _evaluated(class_: type, name: str, annotation: Any, context: Context) -> An
     module = sys.modules.get(class_.__module__)
     filename = getattr(module, "__file__", None) or ""
     names = vars(module) if module else {}
-    scope = Scope(names, class_.__qualname__, filename, vars(class_), context.is_final)
+    own_names = {**vars(class_), **type_parameters(class_)}
+    scope = Scope(names, class_.__qualname__, filename, own_names, context.is_final)
     return scope.evaluated({name: annotation})[name]
 
 

@@ -14,7 +14,7 @@ from shapezoo.contracts.bindings import NOTHING_BOUND, frame
 from shapezoo.contracts.braces import read_braces
 from shapezoo.contracts.describing import describe, qualified_name
 from shapezoo.contracts.errors import ContractError, UnresolvedError
-from shapezoo.contracts.hints import Scope
+from shapezoo.contracts.hints import Scope, type_parameters
 from shapezoo.contracts.matching import MismatchError, check_value
 from shapezoo.contracts.parsing import Context, parse_type
 from shapezoo.contracts.signatures import Argument, ArgumentKind, Signature
@@ -50,13 +50,13 @@ def signature(obj: nn.Module | type[nn.Module] | Callable[..., Any]) -> Signatur
         ```
     """
     if isinstance(obj, nn.Module):
-        return _resolved(function_signature(type(obj).forward, _method_of(type(obj))), obj)
+        return _resolved(function_signature(type(obj).forward, method_of(type(obj))), obj)
     class_ = typing.get_origin(obj) or obj  # of a generic class, its arguments in brackets
     if isinstance(class_, type) and issubclass(class_, nn.Module):
-        return function_signature(class_.forward, _method_of(class_))
+        return function_signature(class_.forward, method_of(class_))
     if isinstance(obj, types.MethodType):
         return _resolved(
-            function_signature(obj.__func__, _method_of(type(obj.__self__))), obj.__self__
+            function_signature(obj.__func__, method_of(type(obj.__self__))), obj.__self__
         )
     return function_signature(obj)
 
@@ -71,8 +71,9 @@ class Method(NamedTuple):
     class_names: Mapping[str, Any]
 
 
-def _method_of(class_: type) -> Method:
-    return Method(vars(class_))
+def method_of(class_: type) -> Method:
+    """What is known of the methods of a class."""
+    return Method({**vars(class_), **type_parameters(class_)})
 
 
 def function_signature(
@@ -134,7 +135,7 @@ def _parse(function: types.FunctionType, method: Method | None, is_final: bool) 
             function.__globals__,
             function.__qualname__,
             function.__code__.co_filename,
-            method.class_names if method else {},
+            {**(method.class_names if method else {}), **type_parameters(function)},
             is_final,
         )
         named = [p.name for p in parameters]

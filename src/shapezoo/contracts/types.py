@@ -93,7 +93,7 @@ class TupleType:
 
 @dataclass(frozen=True)
 class SequenceType:
-    """A sequence of any length, whose items share one type.
+    """A collection of any length, whose items share one type: a list, a tuple, a set, a deque.
 
     Attributes:
         parts: The type of the items.

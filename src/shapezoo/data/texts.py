@@ -137,4 +137,5 @@ def decode_text(tokens: Int64[Tensor, "seq"], vocabulary: Sequence[str]) -> str:
         ValueError: A token is no index into the vocabulary.
     """
     require_classes(tokens, vocabulary, "tokens")
-    return "".join(vocabulary[token] for token in tokens.tolist())
+    indices: list[int] = tokens.tolist()
+    return "".join(vocabulary[index] for index in indices)

@@ -25,7 +25,12 @@ class FourierMagnitudes(Module):
         self, images: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch channels height width//2+1"]:
         """The magnitude of each frequency, the constant one in the top left."""
-        if 0 in images.shape[:2]:  # of which MKL makes an error in PyTorch 2.14
-            return images[..., : images.shape[-1] // 2 + 1].abs()
-        magnitudes: Tensor = torch.fft.rfft2(images, norm="ortho").abs()
-        return magnitudes
+        return _magnitudes(images)
+
+
+@torch.fx.wrap  # one node of a graph of torch.fx, which cannot follow its branch
+def _magnitudes(images: Tensor) -> Tensor:
+    if 0 in images.shape[:2]:  # of which MKL makes an error in PyTorch 2.14
+        return images[..., : images.shape[-1] // 2 + 1].abs()
+    magnitudes: Tensor = torch.fft.rfft2(images, norm="ortho").abs()
+    return magnitudes

@@ -32,8 +32,8 @@ class StochasticDepth(Module):
         """The branch, or zeros, for each example."""
         if not self.training or self.p == 0:
             return x
-        kept = x.new_empty(x.shape[0], *(1,) * (x.dim() - 1)).bernoulli_(1 - self.p)
-        return x * kept.div_(1 - self.p)
+        scale = x.new_empty(x.shape[0]).bernoulli_(1 - self.p).div_(1 - self.p)
+        return (x.transpose(0, -1) * scale).transpose(0, -1)  # torch.fx knows no number of axes
 
     def extra_repr(self) -> str:
         """What `repr` shows."""

@@ -82,6 +82,7 @@ def inverse_haar_transform(
     return _synthesise(coefficients, levels)
 
 
+@torch.fx.wrap  # one node of a graph of torch.fx, which cannot follow its loop over sizes
 def _require_divisible(images: Tensor, levels: int) -> None:
     if not 0 <= levels < 63:  # no size could be halved more often
         raise ValueError(f"levels must be from 0 to 62, got {levels}")

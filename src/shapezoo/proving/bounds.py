@@ -176,11 +176,13 @@ class Values:
         elif base in ("index", "index_put"):
             axis = 0
             for index in args[1]:
-                is_mask = isinstance(index, Tensor) and index.dtype in (torch.bool, torch.uint8)
-                if not is_mask and index is not None:
+                if isinstance(index, Tensor) and index.dtype in (torch.bool, torch.uint8):
+                    axis += index.dim()
+                    continue
+                if index is not None:
                     size = args[0].shape[axis]
                     self.require(index, -size, size - 1, IndexError)
-                axis += index.dim() if is_mask else 1
+                axis += 1
         elif base in _ALONG_AXIS and args[0].dim():
             self.require(args[2], 0, args[0].shape[args[1]] - 1, _ALONG_AXIS[base])
         elif base in ("take", "put"):

@@ -151,7 +151,7 @@ def explore(
         exploration.paths.append(path)
         rest.append(z3.Not(path.region))
         if path.outcome == "breaks" and path.smallest is not None:  # only smaller ones matter now
-            rest.append(z3.Sum([z3.IntVal(0), *map(z3.Int, axes)]) < sum(path.smallest.values()))
+            rest.append(solving.total(axes) < sum(path.smallest.values()))
         for axis in set(axes) - exploration.sampled.keys():
             if solving.follows(z3.Int(axis) == point[axis], path.region):
                 pins[axis].add(point[axis])

@@ -185,12 +185,14 @@ def _attention(
     return empty(query, (*scores[:-1], value.shape[-1]))
 
 
+_nn: Any = torch._C._nn  # pyright: ignore[reportAttributeAccessIssue]  # torch has no types for it
+
 _UPSAMPLING = (
-    *(torch._C._nn.upsample_nearest1d, torch._C._nn.upsample_nearest2d),
-    *(torch._C._nn.upsample_nearest3d, torch._C._nn._upsample_nearest_exact1d),
-    *(torch._C._nn._upsample_nearest_exact2d, torch._C._nn._upsample_nearest_exact3d),
-    *(torch._C._nn.upsample_linear1d, torch._C._nn.upsample_bilinear2d),
-    *(torch._C._nn.upsample_bicubic2d, torch._C._nn.upsample_trilinear3d),
+    *(_nn.upsample_nearest1d, _nn.upsample_nearest2d),
+    *(_nn.upsample_nearest3d, _nn._upsample_nearest_exact1d),
+    *(_nn._upsample_nearest_exact2d, _nn._upsample_nearest_exact3d),
+    *(_nn.upsample_linear1d, _nn.upsample_bilinear2d),
+    *(_nn.upsample_bicubic2d, _nn.upsample_trilinear3d),
 )
 
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {

@@ -152,7 +152,8 @@ def _modules(
     is_all = not is_refuted and not any(exploration.gaps() for exploration in explorations)
     for place, module in model.named_modules() if isinstance(model, nn.Module) else ():
         if has_contract(module):
-            outcomes = {path.run.modules[place] for path in paths if place in path.run.modules}
+            runs = [path.run.modules for path in paths]
+            outcomes: set[Outcome] = {run[place] for run in runs if place in run}
             yield ModuleProof(place, signature(module), _of_module(outcomes, is_all))
 
 

@@ -23,6 +23,10 @@ from shapezoo.proving.values import tensors_of
 _GATES = {torch.rnn_tanh: 1, torch.rnn_relu: 1, torch.gru: 3, torch.lstm: 4}
 _CELLS = {torch.rnn_tanh_cell: 1, torch.rnn_relu_cell: 1, torch.gru_cell: 3, torch.lstm_cell: 4}
 
+# private, but `torch.nn.utils.rnn` calls them, and modes see these very functions
+_PACK = torch._pack_padded_sequence  # pyright: ignore[reportPrivateImportUsage]
+_PAD = torch._pad_packed_sequence  # pyright: ignore[reportPrivateImportUsage]
+
 
 class RecurrentRules(TorchFunctionMode):
     """The kernels that `torch.nn.RNN`, `LSTM`, `GRU` and their cells call.
@@ -47,9 +51,9 @@ class RecurrentRules(TorchFunctionMode):
             rule = functools.partial(self._recurrent, func)
         elif func in _CELLS:
             rule = functools.partial(_cell, _CELLS[func])
-        elif func is torch._pack_padded_sequence:
+        elif func is _PACK:
             rule = self._pack
-        elif func is torch._pad_packed_sequence:
+        elif func is _PAD:
             rule = self._pad
         if rule is not None:
             result = rule(*args, **kwargs)

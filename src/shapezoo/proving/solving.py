@@ -10,7 +10,7 @@ import fractions
 import functools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import sympy
 import z3
@@ -234,12 +234,11 @@ def smallest_where(
         start: Sizes for which all hold.
     """
     asked = solver(*formulas)
-    total = z3.Sum([z3.IntVal(0), *map(z3.Int, axes)])
     low, found = len(axes) - 1, start  # bisection: z3's own optimisation can lose its way
     while sum(found.values()) - low > 1:
         middle = (low + sum(found.values())) // 2
         asked.push()
-        asked.add(total <= middle)
+        asked.add(total(axes) <= middle)
         if asked.check() == z3.sat:
             found = sizes_of(asked.model(), axes)
         else:
@@ -276,6 +275,11 @@ def greatest(term: Formula, *formulas: Formula, most: int) -> int | None:
     return high
 
 
+def total(axes: Iterable[str]) -> Any:
+    """The sum of sizes."""
+    return z3.Sum([z3.IntVal(0), *map(z3.Int, axes)])
+
+
 def sizes_of(model: Any, axes: Iterable[str]) -> dict[str, int]:
     """The sizes that z3 has found."""
     return {axis: model.eval(z3.Int(axis), model_completion=True).as_long() for axis in axes}
@@ -288,7 +292,7 @@ def sound_sympy() -> Iterator[None]:
     It looks at the power of two in the divisor only. torch would take a reshape for possible
     that is not. The claim is made in one handler of sympy's, which is private.
     """
-    handlers = sympy.Mul._prop_handler
+    handlers = cast(Any, sympy.Mul)._prop_handler
     claim = handlers["integer"]
 
     def is_integer(product: Any) -> bool | None:

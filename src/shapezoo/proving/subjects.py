@@ -52,7 +52,7 @@ class Subject:
             NoArgumentsError: There are none of these sizes.
         """
         try:
-            known = {
+            known: dict[str, Any] = {
                 braces: read_braces(braces, {contract.owner: made}) for braces in contract.braces
             }
             dtype = floating_dtype(made)

@@ -101,8 +101,8 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
         if error is not None and error not in errors:  # the innermost module has raised it
             errors.append(error)
             outcome = _classify(error)
-        known = run.modules.get(path, "holds")
-        run.modules[path] = max(known, outcome, key=_WORST.index)
+        known: Outcome = run.modules.get(path, "holds")
+        run.modules[path] = known if _WORST.index(known) >= _WORST.index(outcome) else outcome
 
     known = None if subject.free else subject.make({})
     with contextlib.ExitStack() as stack:

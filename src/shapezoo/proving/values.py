@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -44,7 +44,7 @@ def code_of(value: Any, imports: dict[str, None]) -> str:
         case Tensor():
             return _tensor(value)
         case tuple() if hasattr(value, "_fields"):
-            fields = dict(zip(value._fields, value, strict=True))
+            fields = dict(zip(cast(Any, value)._fields, value, strict=True))
             return _record(value, fields, imports)
         case tuple():
             inside = ", ".join(code_of(item, imports) for item in value)

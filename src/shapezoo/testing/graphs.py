@@ -1,7 +1,7 @@
 """Assertions that a module can be compiled and exported, with its contract."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ShapesCollection
 
-from shapezoo.contracts import ContractError
+from shapezoo.contracts import Axis, ContractError, unchecked
+from shapezoo.contracts.axes import computed
 from shapezoo.proving.values import leaves_of
 from shapezoo.testing.calls import Call
 from shapezoo.testing.contracts import assert_all_refused
@@ -105,7 +106,9 @@ def assert_exports(
     """Assert that one exported program serves all sizes, and gives the same results.
 
     It is exported with `torch.export.export`, every open axis dynamic, for one way of calling it:
-    the simplest of the calls.
+    the simplest of the calls. It is exported a second time with a named ``Dim`` for each axis
+    name, whose guards PyTorch must be able to decide: this may fail only if it fails without the
+    contract too.
 
     Args:
         module: A module, in the mode that it is in. It is copied before.
@@ -145,15 +148,9 @@ def assert_exports(
     if calls is None:
         fixed: dict[str, Any] = {axis: example.sizes[axis] for axis in static}
         known = calls_of(module, inputs(module, **fixed))
-    with failing(f"{example!r} cannot be exported"), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns of its own recurrent layers
-        program = torch.export.export(
-            copy_of(module),
-            example.args,
-            example.kwargs,
-            dynamic_shapes=_dynamic(example, static),
-            strict=strict,
-        ).module()
+    with failing(f"{example!r} cannot be exported"):
+        program = _exported(module, example, _dynamic(example, static), strict=strict).module()
+    _assert_named_dims(module, example, static, strict=strict)
     way = _way(example, static)
 
     def check(call: Call) -> None:
@@ -181,22 +178,84 @@ def _is_telling(call: Call, static: Iterable[str]) -> bool:
     return 1 not in call.sizes.values() and len({*sizes}) == len(sizes)
 
 
+def _exported(module: nn.Module, call: Call, shapes: ShapesCollection, *, strict: bool) -> Any:
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of its own recurrent layers
+        return torch.export.export(
+            copy_of(module), call.args, call.kwargs, dynamic_shapes=shapes, strict=strict
+        )
+
+
+def _assert_named_dims(
+    module: nn.Module, call: Call, static: Sequence[str], *, strict: bool
+) -> None:
+    """Assert that a contract adds no guard that PyTorch refuses for axes with a named ``Dim``.
+
+    Raises:
+        AssertionError: The module can be exported with named ones, but for its contract.
+    """
+    try:
+        shapes = _named(call, static)
+    except ContractError:  # the size of an argument is an expression such as height//2
+        return
+    try:
+        _exported(module, call, shapes, strict=strict)
+    except Exception as error:
+        try:
+            with unchecked():
+                _exported(module, call, shapes, strict=strict)
+        except Exception:
+            return  # PyTorch cannot do it for this module
+        raise AssertionError(
+            f"{call!r} can be exported with named Dims only without its contract\n"
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
 def _dynamic(call: Call, static: Sequence[str]) -> ShapesCollection:
-    """Which axes of the arguments are dynamic."""
+    """Every open axis of the arguments as a dynamic one."""
+    return _shapes(call, static, lambda axis, place, position: Dim.DYNAMIC)
+
+
+def _named(call: Call, static: Sequence[str]) -> ShapesCollection:
+    """Every open axis of the arguments as a ``Dim`` of its name, from the size in the call on.
+
+    Raises:
+        ContractError: An axis is an expression that a ``Dim`` cannot be.
+    """
+    dims: dict[str, Any] = {}
+
+    def dim(axis: Axis, place: Place, position: int) -> Any:
+        if axis.expression:
+            return computed(axis.expression, dims)
+        name = axis.name or f"axis_{len(dims)}"
+        if axis.variadic:
+            name += f"_{position}"
+        return dims.setdefault(name, Dim(name, min=place.tensor.shape[position]))
+
+    return _shapes(call, static, dim)
+
+
+def _shapes(
+    call: Call, static: Sequence[str], dim: Callable[[Axis, Place, int], Any]
+) -> ShapesCollection:
+    """How the axes of the arguments are exported.
+
+    Args:
+        call: The arguments.
+        static: Axes whose size is fixed.
+        dim: Gives what stands for an open axis, of the axis, the tensor and the position in it.
+    """
     shapes = ShapesCollection()  # type: ignore[no-untyped-call]  # torch has no types for it
     for place in call.places:
-        shapes[place.tensor] = _dims(place, static)
+        dims: list[Any] = []
+        for _, axis, size in place.aligned:
+            names = {axis.name, *axis.needs} - {None}
+            is_open = axis.fixed is None and not (names and names <= {*static})
+            for _ in range(len(size) if isinstance(size, tuple) else 1):
+                dims.append(dim(axis, place, len(dims)) if is_open else Dim.STATIC)
+        shapes[place.tensor] = dims
     return shapes
-
-
-def _dims(place: Place, static: Sequence[str]) -> list[Any]:
-    dims: list[Any] = []
-    for _, axis, size in place.aligned:
-        names = {axis.name, *axis.needs} - {None}
-        is_open = axis.fixed is None and not (names and names <= {*static})
-        count = len(size) if isinstance(size, tuple) else 1
-        dims += [Dim.DYNAMIC if is_open else Dim.STATIC] * count
-    return dims
 
 
 def _assert_as_before(call: Call, other: Any, how: str) -> None:

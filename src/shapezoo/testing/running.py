@@ -27,7 +27,7 @@ STEADY = settings(
     deadline=None,
     phases=[Phase.generate, Phase.shrink],
     report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[HealthCheck(check) for check in HealthCheck],
 )
 """The same cases at every run, however long they take."""
 

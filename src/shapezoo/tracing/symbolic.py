@@ -161,7 +161,7 @@ class _Grid:
             ),
         ]
 
-    def _polynomial(self, values: tuple[int, ...]) -> "sympy.Expr":
+    def _polynomial(self, values: tuple[int, ...]) -> Any:
         """The polynomial that has these values on the grid: Newton's divided differences."""
         import sympy
 

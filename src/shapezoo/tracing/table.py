@@ -68,7 +68,7 @@ def text(rows: Sequence[Row], width: int | None = None) -> str:
         justify: JustifyMethod = "right" if name in NUMBERS else "left"
         table.add_column(name, justify=justify, overflow="fold")
     for row in rows:
-        cells = dict(zip(COLUMNS, row.cells, strict=True))
+        cells: dict[str, str] = dict(zip(COLUMNS, row.cells, strict=True))
         table.add_row(f"{row.branch}{row.cells[0]}", *(cells[name] for name in columns[1:]))
     console = Console(width=width, color_system=None, markup=False, emoji=False, highlight=False)
     with console.capture() as capture:

@@ -84,7 +84,8 @@ def accelerated(accelerator: "Accelerator") -> Processes:
     """
 
     def total(tensor: Tensor) -> Tensor:
-        summed: Tensor = accelerator.reduce(tensor, reduction="sum")
+        summed = accelerator.reduce(tensor, reduction="sum")
+        assert isinstance(summed, Tensor)  # as was given
         return summed
 
     return Processes(accelerator.process_index, accelerator.num_processes, total)

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -50,11 +50,14 @@ class Batch(Protocol):
         ...
 
 
+SomeBatch = TypeVar("SomeBatch", bound=Batch)
+
+
 def train_step(
     model: nn.Module,
     make_optimizer: MakeOptimizer,
     state: State,
-    batch: Batch | list[Batch],
+    batch: SomeBatch | list[SomeBatch],
     *,
     loss: Loss = losses.cross_entropy,
     schedule: Schedule = constant,

@@ -41,5 +41,5 @@ def preprocess(
     )
     middle = functional.center_crop(scaled, [weights.image_size])
     pixels = functional.convert_image_dtype(middle)
-    normalised: Tensor = functional.normalize(pixels, weights.mean, weights.std)
+    normalised: Tensor = functional.normalize(pixels, [*weights.mean], [*weights.std])
     return normalised

@@ -102,7 +102,7 @@ def published(model: str) -> tuple[PublishedWeights, ...]:
             PublishedWeights(
                 model=model,
                 name=member.name,
-                is_default=member is enum.DEFAULT,
+                is_default=member is enum["DEFAULT"],
                 accuracy=None if math.isnan(accuracy) else accuracy,
                 licence=_LICENCES[member.meta.get("license")],
                 recipe=member.meta["recipe"],

@@ -292,7 +292,7 @@ def test_training_needs_two_values_of_each_map() -> None:
 
 def test_the_contracts() -> None:
     same = 'Float[Tensor, "batch channels={} height width"]'
-    half = 'Float[Tensor, "batch channels={} height=(height-1)//2 width=(width-1)//2"]'
+    half = 'Float[Tensor, "batch channels={} height=(height-3)//2+1 width=(width-3)//2+1"]'
     results = [same.format(15), half.format(8), same.format(16), half.format(9), same.format(22)]
     for (build, _), result in zip(MODULES.values(), results, strict=True):
         assert str(signature(build())) == f"(x: {same.format(3)}) -> {result}"
@@ -320,5 +320,5 @@ def test_branches_that_all_lose_columns_are_refused(name: str) -> None:
 def test_a_stage_of_another_resolution_is_refused() -> None:
     model = inception_v3_micro().eval()
     model.maxpool2 = nn.MaxPool2d(3, stride=1)
-    with pytest.raises(ShapeError, match=r"expected height=\(height-19\)//8 = 10, got 19"):
+    with pytest.raises(ShapeError, match=r"expected height=\(height-27\)//8\+1 = 10, got 19"):
         model.feature_maps(torch.zeros(1, 3, 99, 99))

@@ -285,5 +285,5 @@ def test_a_shortcut_that_would_be_broadcast_is_refused() -> None:
 def test_a_stage_without_its_stride_is_refused() -> None:
     model = resnet_micro()
     model.layer3 = nn.Sequential(BasicBlock(16, 32))
-    with pytest.raises(ShapeError, match=r"expected height=\(height\+15\)//16 = 4, got 8"):
+    with pytest.raises(ShapeError, match=r"expected height=\(height-1\)//16\+1 = 4, got 8"):
         model(torch.zeros(2, 3, 64, 64))

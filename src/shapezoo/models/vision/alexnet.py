@@ -12,7 +12,6 @@ torchvision's, whose weights it takes, it departs from them in this:
 """
 
 import functools
-from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -32,7 +31,7 @@ class AlexNet(Module):
         dropout: The probability that what a hidden linear layer reads is dropped in training.
     """
 
-    strides: ClassVar = (8, 16, 32)
+    strides = (8, 16, 32)
 
     def __init__(
         self,
@@ -88,20 +87,23 @@ class AlexNet(Module):
     ) -> tuple[
         Float[
             Tensor,
-            "batch channels={self.feature_channels[0]} height=(height-7)//8 width=(width-7)//8",
+            (
+                "batch channels={self.feature_channels[0]} "
+                "height=(height-15)//8+1 width=(width-15)//8+1"
+            ),
         ],
         Float[
             Tensor,
             (
                 "batch channels={self.feature_channels[1]} "
-                "height=((height-7)//8-1)//2 width=((width-7)//8-1)//2"
+                "height=(height-31)//16+1 width=(width-31)//16+1"
             ),
         ],
         Float[
             Tensor,
             (
                 "batch channels={self.feature_channels[2]} "
-                "height=((height-7)//8-3)//4 width=((width-7)//8-3)//4"
+                "height=(height-63)//32+1 width=(width-63)//32+1"
             ),
         ],
     ]:

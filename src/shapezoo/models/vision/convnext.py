@@ -8,7 +8,6 @@ layers stand last, and every layer normalisation has an epsilon of 1e-6.
 import functools
 from collections.abc import Iterable
 from itertools import islice
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -84,7 +83,7 @@ class ConvNeXt(Module):
             with the depth, from 0.
     """
 
-    strides: ClassVar = (4, 8, 16, 32)
+    strides = (4, 8, 16, 32)
 
     def __init__(
         self,

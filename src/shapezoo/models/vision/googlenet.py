@@ -10,7 +10,6 @@ are dropped instead of 40 %.
 
 import functools
 from collections.abc import Iterator
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -112,7 +111,7 @@ class GoogLeNet(Module):
         divisor: By how much all other numbers of maps and features are divided.
     """
 
-    strides: ClassVar = (4, 8, 16, 32)
+    strides = (4, 8, 16, 32)
 
     def __init__(self, *, in_channels: int = 3, num_classes: int = 1000, divisor: int = 1) -> None:
         super().__init__()
@@ -186,19 +185,25 @@ class GoogLeNet(Module):
     ) -> tuple[
         Float[
             Tensor,
-            "batch channels={self.feature_channels[0]} height=(height+1)//4 width=(width+1)//4",
+            "batch channels={self.feature_channels[0]} height=(height-3)//4+1 width=(width-3)//4+1",
         ],
         Float[
             Tensor,
-            "batch channels={self.feature_channels[1]} height=(height+1)//8 width=(width+1)//8",
+            "batch channels={self.feature_channels[1]} height=(height-7)//8+1 width=(width-7)//8+1",
         ],
         Float[
             Tensor,
-            "batch channels={self.feature_channels[2]} height=(height+1)//16 width=(width+1)//16",
+            (
+                "batch channels={self.feature_channels[2]} "
+                "height=(height-15)//16+1 width=(width-15)//16+1"
+            ),
         ],
         Float[
             Tensor,
-            "batch channels={self.feature_channels[3]} height=(height+17)//32 width=(width+17)//32",
+            (
+                "batch channels={self.feature_channels[3]} "
+                "height=(height-15)//32+1 width=(width-15)//32+1"
+            ),
         ],
     ]:
         """The last maps of each resolution, the finest first."""

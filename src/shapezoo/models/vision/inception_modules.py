@@ -85,7 +85,7 @@ class ReductionA(Module):
     def forward(
         self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> Float[
-        Tensor, "batch channels={self.out_channels} height=(height-1)//2 width=(width-1)//2"
+        Tensor, "batch channels={self.out_channels} height=(height-3)//2+1 width=(width-3)//2+1"
     ]:
         """The maps of the three branches, one after the other."""
         branches = (
@@ -159,7 +159,7 @@ class ReductionB(Module):
     def forward(
         self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> Float[
-        Tensor, "batch channels={self.out_channels} height=(height-1)//2 width=(width-1)//2"
+        Tensor, "batch channels={self.out_channels} height=(height-3)//2+1 width=(width-3)//2+1"
     ]:
         """The maps of the three branches, one after the other."""
         factored = self.branch7x7x3_3(self.branch7x7x3_2(self.branch7x7x3_1(x)))

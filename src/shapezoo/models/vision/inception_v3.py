@@ -9,7 +9,6 @@ instead of three convolutions.
 
 import functools
 from collections.abc import Iterator
-from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -64,7 +63,7 @@ class InceptionV3(Module):
         divisor: By how much all other numbers of maps and features are divided.
     """
 
-    strides: ClassVar = (4, 8, 16, 32)
+    strides = (4, 8, 16, 32)
 
     def __init__(self, *, in_channels: int = 3, num_classes: int = 1000, divisor: int = 1) -> None:
         super().__init__()
@@ -130,19 +129,31 @@ class InceptionV3(Module):
     ) -> tuple[
         Float[
             Tensor,
-            "batch channels={self.feature_channels[0]} height=(height-15)//4 width=(width-15)//4",
+            (
+                "batch channels={self.feature_channels[0]} "
+                "height=(height-19)//4+1 width=(width-19)//4+1"
+            ),
         ],
         Float[
             Tensor,
-            "batch channels={self.feature_channels[1]} height=(height-19)//8 width=(width-19)//8",
+            (
+                "batch channels={self.feature_channels[1]} "
+                "height=(height-27)//8+1 width=(width-27)//8+1"
+            ),
         ],
         Float[
             Tensor,
-            "batch channels={self.feature_channels[2]} height=(height-27)//16 width=(width-27)//16",
+            (
+                "batch channels={self.feature_channels[2]} "
+                "height=(height-43)//16+1 width=(width-43)//16+1"
+            ),
         ],
         Float[
             Tensor,
-            "batch channels={self.feature_channels[3]} height=(height-43)//32 width=(width-43)//32",
+            (
+                "batch channels={self.feature_channels[3]} "
+                "height=(height-75)//32+1 width=(width-75)//32+1"
+            ),
         ],
     ]:
         """The last maps of each resolution, the finest first."""

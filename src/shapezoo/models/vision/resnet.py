@@ -6,7 +6,7 @@ this: a bottleneck has its stride in the 3x3 convolution, not in the first.
 """
 
 import functools
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -112,6 +112,7 @@ class Block(Protocol):
 
     def __call__(self, in_channels: int, channels: int, *, stride: int) -> BasicBlock | Bottleneck:
         """A block that reads and gives this many maps, or a multiple of them."""
+        ...
 
 
 class ResNet(Module):
@@ -125,7 +126,7 @@ class ResNet(Module):
         channels: Maps of the first stage, and of what comes before.
     """
 
-    strides: ClassVar = (4, 8, 16, 32)
+    strides = (4, 8, 16, 32)
 
     def __init__(
         self,
@@ -166,19 +167,25 @@ class ResNet(Module):
     ) -> tuple[
         Float[
             Tensor,
-            "batch channels={self.feature_channels[0]} height=(height+3)//4 width=(width+3)//4",
+            "batch channels={self.feature_channels[0]} height=(height-1)//4+1 width=(width-1)//4+1",
         ],
         Float[
             Tensor,
-            "batch channels={self.feature_channels[1]} height=(height+7)//8 width=(width+7)//8",
+            "batch channels={self.feature_channels[1]} height=(height-1)//8+1 width=(width-1)//8+1",
         ],
         Float[
             Tensor,
-            "batch channels={self.feature_channels[2]} height=(height+15)//16 width=(width+15)//16",
+            (
+                "batch channels={self.feature_channels[2]} "
+                "height=(height-1)//16+1 width=(width-1)//16+1"
+            ),
         ],
         Float[
             Tensor,
-            "batch channels={self.feature_channels[3]} height=(height+31)//32 width=(width+31)//32",
+            (
+                "batch channels={self.feature_channels[3]} "
+                "height=(height-1)//32+1 width=(width-1)//32+1"
+            ),
         ],
     ]:
         """The maps of each stage, the finest first."""

@@ -8,7 +8,6 @@ those whose names have `bn` in them have batch normalisation, which is younger t
 
 import functools
 from collections.abc import Iterator
-from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -30,7 +29,7 @@ class VGG(Module):
         batch_norm: Whether the maps of each convolution are normalised.
     """
 
-    strides: ClassVar = (2, 4, 8, 16, 32)
+    strides = (2, 4, 8, 16, 32)
 
     def __init__(
         self,

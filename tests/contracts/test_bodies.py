@@ -1,0 +1,170 @@
+"""Shapes of intermediate tensors, asserted in the bodies of checked functions."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jaxtyping
+import pytest
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn, zeros
+from torch._dynamo.testing import EagerAndRecordGraphs
+
+from shapezoo import ContractError, Module, ShapeError, assert_shape, checked, unchecked
+from shapezoo.contracts.bodies import asks_for_axes
+
+print_bindings: Callable[[], None] = jaxtyping.print_bindings
+
+
+class Split(Module):
+    """Asserts what is true, with names of the call and new ones."""
+
+    def __init__(self, heads: int = 2) -> None:
+        super().__init__()
+        self.heads = heads
+
+    def forward(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq width"]:
+        y = x.reshape(*x.shape[:2], self.heads, -1)
+        assert_shape(y, f"batch seq {self.heads} head_dim")
+        assert_shape(y.transpose(1, 2), "batch _ seq head_dim")
+        assert_shape(y, "... head_dim")
+        return y.flatten(2)
+
+
+class Wrong(Split):
+    def forward(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq width"]:
+        assert_shape(x.reshape(*x.shape[:2], 2, -1), "batch seq width _")
+        return x
+
+
+def compiled(module: nn.Module) -> Callable[..., Any]:
+    torch.compiler.reset()
+    return torch.compile(module, backend="eager", fullgraph=True, dynamic=True)
+
+
+def as_it_is(module: nn.Module) -> Callable[..., Any]:
+    return module
+
+
+def exported(module: nn.Module) -> Callable[..., Any]:
+    dims = (dict.fromkeys((0, 1), torch.export.Dim.DYNAMIC),)
+    return torch.export.export(module, (zeros(3, 4, 6),), dynamic_shapes=dims).module()
+
+
+@pytest.mark.parametrize("form", [as_it_is, compiled, exported])
+def test_assert_shape_knows_the_axes_of_the_call(form: Callable[..., Any]) -> None:
+    assert form(Split())(zeros(3, 4, 6)).shape == (3, 4, 6)
+    with pytest.raises(ShapeError) as error:
+        form(Wrong())(zeros(3, 4, 6))
+    lines = str(error.value).splitlines()
+    assert lines[0] == "shapezoo.assert_shape: argument 'value' breaks its contract"
+    assert "  axis 2    expected width = 6, got 2" in lines
+    assert error.value.axis == 2
+
+
+def test_assert_shape_leaves_no_node_in_a_graph() -> None:
+    class Plain(Split):
+        def forward(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq width"]:
+            assert_shape(x, "batch seq width")
+            return x + 1
+
+    torch.compiler.reset()
+    backend = EagerAndRecordGraphs()
+    torch.compile(Plain(), backend=backend, fullgraph=True)(zeros(3, 4, 6))
+    (graph,) = backend.graphs
+    assert [node.op for node in graph.graph.nodes] == ["placeholder", "call_function", "output"]
+
+
+def test_assert_shape_does_nothing_where_checks_are_off() -> None:
+    with unchecked():
+        assert Wrong()(zeros(3, 4, 6)).shape == (3, 4, 6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "why"),
+    [("{self.width}", "use an f-string"), ("a *b *c", "variadic"), ("b>2", "condition")],
+)
+def test_a_shape_that_cannot_be_read_is_told(shape: str, why: str) -> None:
+    with pytest.raises(ContractError, match=f"^assert_shape: .*{why}"):
+        assert_shape(zeros(2), shape)
+
+
+def test_what_is_not_a_tensor_has_no_shape() -> None:
+    value: Any = [1]
+    with pytest.raises(ShapeError, match="expected Tensor, got list"):
+        assert_shape(value, "n")
+
+
+@checked
+def looks(x: Float[Tensor, "batch width"], size: int = 2, *more: Tensor) -> list[bool]:
+    kinds: Any = Float[Tensor, "width batch"], Float[Tensor, "new {size}"], Float[Tensor, "new"]
+    values = [(x, kinds[0]), (x.T, kinds[0]), (more[0], kinds[1]), (more[1], kinds[2])]
+    return [isinstance(value, kind) for value, kind in values]
+
+
+def test_isinstance_knows_the_axes_and_arguments_of_the_call() -> None:
+    for _ in range(2):  # the second call is remembered
+        assert looks(zeros(3, 4), 2, zeros(5, 2), zeros(5)) == [False, True, True, True]
+        assert looks(zeros(3, 4), 2, zeros(5, 2), zeros(6)) == [False, True, True, False]
+        assert looks(zeros(3, 4), 3, zeros(5, 2), zeros(6)) == [False, True, False, True]
+
+
+def test_bindings_are_printed_and_forgotten(capsys: pytest.CaptureFixture[str]) -> None:
+    class Printing(Module):
+        width = 4
+
+        def forward(self, x: Float[Tensor, "batch width={self.width}"]) -> None:
+            print_bindings()
+
+    Printing()(zeros(3, 4))
+    assert capsys.readouterr().out.splitlines()[1:] == ["batch=3"]
+    print_bindings()
+    assert capsys.readouterr().out == "\n"
+
+
+def test_an_error_in_a_body_leaves_nothing_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    @checked
+    def fails(x: Float[Tensor, "batch"]) -> None:
+        isinstance(x, int)
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        fails(zeros(3))
+    print_bindings()
+    assert capsys.readouterr().out == "\n"
+
+
+def test_a_call_inside_has_axes_of_its_own() -> None:
+    vector: Any = Float[Tensor, "n"]
+    square: Any = Float[Tensor, "n n"]
+
+    @checked
+    def inner(x: Float[Tensor, "n"]) -> bool:
+        return isinstance(x, vector)
+
+    @checked
+    def outer(x: Float[Tensor, "n n"]) -> tuple[bool, bool]:
+        return inner(x.flatten()), isinstance(x, square)
+
+    assert outer(zeros(3, 3)) == (True, True)
+
+
+def test_only_bodies_that_ask_run_in_a_frame() -> None:
+    def plain(x: int) -> int:
+        return x
+
+    def nested(x: int) -> list[bool]:
+        return [isinstance(y, int) for y in [x]]
+
+    def generator(x: int) -> Any:
+        yield isinstance(x, int)
+
+    def debugged(x: int) -> None:
+        jaxtyping.print_bindings()  # type: ignore[no-untyped-call]  # jaxtyping's
+
+    assert [asks_for_axes(f) for f in (plain, nested, generator, debugged)] == [
+        False,
+        True,
+        False,
+        True,
+    ]

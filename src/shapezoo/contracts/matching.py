@@ -166,7 +166,7 @@ def _is_undecidable(error: Exception) -> bool:
     return type(error).__name__ in names  # by name: their modules are slow to import
 
 
-def _may_fit(value: Tensor, axes: tuple[Axis, ...]) -> bool:
+def _may_fit(value: Any, axes: tuple[Axis, ...]) -> bool:
     """Whether a tensor may fit, some of whose sizes only the data decide."""
     from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 

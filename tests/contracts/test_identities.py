@@ -131,6 +131,8 @@ def test_fractions_are_not_decided() -> None:
     assert not _is_zero(height / 2 + FloorDiv(-height, 2))
     assert not _is_zero(FloorDiv(height, 2) - FloorDiv(height, 2) ** -1)
     assert not _is_zero(sympy.Max(height, 3) - 3)
+    real = sympy.Symbol("r", real=True)
+    assert not _is_zero(FloorDiv(real, 1) - real)  # zero for all whole numbers
 
 
 class Written(nn.Module):

@@ -82,7 +82,7 @@ def _periods_and_degrees(expression: Any) -> dict[Any, tuple[int, int]]:
 
     if expression.is_Integer:
         return {}
-    if expression.is_Symbol:
+    if expression.is_Symbol and expression.is_integer:
         return {expression: (1, 1)}
     parts = [_periods_and_degrees(part) for part in expression.args]
     if expression.is_Add or expression.is_Mul:

@@ -293,7 +293,8 @@ def test_assert_shape_is_checked_in_a_graph_too() -> None:
     def call(x: Tensor) -> Tensor:
         return ask(x)
 
-    for function in (call, torch.compile(call, backend="eager", fullgraph=True)):
+    compiled = [torch.compile(g, backend="eager", fullgraph=True) for g in (ask, call)]
+    for function in (call, *compiled):
         assert function(f(3, 3)).shape == (3, 3)
         with pytest.raises(ShapeError, match="expected a = 3, got 4"):
             function(f(3, 4))

@@ -16,7 +16,7 @@ from tests.contracts.jaxtyping_outcomes import Library, both_libraries, outcome
 from torch import Tensor
 from torch.utils import _pytree
 
-from shapezoo import ContractError, ShapeError, checked
+from shapezoo import ContractError, ShapeError, checked, signature
 
 
 @pytest.fixture
@@ -162,3 +162,25 @@ def test_trees_are_checked_in_a_graph(tree: Any) -> None:
     compiled([f(1)], [f(2)])
     with pytest.raises(ShapeError, match=r"argument 'x1'"):
         compiled([f(1)], (f(2),))
+
+
+def test_what_stands_in_a_tree_is_part_of_the_contract(tree: Any) -> None:
+    leaves = tree[Float[Tensor, "n"], "T"]
+    function = checked(taking(leaves, Float[Tensor, "2*n"], result=Float[Tensor, "2*n"]))
+    assert function([f(3), f(3)], f(6)).shape == (6,)
+    with pytest.raises(ShapeError):
+        function([f(3), f(3)], f(7))
+    contract = signature(taking(leaves, Any, result=Float[Tensor, "n"]))
+    assert str(contract.inputs[0].type) == "PyTree[Float[Tensor, \"n\"], 'T']"
+    assert contract.axes == ("n",)
+    with pytest.raises(ShapeError, match="no argument of this call binds axis 'n'"):
+        checked(taking(leaves, Any, result=Float[Tensor, "n"]))([], f(3))
+
+
+def test_what_nothing_can_bind_in_a_tree_is_refused(tree: Any) -> None:
+    with pytest.raises(ContractError, match="axis 'm' of the result is bound by no argument"):
+        checked(taking(Float[Tensor, "n"], Any, result=tree[Float[Tensor, "m"]]))
+    with pytest.raises(ContractError, match="structure 'T' of the result is bound by no argument"):
+        checked(taking(Any, result=tree[int, "T"]))
+    with pytest.raises(ContractError, match="has braces"):
+        checked(taking(tree[Float[Tensor, "{x1}"]], int))

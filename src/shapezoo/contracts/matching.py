@@ -27,6 +27,7 @@ from shapezoo.contracts.types import (
     PlainType,
     SequenceType,
     TensorType,
+    TreeType,
     Type,
     UnionType,
     is_decided_by_class,
@@ -95,7 +96,7 @@ def check_value(value: Any, kind: Type, path: str) -> None:
             fits = _check_tensor(value, kind)
         case UnionType():
             fits = _check_union(value, kind, path)
-        case PlainType(annotation=annotation):
+        case PlainType(annotation=annotation) | TreeType(annotation=annotation):
             fits = _check_plain(value, annotation)
         case _:
             fits = is_container(value, kind)
@@ -184,7 +185,7 @@ def _check_plain(value: Any, annotation: Any) -> bool:
             value = kind() if isinstance(annotation, type) else kind(value)  # the class decides
         return is_bearable(value, annotation, conf=CONF)
     except AnnotationError as error:  # a tree of a structure that is not known yet
-        raise ContractError(f"{annotation} cannot be checked: {error}") from error
+        raise ContractError(f"{annotation.__name__} cannot be checked: {error}") from error
     except Exception as error:
         if _is_undecidable(error) and not is_proving():
             return True

@@ -11,6 +11,7 @@ from torch import Tensor
 from shapezoo.contracts.types import (
     PlainType,
     TensorType,
+    TreeType,
     Type,
     is_decided_by_class,
     is_plain_class,
@@ -86,4 +87,6 @@ def _can_be_remembered(kind: Type) -> bool:
         return is_plain_class(kind.annotation.array_type)
     if isinstance(kind, PlainType):
         return is_plain_class(kind.annotation) or get_origin(kind.annotation) is Literal
+    if isinstance(kind, TreeType):
+        return False  # jaxtyping may look into more than `key_of` does
     return all(map(_can_be_remembered, kind.parts))

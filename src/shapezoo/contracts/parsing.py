@@ -5,6 +5,7 @@ import collections.abc
 import dataclasses
 import functools
 import inspect
+import re
 import sys
 import types
 import typing
@@ -32,6 +33,7 @@ from shapezoo.contracts.types import (
     RecordType,
     SequenceType,
     TensorType,
+    TreeType,
     TupleType,
     Type,
     TypedDictType,
@@ -77,6 +79,8 @@ def parse_type(annotation: Any, context: Context = Context()) -> Type:
         kind = TensorType(annotation.dtype.__name__, parse_axes(annotation.dim_str), annotation)
         _ = kind.enforceable  # refuses what jaxtyping would misread
         return kind
+    if hasattr(annotation, "leaftype") and type(annotation).__module__ == _PYTREE:
+        return _tree(annotation, parse)
     if isinstance(annotation, typing.NewType):
         return parse(annotation.__supertype__)
     if isinstance(annotation, typing.TypeVar):
@@ -113,6 +117,22 @@ def parse_type(annotation: Any, context: Context = Context()) -> Type:
     if (container := _container(annotation, parse)) is not None:
         return container
     return _plain(substituted(annotation, variables), context)
+
+
+def _tree(annotation: Any, parse: Callable[[Any], Type]) -> TreeType:
+    """The type of a tree; its leaves may have axes of their own, written ``?name``."""
+    leaf = annotation.leaftype
+    if isinstance(leaf, type) and issubclass(leaf, AbstractArray):
+        leaf = leaf.dtype[leaf.array_type, re.sub(r"\?\S*", "_", leaf.dim_str)]
+    leaves = parse(leaf)
+    if any(tensor.braces for tensor in tensors(leaves)):
+        raise ContractError(f"{annotation.__name__} has braces, which a tree cannot have")
+    structures = (annotation.structure or "").replace("...", "").split()
+    return TreeType((leaves,), tuple(structures), annotation)
+
+
+_PYTREE = "jaxtyping._pytree_type"
+"""Where `PyTree` is defined, which needs JAX and is not imported for that reason."""
 
 
 def _container(annotation: Any, parse: Callable[[Any], Type]) -> SequenceType | DictType | None:

@@ -21,10 +21,12 @@ from shapezoo.contracts.signatures import Argument, ArgumentKind, Signature
 from shapezoo.contracts.types import (
     RecordType,
     TensorType,
+    TreeType,
     Type,
     TypedDictType,
     UnionType,
     bindable_names,
+    walk,
 )
 
 
@@ -207,6 +209,15 @@ def _require_bound(contract: Signature, parameters: frozenset[str]) -> None:
                 f'  module knows: "{axis.name}={{{contract.owner}.{axis.name}}}"'
             )
     _require_known(contract.output, bindable, parameters)
+    structures = {name for a in contract.inputs for name in _structures(a.type)}
+    if unknown := [name for name in _structures(contract.output) if name not in structures]:
+        raise ContractError(f"structure {unknown[0]!r} of the result is bound by no argument")
+
+
+def _structures(kind: Type) -> list[str]:
+    """The names of structures of trees in a type."""
+    trees = (part for part in walk(kind) if isinstance(part, TreeType))
+    return [name for tree in trees for name in tree.structures]
 
 
 def result_axes(kind: Type) -> Iterator[Axis]:

@@ -208,6 +208,30 @@ class UnionType:
 
 
 @dataclass(frozen=True)
+class TreeType:
+    """A tree, as ``PyTree`` of jaxtyping. jaxtyping takes it apart and checks its leaves.
+
+    Attributes:
+        parts: The type of the leaves.
+        structures: The names of which its structure is made.
+        annotation: The annotation.
+    """
+
+    parts: tuple["Type"]
+    structures: tuple[str, ...]
+    annotation: Any = field(repr=False, compare=False)
+
+    def __str__(self) -> str:
+        structure = self.annotation.structure
+        return f"PyTree[{self.parts[0]}{f', {structure!r}' if structure else ''}]"
+
+    def to_dict(self) -> dict[str, object]:
+        """The type as JSON-ready data."""
+        leaves, structure = self.parts[0].to_dict(), self.annotation.structure
+        return {"kind": "tree", "leaves": leaves, "structure": structure}
+
+
+@dataclass(frozen=True)
 class PlainType:
     """What holds no tensors that shapezoo looks into: ``int``, ``None``, any other class.
 
@@ -237,6 +261,7 @@ Type = (
     | TypedDictType
     | RecordType
     | UnionType
+    | TreeType
     | PlainType
 )
 """What an annotation says of a value."""

@@ -70,53 +70,64 @@ def parse_type(annotation: Any, context: Context = Context()) -> Type:
         ContractError: A shape in it cannot be read, or stands where shapezoo does not look, or
             beartype cannot check it.
     """
+    while (meaning := _meaning(annotation, context)) is not None:
+        annotation, context = meaning
+    parse = functools.partial(parse_type, context=context)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if isinstance(annotation, Unchecked):
         return PlainType(annotation.text, Any)
-    parse = functools.partial(parse_type, context=context)
-    variables = context.variables
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, AbstractArray):
         kind = TensorType(annotation.dtype.__name__, parse_axes(annotation.dim_str), annotation)
         _ = kind.enforceable  # refuses what jaxtyping would misread
         return kind
     if hasattr(annotation, "leaftype") and type(annotation).__module__ == _PYTREE:
         return _tree(annotation, parse)
-    if isinstance(annotation, typing.NewType):
-        return parse(annotation.__supertype__)
-    if isinstance(annotation, typing.TypeVar):
-        if annotation in variables:
-            return parse(variables[annotation], context=replace(context, variables={}))
-        if annotation.__bound__ is not None:
-            return parse(annotation.__bound__)
-        if annotation.__constraints__:
-            return UnionType(tuple(map(parse, annotation.__constraints__)))
-    alias = origin or annotation
-    if type(alias).__name__ == "TypeAliasType":
-        given = tuple(substituted(argument, variables) for argument in arguments)
-        own = bound_variables(alias.__type_params__, given)
-        return parse(alias.__value__, context=replace(context, variables={**variables, **own}))
-    if origin is typing.Annotated:
-        if not any(map(_is_validator, arguments[1:])):
-            return parse(arguments[0])
-        if _has_shapes(arguments[0], context):
-            raise ContractError(f"{annotation} has a validator; check what it says in the body")
+    if isinstance(annotation, typing.TypeVar) and annotation.__constraints__:
+        return UnionType(tuple(map(parse, annotation.__constraints__)))
     if origin in (typing.Union, types.UnionType):
         return UnionType(tuple(map(parse, arguments)))
-    if origin is not None and getattr(annotation, "__args__", None) is None:
-        return parse(origin)  # as typing.List without brackets
-    if origin in (typing.Required, typing.NotRequired):
-        return parse(arguments[0])
     if origin is tuple and arguments[-1:] != (...,):
         return TupleType(tuple(map(parse, arguments)))
     if fields := _fields(annotation, context):
-        record = origin or annotation
+        record: Any = annotation if origin is None else origin
         parts, names = tuple(fields.values()), tuple(fields)
         if typing.is_typeddict(record):
             return TypedDictType(parts, names, record.__required_keys__, record)
         return RecordType(parts, names, record)
     if (container := _container(annotation, parse)) is not None:
         return container
-    return _plain(substituted(annotation, variables), context)
+    return _plain(substituted(annotation, context.variables), context)
+
+
+def _meaning(annotation: Any, context: Context) -> tuple[Any, Context] | None:
+    """The annotation that another one is a name for, and its context; None if it stands for itself.
+
+    Raises:
+        ContractError: A shape in it has a validator.
+    """
+    variables = context.variables
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    alias: Any = annotation if origin is None else origin
+    if isinstance(annotation, typing.TypeVar):
+        if annotation in variables:
+            return variables[annotation], replace(context, variables={})
+        return (annotation.__bound__, context) if annotation.__bound__ is not None else None
+    if isinstance(annotation, typing.NewType):
+        return annotation.__supertype__, context
+    if type(alias).__name__ == "TypeAliasType":
+        given = tuple(substituted(argument, variables) for argument in arguments)
+        own = bound_variables(alias.__type_params__, given)
+        return alias.__value__, replace(context, variables={**variables, **own})
+    if origin is typing.Annotated:
+        if not any(map(_is_validator, arguments[1:])):
+            return arguments[0], context
+        if _has_shapes(arguments[0], context):
+            raise ContractError(f"{annotation} has a validator; check what it says in the body")
+    if origin in (typing.Required, typing.NotRequired):
+        return arguments[0], context
+    if origin is not None and getattr(annotation, "__args__", None) is None:
+        return origin, context  # as typing.List without brackets
+    return None
 
 
 def _tree(annotation: Any, parse: Callable[[Any], Type]) -> TreeType:
@@ -141,7 +152,9 @@ def _container(annotation: Any, parse: Callable[[Any], Type]) -> SequenceType | 
     if not isinstance(class_, type):
         return None
     for base in class_.__mro__:
-        arguments = arguments_as(annotation, base) if base.__module__ in _LIBRARY else ()
+        arguments: Any = ()
+        if base.__module__ in _LIBRARY:
+            arguments = arguments_as(annotation, base)
         if base is collections.Counter and len(arguments) == 1:
             arguments = (*arguments, int)
         if issubclass(base, collections.abc.Mapping) and len(arguments) == 2:

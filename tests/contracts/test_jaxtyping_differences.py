@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self, TypedDict, Unpack
+from typing import Annotated, Any, NamedTuple, Self, TypedDict, Unpack, no_type_check
 
 import pytest
 import torch
@@ -177,6 +177,7 @@ DIFFERENCES: dict[str, list[tuple[Any, tuple[Any, ...], str, str]]] = {
         (keywords, (), "accepted", "definition is refused"),
     ],
     "`async def`": [(asynchronous, (f(2),), "accepted", "definition is refused")],
+    "`@no_type_check` above the decorator": [],  # has a test of its own
     "a class that is not a dataclass": [(NotData, (), "accepted", "definition is refused")],
     "`isinstance` in a helper without a contract": [
         (has_helper, (f(2),), "the body fails", "accepted"),
@@ -226,6 +227,14 @@ def test_a_name_that_is_defined_later_is_checked_from_the_first_call(
     in_jaxtyping(3)
     with pytest.raises(ShapeError, match="'x'"):
         here(3)
+
+
+def test_no_type_check_above_the_decorator_is_ignored() -> None:
+    def take(x: Float[Tensor, "n"]) -> None: ...
+
+    no_type_check(with_jaxtyping(take))(f(2, 3))
+    with pytest.raises(ShapeError):
+        no_type_check(checked(take))(f(2, 3))
 
 
 def test_a_forward_that_is_assigned_is_checked_if_it_is_decorated() -> None:

@@ -48,15 +48,16 @@ def checked(function: Any) -> Any:
     ``default_factory`` fills is not, and a subclass that is a dataclass needs ``checked`` too.
 
     Args:
-        function: A function whose arguments and result are all annotated, or a dataclass.
-            Axes may be numbers, names, ``name=expression``, ``*name`` and ``...``; parts in
-            braces, such as ``{self.in_channels}``, are read from the arguments at each call.
+        function: A function whose arguments and result are all annotated, a static method, class
+            method or property of one, or a dataclass. Axes may be numbers, names,
+            ``name=expression``, ``*name`` and ``...``; parts in braces, such as
+            ``{self.in_channels}``, are read from the arguments at each call.
 
     Returns:
         The function, checked. A checked function is returned as it is.
 
     Raises:
-        ContractError: An annotation is missing or cannot be used, or this is no function. A call
+        ContractError: An annotation is missing or cannot be used, or this is not a function. A call
             raises it too, where the contract cannot be computed for it.
         ShapeError: A call of the function breaks its contract.
 

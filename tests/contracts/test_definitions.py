@@ -1,5 +1,6 @@
 """What can be checked: methods, descriptors, defaults, functions that are replaced or made late."""
 
+import functools
 import inspect
 import keyword
 import sys
@@ -267,6 +268,17 @@ def test_autoreload_reaches_functions_that_were_imported_by_name() -> None:
         setattr(old, name, getattr(second, name))
     assert old(zeros(1, 3)).sum() == 6
     assert refused(old, zeros(1, 2)).axis == 1
+
+
+def test_what_wraps_a_checked_function_is_not_taken_for_it() -> None:
+    @functools.wraps(first)
+    @checked
+    def third(x: Float[Tensor, "n 4"]) -> Float[Tensor, "n 4"]:
+        return x + 3
+
+    for _ in range(2):
+        assert third(zeros(1, 4)).sum() == 12
+    assert first(zeros(1, 2)).sum() == 2
 
 
 def test_checks_can_be_switched_off_inside_a_graph() -> None:

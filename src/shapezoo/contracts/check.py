@@ -166,8 +166,8 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
             result = function(*args, **kwargs)
             observe(verify, sizes, arguments, seen((result,), records))
             return result
-        if wrapper._shapezoo_latest is not wrapper:  # type: ignore[attr-defined]  # set below
-            return wrapper._shapezoo_latest(*args, **kwargs)  # type: ignore[attr-defined]
+        if wrapper._shapezoo_latest is not wrapper and (latest := _reloaded(wrapper)):  # type: ignore[attr-defined]  # set below
+            return latest(*args, **kwargs)
         try:
             call = recall(*args, **kwargs)
         except Exception:  # an unknown object, a symbolic size, arguments that do not fit
@@ -209,8 +209,8 @@ def _checked_later(function: Callable[..., Any], method: Method | None) -> Calla
             return function(*args, **kwargs)
         if is_dynamo_compiling():
             at_trace_time(resolve)
-        elif wrapper._shapezoo_latest is not wrapper:  # type: ignore[attr-defined]  # as above
-            return wrapper._shapezoo_latest(*args, **kwargs)  # type: ignore[attr-defined]
+        elif latest := _reloaded(wrapper):
+            return latest(*args, **kwargs)
         else:
             resolve(None)
         return resolved[0](*args, **kwargs)
@@ -224,12 +224,24 @@ def _wrapping(wrapper: Callable[..., Any], function: Callable[..., Any]) -> Call
     # code of its own: tracebacks show the name, and Dynamo counts recompilations per code
     wrapper.__code__ = wrapper.__code__.replace(co_name=function.__name__)
     wrapper.__prepare_scriptable__ = refuse_script  # type: ignore[attr-defined]  # torch.jit.script asks for it
-    # autoreload, in a notebook, gives a function that was imported by name the attributes of the
-    # new one, but cannot change what it closes over: so the old one finds the new one here
-    wrapper._shapezoo_latest = wrapper  # type: ignore[attr-defined]  # a function may have any
+    wrapper._shapezoo_latest = wrapper  # type: ignore[attr-defined]  # see _reloaded
     _wrappers.add(wrapper)
     # what asserts shapes in its body is traced together with its check, which binds their names
     return wrapper if asserts_shapes(function) else passed_over(wrapper)
+
+
+def _reloaded(wrapper: Any) -> Callable[..., Any] | None:
+    """The function that IPython's autoreload has put in the place of this one, if it has.
+
+    To reach those who imported a function by name, autoreload gives the old one the code and the
+    dictionary of the new one. It cannot change what the old one closes over, so without this the
+    old body would go on running.
+    """
+    latest: Any = wrapper._shapezoo_latest
+    if vars(latest) is vars(wrapper):
+        return latest if latest is not wrapper else None
+    wrapper._shapezoo_latest = wrapper  # functools.wraps has copied that of another function
+    return None
 
 
 def is_checked(function: Callable[..., Any]) -> bool:

@@ -279,9 +279,12 @@ def names_of_result(hint: Any) -> set[str]:
 
 
 def names_of_every_result(hint: Any) -> set[str]:
-    """Those names that every result has, whichever option of a union it takes."""
+    """The names that every result needs, in expressions too, whichever option of a union it is."""
     if typing.get_origin(hint) in (Union, UnionType):
         return set.intersection(*map(names_of_every_result, typing.get_args(hint)))
     if is_shape(hint):
-        return names_of_result(hint)
+        tokens = (BRACES.sub("", token.split("=")[-1]) for token in hint.dim_str.split())
+        words = (re.findall(r"[a-z]+", token) for token in tokens if not is_star(token))
+        found = {word for some in words for word in some if word not in ("min", "max")}
+        return found - {"ignored"} | names_of_result(hint)
     return {name for part in typing.get_args(hint) for name in names_of_every_result(part)}

@@ -57,7 +57,8 @@ def test_assert_shape_knows_the_axes_of_the_call(form: Callable[..., Any]) -> No
     with pytest.raises(ShapeError) as error:
         form(Wrong())(zeros(3, 4, 6))
     lines = str(error.value).splitlines()
-    assert lines[0] == "shapezoo.assert_shape: argument 'value' breaks its contract"
+    assert lines[0].endswith(": a tensor does not have the shape that is asserted")
+    assert lines[1] == '  expected  "batch seq width _"'
     assert "  axis 2    expected width = 6, got 2" in lines
     assert error.value.axis == 2
 
@@ -82,11 +83,45 @@ def test_assert_shape_does_nothing_where_checks_are_off() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "why"),
-    [("{self.width}", "use an f-string"), ("a *b *c", "variadic"), ("b>2", "condition")],
+    [
+        ("{self.width}", " does not evaluate braces; use an f-string"),
+        ("a *b *c", ": .*variadic"),
+        ("b>2", ": .*condition"),
+    ],
 )
 def test_a_shape_that_cannot_be_read_is_told(shape: str, why: str) -> None:
-    with pytest.raises(ContractError, match=f"^assert_shape: .*{why}"):
+    with pytest.raises(ContractError, match=f"^assert_shape{why}"):
         assert_shape(zeros(2), shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "why"),
+    [
+        ((2, 3), "got tuple of 2: int 2, int 3 for the string"),
+        (zeros(2), "got Tensor float32"),
+        (Float[Tensor, "batch seq"], 'for the string; pass "batch seq"'),
+    ],
+)
+def test_a_shape_is_a_string(shape: Any, why: str) -> None:
+    with pytest.raises(TypeError, match=rf"^assert_shape takes a tensor and a string .*{why}"):
+        assert_shape(zeros(2), shape)
+
+
+def test_the_error_names_the_function_and_the_module() -> None:
+    class Outer(Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = nn.Sequential(nn.Identity(), Wrong())
+
+        def forward(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq width"]:
+            y: Tensor = self.blocks(x)
+            return y
+
+    with pytest.raises(ShapeError) as error:
+        Outer()(zeros(3, 4, 6))
+    lines = str(error.value).splitlines()
+    assert lines[0].startswith(f"{__name__}.Wrong.forward: ")
+    assert "  module    blocks.1 of Outer" in lines
 
 
 def test_what_is_not_a_tensor_has_no_shape() -> None:

@@ -212,7 +212,7 @@ def test_a_list_may_bind_axes_of_the_result_unless_it_is_empty() -> None:
         return torch.cat(xs, 1).sum(1) if xs else f(9)
 
     assert total([f(2, 3), f(2, 4)]).shape == (2,)
-    with pytest.raises(ShapeError, match="no argument of this call binds axis 'batch'"):
+    with pytest.raises(ShapeError, match="no argument of this call has"):
         total([])
 
 

@@ -623,7 +623,7 @@ def called(
         call(*case.args, **case.kwargs, answer=answer)
     except ShapeError as error:
         outcome = "result" if error.argument.startswith("return") else "arguments"
-        if "no argument of this call binds" in str(error):
+        if "no argument of this call has" in str(error):
             outcome = "unbound"
         if not isinstance(error, refusal):
             outcome += f", but not as {refusal.__name__}"
@@ -906,7 +906,7 @@ def test_a_star_does_not_bind_the_name_without_it() -> None:
     ) -> Float[Tensor, "batch"]:
         return empty(9)
 
-    with pytest.raises(ShapeError, match="no argument of this call binds axis 'batch'"):
+    with pytest.raises(ShapeError, match="no argument of this call has"):
         total(empty(2, 2), [])
 
 

@@ -173,7 +173,7 @@ def test_what_stands_in_a_tree_is_part_of_the_contract(tree: Any) -> None:
     contract = signature(taking(leaves, Any, result=Float[Tensor, "n"]))
     assert str(contract.inputs[0].type) == "PyTree[Float[Tensor, \"n\"], 'T']"
     assert contract.axes == ("n",)
-    with pytest.raises(ShapeError, match="no argument of this call binds axis 'n'"):
+    with pytest.raises(ShapeError, match="no argument of this call has"):
         checked(taking(leaves, Any, result=Float[Tensor, "n"]))([], f(3))
 
 

@@ -127,7 +127,7 @@ def test_the_layer_that_is_proposed_takes_the_input(
     layer: nn.Module, inputs: tuple[Any, ...], code: str
 ) -> None:
     lines = note(Net(layer), *inputs)
-    assert lines[0].startswith(f"  module    layer of {__name__}.Net: {type(layer).__name__}")
+    assert lines[0].startswith(f"  module    layer of Net: {type(layer).__name__}")
     assert hints(lines) == [f"{code} takes this input"]
     Net(eval(code, {"nn": nn}))(*inputs)
 
@@ -150,7 +150,7 @@ def test_the_whole_note() -> None:
     assert type(error) is RuntimeError
     assert str(error) == "mat1 and mat2 shapes cannot be multiplied (8x1440 and 320x10)"
     assert note(digits, images) == [
-        f"  module    classifier.1 of {__name__}.Digits: {digits.classifier[1]}",
+        f"  module    classifier.1 of Digits: {digits.classifier[1]}",
         "  got       Tensor float32 (batch=8, 1440)",
         "  expected  (*, in_features=320)",
         "  hint      nn.Linear(1440, 10) takes this input",
@@ -309,7 +309,7 @@ class Skip(nn.Module):
 
 def test_a_module_without_a_contract_is_named_with_its_tensors() -> None:
     lines = note(Net(nn.Sequential(nn.Identity(), Skip())), z(2, 5))
-    assert lines[0] == f"  module    layer.1 of {__name__}.Net: Skip()"
+    assert lines[0] == "  module    layer.1 of Net: Skip()"
     assert lines[1].startswith("  code      x * self.scale (test_notes.py, line ")
     assert lines[-1] == "  self.scale Tensor float32 (7,)"
 
@@ -364,12 +364,12 @@ def test_models_of_others_inside_ours() -> None:
     body = torchvision.models.vision_transformer.VisionTransformer(32, 16, 2, 2, 12, 24)
     body.encoder.layers[1].ln_2 = nn.LayerNorm(10)
     lines = note(Net(body), z(2, 3, 32, 32))
-    path = f"layer.encoder.layers.encoder_layer_1.ln_2 of {__name__}.Net"
+    path = "layer.encoder.layers.encoder_layer_1.ln_2 of Net"
     assert lines[0].startswith(f"  module    {path}: LayerNorm(")
     assert hints(lines) == ["nn.LayerNorm(12) takes this input"]
     block = torchvision.models.convnext.LayerNorm2d(7)  # calls functional.layer_norm itself
     lines = note(Net(block), z(2, 6, 4, 4))
-    assert lines[0].startswith(f"  module    layer of {__name__}.Net: LayerNorm2d(")
+    assert lines[0].startswith("  module    layer of Net: LayerNorm2d(")
     assert lines[1].startswith("  code      F.layer_norm(x, self.normalized_shape, ")
 
 

@@ -23,10 +23,7 @@ def test_the_first_mistake_gets_a_note() -> None:
     said, _ = hook.without_checks(hook.MISTAKES[0])
     assert hook.with_checks(hook.MISTAKES[0]).splitlines() == [
         said,
-        (
-            "  module    classifier.1 of __main__.Digits: "
-            "Linear(in_features=320, out_features=10, bias=True)"
-        ),
+        ("  module    classifier.1 of Digits: Linear(in_features=320, out_features=10, bias=True)"),
         "  got       Tensor float32 (batch=8, 1440)",
         "  expected  (*, in_features=320)",
         "  hint      nn.Linear(1440, 10) takes this input",

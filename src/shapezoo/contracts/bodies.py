@@ -9,6 +9,7 @@ the names of its caller only if that one asks for them itself.
 
 import functools
 import inspect
+import types
 from collections.abc import Callable
 from types import CodeType
 from typing import Any
@@ -18,12 +19,14 @@ from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
 from shapezoo.contracts import switch
+from shapezoo.contracts.describing import describe
 from shapezoo.contracts.dynamo import assert_traced
 from shapezoo.contracts.errors import ContractError
 from shapezoo.contracts.explain import explain
 from shapezoo.contracts.jit import paused
 from shapezoo.contracts.matching import MismatchError, StepAside, check_value
 from shapezoo.contracts.parsing import parse_type
+from shapezoo.contracts.places import place_of, self_of
 from shapezoo.contracts.types import Type
 
 _ASKING = frozenset(
@@ -63,6 +66,7 @@ def assert_shape(value: Tensor, shape: str) -> None:
     Raises:
         ShapeError: The tensor has another shape, or this is not a tensor.
         ContractError: The shape cannot be read or computed.
+        TypeError: It is not a string.
 
     Example:
         ```pycon
@@ -82,6 +86,13 @@ def assert_shape(value: Tensor, shape: str) -> None:
     """
     if switch.off or switch.CHECKS == "off":
         return
+    if not isinstance(shape, str):
+        instead = f'; pass "{shape.dim_str}"' if hasattr(shape, "dim_str") else ""
+        got = getattr(shape, "__name__", None) or describe(shape)
+        raise TypeError(
+            f'assert_shape takes a tensor and a string such as "batch seq", got {got} for the '
+            f"string{instead}"
+        )
     if is_dynamo_compiling():
         assert_traced(_check, value, shape)
         return
@@ -95,13 +106,30 @@ def _check(value: Any, shape: str) -> None:
     except StepAside:
         return
     except MismatchError as mismatch:
-        raise explain(assert_shape, mismatch, {}) from None
+        function, owner = _caller()
+        place = place_of(owner)
+        raise explain(function, mismatch, {}, place=place, asserted=shape) from None
+
+
+def _caller() -> tuple[Any, object]:
+    """The function that asserts a shape, by its names, and the module if it is a method of one.
+
+    While Dynamo traces, the frame above is Dynamo's; the error then shows the user's line anyway.
+    """
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    if frame is None or frame.f_globals.get("__name__") == assert_traced.__module__:
+        return assert_shape, None
+    module, qualname = frame.f_globals.get("__name__"), frame.f_code.co_qualname
+    return types.SimpleNamespace(__module__=module, __qualname__=qualname), self_of(frame)
 
 
 @functools.lru_cache(1024)
 def _type(shape: str) -> Type:
     if "{" in shape:
-        raise ContractError(f"assert_shape: {shape!r} has braces; use an f-string")
+        example = shape.replace('"', "'")
+        raise ContractError(f'assert_shape does not evaluate braces; use an f-string: f"{example}"')
     try:
         return parse_type(Shaped[Tensor, shape])
     except (ContractError, ValueError) as error:

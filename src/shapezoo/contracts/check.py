@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, overload
 
+from torch import nn
 from torch.compiler import is_dynamo_compiling
 
 from shapezoo.contracts import switch
@@ -115,7 +116,11 @@ def enforced(function: Any, method: Method | None = None) -> Any:
             f"function that it calls"
         )
     if not isinstance(function, types.FunctionType):
-        raise ContractError(f"checked takes a plain function or a dataclass, got {function!r}")
+        what = f"checked takes a plain function or a dataclass, got {function!r}"
+        class_ = function if isinstance(function, type) else type(function)
+        if issubclass(class_, nn.Module):
+            what += f"; derive {class_.__name__} from shapezoo.Module, or decorate its forward"
+        raise ContractError(what)
     if is_checked(function):
         return function
     try:

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import inspect
 import itertools
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import is_dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -43,7 +43,9 @@ from shapezoo.contracts.reading import (
     result_axes,
 )
 from shapezoo.contracts.types import (
+    DictType,
     RecordType,
+    SequenceType,
     TensorType,
     Type,
     bindable_names,
@@ -261,11 +263,15 @@ class Contract:
     def _unbound(self, axes: Iterable[str]) -> ShapeError:
         """The error for axes of a result that no argument of the call has bound."""
         names = sorted(axes)
-        able = [a.name for a in self.signature.inputs if bindable_names(a.type) & set(names)]
+        able = [a for a in self.signature.inputs if bindable_names(a.type) & set(names)]
+        has_lists = any(isinstance(p, SequenceType | DictType) for a in able for p in walk(a.type))
+        empty = " (an empty list has no sizes)" if has_lists else ""
+        them = "it" if len(names) == 1 else "them"
         return ShapeError(
-            f"{public_name(self._function)}: no argument of this call binds axis "
-            f"{', '.join(map(repr, names))} of the result\n"
-            f"  hint      give {' or '.join(map(repr, able))} (an empty list binds nothing)",
+            f"{public_name(self._function)}: the result has {_axes(names)}, and no argument of "
+            f"this call has {them}\n"
+            f"  expected  {self.signature.output}\n"
+            f"  hint      pass {' or '.join(repr(a.name) for a in able)}{empty}",
             argument="return",
         )
 
@@ -313,6 +319,12 @@ class Contract:
     def _numbers_of(self, sizes: tuple[object, ...]) -> dict[str, object]:
         """Values that were read, as numbers, or the error where one is none."""
         return {text: _number(text, v) for text, v in zip(self._braces, sizes, strict=True)}
+
+
+def _axes(names: Sequence[str]) -> str:
+    """Some axes in words: ``axes 'batch' and 'seq'``."""
+    *others, last = map(repr, names)
+    return f"axes {', '.join(others)} and {last}" if others else f"axis {last}"
 
 
 def _of_lazy_layers(sizes: dict[str, object], owner: object) -> list[str]:

@@ -29,6 +29,7 @@ def explain(
     place: str = "",
     hint: str | None = None,
     is_result: bool = False,
+    asserted: str | None = None,
 ) -> ShapeError:
     """The error for a mismatch.
 
@@ -39,10 +40,12 @@ def explain(
         place: Where the module whose forward it is stands in the one around it.
         hint: A fix, if one is known.
         is_result: Whether it was the result that broke it.
+        asserted: The shape that its body asserted, if that was broken.
     """
     bound = {name: known(size) for name, size in mismatch.bound.items()}
     kind = resolve(mismatch.kind, braces)
-    lines = [f"  expected  {kind}", f"  got       {describe(mismatch.value)}"]
+    expected = kind if asserted is None else f'"{asserted}"'
+    lines = [f"  expected  {expected}", f"  got       {describe(mismatch.value)}"]
     axis = None
     if isinstance(kind, TensorType):
         axis, ways = _ways(kind, mismatch.value, dict(bound))
@@ -64,6 +67,8 @@ def explain(
     if is_result:
         what = f"the result{mismatch.path.removeprefix('return')}"
     title = f"{public_name(function)}: {what} breaks its contract"
+    if asserted is not None:
+        title = f"{public_name(function)}: a tensor does not have the shape that is asserted"
     return ShapeError("\n".join([title, *lines]), argument=mismatch.path, axis=axis)
 
 

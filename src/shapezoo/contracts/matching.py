@@ -122,10 +122,12 @@ def _check_tensor(value: Any, kind: TensorType) -> bool:
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise ContractError(f"{kind} cannot be computed: {error}") from error
     except AnnotationError as error:
-        raise ContractError(
-            f"{kind} cannot be computed: this call does not bind one of its axes (an empty list "
-            f"binds none, and the size of a lazy layer is not known before its first call)"
-        ) from error
+        unknown = {name for axis in kind.axes for name in axis.needs} - visible(current()).keys()
+        names = ", ".join(map(repr, sorted(unknown)))
+        reason = f"no argument of this call has axis {names}"
+        if not unknown:
+            reason = "the size of a lazy layer is not known before its first call"
+        raise ContractError(f"{kind} cannot be computed: {reason}") from error
     except Exception as error:
         if _is_undecidable(error) and not is_proving():
             return _may_fit(value, parse_axes(annotation.dim_str))

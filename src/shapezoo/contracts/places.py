@@ -7,8 +7,6 @@ from typing import Any
 
 from torch import nn
 
-from shapezoo.contracts.describing import name_of
-
 _READ_THEIR_LOCALS = {"locals", "vars", "eval", "exec"}
 
 
@@ -20,7 +18,7 @@ def place_of(owner: object) -> str:
         if isinstance(caller, nn.Module) and not _is_wrapper(caller):
             names = (name for name, module in caller.named_modules() if module is owner)
             if name := next(names, ""):
-                place = f"{name} of {name_of(type(caller))}"
+                place = f"{name} of {type(caller).__name__}"
         frame = frame.f_back
     return place
 

@@ -148,9 +148,9 @@ def _parse(function: types.FunctionType, method: Method | None, is_final: bool) 
         result = Signature(name, inputs, types_["return"], owner)
         _require_bound(result, frozenset(inspect.signature(function).parameters))
     except UnresolvedError as error:
-        raise UnresolvedError(f"{name}: {error}") from error
+        raise UnresolvedError(f"{name}: {error}") from error.__cause__
     except ContractError as error:
-        raise ContractError(f"{name}: {error}") from error
+        raise ContractError(f"{name}: {error}") from error.__cause__
     return result
 
 

@@ -339,7 +339,7 @@ def needed_names(kind: Type) -> frozenset[str]:
     Those of records are checked against one another, and need no argument.
     """
     if isinstance(kind, TensorType):
-        return bindable_names(kind)
+        return bindable_names(kind) | _union(axis.needs for axis in kind.axes)
     if isinstance(kind, RecordType | TypedDictType):
         return frozenset()
     if isinstance(kind, UnionType):

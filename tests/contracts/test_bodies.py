@@ -203,3 +203,108 @@ def test_only_bodies_that_ask_run_in_a_frame() -> None:
         False,
         True,
     ]
+
+
+@checked
+def breaks(x: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
+    assert_shape(x, "batch width")
+    if x.sum() > 0:  # a graph break
+        x = x * 2
+    assert_shape(x, "batch width")
+    return x
+
+
+@checked
+def breaks_and_is_wrong(x: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
+    if x.sum() > 0:
+        x = x * 2
+    assert_shape(x.T, "batch width")
+    return x
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_a_graph_break_in_a_body_that_asserts_is_just_that(is_nested: bool) -> None:
+    def nested(x: Tensor) -> Tensor:
+        return breaks(x) + 1
+
+    def nested_wrong(x: Tensor) -> Tensor:
+        return breaks_and_is_wrong(x) + 1
+
+    torch.compiler.reset()
+    right, wrong = (nested, nested_wrong) if is_nested else (breaks, breaks_and_is_wrong)
+    compiled = torch.compile(right, backend="eager")
+    for rows in (2, 3, 4):
+        assert compiled(torch.ones(rows, 5)).shape == (rows, 5)
+    with pytest.raises(ShapeError, match="expected batch = 2, got 5"):
+        torch.compile(wrong, backend="eager")(torch.ones(2, 5))
+
+
+def test_names_add_no_graphs() -> None:
+    torch.compiler.reset()
+    backend = EagerAndRecordGraphs()
+    compiled = torch.compile(Split(), backend=backend, fullgraph=True)
+    for size in range(2, 9):
+        compiled(zeros(size, size + 1, 2 * size))
+    assert len(backend.graphs) == 2  # the second for all sizes
+
+
+@pytest.mark.parametrize("fullgraph", [False, True])
+def test_a_body_that_asks_with_isinstance_can_be_compiled(fullgraph: bool) -> None:
+    @checked
+    def asks(x: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+        return x + 1 if isinstance(x, Tensor) else x
+
+    torch.compiler.reset()
+    assert torch.compile(asks, backend="eager", fullgraph=fullgraph)(zeros(3)).sum() == 3
+
+
+def helper(x: Tensor) -> Tensor:
+    assert_shape(x, "batch")
+    return x
+
+
+@checked
+def calls_helper(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+    return helper(x)
+
+
+@checked
+def calls_both(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+    assert_shape(x, "batch")
+    calls_helper(zeros(3))
+    return x
+
+
+@checked
+@torch.no_grad()
+def under_a_decorator(x: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
+    assert_shape(x.T, "batch width")
+    return x
+
+
+@checked
+def generates(x: Float[Tensor, "batch"]) -> Any:
+    assert_shape(x, "batch")
+    yield x
+
+
+@checked
+def consumes(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+    assert_shape(x, "batch")
+    next(generates(zeros(5)))
+    return x
+
+
+def test_names_are_those_of_the_innermost_checked_call() -> None:
+    assert calls_both(zeros(2)).shape == (2,)
+    assert consumes(zeros(2)).shape == (2,)
+    with pytest.raises(ShapeError):
+        under_a_decorator(zeros(2, 3))
+
+    @checked
+    def wrong(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+        helper(zeros(3))
+        return x
+
+    with pytest.raises(ShapeError, match="expected batch = 2, got 3"):
+        wrong(zeros(2))

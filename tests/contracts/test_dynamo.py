@@ -1,8 +1,9 @@
 """Under torch.compile and torch.export a contract is checked and leaves nothing behind."""
 
+import enum
 import functools
 import inspect
-from collections import deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -513,3 +514,75 @@ def test_a_number_that_only_the_data_decide_may_be_any_literal() -> None:
     compiled = torch.compile(graph, backend="eager", fullgraph=True)
     with torch._dynamo.config.patch(capture_scalar_outputs=True):
         assert torch.equal(compiled(torch.ones(2)), torch.ones(2))
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+@dataclass
+class Output(OrderedDict[str, Any]):
+    """A record that is a dictionary too, as the results of Hugging Face's models are."""
+
+    logits: Float[Tensor, "batch"] | None = None
+
+    def __post_init__(self) -> None:
+        self["logits"] = self.logits
+
+
+@checked
+def ordered(x: OrderedDict[str, Float[Tensor, "n"]]) -> OrderedDict[str, Float[Tensor, "n"]]:
+    return x
+
+
+@checked
+def defaulted(x: defaultdict[str, Float[Tensor, "n"]]) -> Float[Tensor, "n"]:
+    return x["a"]
+
+
+@checked
+def coloured(x: Float[Tensor, "n"], colour: Colour) -> Float[Tensor, "n"]:
+    return x + colour
+
+
+@checked
+def first_logits(x: Output) -> Float[Tensor, "batch"]:
+    assert x.logits is not None
+    return x.logits
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: ordered(OrderedDict(a=x))["a"],
+        lambda x: defaulted(defaultdict(Tensor, a=x)),
+        lambda x: coloured(x, Colour.RED),
+        lambda x: first_logits(Output(x)),
+    ],
+)
+def test_what_is_right_in_eager_code_is_right_in_a_graph(call: Callable[[Tensor], Tensor]) -> None:
+    torch.compiler.reset()
+    x = torch.ones(2)
+    compiled = torch.compile(call, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), call(x))
+
+
+@checked
+def queued(
+    queue: deque[Float[Tensor, "batch"]], x: Float[Tensor, "batch 3"]
+) -> Float[Tensor, "batch 3"]:
+    return x[:, : x.shape[1] - (len(queue) > 1)]
+
+
+def test_an_opaque_argument_leaves_the_others_checked() -> None:
+    torch.compiler.reset()
+
+    def call(x: Tensor, count: int) -> Tensor:
+        return queued(deque([x[:, 0]] * count), x)
+
+    compiled = torch.compile(call, backend="eager", fullgraph=True)
+    assert compiled(torch.ones(2, 3), 1).shape == (2, 3)
+    with pytest.raises(ShapeError, match="argument 'x'"):
+        compiled(torch.ones(2, 4), 1)
+    with pytest.raises(ShapeError, match="the result"):
+        compiled(torch.ones(2, 3), 2)

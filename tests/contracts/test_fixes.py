@@ -534,3 +534,75 @@ def test_many_missing_axes_are_no_slip() -> None:
     with pytest.raises(ShapeError) as error:
         checked(wide)(z(*[1] * 15))
     assert "hint" not in str(error.value)
+
+
+def test_a_mask_of_floats_is_made_one_of_bools() -> None:
+    @checked
+    def masked(mask: Bool[Tensor, "batch seq"]) -> None: ...
+
+    for values, code in (([[1.0, 0.0]], ".bool()"), ([[0.0, -torch.inf]], ".eq(0)")):
+        with pytest.raises(ShapeError, match=re.escape(f"use mask{code}")):
+            masked(torch.tensor(values))
+    with pytest.raises(ShapeError) as error:
+        masked(torch.tensor([[0.5, 1.0]]))
+    assert "hint" not in str(error.value)
+
+
+def test_heads_that_are_missing_are_not_taken_for_the_batch() -> None:
+    @checked
+    def attend(
+        q: Float[Tensor, "batch heads seq width"], mask: Bool[Tensor, "#batch #heads seq seq"]
+    ) -> None: ...
+
+    for heads in (2, 3):
+        with pytest.raises(ShapeError, match=r"use mask\.unsqueeze\(1\)$") as error:
+            attend(torch.zeros(2, heads, 5, 4), torch.zeros(2, 5, 5).bool())
+        assert "for one example" not in str(error.value)
+
+
+def test_a_tensor_for_another_argument_is_recognised() -> None:
+    @checked
+    def either(
+        tokens: Int64[Tensor, "batch seq"] | None = None,
+        embeddings: Float[Tensor, "batch seq 8"] | None = None,
+    ) -> None: ...
+
+    with pytest.raises(ShapeError, match="it fits argument 'embeddings'; pass it by keyword"):
+        either(torch.zeros(2, 3, 8))
+
+
+def test_a_batch_of_a_loader_is_taken_apart() -> None:
+    @checked
+    def model(images: Float[Tensor, "batch 3 8 8"]) -> None: ...
+
+    batch: Any = [torch.zeros(2, 3, 8, 8), torch.zeros(2).long()]
+    with pytest.raises(ShapeError, match=re.escape("use images[0]")):
+        model(batch)
+
+
+def test_numbers_that_int64_cannot_hold_are_no_labels() -> None:
+    @checked
+    def labelled(labels: Int64[Tensor, "batch"]) -> None: ...
+
+    for value in (torch.inf, 1e30):
+        with pytest.raises(ShapeError) as error:
+            labelled(torch.tensor([value, 2.0]))
+        assert "long" not in str(error.value)
+
+
+def test_an_array_that_runs_backwards_is_copied() -> None:
+    @checked
+    def model(x: Float[Tensor, "n m"]) -> None: ...
+
+    array: Any = np.zeros((2, 3), dtype="float32")[:, ::-1]
+    with pytest.raises(ShapeError, match=re.escape("torch.from_numpy(x.copy())")):
+        model(array)
+
+
+def test_a_head_that_was_removed_is_not_called_a_layer() -> None:
+    model: Any = resnet_micro(num_classes=10)
+    model.fc = nn.Identity()
+    with pytest.raises(ShapeError) as error:
+        model(torch.zeros(2, 3, 64, 64))
+    hint = str(error.value).splitlines()[-1]
+    assert re.fullmatch(r"  hint      set model.num_classes = \d+", hint), hint

@@ -796,9 +796,9 @@ def no_braces_in_the_key(patch: pytest.MonkeyPatch) -> None:
     start = Contract.__init__
 
     def init(
-        self: Contract, function: Callable[..., Any], method: Any = None, *, is_final: bool = False
+        self: Contract, function: Callable[..., Any], *origin: Any, is_final: bool = False
     ) -> None:
-        start(self, function, method, is_final=is_final)
+        start(self, function, *origin, is_final=is_final)
         self.calls = calls = Blind(len(self.signature.braces))
         self.recall = lambda *args, **kwargs: calls.get(self._key_of(*args, **kwargs))
 

@@ -151,9 +151,10 @@ def test_a_class_that_does_not_exist_leaves_only_its_argument_unchecked(imported
     [
         """
         if TYPE_CHECKING:
-            Images = Float[Tensor, "batch 3"]
+            Images = Elsewhere[Tensor, "batch 3"]
         @checked
         def f(x: Images) -> None: ...
+        f(3)
         """,
         """
         if TYPE_CHECKING:
@@ -171,6 +172,49 @@ def test_a_shape_cannot_hide_behind_a_name_for_type_checkers(
         ContractError, match=r"'Images', which does not exist .* `if TYPE_CHECKING:`"
     ):
         imported(strange=source)
+
+
+def test_aliases_for_type_checkers_are_evaluated(imported: Importer) -> None:
+    module = imported(
+        strange="""
+        if TYPE_CHECKING:
+            Images = Float[Tensor, "batch 3"]
+            Number = int
+        @checked
+        def f(x: Images, n: Number) -> None: ...
+        """
+    )
+    module.f(zeros(2, 3), 1)
+    assert refused(module.f, zeros(2, 4), 1).axis == 1
+    assert refused(module.f, zeros(2, 3), "1").argument == "n"
+    assert not hasattr(module, "Images")
+
+
+def test_checked_dataclasses_find_their_names_too(imported: Importer) -> None:
+    module = imported(
+        strange="""
+        from dataclasses import dataclass
+        if TYPE_CHECKING:
+            from fractions import Fraction
+            from not_installed import Config
+        def make():
+            Images = Float[Tensor, "batch 3"]
+            @checked
+            @dataclass
+            class Batch:
+                Pixels = Float[Tensor, "batch 4"]
+                images: Images
+                pixels: Pixels
+                scale: Fraction | None = None
+                config: Config = None
+            return Batch
+        Batch = make()
+        """
+    )
+    module.Batch(zeros(2, 3), zeros(2, 4), config="anything")
+    assert refused(module.Batch, zeros(2, 3), zeros(2, 3)).argument == "pixels"
+    assert refused(module.Batch, zeros(2, 4), zeros(2, 4)).argument == "images"
+    assert refused(module.Batch, zeros(2, 3), zeros(2, 4), 2).argument == "scale"
 
 
 def test_a_name_that_is_nowhere_is_told_at_the_first_call(imported: Importer) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapezoo import Module, ShapeError, checked
+from shapezoo import ContractError, Module, ShapeError, checked
 from shapezoo.contracts import contract
 from shapezoo.contracts.contract import MOST_CALLS, MOST_RESULTS, Contract
 from shapezoo.contracts.matching import check_value
@@ -403,3 +403,30 @@ def test_one_literal_does_not_stand_for_another() -> None:
         with pytest.raises(ShapeError):
             function("max")  # type: ignore[arg-type]  # the fault under test
     either(None)
+
+
+@checked
+def optional(x: Float[Tensor, "a 3"] | None) -> Float[Tensor, "a 3"] | None:
+    return None if x is None else x[:, :2]
+
+
+@checked
+def uncomputable(x: Float[Tensor, "a"], y: Float[Tensor, "4//a"] | None) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes"),
+    [(optional, [(2, 4)]), (optional, [(2, 3)]), (uncomputable, [(0,), (4,)])],
+)
+def test_an_error_keeps_no_tensor_alive(function: Any, shapes: list[tuple[int, ...]]) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        tensors = [torch.zeros(shape) for shape in shapes]
+        kept = [weakref.ref(tensor) for tensor in tensors]
+        with contextlib.suppress(ShapeError, ContractError):
+            function(*tensors)
+        del tensors
+        assert [reference() for reference in kept] == [None] * len(kept)
+    finally:
+        gc.enable()

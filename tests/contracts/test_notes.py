@@ -343,7 +343,7 @@ def test_the_path_is_that_from_the_outermost_module() -> None:
             return x
 
     lines = note(nn.Sequential(Outer()), z(2, 5))  # note() also sees that there is one only
-    path = "0.blocks.1.layer.layer of torch.nn.modules.container.Sequential"
+    path = "0.blocks.1.layer.layer of Sequential"
     assert lines[0].startswith(f"  module    {path}: Linear(")
     assert hints(lines) == ["nn.Linear(5, 4) takes this input"]
 

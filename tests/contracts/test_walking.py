@@ -163,6 +163,62 @@ def test_type_variables_of_aliases_and_with_constraints_are_followed() -> None:
         takes(Limited)(zeros(3, 2))
 
 
+class Keys(TypedDict, Generic[T]):
+    item: T
+
+
+class MoreKeys(Keys[Float[Tensor, "batch"]]):
+    rest: Float[Tensor, "batch"]
+
+
+@checked
+@dataclass
+class Held(Generic[T]):
+    item: T
+    rest: Float[Tensor, "batch"]
+
+
+@checked
+@dataclass
+class HeldVectors(Held[Float[Tensor, "batch"]]): ...
+
+
+class Two(tuple[int, Float[Tensor, "batch"]]): ...
+
+
+def test_type_variables_are_followed_into_every_kind_of_record() -> None:
+    assert refused_at(MoreKeys, {"item": "text", "rest": zeros(2)}) == "x['item']"
+    takes(MoreKeys)({"item": zeros(2), "rest": zeros(2)})
+    assert HeldVectors(zeros(2), zeros(2)).rest.shape == (2,)
+    with pytest.raises(ShapeError):
+        HeldVectors(zeros(3), zeros(2))
+    boxes = Box[Box[Float[Tensor, "batch"]]]
+    takes(boxes)(Box(Box(zeros(2), zeros(2)), zeros(2)))
+    assert refused_at(boxes, Box(Box(zeros(3), zeros(2)), zeros(2))) == "x.item.rest"
+    takes(Two)(Two((1, zeros(2))))
+    wrong: Any = (1, 2)
+    assert refused_at(Two, Two(wrong)) == "x[1]"
+
+
+@dataclass
+class Output(collections.OrderedDict[str, Any]):
+    """A record that is a dictionary too, as the results of Hugging Face's models are."""
+
+    logits: Float[Tensor, "batch"] | None = None
+
+    def __post_init__(self) -> None:
+        self["logits"] = self.logits
+
+
+def test_a_record_that_is_a_dictionary_too_is_remembered_as_both() -> None:
+    function = takes(dict[str, Float[Tensor, "n"]])
+    output = Output(zeros(2))
+    function(output)
+    output["more"] = zeros(7)
+    with pytest.raises(ShapeError):
+        function(output)
+
+
 @dataclass
 class Logits:
     scores: Float[Tensor, "batch classes"]

@@ -1,16 +1,20 @@
 """Shapes of intermediate tensors, asserted in the body of a checked function.
 
-jaxtyping's idiom for them is ``isinstance(y, Float[Tensor, "batch channels"])``, whose names are
-those of the call around. For that the body must run in a frame of jaxtyping's that knows them.
-Entering one takes as long as half a check that is remembered, so only a body whose code mentions
-one of `_ASKING` runs in a frame. What follows is that a helper without a contract of its own sees
-the names of its caller only if that one asks for them itself.
+`assert_shape` looks for the innermost checked call on Python's stack, which knows its axes.
+jaxtyping's idiom, ``isinstance(y, Float[Tensor, "batch channels"])``, cannot look there: it reads
+the innermost frame of jaxtyping's own. Entering one takes as long as half a check that is
+remembered, so only a body whose code mentions one of `_ASKING` runs in a frame. What follows is
+that in a helper without a contract of its own the idiom sees the names of its caller only if that
+one asks for them itself.
 """
 
+import contextlib
 import functools
 import inspect
 import types
+import weakref
 from collections.abc import Callable
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -19,6 +23,8 @@ from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
 from shapezoo.contracts import switch
+from shapezoo.contracts.bindings import NOTHING_BOUND
+from shapezoo.contracts.bindings import frame as axes_frame
 from shapezoo.contracts.describing import describe
 from shapezoo.contracts.dynamo import assert_traced
 from shapezoo.contracts.errors import ContractError
@@ -26,7 +32,7 @@ from shapezoo.contracts.explain import explain
 from shapezoo.contracts.jit import paused
 from shapezoo.contracts.matching import MismatchError, StepAside, check_value
 from shapezoo.contracts.parsing import parse_type
-from shapezoo.contracts.places import place_of, self_of
+from shapezoo.contracts.places import locals_of, place_of, self_of
 from shapezoo.contracts.types import Type
 
 _ASKING = frozenset(
@@ -36,12 +42,13 @@ _ASKING = frozenset(
 
 def asks_for_axes(function: Callable[..., Any]) -> bool:
     """Whether the body of a function may ask about the axes of its call."""
-    return not inspect.isgeneratorfunction(function) and _mentions(function.__code__, _ASKING)
+    body = inspect.unwrap(function)
+    return not inspect.isgeneratorfunction(body) and _mentions(body.__code__, _ASKING)
 
 
 def asserts_shapes(function: Callable[..., Any]) -> bool:
     """Whether the body of a function may call `assert_shape`."""
-    return _mentions(function.__code__, frozenset({"assert_shape"}))
+    return _mentions(inspect.unwrap(function).__code__, frozenset({"assert_shape"}))
 
 
 def _mentions(code: CodeType, names: frozenset[str]) -> bool:
@@ -57,7 +64,8 @@ def assert_shape(value: Tensor, shape: str) -> None:
     leaves no node in the graph; ``isinstance(value, Float[Tensor, ...])`` does not. Does nothing
     where checks are switched off.
 
-    In a function that is not checked, names hold for this tensor alone.
+    In a helper, the names are those of the checked function that calls it. Outside of any checked
+    function, names hold for this tensor alone.
 
     Args:
         value: The tensor.
@@ -96,8 +104,37 @@ def assert_shape(value: Tensor, shape: str) -> None:
     if is_dynamo_compiling():
         assert_traced(_check, value, shape)
         return
-    with paused():
+    with paused(), _names_of_call():
         _check(value, shape)
+
+
+def _names_of_call() -> contextlib.AbstractContextManager[None]:
+    """A frame with the axes of the innermost checked call, unless it runs in one."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename == _CHECKS:
+            call = locals_of(frame).get("call") if code.co_name not in _FRAMED else None
+            return contextlib.nullcontext() if call is None else axes_frame(call.axes)
+        if code in _generators:
+            return axes_frame(NOTHING_BOUND)  # its call is over when it runs
+        frame = frame.f_back
+    return contextlib.nullcontext()
+
+
+_CHECKS = str(Path(__file__).with_name("check.py"))
+_FRAMED = ("run_in_frame", "body")
+"""The functions there that run a body in a frame of jaxtyping's."""
+
+_generators: weakref.WeakSet[CodeType] = weakref.WeakSet()
+"""The code of checked generator functions."""
+
+
+def remember_generator(function: Callable[..., Any]) -> None:
+    """Remember a checked function if it is a generator function, to know its frames by."""
+    body = inspect.unwrap(function)
+    if inspect.isgeneratorfunction(body):
+        _generators.add(body.__code__)
 
 
 def _check(value: Any, shape: str) -> None:

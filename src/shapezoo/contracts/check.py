@@ -13,7 +13,7 @@ from torch.compiler import is_dynamo_compiling
 
 from shapezoo.contracts import switch
 from shapezoo.contracts.bindings import frame
-from shapezoo.contracts.bodies import asks_for_axes, asserts_shapes
+from shapezoo.contracts.bodies import asks_for_axes, asserts_shapes, remember_generator
 from shapezoo.contracts.contract import Call, Contract
 from shapezoo.contracts.describing import qualified_name
 from shapezoo.contracts.dynamo import at_trace_time, observe, seen
@@ -21,7 +21,7 @@ from shapezoo.contracts.errors import ContractError, ShapeError, UnresolvedError
 from shapezoo.contracts.hiding import passed_over, unseen
 from shapezoo.contracts.jit import refuse_script
 from shapezoo.contracts.notes import add_note
-from shapezoo.contracts.reading import Method
+from shapezoo.contracts.reading import NO_CLASS, Origin, method_of, with_variables_around
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,25 +85,26 @@ def checked(function: Any) -> Any:
         ```
     """
     if isinstance(function, type) and dataclasses.is_dataclass(function):
-        function.__init__ = checked(function.__init__)  # type: ignore[method-assign]  # its only way in
+        init = enforced(function.__init__, method_of(function))
+        function.__init__ = init  # type: ignore[method-assign]  # its only way in
         return function
     if isinstance(function, staticmethod):
         return staticmethod(checked(function.__func__))
     if isinstance(function, classmethod):
-        return classmethod(enforced(function.__func__, Method({})))
+        return classmethod(enforced(function.__func__, Origin(is_method=True)))
     if isinstance(function, property):
         parts = (function.fget, function.fset, function.fdel)
-        fget, fset, fdel = (part and enforced(part, Method({})) for part in parts)
+        fget, fset, fdel = (part and enforced(part, Origin(is_method=True)) for part in parts)
         return property(fget, fset, fdel, function.__doc__)
     return enforced(function)
 
 
-def enforced(function: Any, method: Method | None = None) -> Any:
+def enforced(function: Any, origin: Origin = NO_CLASS) -> Any:
     """A function whose contract is enforced.
 
     Args:
         function: A function whose arguments and result are all annotated.
-        method: Says that it is a method, whose first parameter may have any name.
+        origin: Where it was defined.
 
     Raises:
         ContractError: An annotation is missing or cannot be used, or this is not a plain function.
@@ -124,9 +125,9 @@ def enforced(function: Any, method: Method | None = None) -> Any:
     if is_checked(function):
         return function
     try:
-        contract = Contract(function, method)
+        contract = Contract(function, origin)
     except UnresolvedError:
-        return _checked_later(function, method)
+        return _checked_later(function, with_variables_around(function, origin))
     return _enforcing(contract, function)
 
 
@@ -134,7 +135,8 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
     """The function, with its contract enforced."""
     recall, sizes_of, arguments_of = contract.recall, contract.sizes_of, contract.arguments_of
     records = contract.records
-    asks = asks_for_axes(function)
+    asks, asserts = asks_for_axes(function), asserts_shapes(function)
+    remember_generator(function)
 
     # the wrapper holds functions only, no object or bound method: in a checked dataclass that is
     # made inside a graph, Dynamo knows no others
@@ -150,9 +152,29 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
     def refusal(call: Call, args: tuple[Any, ...]) -> ShapeError | None:
         return contract.refusal(call, args)
 
+    @unseen
+    def entered(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> frame:
+        names = frame(call.axes, contract.arguments_of(*args, **kwargs))
+        names.__enter__()
+        return names
+
+    @unseen
+    def leave(names: frame) -> None:
+        names.__exit__(None, None, None)
+
+    @passed_over
     def run_in_frame(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with frame(call.axes, arguments_of(*args, **kwargs)):
-            return function(*args, **kwargs)
+        names = entered(call, args, kwargs)
+        try:
+            return body(*args, **kwargs)
+        finally:
+            leave(names)
+
+    def body(*args: Any, **kwargs: Any) -> Any:
+        if is_dynamo_compiling() and asserts:  # this is where its graph begins
+            sizes = seen(sizes_of(*args, **kwargs), records)
+            observe(verify, sizes, seen(arguments_of(*args, **kwargs), records), ())
+        return function(*args, **kwargs)
 
     @unseen
     def explain_failure(error: Exception, call: Call) -> None:
@@ -199,14 +221,14 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
     return _wrapping(wrapper, function)
 
 
-def _checked_later(function: Callable[..., Any], method: Method | None) -> Callable[..., Any]:
+def _checked_later(function: Callable[..., Any], origin: Origin) -> Callable[..., Any]:
     """The function, checked from its first call on: an annotation uses a name not yet defined."""
     resolved: list[Callable[..., Any]] = []
 
     @unseen
     def resolve(_: object) -> None:
         if not resolved:
-            contract = Contract(function, method, is_final=True)
+            contract = Contract(function, origin, is_final=True)
             resolved.append(_enforcing(contract, function))
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -231,8 +253,7 @@ def _wrapping(wrapper: Callable[..., Any], function: Callable[..., Any]) -> Call
     wrapper.__prepare_scriptable__ = refuse_script  # type: ignore[attr-defined]  # torch.jit.script asks for it
     wrapper._shapezoo_latest = wrapper  # type: ignore[attr-defined]  # see _reloaded
     _wrappers.add(wrapper)
-    # what asserts shapes in its body is traced together with its check, which binds their names
-    return wrapper if asserts_shapes(function) else passed_over(wrapper)
+    return passed_over(wrapper)
 
 
 def _reloaded(wrapper: Any) -> Callable[..., Any] | None:

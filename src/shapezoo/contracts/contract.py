@@ -32,13 +32,14 @@ from shapezoo.contracts.fixes import suggest
 from shapezoo.contracts.hiding import unseen
 from shapezoo.contracts.jit import paused
 from shapezoo.contracts.limits import unmet
-from shapezoo.contracts.matching import MismatchError, StepAside, check_value
+from shapezoo.contracts.matching import MismatchError, OpaqueValue, StepAside, check_value
 from shapezoo.contracts.memo import key_code, key_of, remember
 from shapezoo.contracts.parameters import helper_name, with_parameters_of
 from shapezoo.contracts.places import place_of
 from shapezoo.contracts.reading import (
     FILLED_BY_FACTORY,
-    Method,
+    NO_CLASS,
+    Origin,
     function_signature,
     result_axes,
 )
@@ -64,6 +65,7 @@ class Call(NamedTuple):
         sizes: The values of the parts in braces, or an error where one cannot be read.
         bindings: The axes that the arguments bind, and the parts in braces.
         axes: The axes alone.
+        unseen: The axes that arguments may bind which cannot be looked at while a graph is traced.
         results: The keys of results that passed.
         key_of: Gives the key of a result.
     """
@@ -71,6 +73,7 @@ class Call(NamedTuple):
     sizes: dict[str, object]
     bindings: Bindings
     axes: Bindings
+    unseen: frozenset[str]
     results: dict[Hashable, None]
     key_of: Callable[[Any], Hashable]
 
@@ -95,9 +98,9 @@ class Contract:
     """
 
     def __init__(
-        self, function: Callable[..., Any], method: Method | None = None, *, is_final: bool = False
+        self, function: Callable[..., Any], origin: Origin = NO_CLASS, *, is_final: bool = False
     ) -> None:
-        self.signature = function_signature(function, method, is_final=is_final)
+        self.signature = function_signature(function, origin, is_final=is_final)
         kinds = [argument.collected for argument in self.signature.inputs]
         output = self.signature.output
         inside = [part for kind in (*kinds, output) for part in walk(kind)]
@@ -220,7 +223,7 @@ class Contract:
 
     def _check(self, arguments: dict[str, Any], sizes: dict[str, object], place: str = "") -> Call:
         try:
-            bindings = self._bind(arguments, sizes)
+            bindings, unseen = self._bind(arguments, sizes)
         except MismatchError as mismatch:
             numbers = _numbers(sizes)
             accepts = functools.partial(self._accepts, sizes)
@@ -235,12 +238,13 @@ class Contract:
             ) from None
         except ContractError as error:
             raise self._renamed(error) from error
-        if unbound := missing(bindings, self._needed):
+        if unbound := missing(bindings, self._needed - unseen):
             raise self._unbound(unbound)
-        return Call(sizes, bindings, without_braces(bindings), {}, self._key_of_result)
+        axes = without_braces(bindings)
+        return Call(sizes, bindings, axes, unseen, {}, self._key_of_result)
 
     def _check_result(self, call: Call, result: object, owner: object, place: str = "") -> None:
-        open_names = missing(call.bindings, self._named)
+        open_names = missing(call.bindings, self._named - call.unseen)
         try:
             with frame(call.bindings):
                 check_value(result, self.signature.output, "return")
@@ -255,8 +259,9 @@ class Contract:
                 is_result=True,
             ) from None
         except ContractError as error:
+            if call.unseen:
+                return  # its sizes are those of an argument that cannot be looked at
             raise self._renamed(error) from error
-
         if unbound := [name for name in open_names if name not in still_open]:
             raise self._unbound(unbound)
 
@@ -278,18 +283,24 @@ class Contract:
     def _renamed(self, error: ContractError) -> ContractError:
         return ContractError(f"{public_name(self._function)}: {error}")
 
-    def _bind(self, arguments: dict[str, Any], sizes: dict[str, object]) -> Bindings:
-        """The axes that these arguments bind.
+    def _bind(
+        self, arguments: dict[str, Any], sizes: dict[str, object]
+    ) -> tuple[Bindings, frozenset[str]]:
+        """The axes that these arguments bind, and those that others may bind which are opaque.
 
         Raises:
             MismatchError: An argument is not of its type.
             ContractError: A part in braces cannot be read, but is needed.
         """
+        unseen: frozenset[str] = frozenset()
         with frame(bound_braces(sizes)):
             for name, kind in self._kinds:
                 if arguments[name] is not FILLED_BY_FACTORY:
-                    check_value(arguments[name], kind, name)
-            return settled(current())
+                    try:
+                        check_value(arguments[name], kind, name)
+                    except OpaqueValue:
+                        unseen |= bindable_names(kind)
+            return settled(current()), unseen
 
     def _accepts(
         self, sizes: dict[str, object], arguments: dict[str, Any], changes: dict[str, object]

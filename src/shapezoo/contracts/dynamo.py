@@ -6,8 +6,10 @@ Dynamo is imported only while it traces.
 """
 
 import dataclasses
+import enum
 import functools
 import weakref
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from traceback import StackSummary
@@ -18,9 +20,10 @@ from torch import Tensor
 from torch.fx import Proxy
 from torch.nn.utils.rnn import PackedSequence
 
-from shapezoo.contracts.bindings import NOTHING_BOUND, Bindings, current, frame
+from shapezoo.contracts.bindings import Bindings, current, frame
 from shapezoo.contracts.errors import ContractError, ShapeError
 from shapezoo.contracts.matching import Opaque
+from shapezoo.contracts.symbolic_runs import hint_of
 
 
 def observe(verify: Callable[..., object], *seen: Any) -> None:
@@ -52,16 +55,26 @@ def seen(value: Any, records: tuple[Any, ...]) -> Any:
         value: The value.
         records: The dataclasses to look into.
     """
+    if isinstance(value, records):
+        names = [field.name for field in dataclasses.fields(value)]
+        return _Record(type(value), {name: seen(getattr(value, name), records) for name in names})
+    if isinstance(value, enum.Enum):
+        return Opaque()
     if value is None or isinstance(value, Tensor | bool | int | float | str):
         return value
     if type(value) in (list, tuple) or _is_named(value):
         return _rebuilt(value, [seen(item, records) for item in value])
-    if isinstance(value, dict):
-        return {key: seen(item, records) for key, item in value.items()}
-    if isinstance(value, records):
-        names = [field.name for field in dataclasses.fields(value)]
-        return _Record(type(value), {name: seen(getattr(value, name), records) for name in names})
+    if type(value) in (dict, OrderedDict, defaultdict):
+        items = {key: seen(item, records) for key, item in value.items()}
+        return items if type(value) is dict else _Mapping(type(value), items)
     return Opaque()
+
+
+class _Mapping(NamedTuple):
+    """A dictionary of another class, which Dynamo would hand out as a plain one."""
+
+    kind: type
+    parts: dict[Any, Any]
 
 
 class _Record(NamedTuple):
@@ -91,7 +104,7 @@ def assert_traced(check: Callable[[Any, str], None], value: Any, shape: str) -> 
     """Check the shape of a tensor that Dynamo traces; Dynamo traces this too.
 
     Args:
-        check: Checks the tensor that Dynamo traces with.
+        check: Checks a tensor, with the axes that are bound.
         value: The tensor.
         shape: Its shape.
 
@@ -104,21 +117,38 @@ def assert_traced(check: Callable[[Any, str], None], value: Any, shape: str) -> 
 
 
 def _assert_seen(context: Any) -> None:
-    """Check a shape with the axes bound of the checked call in whose body it stands."""
+    """Check a shape with the axes bound of the checked call in whose body it stands.
+
+    After a graph break, the rest of a body is traced apart from the check of its call. The sizes at
+    hand are then held against those of the running call, which adds no guard.
+    """
+    names = ("check", "value", "shape")
+    check, value, shape = (context.get_local(name, stacklevel=1) for name in names)
     check, value, shape = (
-        context.get_local(name, stacklevel=1) for name in ("check", "value", "shape")
+        check.as_python_constant(),
+        _fake(value.as_proxy()),
+        shape.as_python_constant(),
     )
     caller = context._i_will_not_complain_if_bc_breaks_InstructionTranslator().parent
     while caller is not None and _verified.get(caller) is None:
         caller = caller.parent
-    bound = _bound_in_body.get(caller, NOTHING_BOUND) if caller is not None else NOTHING_BOUND
     try:
-        with frame(bound):
-            check.as_python_constant()(_fake(value.as_proxy()), shape.as_python_constant())
-            if caller is not None:
-                _bound_in_body[caller] = current()
+        if caller is None:
+            check(_with_hints(value), shape)
+            return
+        with frame(_bound_in_body[caller]):
+            check(value, shape)
+            _bound_in_body[caller] = current()
     except (ShapeError, ContractError) as error:
         raise _let_through(error) from None
+
+
+def _with_hints(value: Any) -> Any:
+    """A tensor without data of the sizes at hand, for one with symbols of them."""
+    if not isinstance(value, Tensor) or torch.SymInt not in map(type, value.shape):
+        return value
+    sizes = [hint_of(size) if isinstance(size, torch.SymInt) else size for size in value.shape]
+    return torch.empty(sizes, dtype=value.dtype, device="meta")
 
 
 _bound_in_body: weakref.WeakKeyDictionary[Any, Bindings] = weakref.WeakKeyDictionary()
@@ -147,10 +177,15 @@ def _fake(value: Any) -> Any:
     if isinstance(value, Proxy):
         return value.node.meta["example_value"]
     if isinstance(value, _Record):
-        record: Any = object.__new__(value.kind)
+        kind: Any = value.kind
+        record = kind.__new__(kind)
         for name, item in value.fields.items():
             object.__setattr__(record, name, _fake(item))
         return record
+    if isinstance(value, _Mapping):
+        made = value.kind()
+        made.update({key: _fake(item) for key, item in value.parts.items()})
+        return made
     if isinstance(value, list | tuple):
         return _rebuilt(value, map(_fake, value))
     if isinstance(value, dict):

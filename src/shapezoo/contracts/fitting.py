@@ -301,6 +301,11 @@ def suggest_for_result(
                 continue
             sizes = bindings.sizes | bound_braces({f"{{self.{name}}}": size}).sizes
             if _result_fits(result, contract.output, bindings._replace(sizes=sizes)):
+                leaves = [
+                    path for path, module in owner.named_modules() if not any(module.children())
+                ]
+                if leaves[-1] != layers[-1]:  # what was removed may follow it, as by nn.Identity
+                    return other_size(owner, name, size).partition(", or ")[0]
                 return f"its {layers[-1]} gives {size}; {other_size(owner, name, size)}"
     except Exception:  # no hint may hide the error
         return None

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, combinations, product
 from math import prod
@@ -83,6 +84,7 @@ def suggest(
         _mended(culprit, arguments, mismatch, accepts),
         _as_examples(culprit, others, arguments, accepts),
         _swapped(culprit, others, arguments, accepts),
+        _by_keyword(culprit, others, arguments, accepts),
         _mended_items(inputs, arguments, mismatch, accepts),
         _other_module(inputs, arguments, mismatch, accepts),
         _mended(others, arguments, mismatch, accepts),
@@ -199,6 +201,23 @@ def _swapped(
                 yield f"arguments {one.name!r} and {other.name!r} are swapped"
 
 
+def _by_keyword(
+    wrong: Sequence[Argument],
+    others: Sequence[Argument],
+    arguments: dict[str, Any],
+    accepts: Accepts,
+) -> Iterator[str]:
+    """A tensor that was meant for another argument, which was left out."""
+    for one, other in product(wrong, others):
+        value = arguments[one.name]
+        if arguments[other.name] is not None or {one.default, other.default} != {"None"}:
+            continue
+        if isinstance(value, Tensor) and accepts(
+            {**arguments, one.name: None, other.name: value}, {}
+        ):
+            yield f"it fits argument {other.name!r}; pass it by keyword"
+
+
 def _other_module(
     inputs: Sequence[Argument],
     arguments: dict[str, Any],
@@ -228,7 +247,8 @@ def _as_tensors(name: str, value: Any, dtype: str) -> Iterator[tuple[str, str, T
     elif class_name(value) == "numpy.ndarray":
         its_dtype = getattr(torch, str(value.dtype), None)
         if isinstance(its_dtype, torch.dtype):
-            code = f"torch.from_numpy({name})"
+            has_negative = any(stride < 0 for stride in value.strides)  # which torch cannot have
+            code = f"torch.from_numpy({name}{'.copy()' * has_negative})"
             tensor = torch.empty(value.shape, dtype=its_dtype, device="meta")
             if its_dtype is torch.float64 and dtype != "Float64":  # numpy's choice, no module's
                 code, tensor = f"{code}.float()", tensor.float()
@@ -236,14 +256,14 @@ def _as_tensors(name: str, value: Any, dtype: str) -> Iterator[tuple[str, str, T
     elif (pixels := _of_image(value)) is not None:
         yield "it is a PIL image", f"{_PIL_TO_TENSOR}({name})", pixels
     elif isinstance(value, tuple):
-        for index, item in enumerate(value[:4]):
-            if isinstance(item, Tensor):
-                yield "it is a tuple", f"{name}[{index}]", item
+        yield from _items(name, value)
     elif isinstance(value, list) and value and all(isinstance(item, Tensor) for item in value):
         if len({known_shape(item) for item in value}) == 1:
             shape = (len(value), *known_shape(value[0]))
             stacked = torch.empty(shape, dtype=value[0].dtype, device="meta")
             yield "it is a list of tensors", f"torch.stack({name})", stacked
+        if len({(item.dim(), item.dtype) for item in value}) > 1:  # images with their labels
+            yield from _items(name, value)
     elif isinstance(value, list) and value and all(map(is_image, value)):
         images = [image for image in map(_of_image, value) if image is not None]
         if len(images) == len(value) and len({image.shape for image in images}) == 1:
@@ -252,6 +272,13 @@ def _as_tensors(name: str, value: Any, dtype: str) -> Iterator[tuple[str, str, T
     elif isinstance(value, list | int | float):
         with contextlib.suppress(Exception):  # no numbers, or not as many in each row
             yield "it is no tensor", f"torch.tensor({name})", torch.tensor(value)
+
+
+def _items(name: str, value: Sequence[Any]) -> Iterator[tuple[str, str, Tensor]]:
+    """The first items of a list or tuple, such as a batch of images with their labels."""
+    for index, item in enumerate(value[:4]):
+        if isinstance(item, Tensor):
+            yield f"it is a {type(value).__name__}", f"{name}[{index}]", item
 
 
 def _of_image(value: Any) -> Tensor | None:
@@ -307,11 +334,17 @@ def _layouts(kind: TensorType, value: Tensor, bound: Mapping[str, Extent]) -> It
 def _missing_axes(
     kind: TensorType, shape: tuple[Any, ...], bound: Mapping[str, Extent]
 ) -> Iterator[Fix]:
-    """Axes of size 1 where the contract has one: the batch first, then others that are 1."""
+    """Axes of size 1 where the contract has one: the batch first, then others that may be 1.
+
+    Where the tensor begins with the size of the batch, the batch is not what is missing.
+    """
+    has_batch = bool(shape) and shape[0] == bound.get("batch")
     places = [
         i
         for i, axis in enumerate(kind.axes)
-        if axis.name == "batch" or 1 in (axis.fixed, bound.get(axis.name or ""))
+        if (axis.name == "batch" and not has_batch)
+        or (axis.broadcast and not axis.variadic and axis.name != "batch")
+        or 1 in (axis.fixed, bound.get(axis.name or ""))
     ]
     places.sort(key=lambda i: kind.axes[i].name != "batch")
     absent = len(kind.axes) - len(shape)
@@ -350,18 +383,36 @@ def _casts(kind: TensorType, value: Tensor) -> Iterator[Fix]:
     )
     for name in names:
         yield Fix(f"it is {dtype_name(value)}", ((name, ()),))
+    if value.is_floating_point() and kind.allows(torch.bool) and (mask := _as_mask(value)):
+        yield Fix(f"it is {dtype_name(value)}", (mask,))
     if value.is_floating_point() and _is_whole(value):
         yield Fix(f"it is {dtype_name(value)}", (("long", ()),), "as all are whole numbers")
 
 
-def _is_whole(value: Tensor) -> bool:
-    """Whether all values are whole numbers, where they can be looked at without delay."""
+def _as_mask(value: Tensor) -> tuple[str, tuple[Any, ...]] | None:
+    """The method that makes a mask of floats one of bools: of ones and zeros, or of 0 and -inf."""
+    if not _can_be_read(value):
+        return None
+    values = set(torch.unique(value.detach()).tolist())
+    if values in ({1.0}, {0.0, 1.0}):  # zeros alone can be a mask of either sort
+        return "bool", ()
+    return ("eq", (0,)) if values in ({-math.inf}, {0.0, -math.inf}) else None
+
+
+def _can_be_read(value: Tensor) -> bool:
+    """Whether the values of a tensor can be looked at without delay."""
     is_plain = type(value) is Tensor and value.device.type == "cpu" and not value.is_complex()
-    if not is_plain or value.numel() > _MOST_VALUES:
+    return is_plain and value.numel() <= _MOST_VALUES
+
+
+def _is_whole(value: Tensor) -> bool:
+    """Whether all values are whole numbers that int64 can hold, as far as they can be read."""
+    if not _can_be_read(value):
         return False
     if not value.is_floating_point():
         return True
-    return bool((value.detach() == value.detach().round()).all())
+    numbers = value.detach()
+    return bool(((numbers == numbers.round()) & (numbers.abs() < 2**53)).all())
 
 
 def _has_classes(value: Tensor, others: Sequence[Tensor]) -> bool:

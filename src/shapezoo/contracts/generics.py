@@ -25,6 +25,17 @@ def variables_of(alias: Any) -> dict[type, TypeVariables]:
     return found
 
 
+def all_variables_of(alias: Any) -> TypeVariables:
+    """What the type variables of a class and of its base classes stand for, all in one.
+
+    Where two classes use one variable for different things, that of the derived one counts.
+    """
+    found: dict[Any, Any] = {}
+    for variables in reversed(variables_of(alias).values()):
+        found |= variables
+    return found
+
+
 def arguments_as(alias: Any, base: type) -> tuple[Any, ...]:
     """The arguments in brackets of the base of a class: those of ``list`` in ``Names(list[str])``.
 

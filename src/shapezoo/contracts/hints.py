@@ -37,7 +37,7 @@ class Scope:
     Attributes:
         names: The globals of the module.
         qualname: The qualified name of the function or record that has the annotations.
-        filename: The file with its source.
+        filename: The file with its source, if it is known.
         class_names: The names in the class around, and type parameters (``class Net[T]``).
         is_final: Whether imports for type checkers may run: a name that is not there then never
             will be.
@@ -57,7 +57,7 @@ class Scope:
             ContractError: An annotation raises an error, or a shape may hide behind a name that
                 only type checkers see.
         """
-        around = self._variables_around()
+        around = variables_around(self.qualname, self.names)
         return {name: self._evaluated(name, part, around) for name, part in annotations.items()}
 
     def _evaluated(self, name: str, annotation: Any, around: Mapping[str, Any]) -> Any:
@@ -85,19 +85,6 @@ class Scope:
         except Exception as error:
             raise ContractError(f"{_place(name)} cannot be read: {error}") from error
 
-    def _variables_around(self) -> dict[str, Any]:
-        """The variables of the functions around, as far as these are running."""
-        found: dict[str, Any] = {}
-        frame = inspect.currentframe()
-        while frame is not None:
-            code = frame.f_code
-            if code.co_filename == self.filename and self.qualname.startswith(
-                f"{code.co_qualname}."
-            ):
-                found = {**frame.f_locals, **found}
-            frame = frame.f_back
-        return found
-
     def _found(self, name: str) -> Any:
         """What a name stands for that is neither global nor a variable around.
 
@@ -107,20 +94,41 @@ class Scope:
         """
         if name in self.class_names:
             return self.class_names[name]
-        match next(_for_type_checkers(self.filename, name), None):
-            case (ast.Import() | ast.ImportFrom()) as statement if self.is_final:
-                alias = next(alias for alias in statement.names if _bound_by(alias) == name)
-                statement.names = [alias]
-                scope = {key: self.names.get(key) for key in ("__name__", "__package__")}
-                try:
-                    exec(ast.unparse(statement), scope)
-                except ImportError:
-                    raise _ForTypeCheckersError(name, "") from None
-                return scope[name]
-            case (ast.ClassDef() | ast.Assign() | ast.AnnAssign()) as statement:
-                is_class = isinstance(statement, ast.ClassDef)
-                raise _ForTypeCheckersError(name, "" if is_class else ast.unparse(statement))
-        raise NameError(f"name {name!r} is not defined", name=name)
+        lines = linecache.getlines(self.filename) or linecache.getlines(
+            self.names.get("__file__") or ""  # what makes the methods of dataclasses has no file
+        )
+        statement = next(_for_type_checkers("".join(lines), name), None)
+        if statement is None or not self.is_final:
+            raise NameError(f"name {name!r} is not defined", name=name)
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            statement.names = [alias for alias in statement.names if _bound_by(alias) == name]
+        if isinstance(statement, ast.ClassDef):
+            raise _ForTypeCheckersError(name)
+        scope = dict(self.names)  # the module itself stays as it is
+        try:
+            exec(ast.unparse(statement), scope)
+        except Exception:  # a package is not installed, or another name is not there
+            is_import = isinstance(statement, ast.Import | ast.ImportFrom)
+            definition = "" if is_import else ast.unparse(statement)
+            raise _ForTypeCheckersError(name, definition) from None
+        return scope[name]
+
+
+def variables_around(qualname: str, names: dict[str, Any]) -> dict[str, Any]:
+    """The variables of the enclosing functions and classes, as far as these are running.
+
+    Args:
+        qualname: The qualified name of what they enclose.
+        names: The globals of the module.
+    """
+    found: dict[str, Any] = {}
+    frame = inspect.currentframe()
+    while frame is not None:
+        is_around = qualname.startswith(f"{frame.f_code.co_qualname}.")
+        if is_around and frame.f_globals is names:
+            found = {**frame.f_locals, **found}
+        frame = frame.f_back
+    return found
 
 
 def type_parameters(*owners: object) -> dict[str, Any]:
@@ -132,7 +140,7 @@ def type_parameters(*owners: object) -> dict[str, Any]:
 class _ForTypeCheckersError(Exception):
     """A name exists for type checkers only."""
 
-    def __init__(self, name: str, definition: str) -> None:
+    def __init__(self, name: str, definition: str = "") -> None:
         super().__init__(name)
         self.name = name
         self.definition = definition
@@ -147,10 +155,10 @@ def _place(name: str) -> str:
     return "the annotation of the result" if name == "return" else f"the annotation of {name!r}"
 
 
-def _for_type_checkers(filename: str, name: str) -> Iterator[ast.stmt]:
-    """The statements under ``if TYPE_CHECKING:`` in a file that bind a name."""
+def _for_type_checkers(source: str, name: str) -> Iterator[ast.stmt]:
+    """The statements under ``if TYPE_CHECKING:`` that bind a name."""
     try:
-        tree = ast.parse("".join(linecache.getlines(filename)))
+        tree = ast.parse(source)
     except SyntaxError:  # not a Python file
         return
     for branch in ast.walk(tree):

@@ -74,6 +74,10 @@ class StepAside(Exception):  # noqa: N818  # no error
     """A value should have a shape, but cannot be looked at, as the proxies of `torch.fx`."""
 
 
+class OpaqueValue(StepAside):
+    """Only this value cannot be looked at; the rest of the call can be checked."""
+
+
 def check_value(value: Any, kind: Type, path: str) -> None:
     """Check one value, and bind the axes that it names.
 
@@ -89,7 +93,7 @@ def check_value(value: Any, kind: Type, path: str) -> None:
     """
     if isinstance(value, Opaque):
         if any(tensors(kind)):
-            raise StepAside
+            raise OpaqueValue
         return
     match kind:
         case TensorType():
@@ -217,6 +221,17 @@ def _check_union(value: Any, kind: UnionType, path: str) -> bool:
     """Whether one of the options fits. Where just one can be meant, its mismatch is raised."""
     if value is None and any(map(is_none, kind.parts)):
         return True
+    failure = _failure_of_union(value, kind, path)
+    try:
+        if failure is not None:
+            raise failure
+    finally:
+        del failure  # its traceback has this frame: a cycle would keep the tensors alive
+    return True
+
+
+def _failure_of_union(value: Any, kind: UnionType, path: str) -> Exception | None:
+    """The error for a value that none of the options fits; None if one does."""
     before = current()
     failures: list[tuple[Type, MismatchError]] = []
     uncomputable: ContractError | None = None
@@ -228,13 +243,13 @@ def _check_union(value: Any, kind: UnionType, path: str) -> bool:
             failures.append((part, mismatch.with_traceback(None)))  # it would hold the arguments
         except ContractError as error:  # as past+seq in a call without past
             restore(before)
-            uncomputable = error.with_traceback(None)
+            uncomputable = ContractError(str(error))  # whose cause would hold this frame
         else:
-            return True
+            return None
     if uncomputable is not None:
-        raise uncomputable
+        return uncomputable
     options = options_meant(value, kind)
     if len(options) == 1:
-        raise next(mismatch for part, mismatch in failures if part is options[0])
+        return next(mismatch for part, mismatch in failures if part is options[0])
     told = tuple(mismatch for part, mismatch in failures if not is_none(part))
-    raise MismatchError(path, kind, value, told)
+    return MismatchError(path, kind, value, told)

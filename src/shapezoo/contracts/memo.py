@@ -58,15 +58,16 @@ def key_of(value: Any) -> Hashable:
         raise TypeError(f"too much to remember: {kind} of {len(value)}")
     if kind in _CONSTANTS:
         return kind, value  # 1 == True == 1.0
-    if dataclasses.is_dataclass(value):
-        return kind, *(key_of(getattr(value, field.name)) for field in dataclasses.fields(value))
-    if hasattr(kind, "_fields"):
-        return kind, *(key_of(getattr(value, name)) for name in kind._fields)
-    if isinstance(value, tuple | list):
-        return kind, *map(key_of, value)
+    is_record = dataclasses.is_dataclass(value)
+    fields = dataclasses.fields(value) if is_record else ()
+    key: tuple[Any, ...] = kind, *(key_of(getattr(value, field.name)) for field in fields)
+    if isinstance(value, tuple | list):  # a dataclass can be one as well
+        return *key, *map(key_of, value)
     if isinstance(value, dict):
-        return kind, *((key_of(name), key_of(part)) for name, part in value.items())
-    raise TypeError(f"nothing is known of {kind}")
+        return *key, *((key_of(name), key_of(part)) for name, part in value.items())
+    if not is_record:
+        raise TypeError(f"nothing is known of {kind}")
+    return key
 
 
 def remember(memo: MutableMapping[Hashable, V], key: Hashable, value: V, most: int) -> None:

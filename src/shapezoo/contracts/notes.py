@@ -64,6 +64,13 @@ _MOST_TENSORS = 6
 _LONGEST = 100
 
 
+_PYTHONS_OWN = re.compile(
+    r"(list|tuple|pop|deque|string)( assignment)? index out of range"
+    r"|zip\(\) argument|positional argument|unexpected keyword argument"
+)
+"""What errors say that Python raises about lists and calls, whoever's they are."""
+
+
 class Failure(NamedTuple):
     """A frame that an error has left, and the instruction at which it did."""
 
@@ -120,6 +127,8 @@ def add_note(error: Exception, contract: Signature, bindings: Bindings) -> None:
         bindings: The axes that its arguments bound.
     """
     if not isinstance(error, _MAY_BE_TORCHS) or isinstance(error, _ABOUT_OTHER_THINGS):
+        return
+    if _PYTHONS_OWN.search(str(error)):
         return
     if is_proving() or type(error).__module__.startswith(_COMPILERS):
         return
@@ -240,7 +249,8 @@ def _of_indices(module: nn.Embedding, given: Tensor, name: str) -> list[str]:
         _line("values", f"from {first} to {last}"),
         _line("expected", f"from 0 to {module.num_embeddings - 1}"),
     ]
-    if first >= 0 and last >= module.num_embeddings:
+    has_options = module.max_norm or module.sparse or module.scale_grad_by_freq
+    if first >= 0 and last >= module.num_embeddings and not has_options:
         padding = "" if module.padding_idx is None else f", padding_idx={module.padding_idx}"
         code = f"nn.Embedding({last + 1}, {module.embedding_dim}{padding})"
         lines.append(_line("hint", f"{code} takes them, if {last} is a valid index"))
@@ -272,6 +282,12 @@ def _of_expression(failure: Failure, names: Names, error: Exception) -> list[str
     for name, value in list(found.items())[:_MOST_TENSORS]:
         if _has_tensors(value):
             lines.append(_line(name, names.describe(value)))
+    scores = next((t for t in given if t.dim() > 1 and t.is_floating_point()), None)
+    if re.match(r"Target -?\d+ is out of bounds", str(error)) and scores is not None:
+        count = scores.shape[1]
+        lines.append(
+            _line("expected", f"labels from 0 to {count - 1}, as there are {count} classes")
+        )
     if hint := _reshaped(tree, found, str(error)):
         lines.append(_line("hint", hint))
     return lines
@@ -355,7 +371,9 @@ def _reshaped(node: ast.AST, found: dict[str, Any], message: str) -> str:
         return ""
     wrong, fits = shape[position], value.numel() // known
     shape[position] = fits
-    torch.empty(tuple(value.shape), device="meta").reshape(shape)
+    sizes, strides = tuple(value.shape), value.stride()
+    meta = torch.empty_strided(sizes, strides, device="meta")
+    getattr(meta, node.func.attr)(shape)  # raises where the strides do not allow it
     constant.value = fits
     return f"{ast.unparse(node)} fits; {wrong} does not"
 

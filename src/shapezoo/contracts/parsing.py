@@ -21,6 +21,7 @@ from shapezoo.contracts.axes import parse_axes
 from shapezoo.contracts.errors import ContractError, UnresolvedError
 from shapezoo.contracts.generics import (
     TypeVariables,
+    all_variables_of,
     arguments_as,
     bound_variables,
     substituted,
@@ -42,18 +43,22 @@ from shapezoo.contracts.types import (
     walk,
 )
 
+MOST_DEEP = 20
+"""How many records may stand in one another; a generic one can grow at each step."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Context:
     """What an annotation depends on apart from its text.
 
     Attributes:
-        inside: The records around it, so that one that contains itself comes to an end.
+        inside: The records around it, with their brackets, so that one that contains itself comes
+            to an end.
         variables: What the type variables in it stand for.
         is_final: Whether names that are not there now never will be, as in `Scope`.
     """
 
-    inside: frozenset[type] = frozenset()
+    inside: frozenset[Any] = frozenset()
     variables: TypeVariables = dataclasses.field(default_factory=dict)
     is_final: bool = True
 
@@ -146,7 +151,7 @@ _PYTREE = "jaxtyping._pytree_type"
 """Where `PyTree` is defined, which needs JAX and is not imported for that reason."""
 
 
-def _container(annotation: Any, parse: Callable[[Any], Type]) -> SequenceType | DictType | None:
+def _container(annotation: Any, parse: Callable[[Any], Type]) -> Type | None:
     """The type of a collection or mapping whose items have a type, or None for anything else."""
     class_ = typing.get_origin(annotation) or annotation
     if not isinstance(class_, type):
@@ -155,6 +160,8 @@ def _container(annotation: Any, parse: Callable[[Any], Type]) -> SequenceType | 
         arguments: Any = ()
         if base.__module__ in _LIBRARY:
             arguments = arguments_as(annotation, base)
+        if base is tuple and len(arguments) > 0 and arguments[1:] != (...,):
+            return TupleType(tuple(map(parse, arguments)))
         if base is collections.Counter and len(arguments) == 1:
             arguments = (*arguments, int)
         if issubclass(base, collections.abc.Mapping) and len(arguments) == 2:
@@ -202,7 +209,8 @@ def _plain(annotation: Any, context: Context) -> PlainType:
 def _fields(annotation: Any, context: Context) -> dict[str, Type]:
     """The fields of a dataclass, NamedTuple or TypedDict, if there is a tensor among them."""
     record = typing.get_origin(annotation) or annotation
-    if not isinstance(record, type) or record in context.inside:
+    whole = substituted(annotation, context.variables)
+    if not isinstance(record, type) or whole in context.inside or len(context.inside) > MOST_DEEP:
         return {}
     if dataclasses.is_dataclass(record):
         names = [field.name for field in dataclasses.fields(record)]
@@ -212,8 +220,10 @@ def _fields(annotation: Any, context: Context) -> dict[str, Type]:
         names = list(getattr(record, "_fields", ()))
     else:
         return {}
-    known = variables_of(substituted(annotation, context.variables))
-    within = replace(context, inside=context.inside | {record})
+    known = variables_of(whole)
+    if typing.is_typeddict(record):  # which has the annotations of its bases as its own
+        known[record] = all_variables_of(whole)
+    within = replace(context, inside=context.inside | {whole})
     fields: dict[str, Type] = {}
     unresolved: list[UnresolvedError] = []
     for class_ in reversed(record.__mro__):  # each has names and type variables of its own
@@ -230,7 +240,7 @@ def _fields(annotation: Any, context: Context) -> dict[str, Type]:
     if not has_tensors:
         return {}
     fields = {name: fields.get(name, PlainType("Any", Any)) for name in names}
-    if any(_mentions(kind, record) for kind in fields.values()):
+    if any(_mentions(kind, whole) for kind in fields.values()):
         raise ContractError(f"{record.__name__} contains itself; shapezoo does not look into it")
     return fields
 
@@ -277,5 +287,5 @@ def _holds_tensors(kind: Type) -> bool:
     return next(tensors(kind), None) is not None
 
 
-def _mentions(kind: Type, record: type) -> bool:
-    return any(isinstance(part, PlainType) and part.annotation is record for part in walk(kind))
+def _mentions(kind: Type, record: Any) -> bool:
+    return any(isinstance(part, PlainType) and part.annotation == record for part in walk(kind))

@@ -1,10 +1,12 @@
 """Reading the contract of a module, class or function from its annotations."""
 
 import inspect
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -14,7 +16,8 @@ from shapezoo.contracts.bindings import NOTHING_BOUND, frame
 from shapezoo.contracts.braces import read_braces
 from shapezoo.contracts.describing import describe, qualified_name
 from shapezoo.contracts.errors import ContractError, UnresolvedError
-from shapezoo.contracts.hints import Scope, type_parameters
+from shapezoo.contracts.generics import TypeVariables, all_variables_of
+from shapezoo.contracts.hints import Scope, type_parameters, variables_around
 from shapezoo.contracts.matching import MismatchError, check_value
 from shapezoo.contracts.parsing import Context, parse_type
 from shapezoo.contracts.signatures import Argument, ArgumentKind, Signature
@@ -63,29 +66,52 @@ def signature(obj: nn.Module | type[nn.Module] | Callable[..., Any]) -> Signatur
     return function_signature(obj)
 
 
-class Method(NamedTuple):
-    """What is known of a function that is a method of a class.
+class Origin(NamedTuple):
+    """Where a function was defined.
 
     Attributes:
-        class_names: The names in the body of the class.
+        names: Names in its annotations that are not global: those of its class, and of functions
+            around.
+        variables: What the type variables of its class stand for.
+        is_method: Whether it is a method, whose first parameter may have any name.
     """
 
-    class_names: Mapping[str, Any]
+    names: Mapping[str, Any] = MappingProxyType({})
+    variables: TypeVariables = MappingProxyType({})
+    is_method: bool = False
 
 
-def method_of(class_: type) -> Method:
+NO_CLASS = Origin()
+"""Where a function was defined that is not known to be a method."""
+
+
+def method_of(class_: type) -> Origin:
     """What is known of the methods of a class."""
-    return Method({**vars(class_), **type_parameters(class_)})
+    names = {**vars(class_), **type_parameters(class_)}
+    return Origin(names, all_variables_of(class_), is_method=True)
+
+
+def with_variables_around(function: types.FunctionType, origin: Origin) -> Origin:
+    """Where a function was defined, with those variables around it that its annotations name.
+
+    Its annotations are then read later, when the functions around have ended.
+    """
+    around = variables_around(function.__qualname__, function.__globals__)
+    words = {
+        word for part in function.__annotations__.values() for word in re.findall(r"\w+", str(part))
+    }
+    named = {name: around[name] for name in words & around.keys()}
+    return origin._replace(names={**origin.names, **named})
 
 
 def function_signature(
-    function: Callable[..., Any], method: Method | None = None, *, is_final: bool = True
+    function: Callable[..., Any], origin: Origin = NO_CLASS, *, is_final: bool = True
 ) -> Signature:
     """The contract of a function, with axes in braces as they stand.
 
     Args:
         function: The function.
-        method: Says that it is a method, whose first parameter may have any name.
+        origin: Where it was defined.
         is_final: Whether names that are not there now never will be.
 
     Raises:
@@ -97,7 +123,7 @@ def function_signature(
         raise ContractError(f"a contract is that of a function or module, got {function!r}")
     parsed: tuple[object, Signature] | None = vars(function).get(_CACHE)
     if parsed is None or parsed[0] is not function:  # functools.wraps copies what is cached
-        parsed = function, _parse(function, method, is_final)
+        parsed = function, _parse(function, origin, is_final)
         setattr(function, _CACHE, parsed)
     return parsed[1]
 
@@ -119,12 +145,12 @@ FILLED_BY_FACTORY = inspect.signature(_Made).parameters["value"].default
 _CACHE = "_shapezoo_signature"  # on the function: its types may refer to the function's class
 
 
-def _parse(function: types.FunctionType, method: Method | None, is_final: bool) -> Signature:
+def _parse(function: types.FunctionType, origin: Origin, is_final: bool) -> Signature:
     name = qualified_name(function)
     try:
         if getattr(function, "__no_type_check__", False):
             raise ContractError("typing.no_type_check switches its annotations off")
-        owner, parameters = _parameters(function, is_method=method is not None)
+        owner, parameters = _parameters(function, is_method=origin.is_method)
         annotations = inspect.get_annotations(function)
         unannotated = [repr(p.name) for p in parameters if p.name not in annotations]
         if "return" not in annotations:
@@ -137,12 +163,12 @@ def _parse(function: types.FunctionType, method: Method | None, is_final: bool) 
             function.__globals__,
             function.__qualname__,
             function.__code__.co_filename,
-            {**(method.class_names if method else {}), **type_parameters(function)},
+            {**origin.names, **type_parameters(function)},
             is_final,
         )
         named = [p.name for p in parameters]
         hints = scope.evaluated({k: annotations[k] for k in [*named, "return"]})
-        context = Context(is_final=is_final)
+        context = Context(variables=origin.variables, is_final=is_final)
         types_ = {key: parse_type(hint, context) for key, hint in hints.items()}
         inputs = tuple(_argument(p, types_[p.name]) for p in parameters)
         result = Signature(name, inputs, types_["return"], owner)

@@ -11,7 +11,7 @@ from torch import Tensor, nn, zeros
 from torch._dynamo.testing import EagerAndRecordGraphs
 
 from shapezoo import ContractError, Module, ShapeError, assert_shape, checked, unchecked
-from shapezoo.contracts.bodies import asks_for_axes
+from shapezoo.contracts.bodies import uses_axes
 
 print_bindings: Callable[[], None] = jaxtyping.print_bindings
 
@@ -162,7 +162,7 @@ def test_only_bodies_that_ask_run_in_a_frame() -> None:
     def debugged(x: int) -> None:
         jaxtyping.print_bindings()  # type: ignore[no-untyped-call]  # jaxtyping's
 
-    assert [asks_for_axes(f) for f in (plain, nested, generator, debugged)] == [
+    assert [uses_axes(f) for f in (plain, nested, generator, debugged)] == [
         False,
         True,
         False,

@@ -1,10 +1,10 @@
-"""Shapes of intermediate tensors, asserted in the body of a checked function.
+"""Assert the shapes of intermediate tensors in the body of a checked function.
 
-jaxtyping's idiom for them is ``isinstance(y, Float[Tensor, "batch channels"])``, whose names are
-those of the call around. For that the body must run in a frame of jaxtyping's that knows them.
-Entering one takes as long as half a check that is remembered, so only a body whose code mentions
-one of `_ASKING` runs in a frame. What follows is that a helper without a contract of its own sees
-the names of its caller only if that one asks for them itself.
+jaxtyping's idiom for this is ``isinstance(y, Float[Tensor, "batch channels"])``, which uses the
+axis names of the enclosing call. For that, the body must run in a jaxtyping frame that has them.
+Entering one takes half as long as a cached check, so a body runs in a frame only if its code
+mentions one of `_USES_AXES`. As a consequence, a helper without a contract of its own sees the axis
+names of its caller only if the caller's own body uses one of these functions.
 """
 
 import functools
@@ -26,14 +26,14 @@ from shapezoo.contracts.matching import MismatchError, StepAside, check_value
 from shapezoo.contracts.parsing import parse_type
 from shapezoo.contracts.types import Type
 
-_ASKING = frozenset(
+_USES_AXES = frozenset(
     {"assert_shape", "die_if_unbearable", "is_bearable", "isinstance", "print_bindings"}
 )
 
 
-def asks_for_axes(function: Callable[..., Any]) -> bool:
-    """Whether the body of a function may ask about the axes of its call."""
-    return not inspect.isgeneratorfunction(function) and _mentions(function.__code__, _ASKING)
+def uses_axes(function: Callable[..., Any]) -> bool:
+    """Whether the body of a function may use the axes of its call."""
+    return not inspect.isgeneratorfunction(function) and _mentions(function.__code__, _USES_AXES)
 
 
 def asserts_shapes(function: Callable[..., Any]) -> bool:

@@ -1,9 +1,10 @@
-"""Reading the contract of a module, class or function from its annotations."""
+"""Read the contract of a module, class or function from its annotations."""
 
 import inspect
+import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -31,13 +32,13 @@ from shapezoo.contracts.types import (
 
 
 def signature(obj: nn.Module | type[nn.Module] | Callable[..., Any]) -> Signature:
-    """The contract of a module, a module class, or a function.
+    """Return the contract of a module, a module class, or a function.
 
-    For a module, sizes that it knows stand as numbers: ``channels=3`` where the class says
+    For a module, the sizes that it knows are shown as numbers: ``channels=3`` instead of
     ``channels={self.in_channels}``.
 
     Args:
-        obj: What to read. It need not be checked; its annotations are enough.
+        obj: A module, class or function. It need not be checked; its annotations are enough.
 
     Raises:
         ContractError: An annotation is missing or cannot be used.
@@ -53,7 +54,7 @@ def signature(obj: nn.Module | type[nn.Module] | Callable[..., Any]) -> Signatur
     """
     if isinstance(obj, nn.Module):
         return _resolved(function_signature(type(obj).forward, method_of(type(obj))), obj)
-    class_ = typing.get_origin(obj) or obj  # of a generic class, its arguments in brackets
+    class_ = typing.get_origin(obj) or obj  # a generic class may have type arguments
     if isinstance(class_, type) and issubclass(class_, nn.Module):
         return function_signature(class_.forward, method_of(class_))
     if isinstance(obj, types.MethodType):
@@ -64,7 +65,7 @@ def signature(obj: nn.Module | type[nn.Module] | Callable[..., Any]) -> Signatur
 
 
 class Method(NamedTuple):
-    """What is known of a function that is a method of a class.
+    """The class of a function that is a method.
 
     Attributes:
         class_names: The names in the body of the class.
@@ -74,19 +75,19 @@ class Method(NamedTuple):
 
 
 def method_of(class_: type) -> Method:
-    """What is known of the methods of a class."""
+    """Return the `Method` of a class."""
     return Method({**vars(class_), **type_parameters(class_)})
 
 
 def function_signature(
     function: Callable[..., Any], method: Method | None = None, *, is_final: bool = True
 ) -> Signature:
-    """The contract of a function, with axes in braces as they stand.
+    """Return the contract of a function, with axes in braces as written.
 
     Args:
         function: The function.
-        method: Says that it is a method, whose first parameter may have any name.
-        is_final: Whether names that are not there now never will be.
+        method: Given for a method, whose first parameter may have any name.
+        is_final: Whether a missing name is an error.
 
     Raises:
         UnresolvedError: An annotation refers to a name that does not exist (yet).
@@ -94,16 +95,16 @@ def function_signature(
     """
     function = inspect.unwrap(function)
     if not isinstance(function, types.FunctionType):
-        raise ContractError(f"a contract is that of a function or module, got {function!r}")
+        raise ContractError(f"signature takes a function or a module, got {function!r}")
     parsed: tuple[object, Signature] | None = vars(function).get(_CACHE)
-    if parsed is None or parsed[0] is not function:  # functools.wraps copies what is cached
+    if parsed is None or parsed[0] is not function:  # functools.wraps copies the cache
         parsed = function, _parse(function, method, is_final)
         setattr(function, _CACHE, parsed)
     return parsed[1]
 
 
 def _resolved(contract: Signature, owner: object) -> Signature:
-    """The contract of a method of this object."""
+    """Fill in the sizes that the object of a method knows."""
     known = (b for b in contract.braces if free_names(b[1:-1]) <= {contract.owner})
     return contract.resolved({b: read_braces(b, {contract.owner: owner}) for b in known})
 
@@ -114,7 +115,7 @@ class _Made:
 
 
 FILLED_BY_FACTORY = inspect.signature(_Made).parameters["value"].default
-"""What the ``__init__`` of a dataclass gets for a field that a factory will fill."""
+"""The default in the ``__init__`` of a dataclass of a field with a ``default_factory``."""
 
 _CACHE = "_shapezoo_signature"  # on the function: its types may refer to the function's class
 
@@ -123,16 +124,17 @@ def _parse(function: types.FunctionType, method: Method | None, is_final: bool) 
     name = qualified_name(function)
     try:
         if getattr(function, "__no_type_check__", False):
-            raise ContractError("typing.no_type_check switches its annotations off")
+            raise ContractError("it is decorated with typing.no_type_check")
         owner, parameters = _parameters(function, is_method=method is not None)
         annotations = inspect.get_annotations(function)
         unannotated = [repr(p.name) for p in parameters if p.name not in annotations]
         if "return" not in annotations:
-            unannotated.append("the result")
+            unannotated.append("the return value")
         if unannotated:
             overloads = typing.get_overloads(function)
-            hint = "; overloads are for type checkers, and are not read" if overloads else ""
-            raise ContractError(f"no annotation for {', '.join(unannotated)}{hint}")
+            s = "s" if len(unannotated) > 1 else ""
+            hint = "; overloads are for type checkers and are not read" if overloads else ""
+            raise ContractError(f"missing annotation{s}: {_listed(unannotated)}{hint}")
         scope = Scope(
             function.__globals__,
             function.__qualname__,
@@ -157,7 +159,7 @@ def _parse(function: types.FunctionType, method: Method | None, is_final: bool) 
 def _parameters(
     function: Callable[..., Any], *, is_method: bool
 ) -> tuple[str, list[inspect.Parameter]]:
-    """The name of the parameter for the object of a method, and those that carry a contract."""
+    """Return the name of the ``self`` parameter, and the parameters that carry a contract."""
     parameters = list(inspect.signature(function).parameters.values())
     first = parameters[0] if parameters else None
     if first is None or first.annotation is not first.empty:
@@ -175,14 +177,14 @@ def _argument(parameter: inspect.Parameter, kind: Type) -> Argument:
     if not _may_be(default, kind):
         optional = " | None" if default is None else ""
         raise ContractError(
-            f"the default of {parameter.name!r} is {describe(default)}, which its annotation "
-            f"{kind} does not take" + (f"; write {kind}{optional}" if optional else "")
+            f"the default of {parameter.name!r} is {describe(default)}, which does not match its "
+            f"annotation {kind}" + (f"; write {kind}{optional}" if optional else "")
         )
     return Argument(parameter.name, kind, ArgumentKind[parameter.kind.name], repr(default))
 
 
 def _may_be(default: object, kind: Type) -> bool:
-    """Whether a default is of its type, as far as that can be told without a call."""
+    """Whether a default may match its type, as far as is known without a call."""
     if default is FILLED_BY_FACTORY:
         return True
     try:
@@ -190,38 +192,56 @@ def _may_be(default: object, kind: Type) -> bool:
             check_value(default, kind, "")
     except MismatchError:
         return False
-    except Exception:  # a size that only a call can tell
+    except Exception:  # a size that is known only in a call
         return True
     return True
 
 
 def _require_bound(contract: Signature, parameters: frozenset[str]) -> None:
-    """Reject an axis that refers to something which no argument before it can provide."""
+    """Reject an axis that uses a name which no earlier argument binds."""
     bindable: frozenset[str] = frozenset()
     for argument in contract.inputs:
         _require_known(argument.type, bindable, parameters)
         bindable |= bindable_names(argument.type)
     for axis in result_axes(contract.output):
         if axis.key and axis.key not in bindable:
+            is_method = contract.owner in parameters
             raise ContractError(
-                f"axis {str(axis)!r} of the result is bound by no argument\n"
-                f"  it would match any size; name an axis of an argument, or a size that the\n"
-                f'  module knows: "{axis.name}={{{contract.owner}.{axis.name}}}"'
+                f"no argument has an axis {str(axis)!r}, so the result could have any size there\n"
+                f"{_ways_to_bind(axis, contract.owner if is_method else '')}"
             )
     _require_known(contract.output, bindable, parameters)
     structures = {name for a in contract.inputs for name in _structures(a.type)}
     if unknown := [name for name in _structures(contract.output) if name not in structures]:
-        raise ContractError(f"structure {unknown[0]!r} of the result is bound by no argument")
+        raise ContractError(f"no argument has the tree structure {unknown[0]!r} of the result")
+
+
+def _ways_to_bind(axis: Axis, owner: str) -> str:
+    """Describe how an axis of the result can get a size, in a method if there is an owner."""
+    if axis.variadic:
+        return '  write the axes of an argument, or "..." for any number of axes of any size'
+    known = f'  - a size that the module knows: "{axis.name}={{{owner}.{axis.name}}}"\n'
+    return (
+        f"  instead, write one of\n"
+        f"  - an expression of argument axes, such as past+seq\n"
+        f"{known if owner else ''}"
+        f"  - _ for any size"
+    )
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Join words with commas and ``and``."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _structures(kind: Type) -> list[str]:
-    """The names of structures of trees in a type."""
+    """Return the names of the tree structures in a type."""
     trees = (part for part in walk(kind) if isinstance(part, TreeType))
     return [name for tree in trees for name in tree.structures]
 
 
 def result_axes(kind: Type) -> Iterator[Axis]:
-    """The axes of a result whose names an argument must bind: all but those in records."""
+    """Yield the axes of a result that an argument must bind: all but those in records."""
     if isinstance(kind, TensorType):
         yield from kind.axes
     for part in () if isinstance(kind, RecordType | TypedDictType) else kind.parts:
@@ -231,21 +251,25 @@ def result_axes(kind: Type) -> Iterator[Axis]:
 def _require_known(
     kind: Type, before: frozenset[str], parameters: frozenset[str]
 ) -> frozenset[str]:
-    """The names that may be bound after a value of this type, if its axes refer to no others."""
+    """Reject an axis that uses an unknown name; return the names that may be bound afterwards."""
     bound = before
     for part in kind.parts:
         bound = _require_known(part, before if isinstance(kind, UnionType) else bound, parameters)
     for axis in kind.axes if isinstance(kind, TensorType) else ():
         if unknown := axis.needs - bound:
+            is_hyphenated = unknown == axis.needs and re.fullmatch(
+                r"[^\W\d]\w*(-[^\W\d]\w*)+", axis.expression or ""
+            )
+            name = (axis.expression or "").replace("-", "_")
+            hint = f"; did you mean {name!r}?" if is_hyphenated else ""
             raise ContractError(
-                f"axis {str(axis)!r} refers to {', '.join(sorted(unknown))}, which no argument "
-                f"before it binds"
+                f"axis {str(axis)!r} uses {_listed(sorted(unknown))}, which no earlier argument "
+                f"defines{hint}"
             )
         for braces in axis.braces:
             if unknown := free_names(braces[1:-1]) - parameters:
                 raise ContractError(
-                    f"axis {str(axis)!r} refers to {', '.join(sorted(unknown))}, which is not an "
-                    f"argument"
+                    f"axis {str(axis)!r} uses {_listed(sorted(unknown))}, which is not an argument"
                 )
         bound |= {axis.key} if axis.key else frozenset()
     return before | bindable_names(kind)

@@ -490,7 +490,7 @@ def shapeless(x: int) -> int:
         (image, {"assume": "height"}, ContractError, ["'height' is no condition"]),
         (image, {"given": {"n": 3}}, ContractError, ["image has no argument 'n'"]),
         (image, {"below": {"n": 3}}, ContractError, ["image has no argument 'n'"]),
-        (unannotated, {}, ContractError, ["no annotation for 'x'"]),
+        (unannotated, {}, ContractError, ["missing annotation: 'x'"]),
         (shapeless, {}, ContractError, ["shapeless", "name no shape"]),
         (Scaled, {"init": {"depth": 3}}, SubjectError, ["Scaled has no argument 'depth'"]),
         (Scaled(2), {"init": {"width": 3}}, SubjectError, ["init is for a class of modules"]),

@@ -50,7 +50,7 @@ class Fix(NamedTuple):
 
 
 _AS_IS = Fix("", ())
-_CHANNELS = (1, 3, 4)
+_CHANNEL_COUNTS = (1, 3, 4)
 _PIXELS = Fix("it holds 8-bit pixels", (("float", ()), ("div", (255,))))
 _SCORES = Fix("it has a value for each class", (("argmax", (-1,)),))
 _MOST_LIKELY = _SCORES._replace(condition="to keep only the most likely class")
@@ -293,7 +293,7 @@ def _fixes(
 def _layouts(kind: TensorType, value: Tensor, bound: Mapping[str, Extent]) -> Iterator[Fix]:
     """Yield fixes that reorder, add or remove axes."""
     shape = known_shape(value)
-    if len(shape) == 3 and shape[-1] in _CHANNELS and shape[0] not in _CHANNELS:
+    if len(shape) == 3 and shape[-1] in _CHANNEL_COUNTS and shape[0] not in _CHANNEL_COUNTS:
         calls = (("permute", (2, 0, 1)), ("unsqueeze", (0,)))
         yield Fix("it is one image with its channels last", calls)
     yield from _flattened(kind, shape)

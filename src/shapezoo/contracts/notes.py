@@ -46,7 +46,7 @@ from shapezoo.contracts.signatures import Signature
 from shapezoo.contracts.symbolic_runs import is_proving
 from shapezoo.contracts.types import tensors
 
-_RAISED_BY_TORCH = (RuntimeError, ValueError, IndexError, TypeError, AssertionError)
+_TORCH_ERRORS = (RuntimeError, ValueError, IndexError, TypeError, AssertionError)
 _OTHER_CAUSES = (
     ShapeError,
     ContractError,
@@ -119,7 +119,7 @@ def add_note(error: Exception, contract: Signature, bindings: Bindings) -> None:
         contract: The contract of the call.
         bindings: The axes that its arguments bound.
     """
-    if not isinstance(error, _RAISED_BY_TORCH) or isinstance(error, _OTHER_CAUSES):
+    if not isinstance(error, _TORCH_ERRORS) or isinstance(error, _OTHER_CAUSES):
         return
     if is_proving() or type(error).__module__.startswith(_COMPILERS):
         return

@@ -207,25 +207,24 @@ def _require_bound(contract: Signature, parameters: frozenset[str]) -> None:
         if axis.key and axis.key not in bindable:
             is_method = contract.owner in parameters
             raise ContractError(
-                f"no argument has an axis {str(axis)!r}, so the result could have any size there\n"
+                f"no argument defines an axis {str(axis)!r}, so the result could have any size there\n"
                 f"{_ways_to_bind(axis, contract.owner if is_method else '')}"
             )
     _require_known(contract.output, bindable, parameters)
     structures = {name for a in contract.inputs for name in _structures(a.type)}
     if unknown := [name for name in _structures(contract.output) if name not in structures]:
-        raise ContractError(f"no argument has the tree structure {unknown[0]!r} of the result")
+        raise ContractError(f"no argument defines the tree structure {unknown[0]!r} of the result")
 
 
 def _ways_to_bind(axis: Axis, owner: str) -> str:
     """Describe how an axis of the result can get a size, in a method if there is an owner."""
     if axis.variadic:
         return '  write the axes of an argument, or "..." for any number of axes of any size'
-    known = f'  - a size that the module knows: "{axis.name}={{{owner}.{axis.name}}}"\n'
+    if not owner:
+        return "  write an expression of argument axes, such as past+seq, or _ for any size"
     return (
-        f"  instead, write one of\n"
-        f"  - an expression of argument axes, such as past+seq\n"
-        f"{known if owner else ''}"
-        f"  - _ for any size"
+        f"  write an expression of argument axes, such as past+seq, a size that the module\n"
+        f'  knows, "{axis.name}={{{owner}.{axis.name}}}", or _ for any size'
     )
 
 

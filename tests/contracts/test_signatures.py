@@ -428,7 +428,7 @@ def test_a_missing_annotation_is_named() -> None:
 
 
 def test_a_class_with_a_loose_result_cannot_be_defined() -> None:
-    with pytest.raises(ContractError, match=r"Loose\.forward: no argument defines an axis 'channels'"):
+    with pytest.raises(ContractError, match=r"Loose\.forward: no argument defines an axis"):
 
         class Loose(Module):
             def forward(self, x: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch channels"]:
@@ -472,6 +472,38 @@ def test_what_binds_nothing_cannot_stand_in_the_result(
 
     function.__annotations__ = {"x": Float[Tensor, argument], "return": Float[Tensor, result]}
     with pytest.raises(ContractError, match=re.escape(f"no argument defines an axis {axis!r}")):
+        signature(function)
+
+
+def test_a_module_that_knows_the_size_is_suggested_to_methods_only() -> None:
+    def function(x: Float[Tensor, "n"]) -> Float[Tensor, "total"]:
+        raise AssertionError
+
+    def method(self, x: Float[Tensor, "n"]) -> Float[Tensor, "total"]:  # type: ignore[no-untyped-def]
+        raise AssertionError
+
+    with pytest.raises(ContractError, match=r"such as past\+seq, or _ for any size$"):
+        signature(function)
+    with pytest.raises(ContractError, match=r'knows, "total={self.total}", or _ for any size$'):
+        signature(method)
+
+
+@pytest.mark.parametrize(
+    ("axis", "ending"),
+    [
+        (
+            "kv-seq",
+            "'kv-seq' uses kv and seq, which no earlier argument defines; did you mean 'kv_seq'?",
+        ),
+        ("batch-seq", "'batch-seq' uses seq, which no earlier argument defines"),
+        ("kv*seq", "'kv*seq' uses kv and seq, which no earlier argument defines"),
+    ],
+)
+def test_names_with_hyphens_are_taken_for_subtractions(axis: str, ending: str) -> None:
+    def function(x: Float[Tensor, "batch"], y: Any) -> None: ...
+
+    function.__annotations__["y"] = Float[Tensor, axis]
+    with pytest.raises(ContractError, match=f"{re.escape(ending)}$"):
         signature(function)
 
 

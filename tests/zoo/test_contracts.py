@@ -148,7 +148,7 @@ class Shapeless(Module):
 @pytest.mark.parametrize(
     ("sabotaged", "fault"),
     [
-        (Unannotated, "missing annotation: 'x'"),
+        (Unannotated, "missing annotations: 'x'"),
         (Unchecked, "unchecked"),
         (UnknownAxis, "unknown axes {'b'}"),
         (UnknownLabel, "unknown axes {'size'}"),

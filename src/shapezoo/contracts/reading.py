@@ -207,7 +207,8 @@ def _require_bound(contract: Signature, parameters: frozenset[str]) -> None:
         if axis.key and axis.key not in bindable:
             is_method = contract.owner in parameters
             raise ContractError(
-                f"no argument defines an axis {str(axis)!r}, so the result could have any size there\n"
+                f"no argument defines an axis {str(axis)!r}, so the result could have any size "
+                f"there\n"
                 f"{_ways_to_bind(axis, contract.owner if is_method else '')}"
             )
     _require_known(contract.output, bindable, parameters)

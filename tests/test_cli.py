@@ -119,7 +119,7 @@ def test_the_contract_that_is_shown_is_that_of_the_run(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("show", "lent"), "shapezoo: no model is called 'lent'; did you mean 'lenet' or "),
+        (("show", "lent"), "shapezoo: unknown model 'lent'; did you mean 'lenet'"),
         (("train", "gru"), "shapezoo: model 'gru' is for sequence-encoding; the datasets are for"),
         (("train", "lenet", "--epochs", "0"), "shapezoo: epochs must be at least 1, got 0"),
         (("train", "lenet", "--data", "cats"), "shapezoo: data must be one of digits, mnist"),

@@ -125,7 +125,7 @@ def test_what_is_not_known_exits_with_2(nets: str, monkeypatch: pytest.MonkeyPat
         (["NETS:Half", "--init", "channels=three"], "cannot prove NETS:Half: TypeError"),
         (["NETS:Half", "--init", "channels=three", "--train"], "cannot build NETS:Half: TypeError"),
         (["NETS:half", "--init", "depth=3"], "cannot build NETS:half"),
-        (["NETS:three", "--assume", "tall"], "no condition on sizes"),
+        (["NETS:three", "--assume", "tall"], "not a condition on sizes"),
         (["NETS:three", "--assume", "depth > 2"], "no axis 'depth'"),
         (["NETS:three", "--nothing"], "Unknown option"),
     ],

@@ -95,7 +95,7 @@ def test_a_picture_that_cannot_be_written_leaves_what_was_there(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("lent",), "no model is called 'lent'; did you mean 'lenet' or "),
+        (("lent",), "unknown model 'lent'; did you mean 'lenet'"),
         (("lenet", "--height", "3"), "the contract has no axis 'height' of free size; it has"),
         (("lenet", "--batch", "0"), "the size of axis 'batch' must be 1 or more, got 0"),
         (("lenet", "--batch", "-3"), "the size of axis 'batch' must be 1 or more, got -3"),

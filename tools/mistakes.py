@@ -1,4 +1,4 @@
-"""A hook of mkdocs that makes common mistakes, and writes down what PyTorch and shapezoo say."""
+"""mkdocs hook that runs common mistakes and shows the messages of PyTorch and shapezoo."""
 
 import warnings
 from typing import Any, NamedTuple
@@ -22,13 +22,13 @@ from shapezoo.train import cross_entropy"""
 
 
 class Mistake(NamedTuple):
-    """A call that breaks a contract, or at which PyTorch fails inside a checked function.
+    """A call that breaks a contract, or that fails in PyTorch inside a checked function.
 
     Attributes:
         title: What is wrong, in a few words.
         why: What is wrong, in a sentence.
-        call: The call, one expression.
-        given: Code that defines what is called, if shapezoo does not.
+        call: The call, as one expression.
+        given: Code that defines the callee, unless shapezoo does.
     """
 
     title: str
@@ -40,9 +40,9 @@ class Mistake(NamedTuple):
 MISTAKES = [
     Mistake(
         "A linear layer after a convolution",
-        "The linear layer was sized for other images. No contract speaks of what is inside the "
-        "model, so the error is PyTorch's; a note says which layer it was, what it got, and the "
-        "size that fits.",
+        "The linear layer has the wrong input size for these images. The contract does not cover "
+        "the layers inside the model, so the error is PyTorch's; a note says which layer failed, "
+        "what it got, and the size that would work.",
         "Digits()(zeros(8, 1, 28, 28))",
         """\
 class Digits(Module):
@@ -58,7 +58,7 @@ class Digits(Module):
     ),
     Mistake(
         "Batch and sequence swapped",
-        "The GRU was built without `batch_first=True`. It takes 8 sequences of 20 positions for "
+        "The GRU was built without `batch_first=True`. It treats 8 sequences of 20 positions as "
         "20 sequences of 8.",
         "Encoder()(zeros(8, 20, 4))",
         """\
@@ -86,8 +86,7 @@ def squared_error(
     ),
     Mistake(
         "A mask along the wrong axis",
-        "The mask blanks the queries that are padding. The other queries still see the keys "
-        "that are.",
+        "The mask hides the padded queries. The other queries still attend to the padded keys.",
         "mask_padding(zeros(8, 20, 20), zeros(8, 20, 1).bool())",
         """\
 @checked
@@ -98,7 +97,7 @@ def mask_padding(
     ),
     Mistake(
         "The mean over the wrong axis",
-        "The last axis holds the features of a position. The mean over the positions was meant.",
+        "The last axis holds the features of a position. The mean over the positions was intended.",
         "Pool()(zeros(8, 20, 16))",
         """\
 class Pool(Module):
@@ -109,7 +108,7 @@ class Pool(Module):
     ),
     Mistake(
         "One tensor of a list is shorter",
-        "The third model saw one image only. Its scores are added to those of all images.",
+        "The third model got only one image. Its scores are added to those of all images.",
         "average([zeros(8, 10), zeros(8, 10), zeros(1, 10)])",
         """\
 @checked
@@ -119,9 +118,10 @@ def average(
     return sum(logits) / len(logits)""",
     ),
     Mistake(
-        "A last layer that was replaced",
-        "The contract still says what the model was built for. Where there is no need to replace "
-        "the layer, `create_model` takes `num_classes`, with published weights too.",
+        "A replaced last layer",
+        "The contract still has the number of classes that the model was built with. Instead of "
+        "replacing the layer, pass `num_classes` to `create_model`; it works with published "
+        "weights too.",
         "model(zeros(2, 3, 64, 64))",
         """\
 model = create_model("resnet18")
@@ -129,31 +129,31 @@ model.fc = nn.Linear(512, 7)""",
     ),
     Mistake(
         "No batch axis",
-        "A single image is a batch of one.",
+        "A single image needs a batch axis of size 1.",
         "lenet()(zeros(1, 28, 28))",
     ),
     Mistake(
-        "Colour images, grey model",
-        "LeNet is built for grey images unless it is told otherwise.",
+        "Colour images, grayscale model",
+        "LeNet is built for grayscale images by default.",
         "lenet()(zeros(8, 3, 28, 28))",
     ),
     Mistake(
         "Pixels that are bytes",
-        "Image files hold whole numbers from 0 to 255.",
+        "Image files hold integers from 0 to 255.",
         "lenet()(zeros(8, 1, 28, 28, dtype=torch.uint8))",
     ),
     Mistake(
         "Images that are too small",
-        "The digits of scikit-learn have 8 by 8 pixels.",
+        "The digits of scikit-learn have 8x8 pixels.",
         "lenet()(zeros(8, 1, 8, 8))",
     ),
     Mistake(
         "One-hot labels",
-        "The loss takes the index of the right class, not a row with a one in its place.",
+        "The loss expects class indices, not one-hot rows.",
         "cross_entropy(zeros(8, 10), functional.one_hot(zeros(8).long(), 10))",
     ),
     Mistake(
-        "Whole numbers for targets",
+        "Integer targets",
         "The targets of a binary loss are probabilities, so they must be floating-point.",
         "binary_loss(zeros(8), zeros(8).long())",
         """\
@@ -164,7 +164,7 @@ def binary_loss(
     return functional.binary_cross_entropy_with_logits(logits, targets)""",
     ),
     Mistake(
-        "An array in place of a tensor",
+        "An array instead of a tensor",
         "The images were never converted from NumPy.",
         'lenet()(numpy.zeros((8, 1, 28, 28), dtype="float32"))',
     ),
@@ -172,7 +172,7 @@ def binary_loss(
 
 
 def without_checks(mistake: Mistake) -> tuple[str, bool]:
-    """What PyTorch says to a mistake, and whether it raises an error."""
+    """Return PyTorch's messages for a mistake, and whether it raises an error."""
     with warnings.catch_warnings(record=True, action="always") as caught, shapezoo.unchecked():
         try:
             said, raises = f"No error. It returns: {describe(_run(mistake))}", False
@@ -182,10 +182,10 @@ def without_checks(mistake: Mistake) -> tuple[str, bool]:
 
 
 def with_checks(mistake: Mistake) -> str:
-    """What shapezoo says to a mistake.
+    """Return shapezoo's message for a mistake.
 
     Raises:
-        ValueError: It says nothing, so this is no mistake.
+        ValueError: There is none, so the call is not a mistake.
     """
     with warnings.catch_warnings(action="ignore"):
         try:
@@ -195,17 +195,17 @@ def with_checks(mistake: Mistake) -> str:
             if notes or isinstance(error, shapezoo.ShapeError):
                 return "\n".join([_text(error), *notes])
             raise
-    raise ValueError(f"{mistake.title!r} is no mistake: shapezoo accepts {mistake.call}")
+    raise ValueError(f"{mistake.title!r} is not a mistake: shapezoo accepts {mistake.call}")
 
 
 def render(mistakes: list[Mistake]) -> str:
-    """The mistakes in Markdown, those first to which PyTorch raises an error."""
-    versions = f"The versions are PyTorch {torch.__version__} and shapezoo {shapezoo.__version__}."
-    parts = [f"{versions} Every example begins with these imports:", _fence("python", IMPORTS)]
+    """Render the mistakes as Markdown, first those for which PyTorch raises an error."""
+    versions = f"Versions: PyTorch {torch.__version__}, shapezoo {shapezoo.__version__}."
+    parts = [f"{versions} Every example starts with these imports:", _fence("python", IMPORTS)]
     said = [(mistake, *without_checks(mistake)) for mistake in mistakes]
     for heading, group in (
-        ("PyTorch gives an error", [part for part in said if part[2]]),
-        ("PyTorch gives no error", [part for part in said if not part[2]]),
+        ("PyTorch raises an error", [part for part in said if part[2]]),
+        ("PyTorch raises no error", [part for part in said if not part[2]]),
     ):
         parts.append(f"## {heading}")
         for mistake, text, _ in group:
@@ -220,7 +220,7 @@ def render(mistakes: list[Mistake]) -> str:
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Put the mistakes where the placeholder stands; mkdocs calls this for every page."""
+    """Replace the placeholder by the mistakes; mkdocs calls this for every page."""
     if PLACEHOLDER not in markdown:
         return markdown
     return markdown.replace(PLACEHOLDER, render(MISTAKES))

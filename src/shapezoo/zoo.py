@@ -172,9 +172,14 @@ def create_model(
     entry = _find(name)
     known = inspect.signature(entry.builder).parameters
     if unknown := [keyword for keyword in hyperparameters if keyword not in known]:
-        wants_weights = "pretrained" in unknown and entry.published_by is not None
-        hint = "; for published weights, give weights='DEFAULT'" if wants_weights else ""
-        raise TypeError(f"model {name!r} has no {unknown[0]!r}; it has {', '.join(known)}{hint}")
+        nearest = difflib.get_close_matches(unknown[0], known)
+        hint = f"; did you mean {_alternatives(nearest)}?" if nearest else ""
+        if "pretrained" in unknown and entry.published_by is not None:
+            hint = "; for published weights, pass weights='DEFAULT'"
+        raise TypeError(
+            f"unexpected argument {unknown[0]!r} for model {name!r} (accepts {', '.join(known)})"
+            f"{hint}"
+        )
     if isinstance(weights, str) and weights.isidentifier():
         model = _with_published(entry, weights, hyperparameters)
     else:
@@ -263,8 +268,12 @@ def _find(name: str) -> Entry:
     known = {entry.name: entry for entry in entries()}
     if name not in known:
         nearest = difflib.get_close_matches(name, known)
-        hint = (
-            f"did you mean {' or '.join(map(repr, nearest))}?" if nearest else "see list_models()"
-        )
-        raise UnknownModelError(f"no model is called {name!r}; {hint}")
+        hint = f"did you mean {_alternatives(nearest)}?" if nearest else "see list_models()"
+        raise UnknownModelError(f"unknown model {name!r}; {hint}")
     return known[name]
+
+
+def _alternatives(names: list[str]) -> str:
+    """Join quoted names with commas and ``or``."""
+    quoted = list(map(repr, names))
+    return " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))

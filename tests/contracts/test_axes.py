@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -157,3 +158,15 @@ def test_differences_are_found_where_jaxtyping_finds_some(
             assert (differences(axes, shape, bound) == []) is fits
             if not fits:
                 return
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("(b h)", "axis '(b' is not valid; axes are separated by spaces, and a product is written"),
+        ("n (2,3)", "axis '(2,3)': '(2, 3)' is a list; an axis has one size"),
+    ],
+)
+def test_common_mistakes_in_a_shape_are_explained(text: str, message: str) -> None:
+    with pytest.raises(ContractError, match=f"^{re.escape(message)}"):
+        parse_axes(text)

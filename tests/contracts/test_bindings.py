@@ -80,5 +80,5 @@ def test_an_annotation_without_braces_is_enforced_as_it_is() -> None:
 
 def test_an_annotation_with_two_dtypes_is_refused() -> None:
     annotation: Any = Shaped[Float[Tensor, "3"], "batch"]
-    with pytest.raises(ContractError, match="has two dtypes"):
+    with pytest.raises(ContractError, match="nests two different dtypes"):
         enforceable(annotation)

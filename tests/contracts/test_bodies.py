@@ -11,7 +11,7 @@ from torch import Tensor, nn, zeros
 from torch._dynamo.testing import EagerAndRecordGraphs
 
 from shapezoo import ContractError, Module, ShapeError, assert_shape, checked, unchecked
-from shapezoo.contracts.bodies import asks_for_axes
+from shapezoo.contracts.bodies import uses_axes
 
 print_bindings: Callable[[], None] = jaxtyping.print_bindings
 
@@ -57,7 +57,7 @@ def test_assert_shape_knows_the_axes_of_the_call(form: Callable[..., Any]) -> No
     with pytest.raises(ShapeError) as error:
         form(Wrong())(zeros(3, 4, 6))
     lines = str(error.value).splitlines()
-    assert lines[0].endswith(": a tensor does not have the shape that is asserted")
+    assert lines[0].endswith(": a tensor does not have the asserted shape")
     assert lines[1] == '  expected  "batch seq width _"'
     assert "  axis 2    expected width = 6, got 2" in lines
     assert error.value.axis == 2
@@ -197,7 +197,7 @@ def test_only_bodies_that_ask_run_in_a_frame() -> None:
     def debugged(x: int) -> None:
         jaxtyping.print_bindings()  # type: ignore[no-untyped-call]  # jaxtyping's
 
-    assert [asks_for_axes(f) for f in (plain, nested, generator, debugged)] == [
+    assert [uses_axes(f) for f in (plain, nested, generator, debugged)] == [
         False,
         True,
         False,

@@ -150,7 +150,7 @@ def test_what_is_wrong_is_explained(text: str, sizes: dict[str, int], explained:
     ],
 )
 def test_what_is_no_condition_is_refused(text: str) -> None:
-    with pytest.raises(ContractError, match="is no condition on sizes"):
+    with pytest.raises(ContractError, match="is not a condition on sizes"):
         Condition(text)
 
 

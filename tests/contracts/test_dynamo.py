@@ -21,7 +21,7 @@ from torch._dynamo.utils import counters
 
 from shapezoo import ContractError, Module, ShapeError, checked, unchecked
 from shapezoo.contracts.dynamo import at_trace_time
-from shapezoo.contracts.hiding import passed_over, unseen
+from shapezoo.contracts.hiding import skip_by_dynamo, skip_frame_only
 
 
 @pytest.fixture(autouse=True)
@@ -487,11 +487,11 @@ def test_hidden_functions_make_no_graph() -> None:
     def inner(x: Tensor) -> Tensor:
         return x + 1
 
-    @passed_over
+    @skip_frame_only
     def outer(x: Tensor) -> Tensor:
         return inner(x)
 
-    @unseen
+    @skip_by_dynamo
     def hidden(x: Tensor) -> Tensor:
         return inner(x)
 

@@ -202,11 +202,11 @@ def shorter(x: Float[Tensor, "seq"], y: Float[Tensor, "seq-9"]) -> None: ...
 @pytest.mark.parametrize(
     ("function", "argument", "reason"),
     [
-        (plain, "n: int", "it is no tensor with a shape, but int"),
-        (mapping, "xs: dict", "it is no tensor"),
-        (loose, "x: Tensor", "no tensor with a shape"),
+        (plain, "n: int", "it is not a tensor with a shape but int"),
+        (mapping, "xs: dict", "it is not a tensor"),
+        (loose, "x: Tensor", "not a tensor with a shape"),
         (braces, "x: Float", "the size of axis '{size}' is not known"),
-        (thirds, "y: Float", "axis 'height/3' is no size for {'height': 4}"),
+        (thirds, "y: Float", "axis 'height/3' evaluates to 1.3333333333333333 for {'height': 4}"),
         (shorter, "y: Float", "axis 'seq-9'"),
     ],
 )
@@ -281,7 +281,7 @@ def nameless(a: Nameless) -> None: ...
 def test_fields_with_defaults_keep_them() -> None:
     (a, b), _ = example_arguments(signature(tuned), {"batch": 2})
     assert (a.names, a.scale, b.number) == ([], 2.0, 3)
-    with pytest.raises(ContractError, match="no tensor with a shape, but int"):
+    with pytest.raises(ContractError, match="not a tensor with a shape but int"):
         example_arguments(signature(nameless), {"batch": 2})
 
 

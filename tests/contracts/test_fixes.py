@@ -217,12 +217,12 @@ def test_arguments_that_are_no_tensors_are_passed_over() -> None:
 @pytest.mark.parametrize(
     ("function", "arguments", "hint"),
     [
-        (grey, [z(2, 28, 28)], "axis 1 (of size 1) is missing; use x.unsqueeze(1)"),
+        (grey, [z(2, 28, 28)], "axis 1 (size 1) is missing; use x.unsqueeze(1)"),
         (
             grey,
             [z(28, 28)],
             (
-                "axis 0 (batch) and axis 1 (of size 1) are missing; "
+                "axis 0 (batch) and axis 1 (size 1) are missing; "
                 "use x.unsqueeze(0).unsqueeze(1) for one example"
             ),
         ),
@@ -230,7 +230,7 @@ def test_arguments_that_are_no_tensors_are_passed_over() -> None:
             matrix,
             [np.zeros(5, np.int64)],
             (
-                "it is an array and axis 0 (batch) is missing and it is int64; "
+                "it is an array, axis 0 (batch) is missing, it is int64; "
                 "use torch.from_numpy(x).unsqueeze(0).float() for one example"
             ),
         ),
@@ -307,7 +307,8 @@ def test_a_replaced_layer_tells_which_attribute_to_set() -> None:
     with pytest.raises(ShapeError) as error:
         model(images)
     assert str(error.value).splitlines()[-1] == (
-        "  hint      its fc gives 7; set model.num_classes = 7, or build ResNet with num_classes=7"
+        "  hint      its fc returns 7; set model.num_classes = 7, or build ResNet with "
+        "num_classes=7"
     )
     model.num_classes = 7
     assert model(images).shape == (2, 7)
@@ -315,7 +316,7 @@ def test_a_replaced_layer_tells_which_attribute_to_set() -> None:
     with pytest.raises(ShapeError) as error:
         model(z(2, 1, 32, 32))
     assert str(error.value).splitlines()[-1] == (
-        "  hint      its conv1 takes 1; "
+        "  hint      its conv1 accepts 1; "
         "set model.in_channels = 1, or build ResNet with in_channels=1"
     )
     model.in_channels = 1
@@ -332,7 +333,7 @@ def test_the_attribute_is_named_with_the_place_of_the_model() -> None:
         def forward(self, images: Tensor) -> Tensor:
             return self.body(images)
 
-    with pytest.raises(ShapeError, match=r"its fc gives 7; set model\.body\.num_classes = 7, or"):
+    with pytest.raises(ShapeError, match=r"its fc returns 7; set model\.body\.num_classes = 7, or"):
         Outer()(z(2, 3, 32, 32))
 
 
@@ -402,7 +403,7 @@ def test_what_the_layers_of_a_state_are(state: tuple[Tensor, Tensor]) -> None:
 
 
 def test_one_class_is_no_choice() -> None:
-    with pytest.raises(ShapeError, match="hint      with one class there is nothing to choose; a"):
+    with pytest.raises(ShapeError, match="hint      with one class, cross-entropy is always 0"):
         cross_entropy(z(8, 1), z(8, 1).long())
 
 

@@ -542,13 +542,13 @@ class Fuzz:
     ) -> None:
         expected = expected or function.reading(case, owner)
         answer = Answer(case.answer, inside)
-        came = called(function.caller(owner), case, answer)
+        got = called(function.caller(owner), case, answer)
         self.tally["calls"] += 1
         self.tally[expected.outcome] += 1
-        if not agree(expected, came) or not ran_in_time(expected, answer):
+        if not agree(expected, got) or not ran_in_time(expected, answer):
             alone = called(function.without_past(owner), case, Answer(case.answer))
             raise self.disagreement(
-                function, owner, case, reading=expected, engine=came, alone=alone, ran=answer.ran
+                function, owner, case, reading=expected, engine=got, alone=alone, ran=answer.ran
             )
 
     def compare_with_jaxtyping(self, function: Function, owner: Owner, case: Case) -> None:
@@ -585,12 +585,12 @@ class Fuzz:
             for _ in range(rng.choice(CHANGES)):
                 case = case.changed(rng)
             expected = function.reading(case, owner)
-            came = called(compiled, case, case.answer, TorchRuntimeError)
+            got = called(compiled, case, case.answer, TorchRuntimeError)
             self.tally["compiled"] += 1
             self.tally[f"compiled {expected.outcome}"] += 1
-            if not agree(expected, came):
+            if not agree(expected, got):
                 raise self.disagreement(
-                    function, owner, case, reading=expected, compiled=came, dynamic=dynamic
+                    function, owner, case, reading=expected, compiled=got, dynamic=dynamic
                 )
             if rng.random() < 0.3:
                 owner.change(rng)
@@ -639,10 +639,10 @@ def called(
     return Verdict("accepted")
 
 
-def agree(expected: Verdict, came: Verdict) -> bool:
+def agree(expected: Verdict, got: Verdict) -> bool:
     if expected.outcome == "uncomputable":  # where a list was empty, both are true
-        return came.outcome in ("uncomputable", "unbound")
-    return expected[:2] == came[:2] and expected.axis in (came.axis, UNCLEAR)
+        return got.outcome in ("uncomputable", "unbound")
+    return expected[:2] == got[:2] and expected.axis in (got.axis, UNCLEAR)
 
 
 def ran_in_time(expected: Verdict, answer: Answer) -> bool:

@@ -119,7 +119,7 @@ DIFFERENCES: dict[str, list[tuple[Any, tuple[Any, ...], str, str]]] = {
         (perhaps, (f(2),), "accepted", "refused"),
         (perhaps, (f(2), f(3)), "accepted", "accepted"),
     ],
-    "an expression over an axis that is bound later, or never": [
+    "an expression over an axis that is used before it is bound": [
         (too_early, (f(4), f(2)), "cannot be computed", "definition is refused"),
     ],
     '`n.real`, `n+len("ab")`, `n*(n>1)`': [
@@ -127,10 +127,10 @@ DIFFERENCES: dict[str, list[tuple[Any, tuple[Any, ...], str, str]]] = {
         (text, (f(2), f(4)), "accepted", "definition is refused"),
         (condition, (f(2), f(2)), "accepted", "definition is refused"),
     ],
-    "an expression without a value, `4//n` where `n` is 0": [
+    "an undefined expression (division by zero), `4//n` where `n` is 0": [
         (division, (f(0), f(4)), "refused", "cannot be computed"),
     ],
-    "`{name}` where `name` is text": [
+    "`{name}` where `name` is a string": [
         (named_by_argument, (f(2), "n", f(2)), "accepted", "cannot be computed"),
     ],
     "`{size}**2` where `size` is -3": [
@@ -160,13 +160,13 @@ DIFFERENCES: dict[str, list[tuple[Any, tuple[Any, ...], str, str]]] = {
         (pair, (Pair(f(2), f(3)),), "accepted", "refused"),
         (typed, ({"x": f(2), "y": f(3)},), "accepted", "refused"),
     ],
-    "a default that its annotation does not take": [
+    "a default that does not match its annotation": [
         (wrong_default, (f(2),), "accepted", "refused"),
         (none_default, (), "accepted", "definition is refused"),
     ],
     "an `int` for a `float`": [(tower, (1,), "refused", "accepted")],
     "arguments that the body changes": [(grows, ([f(3)],), "refused", "accepted")],
-    "an option of a union that fits in part": [
+    "a union option that fails halfway": [
         (half_fits, ((f(2), f(3, 3)), f(5)), "refused", "accepted"),
     ],
     "a name in quotes that is defined later": [],  # has a test of its own

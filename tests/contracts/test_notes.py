@@ -65,8 +65,8 @@ def hints(lines: list[str]) -> list[str]:
 
 def what_a_hint_says(hint: str, layer: nn.Module, x: Tensor) -> tuple[Tensor, nn.Module]:
     """The input and the layer, as a hint has them."""
-    change = re.search(r"(use|takes|with) (x\..*?)( if|$)", hint)
-    proposed = re.match(r"(nn\..*?) takes", hint)
+    change = re.search(r"(use|accept|with) (x\..*?)( if|$)", hint)
+    proposed = re.match(r"(nn\..*?) would accept", hint)
     mended = eval(change[2], {"x": x, "torch": torch}) if change else x
     other = eval(proposed[1], {"nn": nn}) if proposed else layer
     return mended, other.to(mended.dtype)
@@ -128,7 +128,7 @@ def test_the_layer_that_is_proposed_takes_the_input(
 ) -> None:
     lines = note(Net(layer), *inputs)
     assert lines[0].startswith(f"  module    layer of Net: {type(layer).__name__}")
-    assert hints(lines) == [f"{code} takes this input"]
+    assert hints(lines) == [f"{code} would accept this input"]
     Net(eval(code, {"nn": nn}))(*inputs)
 
 
@@ -153,7 +153,7 @@ def test_the_whole_note() -> None:
         f"  module    classifier.1 of Digits: {digits.classifier[1]}",
         "  got       Tensor float32 (batch=8, 1440)",
         "  expected  (*, in_features=320)",
-        "  hint      nn.Linear(1440, 10) takes this input",
+        "  hint      nn.Linear(1440, 10) would accept this input",
     ]
     mended = Digits()
     mended.classifier[1] = nn.Linear(1440, 10)
@@ -168,14 +168,17 @@ def test_the_whole_note() -> None:
         (
             nn.Linear(400, 4),
             (z(2, 16, 6, 5),),
-            ["nn.Linear(5, 4) takes this input", "nn.Linear(480, 4) takes x.flatten(1)"],
+            [
+                "nn.Linear(5, 4) would accept this input",
+                "nn.Linear(480, 4) would accept x.flatten(1)",
+            ],
         ),
         (
             nn.Linear(16, 4),
             (z(2, 16, 6),),
             [
                 "use x.movedim(1, 2) if axis 1 holds the features",
-                "nn.Linear(6, 4) takes this input",
+                "nn.Linear(6, 4) would accept this input",
             ],
         ),
         (
@@ -183,14 +186,18 @@ def test_the_whole_note() -> None:
             (z(2, 9, 9, 3),),
             [
                 "use x.movedim(3, 1) if axis 3 holds the channels",
-                "nn.Conv2d(9, 8, 3) takes this input",
+                "nn.Conv2d(9, 8, 3) would accept this input",
             ],
         ),
         (nn.Linear(3, 4), (z(2, 3).double(),), ["use x.float()"]),
         (nn.Linear(3, 4).double(), (z(2, 3),), ["use x.double()"]),
         (nn.Linear(3, 4).bfloat16(), (z(2, 3),), ["use x.to(torch.bfloat16)"]),
         (nn.Linear(3, 4), (z(2, 3).long(),), ["use x.float() if it holds quantities"]),
-        (nn.Linear(3, 4), (z(2, 5).double(),), ["nn.Linear(5, 4) takes this input with x.float()"]),
+        (
+            nn.Linear(3, 4),
+            (z(2, 5).double(),),
+            ["nn.Linear(5, 4) would accept this input with x.float()"],
+        ),
     ],
 )
 def test_where_the_input_can_be_changed(
@@ -232,11 +239,11 @@ def test_indices_that_an_embedding_does_not_have() -> None:
         "  got       Tensor int64 (batch=1, 2)",
         "  values    from 3 to 10",
         "  expected  from 0 to 9",
-        "  hint      nn.Embedding(11, 4) takes them, if 10 is a valid index",
+        "  hint      if 10 is a valid index, use nn.Embedding(11, 4)",
     ]
     nn.Embedding(11, 4)(tokens)
     lines = note(Net(nn.Embedding(10, 4, padding_idx=0)), tokens)
-    assert hints(lines) == ["nn.Embedding(11, 4, padding_idx=0) takes them, if 10 is a valid index"]
+    assert hints(lines) == ["if 10 is a valid index, use nn.Embedding(11, 4, padding_idx=0)"]
     lines = note(Net(nn.Embedding(10, 4)), z(2, 3))
     assert lines[2:] == [
         "  expected  int64 or int32",
@@ -258,7 +265,7 @@ def test_what_stands_on_another_device() -> None:
 def test_autocast_needs_no_cast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         lines = note(Net(nn.Linear(3, 4)), z(2, 5).bfloat16())
-    assert hints(lines) == ["nn.Linear(5, 4) takes this input"]
+    assert hints(lines) == ["nn.Linear(5, 4) would accept this input"]
     assert "weights" not in "".join(lines)
 
 
@@ -317,8 +324,8 @@ def test_a_module_without_a_contract_is_named_with_its_tensors() -> None:
 @pytest.mark.parametrize(
     ("how", "hint"),
     [
-        (lambda x, y: x.view(x.size(0), 320), "x.view(x.size(0), 60) fits; 320 does not"),
-        (lambda x, y: x.reshape(-1, 319), "x.reshape(-1, 60) fits; 319 does not"),
+        (lambda x, y: x.view(x.size(0), 320), "x.view(x.size(0), 60) would work"),
+        (lambda x, y: x.reshape(-1, 319), "x.reshape(-1, 60) would work"),
         (lambda x, y: x.view(8, 320), ""),  # which of the two is wrong?
         (lambda x, y: x.view(-1, 3, 3), ""),
         (lambda x, y: x.view(x.size(0) + 1, 320), ""),
@@ -328,7 +335,7 @@ def test_the_number_that_fits_in_a_view(how: Callable[..., Tensor], hint: str) -
     x, y = z(8, 3, 4, 5), z(8, 3, 5, 6)
     assert hints(note(combine, x, y, how)) == [hint] * bool(hint)
     if hint:
-        assert eval(hint.partition(" fits")[0], {"x": x}).shape == (8, 60)
+        assert eval(hint.partition(" would work")[0], {"x": x}).shape == (8, 60)
 
 
 def test_the_path_is_that_from_the_outermost_module() -> None:
@@ -345,7 +352,7 @@ def test_the_path_is_that_from_the_outermost_module() -> None:
     lines = note(nn.Sequential(Outer()), z(2, 5))  # note() also sees that there is one only
     path = "0.blocks.1.layer.layer of Sequential"
     assert lines[0].startswith(f"  module    {path}: Linear(")
-    assert hints(lines) == ["nn.Linear(5, 4) takes this input"]
+    assert hints(lines) == ["nn.Linear(5, 4) would accept this input"]
 
 
 def test_a_layer_that_no_module_holds_has_no_path() -> None:
@@ -366,7 +373,7 @@ def test_models_of_others_inside_ours() -> None:
     lines = note(Net(body), z(2, 3, 32, 32))
     path = "layer.encoder.layers.encoder_layer_1.ln_2 of Net"
     assert lines[0].startswith(f"  module    {path}: LayerNorm(")
-    assert hints(lines) == ["nn.LayerNorm(12) takes this input"]
+    assert hints(lines) == ["nn.LayerNorm(12) would accept this input"]
     block = torchvision.models.convnext.LayerNorm2d(7)  # calls functional.layer_norm itself
     lines = note(Net(block), z(2, 6, 4, 4))
     assert lines[0].startswith("  module    layer of Net: LayerNorm2d(")
@@ -680,7 +687,7 @@ def test_hooks_and_modes_see_no_call_that_was_only_tried() -> None:
         lines = note(model, z(2, 5))
     finally:
         handle.remove()
-    assert hints(lines) == ["nn.Linear(5, 4) takes this input"]
+    assert hints(lines) == ["nn.Linear(5, 4) would accept this input"]
     assert calls == [model, model.layer]
     with FlopCounterMode(display=False) as counter:
         note(model, z(2, 5))
@@ -748,3 +755,47 @@ def test_every_hint_of_a_note_works() -> None:
             other(mended, *(mended for _ in others))
             tried += 1
     assert tried > 200
+
+
+@checked
+def viewed_transposed(x: Float[Tensor, "batch seq width"]) -> Tensor:
+    y = x.transpose(1, 2)
+    return y.view(-1, 500)
+
+
+@checked
+def labels_out_of_range(
+    logits: Float[Tensor, "batch classes"], labels: Int64[Tensor, "batch"]
+) -> Float[Tensor, ""]:
+    return functional.cross_entropy(logits, labels)
+
+
+@checked
+def list_too_short(x: Float[Tensor, "batch"]) -> Tensor:
+    return [x, x][len(x)]
+
+
+def notes_of(call: Any, *args: Any) -> str:
+    with pytest.raises((RuntimeError, IndexError)) as error:
+        call(*args)
+    return "\n".join(getattr(error.value, "__notes__", []))
+
+
+def test_a_view_that_the_strides_do_not_allow_is_not_proposed() -> None:
+    text = notes_of(viewed_transposed, z(2, 3, 4))
+    assert "y.view(-1, 500)" in text
+    assert "hint" not in text
+
+
+def test_labels_out_of_range_are_told_their_range() -> None:
+    text = notes_of(labels_out_of_range, z(2, 7), torch.tensor([1, 9]))
+    assert "expected  labels from 0 to 6, as there are 7 classes" in text
+
+
+def test_errors_of_python_itself_get_no_note() -> None:
+    assert not notes_of(list_too_short, z(3))
+
+
+def test_options_of_an_embedding_are_not_dropped() -> None:
+    layer = nn.Embedding(5, 3, max_norm=1.0)
+    assert "hint" not in "\n".join(note(Net(layer), torch.tensor([[1, 7]])))

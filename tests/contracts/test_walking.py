@@ -87,7 +87,7 @@ def test_every_item_is_checked(annotation: Any, good: object, bad: object, place
     ],
 )
 def test_items_that_cannot_be_walked_are_refused(annotation: Any) -> None:
-    with pytest.raises(ContractError, match=r"the items of .* cannot be checked"):
+    with pytest.raises(ContractError, match=r"cannot check the items of"):
         takes(annotation)
 
 

@@ -324,7 +324,7 @@ def test_a_mask_of_any_values_is_tried() -> None:
         (Stem, {"init": {"channels": 3}}, SubjectError, "takes no init|init is for a class"),
         (lambda: Stem, {"init": {"depth": 3}}, SubjectError, "no argument 'depth'; it takes out"),
         (Mirror, {"assume": "depth > 3"}, ContractError, "no axis 'depth', but batch, height, w"),
-        (Mirror, {"assume": "height"}, ContractError, "write one as in 'height >= 32'"),
+        (Mirror, {"assume": "height"}, ContractError, "write, for example, 'height >= 32'"),
         (lambda: nn.Conv2d, {}, SubjectError, "Conv2d needs 'kernel_size', which is no int"),
         (lambda: nn.DataParallel(Mirror()), {}, TypeError, r"give its \.module"),
     ],

@@ -487,10 +487,10 @@ def shapeless(x: int) -> int:
         (image, {"depth": 3}, ContractError, ["no axis 'depth'", "batch, height, width"]),
         (image, {"assume": "depth > 3"}, ContractError, ["no axis 'depth'"]),
         (nothing_open, {"batch": 3}, ContractError, ["no axis 'batch'", "it has none"]),
-        (image, {"assume": "height"}, ContractError, ["'height' is no condition"]),
+        (image, {"assume": "height"}, ContractError, ["'height' is not a condition"]),
         (image, {"given": {"n": 3}}, ContractError, ["image has no argument 'n'"]),
         (image, {"below": {"n": 3}}, ContractError, ["image has no argument 'n'"]),
-        (unannotated, {}, ContractError, ["no annotation for 'x'"]),
+        (unannotated, {}, ContractError, ["missing annotations: 'x'"]),
         (shapeless, {}, ContractError, ["shapeless", "name no shape"]),
         (Scaled, {"init": {"depth": 3}}, SubjectError, ["Scaled has no argument 'depth'"]),
         (Scaled(2), {"init": {"width": 3}}, SubjectError, ["init is for a class of modules"]),
@@ -508,7 +508,7 @@ def test_mistakes_are_told_at_once(
 @pytest.mark.parametrize(
     ("strategy", "words"),
     [
-        (inputs(needed), ["needed", "argument 'n: int'", "no tensor"]),
+        (inputs(needed), ["needed", "argument 'n: int'", "not a tensor"]),
         (inputs(image, assume="height < width", height=[9], width=[3]), ["height < width", "[9]"]),
         (inputs(image, assume=["batch > 2", "batch < 3"]), ["batch > 2 and batch < 3"]),
         (inputs(image, batch=[]), ["no sizes of batch", "batch is one of []"]),

@@ -148,11 +148,11 @@ class Shapeless(Module):
 @pytest.mark.parametrize(
     ("sabotaged", "fault"),
     [
-        (Unannotated, "no annotation for 'x'"),
+        (Unannotated, "missing annotations: 'x'"),
         (Unchecked, "unchecked"),
         (UnknownAxis, "unknown axes {'b'}"),
         (UnknownLabel, "unknown axes {'size'}"),
-        (LooseResult, "axis 'width' of the result is bound by no argument"),
+        (LooseResult, "no argument defines an axis 'width'"),
         (LooseRecord, "loose axes in the result {'classes'}"),
         (Anonymous, "an anonymous axis in the result"),
         (AnyDtype, "Shaped instead of a dtype"),

@@ -1,4 +1,4 @@
-"""What a shape contract is, and how it is enforced."""
+"""Shape contracts: reading them from annotations, and enforcing them."""
 
 from shapezoo.contracts.axes import AXES, Axis
 from shapezoo.contracts.bodies import assert_shape

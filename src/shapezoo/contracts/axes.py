@@ -1,4 +1,4 @@
-"""One axis of a shape annotation, the grammar it is written in, and our vocabulary of names."""
+"""Axes of shape annotations: their syntax, and the axis names that shapezoo uses."""
 
 import ast
 import builtins
@@ -32,14 +32,14 @@ AXES = {
 """The axis names that shapezoo's own models use, with the meaning of each."""
 
 BRACES = re.compile(r"\{[^{}]*\}")
-"""The part of an axis that is read from the arguments at each call: ``{self.in_channels}``."""
+"""The part of an axis that is computed from the arguments at each call: ``{self.in_channels}``."""
 
 Extent = int | None | tuple[int | None, ...]
-"""The size of an axis, or the sizes of a variadic one; None stands for any size."""
+"""The size of an axis, or the sizes of a variadic one; None means any size."""
 
 
 class Open(tuple[int | None, ...]):
-    """The sizes of ``*#name`` so far: what broadcasts with them may make them larger."""
+    """The sizes of ``*#name`` so far; later tensors may broadcast them to larger ones."""
 
     __slots__ = ()
 
@@ -48,16 +48,16 @@ class Open(tuple[int | None, ...]):
 class Axis:
     """One axis of a shape annotation.
 
-    Exactly one of name, fixed and expression is set, or none where any size will do.
+    At most one of name, fixed and expression is set; with none of them, any size matches.
 
     Attributes:
-        name: A name that is bound to the size where it first stands in a call.
+        name: A name that is bound to the first size it matches in a call.
         fixed: A fixed size.
         expression: A Python expression over other axes, such as ``height//2``, with
             arguments in braces: ``{self.in_channels}``.
-        label: What stands before an equals sign, as in ``channels=3``. It documents the axis
+        label: The text before the equals sign, as in ``channels=3``. It documents the axis
             and binds nothing.
-        variadic: Whether it stands for any number of axes (``*name`` or ``...``).
+        variadic: Whether it matches any number of axes (``*name`` or ``...``).
         broadcast: Whether size 1 is accepted as well (``#name``).
     """
 
@@ -77,12 +77,12 @@ class Axis:
 
     @property
     def key(self) -> str | None:
-        """The name with a star where it is variadic: ``*batch`` and ``batch`` are two names."""
+        """The name, with a star if it is variadic: ``*batch`` and ``batch`` are two names."""
         return self.name and "*" * self.variadic + self.name
 
     @property
     def binds(self) -> str | None:
-        """The key, if every size of this axis binds it; size 1 of ``#name`` does not."""
+        """The key, if every size of this axis binds it; a size of 1 does not bind ``#name``."""
         return None if self.broadcast and not self.variadic else self.key
 
     @property
@@ -92,11 +92,11 @@ class Axis:
 
     @property
     def braces(self) -> tuple[str, ...]:
-        """The parts of the expression that are read from the arguments, braces included."""
+        """The parts of the expression in braces, braces included."""
         return tuple(BRACES.findall(self.expression or ""))
 
     def resolved(self, values: Mapping[str, object]) -> "Axis":
-        """This axis with its braces replaced by their values, where all are known.
+        """Replace the parts in braces by their values, if all of them are given.
 
         Args:
             values: The values of parts in braces.
@@ -110,19 +110,19 @@ class Axis:
         return replace(self, expression=expression)
 
     def to_dict(self) -> dict[str, object]:
-        """The axis as JSON-ready data, with only what is set."""
+        """Return the axis as JSON-ready data, with only the fields that are set."""
         parts = vars(self).items()
         return {key: part for key, part in parts if part is not None and part is not False}
 
 
 def parse_axes(text: str) -> tuple[Axis, ...]:
-    """The axes of a shape annotation.
+    """Parse the axes of a shape annotation.
 
     Args:
         text: The string of a jaxtyping annotation, such as ``"batch channels=3 *rest"``.
 
     Raises:
-        ContractError: The text is no shape, or uses jaxtyping's tree paths (``?name``).
+        ContractError: The text is not a valid shape, or uses jaxtyping's tree paths (``?name``).
     """
     return tuple(_parse_axis(token) for token in text.split())
 
@@ -130,9 +130,9 @@ def parse_axes(text: str) -> tuple[Axis, ...]:
 def align(
     axes: tuple[Axis, ...], shape: tuple[int | None, ...]
 ) -> list[tuple[int, Axis, Extent]] | None:
-    """Each axis with its position in the shape and its size, or None if the number is wrong.
+    """Pair each axis with its position and size in a shape; None if their number differs.
 
-    A variadic axis gets all the sizes that it stands for.
+    A variadic axis gets all the sizes that it matches.
     """
     variadic = next((i for i, axis in enumerate(axes) if axis.variadic), None)
     if variadic is None:
@@ -150,38 +150,37 @@ def align(
 def differences(
     axes: tuple[Axis, ...], shape: tuple[int | None, ...], bound: dict[str, Extent]
 ) -> list[tuple[int, Axis, object, Extent]] | None:
-    """Where a shape differs: position, axis, the size expected and that which came.
+    """List where a shape differs: position, axis, the expected and the actual size.
 
-    Names that stand here first are bound, and what ``*#name`` stands for grows. None if the
-    number of axes is wrong.
+    Binds names on first use; may widen ``*#name``. Returns None if the number of axes is wrong.
 
     Args:
         axes: The axes, their braces resolved.
-        shape: The shape; None stands for any size.
+        shape: The shape; None means any size.
         bound: The sizes so far, by the keys of their axes.
     """
     pairs = align(axes, shape)
     if pairs is None:
         return None
     found: list[tuple[int, Axis, object, Extent]] = []
-    for position, axis, came in pairs:
-        if came is None or (axis.broadcast and came == 1):
+    for position, axis, got in pairs:
+        if got is None or (axis.broadcast and got == 1):
             continue
         expected = expected_size(axis, bound)
-        if isinstance(came, tuple):
+        if isinstance(got, tuple):
             before = expected if isinstance(expected, tuple) else Open(())
-            both: Extent = _joined(before, came, is_open=axis.broadcast)
+            both: Extent = _joined(before, got, is_open=axis.broadcast)
         else:
-            both = came if expected in (came, None) else None
+            both = got if expected in (got, None) else None
         if both is None:
-            found.append((position, axis, expected, came))
+            found.append((position, axis, expected, got))
         elif axis.key:
             bound[axis.key] = both
     return found
 
 
 def expected_size(axis: Axis, bound: Mapping[str, Extent]) -> object:
-    """The size that an axis must have; None where it may have any, or cannot be known.
+    """Return the size that an axis must have; None if it may have any, or is not known.
 
     Args:
         axis: The axis, its braces resolved.
@@ -195,20 +194,20 @@ def expected_size(axis: Axis, bound: Mapping[str, Extent]) -> object:
         return None
     try:
         return computed(axis.expression, bound)
-    except ContractError:  # a division by zero
+    except ContractError:  # division by zero
         return None
 
 
 def free_names(expression: str) -> frozenset[str]:
-    """The names in a Python expression, apart from functions of Python's own such as ``min``.
+    """Return the names in a Python expression, except calls of built-in functions such as ``min``.
 
     Raises:
-        ContractError: It is no expression, or a condition.
+        ContractError: It is not an expression, or it is a condition.
     """
     try:
         nodes = list(ast.walk(syntax.expression(expression.strip())))
     except SyntaxError as error:
-        raise ContractError(f"{expression.strip()!r} is not an expression") from error
+        raise ContractError(f"{expression.strip()!r} is not a valid expression") from error
     if any(isinstance(node, ast.Compare | ast.BoolOp | ast.Lambda) for node in nodes):
         raise ContractError(
             f"{expression.strip()!r} is a condition, not a size; check it in the body"
@@ -222,10 +221,10 @@ def free_names(expression: str) -> frozenset[str]:
 
 
 def computed(expression: str, names: Mapping[str, object]) -> object:
-    """The value of an expression as a whole number, where it is one.
+    """Evaluate an expression; a float with an integer value becomes an int.
 
     Raises:
-        ContractError: It has none, as a division by zero.
+        ContractError: It cannot be evaluated, such as a division by zero.
     """
     try:
         value = eval(expression, {}, dict(names))
@@ -250,27 +249,35 @@ def _parse_axis(token: str) -> Axis:
         return replace(labelled, fixed=int(value))
     if value.isidentifier():
         return replace(labelled, name=value)
+    expression = _without_braces(value)
     try:
-        _require_arithmetic(_without_braces(value))
+        syntax.expression(expression.strip())
+    except SyntaxError as error:
+        raise ContractError(
+            f"axis {token!r} is not valid; axes are separated by spaces, and a product is written "
+            f"b*h"
+        ) from error
+    try:
+        _require_arithmetic(expression)
     except ContractError as error:
         raise ContractError(f"axis {token!r}: {error}") from error
     return replace(labelled, expression=value)
 
 
 _LABELLED = re.compile(r"(?:([^\W\d]\w*)=(?!=))?(.*)")
-"""A label, if there is one, and what follows; ``m==2`` has none."""
+"""A label, if there is one, and the rest of the axis; ``m==2`` has no label."""
 
 
 def _require_arithmetic(expression: str) -> None:
-    """Refuse an expression that is not a size, such as a text or a condition.
+    """Require an expression that computes a size, unlike a string or a condition.
 
     Raises:
-        ContractError: It is not one.
+        ContractError: It does not.
     """
-    free_names(expression)  # refuses what is not an expression, and conditions
+    free_names(expression)  # rejects conditions
     root = syntax.expression(expression.strip())
     if isinstance(root, ast.Tuple | ast.List):
-        raise ContractError(f"{ast.unparse(root)!r} is several sizes")
+        raise ContractError(f"{ast.unparse(root)!r} is a list; an axis has one size")
     for node in ast.walk(root):
         is_number = not isinstance(node, ast.Constant) or type(node.value) in (int, float)
         if not is_number or not isinstance(node, _ARITHMETIC):
@@ -289,26 +296,26 @@ _ARITHMETIC = (
     ast.unaryop,
     ast.expr_context,
 )
-"""What an expression over axes may consist of; lists and tuples are for ``max`` and ``sum``."""
+"""The syntax allowed in an axis expression; lists and tuples are for ``max`` and ``sum``."""
 
 
 def _without_braces(expression: str) -> str:
-    """The expression with a number for each part in braces."""
+    """Replace each part in braces by a number."""
     return BRACES.sub(" 0 ", expression)
 
 
 def _joined(
-    before: tuple[int | None, ...], came: tuple[int | None, ...], *, is_open: bool
+    before: tuple[int | None, ...], got: tuple[int | None, ...], *, is_open: bool
 ) -> Extent:
-    """The sizes of a variadic axis that stands for both of these; None if it cannot.
+    """Join the sizes of a variadic axis with new ones; None if they do not fit.
 
     Args:
         before: The sizes so far.
-        came: Those that came.
-        is_open: Whether those that came are of ``*#name``.
+        got: The new sizes.
+        is_open: Whether the new sizes are those of ``*#name``.
     """
     wide = []
-    for one, other in zip_longest(reversed(before), reversed(came), fillvalue=1):
+    for one, other in zip_longest(reversed(before), reversed(got), fillvalue=1):
         if 1 not in (one, other) and not _is_same(one, other):
             return None
         wide.append(one if other == 1 else other if one == 1 else _narrowed(one, other))
@@ -316,7 +323,7 @@ def _joined(
     if is_open and isinstance(before, Open):
         return Open(both)
     closed = [] if isinstance(before, Open) else [before]
-    for sizes in closed if is_open else [*closed, came]:  # these may not grow
+    for sizes in closed if is_open else [*closed, got]:  # these may not grow
         if len(sizes) != len(both) or not all(map(_is_same, sizes, both)):
             return None
         both = tuple(map(_narrowed, both, sizes))
@@ -324,10 +331,10 @@ def _joined(
 
 
 def _narrowed(one: int | None, other: int | None) -> int | None:
-    """A size that is both of these; None stands for any."""
+    """Return the size that matches both; None means any."""
     return other if one is None else one
 
 
 def _is_same(one: int | None, other: int | None) -> bool:
-    """Whether two sizes may be the same; None stands for any."""
+    """Whether two sizes may be equal; None means any."""
     return None in (one, other) or one == other

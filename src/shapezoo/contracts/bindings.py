@@ -1,7 +1,7 @@
-"""The sizes that axis names stand for during one call.
+"""The axis sizes bound during one call.
 
-jaxtyping keeps them in a frame per call, and has no public way to start a frame with sizes
-already bound or to read it. This file alone uses its two private functions for that.
+jaxtyping keeps them in a frame per call, and has no public way to read a frame or to start one with
+sizes already bound. Only this file uses its two private functions for that.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,13 +15,13 @@ from shapezoo.contracts.errors import ContractError
 
 
 class Bindings(NamedTuple):
-    """What is bound at one moment.
+    """Everything bound at one moment.
 
     Attributes:
-        sizes: The sizes of single axes, and under ``#name`` that the size of one was 1 which
-            may be 1 as well.
-        shapes: The shapes of variadic axes.
-        structures: The structures of trees, ``T`` in ``PyTree[int, "T"]``.
+        sizes: The size of each single axis by name. A key ``#name`` says that an axis written
+            ``#name`` had size 1.
+        shapes: The shape of each variadic axis, and whether it was written ``*#name``.
+        structures: The tree structures, such as ``T`` in ``PyTree[int, "T"]``.
     """
 
     sizes: dict[str, Any]
@@ -33,16 +33,16 @@ NOTHING_BOUND = Bindings({}, {}, {})
 
 
 def bound_braces(values: Mapping[str, object]) -> Bindings:
-    """Bindings of the values of parts in braces, such as ``{self.in_channels}``."""
+    """Bind the values of parts in braces, such as ``{self.in_channels}``."""
     return Bindings({_reserved(text): value for text, value in values.items()}, {}, {})
 
 
-class frame:  # noqa: N801  # used as a function; contextlib's way takes 0.7 us more a check
-    """Check annotations with these bindings; whatever is bound inside is gone afterwards.
+class frame:  # noqa: N801  # used as a function; contextlib.contextmanager would add 0.7 us to each check
+    """Check annotations with these bindings; bindings made inside are discarded on exit.
 
     Args:
         start: The bindings.
-        arguments: What annotations may name in braces that jaxtyping itself reads.
+        arguments: The values for braces that jaxtyping itself evaluates.
     """
 
     def __init__(self, start: Bindings, arguments: dict[str, Any] | None = None) -> None:
@@ -58,13 +58,13 @@ class frame:  # noqa: N801  # used as a function; contextlib's way takes 0.7 us 
 
 
 def current() -> Bindings:
-    """A copy of what is bound now."""
+    """Return a copy of the current bindings."""
     sizes, shapes, structures, _ = get_shape_memo()  # type: ignore[no-untyped-call]  # private
     return Bindings(dict(sizes), dict(shapes), dict(structures))
 
 
 def restore(bindings: Bindings, arguments: dict[str, Any] | None = None) -> None:
-    """Forget what is bound now and take these bindings instead."""
+    """Replace the current bindings by these."""
     sizes, shapes, structures = bindings
     set_shape_memo(sizes.copy(), shapes.copy(), structures.copy(), arguments or {})
 
@@ -80,50 +80,51 @@ def assume(axes: tuple[Axis, ...], shape: tuple[int, ...]) -> None:
 
 
 def value_of(braces: str) -> object:
-    """The value of a part in braces, or None if it has none."""
+    """Return the value of a part in braces, or None if it has none."""
     sizes, *_ = get_shape_memo()  # type: ignore[no-untyped-call]  # private: no types
     return sizes.get(_reserved(braces))
 
 
 def note_ones(names: Iterable[str]) -> None:
-    """Note that axes were seen which may be 1 as well, written ``#name``."""
+    """Record that an axis marked ``#`` had size 1."""
     sizes, *_ = get_shape_memo()  # type: ignore[no-untyped-call]  # private: no types
     for name in names:
         sizes[f"#{name}"] = 1
 
 
 def settled(bindings: Bindings) -> Bindings:
-    """The bindings after the last argument: what was 1 wherever it may be 1 as well is 1."""
+    """Finish the bindings after the last argument: ``#name`` that only ever had size 1 is 1."""
     ones = {key[1:]: 1 for key in bindings.sizes if key.startswith("#")}
     sizes = {key: size for key, size in bindings.sizes.items() if not key.startswith("#")}
     return bindings._replace(sizes=ones | sizes)
 
 
 def without_braces(bindings: Bindings) -> Bindings:
-    """The bindings of axes alone, as a body that asks for them sees them."""
+    """Keep only the bindings of axes, which are what a body sees."""
     sizes = bindings.sizes.items()
     return bindings._replace(sizes={k: v for k, v in sizes if not k.startswith(_RESERVED)})
 
 
 def missing(bindings: Bindings, keys: Iterable[str]) -> list[str]:
-    """Those keys of axes that are not bound."""
+    """Return the axis keys that are not bound."""
     sizes, shapes, _ = bindings
     variadic = {f"*{name}" for name in shapes}
     return [key for key in keys if key not in sizes and key not in variadic]
 
 
 def enforceable(annotation: type[AbstractArray]) -> type[AbstractArray]:
-    """The annotation with each part in braces as an axis name that `bound_braces` binds.
+    """Replace each part in braces by an axis name that `bound_braces` binds.
 
-    jaxtyping would format the braces anew at each check, which costs time and fails for
-    symbolic sizes.
+    jaxtyping would format the braces again at each check, which is slow and fails for symbolic
+    sizes.
 
     Raises:
-        ContractError: It is an annotation of an annotation, whose two dtypes differ.
+        ContractError: It nests an annotation with another dtype.
     """
     if annotation.dtypes != annotation.dtype.dtypes:
         raise ContractError(
-            f"{annotation.__name__} has two dtypes; write one, with the whole shape"
+            f"{annotation.__name__} nests two different dtypes; write a single annotation such as "
+            f'Float32[Tensor, "batch n"]'
         )
     if "{" not in annotation.dim_str:
         return annotation
@@ -132,14 +133,14 @@ def enforceable(annotation: type[AbstractArray]) -> type[AbstractArray]:
 
 
 def with_shape(annotation: type[AbstractArray], text: str) -> type[AbstractArray]:
-    """The annotation of the same dtype and class of array, with another shape."""
-    dtype = cast(Any, annotation.dtype)  # mypy and pyright know of no classes in brackets
+    """Return an annotation with the same dtype and array class, and another shape."""
+    dtype = cast(Any, annotation.dtype)  # mypy and pyright do not know that it can be subscripted
     rewritten: type[AbstractArray] = dtype[annotation.array_type, text]
     return rewritten
 
 
 def visible(bindings: Bindings) -> dict[str, Extent]:
-    """The bindings that the author of the annotation named, variadic ones with their star."""
+    """Return the bindings of names in annotations, variadic names with their star."""
     hidden = (_RESERVED, "#")
     found: dict[str, Extent] = {
         key: size for key, size in bindings.sizes.items() if not key.startswith(hidden)

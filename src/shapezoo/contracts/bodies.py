@@ -1,11 +1,11 @@
-"""Shapes of intermediate tensors, asserted in the body of a checked function.
+"""Assert the shapes of intermediate tensors in the body of a checked function.
 
 `assert_shape` looks for the innermost checked call on Python's stack, which knows its axes.
 jaxtyping's idiom, ``isinstance(y, Float[Tensor, "batch channels"])``, cannot look there: it reads
 the innermost frame of jaxtyping's own. Entering one takes as long as half a check that is
-remembered, so only a body whose code mentions one of `_ASKING` runs in a frame. What follows is
-that in a helper without a contract of its own the idiom sees the names of its caller only if that
-one asks for them itself.
+remembered, so only a body whose code mentions one of `_USES_AXES` runs in a frame. What follows is
+that in a helper without a contract of its own the idiom sees the axis names of its caller only if
+the caller's own body uses one of these functions.
 """
 
 import contextlib
@@ -35,15 +35,15 @@ from shapezoo.contracts.parsing import parse_type
 from shapezoo.contracts.places import locals_of, place_of, self_of
 from shapezoo.contracts.types import Type
 
-_ASKING = frozenset(
+_USES_AXES = frozenset(
     {"assert_shape", "die_if_unbearable", "is_bearable", "isinstance", "print_bindings"}
 )
 
 
-def asks_for_axes(function: Callable[..., Any]) -> bool:
-    """Whether the body of a function may ask about the axes of its call."""
+def uses_axes(function: Callable[..., Any]) -> bool:
+    """Whether the body of a function may use the axes of its call."""
     body = inspect.unwrap(function)
-    return not inspect.isgeneratorfunction(body) and _mentions(body.__code__, _ASKING)
+    return not inspect.isgeneratorfunction(body) and _mentions(body.__code__, _USES_AXES)
 
 
 def asserts_shapes(function: Callable[..., Any]) -> bool:

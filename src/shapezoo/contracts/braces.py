@@ -1,4 +1,4 @@
-"""The parts of axes that are read from the arguments at each call: ``{self.in_channels}``."""
+"""The parts of axes that are computed from the arguments at each call: ``{self.in_channels}``."""
 
 import functools
 import operator
@@ -12,14 +12,14 @@ from shapezoo.contracts.errors import ContractError
 
 
 def read_braces(braces: str, scope: Mapping[str, object]) -> object:
-    """The value of a part in braces.
+    """Evaluate a part in braces.
 
     Args:
         braces: The part, braces included.
-        scope: The arguments by name.
+        scope: The arguments, by name.
 
     Raises:
-        ContractError: It cannot be computed, or is no number.
+        ContractError: It cannot be computed, or is not a number.
     """
     try:
         return number(eval(_code(braces), {}, dict(scope)))
@@ -28,17 +28,17 @@ def read_braces(braces: str, scope: Mapping[str, object]) -> object:
 
 
 def number(value: Any) -> object:
-    """A value as a number, which a size is compared with.
+    """Return a value as a number that a size can be compared with.
 
     Raises:
-        TypeError: It is none.
+        TypeError: It is not a number.
     """
     is_number = isinstance(value, int | float | torch.SymInt | torch.SymFloat)
     return value if is_number else operator.index(value)
 
 
 def value_or_none(read: Callable[[], object]) -> object:
-    """What a function gives, or None where it fails. Dynamo traces this."""
+    """Return the result of read(), or None if it raises. Dynamo traces this."""
     try:
         return read()
     except Exception:

@@ -1,4 +1,4 @@
-"""Enforcing a contract: the one door through which every checked call goes."""
+"""Enforce a contract: every checked call goes through here."""
 
 import dataclasses
 import functools
@@ -13,15 +13,15 @@ from torch.compiler import is_dynamo_compiling
 
 from shapezoo.contracts import switch
 from shapezoo.contracts.bindings import frame
-from shapezoo.contracts.bodies import asks_for_axes, asserts_shapes, remember_generator
+from shapezoo.contracts.bodies import asserts_shapes, remember_generator, uses_axes
 from shapezoo.contracts.contract import Call, Contract
 from shapezoo.contracts.describing import qualified_name
 from shapezoo.contracts.dynamo import at_trace_time, observe, seen
 from shapezoo.contracts.errors import ContractError, ShapeError, UnresolvedError
-from shapezoo.contracts.hiding import passed_over, unseen
+from shapezoo.contracts.hiding import skip_by_dynamo, skip_frame_only
 from shapezoo.contracts.jit import refuse_script
 from shapezoo.contracts.notes import add_note
-from shapezoo.contracts.reading import NO_CLASS, Origin, method_of, with_variables_around
+from shapezoo.contracts.reading import NO_CLASS, Origin, method_of, with_enclosing_variables
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,26 +40,26 @@ def checked(function: Callable[P, R]) -> Callable[P, R]: ...
 def checked(function: Any) -> Any:
     """Enforce the annotations of a function, of a module's ``forward``, or of a dataclass.
 
-    The arguments are checked before the body runs, the result after it; a dataclass when it is
-    made. What passed is remembered, so that a call with the same shapes costs a lookup. Under
-    `torch.compile` and `torch.export` the check runs while the call is traced. Proxies of
-    `torch.fx` have no shape and are not checked.
+    The arguments are checked before the body runs and the result after it; a dataclass is checked
+    on construction. Passed checks are cached, so a repeated call costs one dictionary lookup. Under
+    `torch.compile` and `torch.export` the check runs while the call is traced. `torch.fx` proxies
+    have no shape and are not checked.
 
-    A dataclass is checked where its own ``__init__`` gets the fields: a field that a
-    ``default_factory`` fills is not, and a subclass that is a dataclass needs ``checked`` too.
+    A dataclass is checked in its own ``__init__``: fields that a ``default_factory`` fills are not
+    checked, and a subclass that is a dataclass needs ``checked`` too.
 
     Args:
         function: A function whose arguments and result are all annotated, a static method, class
             method or property of one, or a dataclass. Axes may be numbers, names,
             ``name=expression``, ``*name`` and ``...``; parts in braces, such as
-            ``{self.in_channels}``, are read from the arguments at each call.
+            ``{self.in_channels}``, are computed from the arguments at each call.
 
     Returns:
-        The function, checked. A checked function is returned as it is.
+        The checked function. A function that is already checked is returned unchanged.
 
     Raises:
         ContractError: An annotation is missing or cannot be used, or this is not a function. A call
-            raises it too, where the contract cannot be computed for it.
+            raises it too, if the contract cannot be computed for it.
         ShapeError: A call of the function breaks its contract.
 
     Example:
@@ -86,7 +86,7 @@ def checked(function: Any) -> Any:
     """
     if isinstance(function, type) and dataclasses.is_dataclass(function):
         init = enforced(function.__init__, method_of(function))
-        function.__init__ = init  # type: ignore[method-assign]  # its only way in
+        function.__init__ = init  # type: ignore[method-assign]  # the only place to hook in
         return function
     if isinstance(function, staticmethod):
         return staticmethod(checked(function.__func__))
@@ -100,7 +100,7 @@ def checked(function: Any) -> Any:
 
 
 def enforced(function: Any, origin: Origin = NO_CLASS) -> Any:
-    """A function whose contract is enforced.
+    """Return a function whose contract is enforced.
 
     Args:
         function: A function whose arguments and result are all annotated.
@@ -127,42 +127,42 @@ def enforced(function: Any, origin: Origin = NO_CLASS) -> Any:
     try:
         contract = Contract(function, origin)
     except UnresolvedError:
-        return _checked_later(function, with_variables_around(function, origin))
+        return _checked_later(function, with_enclosing_variables(function, origin))
     return _enforcing(contract, function)
 
 
 def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, with its contract enforced."""
+    """Wrap the function so that its contract is enforced."""
     recall, sizes_of, arguments_of = contract.recall, contract.sizes_of, contract.arguments_of
     records = contract.records
-    asks, asserts = asks_for_axes(function), asserts_shapes(function)
+    needs_frame, asserts = uses_axes(function), asserts_shapes(function)
     remember_generator(function)
 
-    # the wrapper holds functions only, no object or bound method: in a checked dataclass that is
-    # made inside a graph, Dynamo knows no others
-    @unseen
+    # the wrapper closes over plain functions, no objects or bound methods: for a checked dataclass
+    # that is constructed inside a graph, Dynamo supports only plain functions in closures here
+    @skip_by_dynamo
     def check_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         return contract.check_arguments(args, kwargs)
 
-    @unseen
+    @skip_by_dynamo
     def check_result(call: Call, result: object, args: tuple[Any, ...]) -> None:
         contract.check_result(call, result, args)
 
-    @unseen
+    @skip_by_dynamo
     def refusal(call: Call, args: tuple[Any, ...]) -> ShapeError | None:
         return contract.refusal(call, args)
 
-    @unseen
+    @skip_by_dynamo
     def entered(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> frame:
         names = frame(call.axes, contract.arguments_of(*args, **kwargs))
         names.__enter__()
         return names
 
-    @unseen
+    @skip_by_dynamo
     def leave(names: frame) -> None:
         names.__exit__(None, None, None)
 
-    @passed_over
+    @skip_frame_only
     def run_in_frame(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         names = entered(call, args, kwargs)
         try:
@@ -176,7 +176,7 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
             observe(verify, sizes, seen(arguments_of(*args, **kwargs), records), ())
         return function(*args, **kwargs)
 
-    @unseen
+    @skip_by_dynamo
     def explain_failure(error: Exception, call: Call) -> None:
         add_note(error, contract.signature, call.axes)
 
@@ -197,14 +197,14 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
             return latest(*args, **kwargs)
         try:
             call = recall(*args, **kwargs)
-        except Exception:  # an unknown object, a symbolic size, arguments that do not fit
+        except Exception:  # an unknown class, a symbolic size, arguments that do not bind
             call = None
         if call is None:
             call = check_arguments(args, kwargs)
             if call is None:
                 return function(*args, **kwargs)
         try:
-            result = run_in_frame(call, args, kwargs) if asks else function(*args, **kwargs)
+            result = run_in_frame(call, args, kwargs) if needs_frame else function(*args, **kwargs)
         except Exception as error:
             if refused := refusal(call, args):
                 raise refused from error
@@ -212,7 +212,7 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
             raise
         try:
             is_known = call.key_of(result) in call.results
-        except Exception:  # an unknown object, a symbolic size, no tensor
+        except Exception:  # an unknown class, a symbolic size, not a tensor
             is_known = False
         if not is_known:
             check_result(call, result, args)
@@ -222,10 +222,10 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
 
 
 def _checked_later(function: Callable[..., Any], origin: Origin) -> Callable[..., Any]:
-    """The function, checked from its first call on: an annotation uses a name not yet defined."""
+    """Check the function from its first call on; an annotation uses a name not defined yet."""
     resolved: list[Callable[..., Any]] = []
 
-    @unseen
+    @skip_by_dynamo
     def resolve(_: object) -> None:
         if not resolved:
             contract = Contract(function, origin, is_final=True)
@@ -246,30 +246,30 @@ def _checked_later(function: Callable[..., Any], origin: Origin) -> Callable[...
 
 
 def _wrapping(wrapper: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
-    """The wrapper, as it looks from outside."""
+    """Make the wrapper look like the function."""
     functools.update_wrapper(wrapper, function)
-    # code of its own: tracebacks show the name, and Dynamo counts recompilations per code
+    # a code object of its own: tracebacks show its name, and Dynamo counts recompilations per code
     wrapper.__code__ = wrapper.__code__.replace(co_name=function.__name__)
-    wrapper.__prepare_scriptable__ = refuse_script  # type: ignore[attr-defined]  # torch.jit.script asks for it
+    wrapper.__prepare_scriptable__ = refuse_script  # type: ignore[attr-defined]  # torch.jit.script calls it
     wrapper._shapezoo_latest = wrapper  # type: ignore[attr-defined]  # see _reloaded
     _wrappers.add(wrapper)
-    return passed_over(wrapper)
+    return skip_frame_only(wrapper)
 
 
 def _reloaded(wrapper: Any) -> Callable[..., Any] | None:
-    """The function that IPython's autoreload has put in the place of this one, if it has.
+    """Return the function that IPython's autoreload replaced this one with, if it did.
 
-    To reach those who imported a function by name, autoreload gives the old one the code and the
-    dictionary of the new one. It cannot change what the old one closes over, so without this the
-    old body would go on running.
+    For code that imported a function by name, autoreload gives the old function the code and the
+    ``__dict__`` of the new one. It cannot change the closure of the old function, so without this
+    the old body would still run.
     """
     latest: Any = wrapper._shapezoo_latest
     if vars(latest) is vars(wrapper):
         return latest if latest is not wrapper else None
-    wrapper._shapezoo_latest = wrapper  # functools.wraps has copied that of another function
+    wrapper._shapezoo_latest = wrapper  # functools.wraps copied that of another function
     return None
 
 
 def is_checked(function: Callable[..., Any]) -> bool:
     """Whether calls of this function are checked."""
-    return getattr(function, "__func__", function) in _wrappers  # that of a bound method
+    return getattr(function, "__func__", function) in _wrappers  # of a bound method

@@ -30,14 +30,14 @@ class Condition:
             ``//`` and ``%``, joined by ``and``, ``or`` and ``not``, in Python's notation.
 
     Raises:
-        ContractError: The text is no such expression.
+        ContractError: The text is not such an expression.
     """
 
     text: str
 
     def __post_init__(self) -> None:
         message = (
-            f"{self.text!r} is no condition on sizes; write one as in 'height >= 32', "
+            f"{self.text!r} is not a condition on sizes; write, for example, 'height >= 32', "
             f"'height % 16 == 0' or 'height == width'"
         )
         try:
@@ -46,7 +46,7 @@ class Condition:
             raise ContractError(message) from error
         if not _is_condition(tree):
             raise ContractError(message)
-        object.__setattr__(self, "text", unparse(tree))  # one text, however it was written
+        object.__setattr__(self, "text", unparse(tree))  # one spelling, however it was written
 
     def __str__(self) -> str:
         return self.text
@@ -57,7 +57,7 @@ class Condition:
         return _axes(self.text)
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
-        """Whether these sizes meet it.
+        """Whether these sizes satisfy it.
 
         Raises:
             KeyError: One of its axes has no size.
@@ -66,7 +66,7 @@ class Condition:
         return bool(eval(_code(self.text), {}, {axis: sizes[axis] for axis in self.axes}))
 
     def explain(self, sizes: Mapping[str, int]) -> str:
-        """What is wrong with sizes that do not meet it: ``height must be at least 63, got 62``."""
+        """Describe why sizes do not satisfy it: ``height must be at least 63, got 62``."""
         got = ", ".join(f"{axis}={sizes[axis]}" for axis in self.axes)
         match expression(self.text):
             case ast.Compare(left=ast.Name(id=axis), ops=[op], comparators=[term]) if (
@@ -123,7 +123,7 @@ def _is_size(node: ast.expr) -> bool:
 
 
 def unparse(tree: ast.expr) -> str:
-    """The text of an expression; `ast.unparse` puts parentheses into long chains of ``or``."""
+    """Return the text of an expression; `ast.unparse` adds parentheses to long ``or`` chains."""
     if not isinstance(tree, ast.BoolOp):
         return ast.unparse(tree)
     word = " and " if isinstance(tree.op, ast.And) else " or "
@@ -132,7 +132,7 @@ def unparse(tree: ast.expr) -> str:
 
 
 def all_of(conditions: Iterable[Condition]) -> str:
-    """The text of all conditions at once."""
+    """Join conditions with ``and``."""
     texts = list(map(str, conditions))
     has_several = len(texts) > 1
     return " and ".join(f"({t})" if has_several and " or " in t else t for t in texts)

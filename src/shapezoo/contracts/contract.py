@@ -24,12 +24,12 @@ from shapezoo.contracts.bindings import (
     without_braces,
 )
 from shapezoo.contracts.braces import number, read_braces, value_or_none
-from shapezoo.contracts.describing import known
+from shapezoo.contracts.describing import concrete
 from shapezoo.contracts.errors import ContractError, ShapeError
 from shapezoo.contracts.explain import explain, public_name
 from shapezoo.contracts.fitting import suggest_for_result
 from shapezoo.contracts.fixes import suggest
-from shapezoo.contracts.hiding import unseen
+from shapezoo.contracts.hiding import skip_by_dynamo
 from shapezoo.contracts.jit import paused
 from shapezoo.contracts.limits import unmet
 from shapezoo.contracts.matching import MismatchError, OpaqueValue, StepAside, check_value
@@ -59,27 +59,27 @@ MOST_RESULTS = 16
 
 
 class Call(NamedTuple):
-    """Arguments that keep a contract.
+    """A call whose arguments passed their check.
 
     Attributes:
-        sizes: The values of the parts in braces, or an error where one cannot be read.
+        sizes: The values of the parts in braces, or the error if one cannot be read.
         bindings: The axes that the arguments bind, and the parts in braces.
         axes: The axes alone.
-        unseen: The axes that arguments may bind which cannot be looked at while a graph is traced.
+        opaque: The axes that only arguments bind which cannot be inspected while a graph is traced.
         results: The keys of results that passed.
-        key_of: Gives the key of a result.
+        key_of: Returns the key of a result.
     """
 
     sizes: dict[str, object]
     bindings: Bindings
     axes: Bindings
-    unseen: frozenset[str]
+    opaque: frozenset[str]
     results: dict[Hashable, None]
     key_of: Callable[[Any], Hashable]
 
 
 class Contract:
-    """The contract of one function, with the calls that are known to keep it.
+    """The contract of one function, with a cache of calls that passed.
 
     Args:
         function: The function.
@@ -87,13 +87,14 @@ class Contract:
     Attributes:
         signature: The contract as data.
         records: The dataclasses in it whose fields hold tensors.
-        calls: The arguments that passed, by their keys.
-        arguments_of: Takes what the function takes, and gives the arguments by name.
-        sizes_of: Likewise, and gives the values of the parts in braces; None for what fails.
-        recall: Likewise, and gives the entry of `calls`, if there is one.
+        calls: The cache of calls that passed, by the keys of their arguments.
+        arguments_of: Has the parameters of the function; returns its arguments by name.
+        sizes_of: Same parameters; returns the values of the parts in braces, None for any that
+            fails.
+        recall: Same parameters; returns the entry in `calls`, if there is one.
 
     Raises:
-        UnresolvedError: An annotation refers to a name that does not exist, or not yet.
+        UnresolvedError: An annotation refers to a name that does not exist (yet).
         ContractError: An annotation is missing or cannot be used.
     """
 
@@ -113,9 +114,9 @@ class Contract:
         self._has_owner = names[:1] == [self.signature.owner]
         self._braces = self.signature.braces
         self._kinds = [(a.name, kind) for a, kind in zip(self.signature.inputs, kinds, strict=True)]
-        self._needed = needed_names(output)  # what the arguments of every call must bind
+        self._needed = needed_names(output)  # the arguments of every call must bind these
         keys = (axis.key for axis in result_axes(output))
-        self._named = frozenset(key for key in keys if key)  # those of some results as well
+        self._named = frozenset(key for key in keys if key)  # these, if the result has them
 
         take = functools.partial(with_parameters_of, function)
         self.arguments_of = take(f"{{{', '.join(f'{name!r}: {name}' for name in names)}}}")
@@ -128,14 +129,14 @@ class Contract:
         key = _tuple([*sizes, *filter(None, codes)])
         self._key_of = take(key, **{key_of_: key_of})
         find = f"{known}({key})" if self._has_key else "None"
-        self.recall = unseen(take(find, **{key_of_: key_of, known: self.calls.get}))
+        self.recall = skip_by_dynamo(take(find, **{key_of_: key_of, known: self.calls.get}))
         self._key_of_result = _key_of_result(output)
 
     def check_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        """Check the arguments of a call, or give None where there is nothing to check.
+        """Check the arguments of a call; return None if checks do not apply to it.
 
         Raises:
-            TypeError: The function does not take such arguments.
+            TypeError: The arguments do not match the function's parameters.
             ShapeError: An argument breaks the contract.
             ContractError: The contract cannot be computed for these arguments.
         """
@@ -147,7 +148,7 @@ class Contract:
                 try:
                     key = self._key_of(*args, **kwargs)
                     sizes = self._numbers_of(key[: len(self._braces)])
-                except Exception:  # an unknown object, a size that cannot be read
+                except Exception:  # an unknown class, a size that cannot be read
                     key, sizes = None, self._read(arguments)
                 if unknown := _of_lazy_layers(sizes, arguments.get(self.signature.owner)):
                     key, sizes = None, {k: v for k, v in sizes.items() if k not in unknown}
@@ -173,14 +174,14 @@ class Contract:
                 self._check_result(call, result, args[0] if self._has_owner and args else None)
             except StepAside:
                 return
-            with contextlib.suppress(Exception):  # an unknown object, a symbolic size
+            with contextlib.suppress(Exception):  # an unknown class, a symbolic size
                 remember(call.results, call.key_of(result), None, MOST_RESULTS)
 
     def refusal(self, call: Call, args: tuple[Any, ...]) -> ShapeError | None:
-        """The error for sizes that the module is known not to take, if they are such.
+        """Return the error for sizes outside the module's known limits, if they are.
 
         Args:
-            call: What `check_arguments` gave.
+            call: The result of `check_arguments`.
             args: The positional arguments.
         """
         owner = args[0] if self._has_owner and args else None
@@ -195,18 +196,19 @@ class Contract:
         call: Call | None,
         owner: object,
     ) -> Call | None:
-        """Check a call that is being traced, or a part of it.
+        """Check the arguments or the result of a call that is being traced.
 
         Args:
             sizes: The values of the parts in braces.
             arguments: The arguments, by name.
             results: The result, if there is one yet.
-            place: Where the module stands that is being traced.
-            call: What this gave before the body ran, which may have changed the arguments.
-            owner: The module, if it is a forward.
+            place: The path of the traced module in its parent.
+            call: What this method returned before the body ran, which may have changed the
+                arguments.
+            owner: The module, if the function is a forward.
 
         Raises:
-            ShapeError: The call breaks the contract, or the module does not take these sizes.
+            ShapeError: The call breaks the contract, or its sizes are outside the module's limits.
             ContractError: The contract cannot be computed for this call.
         """
         if jaxtyping.config.jaxtyping_disable:
@@ -223,7 +225,7 @@ class Contract:
 
     def _check(self, arguments: dict[str, Any], sizes: dict[str, object], place: str = "") -> Call:
         try:
-            bindings, unseen = self._bind(arguments, sizes)
+            bindings, opaque = self._bind(arguments, sizes)
         except MismatchError as mismatch:
             numbers = _numbers(sizes)
             accepts = functools.partial(self._accepts, sizes)
@@ -238,13 +240,13 @@ class Contract:
             ) from None
         except ContractError as error:
             raise self._renamed(error) from error
-        if unbound := missing(bindings, self._needed - unseen):
+        if unbound := missing(bindings, self._needed - opaque):
             raise self._unbound(unbound)
         axes = without_braces(bindings)
-        return Call(sizes, bindings, axes, unseen, {}, self._key_of_result)
+        return Call(sizes, bindings, axes, opaque, {}, self._key_of_result)
 
     def _check_result(self, call: Call, result: object, owner: object, place: str = "") -> None:
-        open_names = missing(call.bindings, self._named - call.unseen)
+        open_names = missing(call.bindings, self._named - call.opaque)
         try:
             with frame(call.bindings):
                 check_value(result, self.signature.output, "return")
@@ -259,8 +261,8 @@ class Contract:
                 is_result=True,
             ) from None
         except ContractError as error:
-            if call.unseen:
-                return  # its sizes are those of an argument that cannot be looked at
+            if call.opaque:
+                return  # its sizes come from an argument that cannot be inspected
             raise self._renamed(error) from error
         if unbound := [name for name in open_names if name not in still_open]:
             raise self._unbound(unbound)
@@ -289,23 +291,23 @@ class Contract:
         """The axes that these arguments bind, and those that others may bind which are opaque.
 
         Raises:
-            MismatchError: An argument is not of its type.
-            ContractError: A part in braces cannot be read, but is needed.
+            MismatchError: An argument does not match its annotation.
+            ContractError: A part in braces is needed, but cannot be read.
         """
-        unseen: frozenset[str] = frozenset()
+        opaque: frozenset[str] = frozenset()
         with frame(bound_braces(sizes)):
             for name, kind in self._kinds:
                 if arguments[name] is not FILLED_BY_FACTORY:
                     try:
                         check_value(arguments[name], kind, name)
                     except OpaqueValue:
-                        unseen |= bindable_names(kind)
-            return settled(current()), unseen
+                        opaque |= bindable_names(kind)
+            return settled(current()), opaque
 
     def _accepts(
         self, sizes: dict[str, object], arguments: dict[str, Any], changes: dict[str, object]
     ) -> bool:
-        """Whether other arguments, and other values of parts in braces, keep the contract."""
+        """Whether other arguments, with other values of parts in braces, would pass."""
         try:
             self._bind(arguments, sizes | _numbers(self._read(arguments)) | changes)
         except (MismatchError, ContractError):
@@ -313,12 +315,12 @@ class Contract:
         return True
 
     def _can_keep(self, key: tuple[Any, ...]) -> bool:
-        """Whether a key means the same for good; a tensor that is read as a size can change."""
+        """Whether a key stays valid; a tensor in braces can change its value."""
         sizes = key[: len(self._braces)]
         return self._has_key and all(type(size) in (int, float) for size in sizes)
 
     def _read(self, arguments: dict[str, Any]) -> dict[str, object]:
-        """The values of the parts in braces, or the error where one cannot be read."""
+        """Read the values of the parts in braces; an error takes the place of one that fails."""
         sizes: dict[str, object] = {}
         for braces in self._braces:
             try:
@@ -328,7 +330,7 @@ class Contract:
         return sizes
 
     def _numbers_of(self, sizes: tuple[object, ...]) -> dict[str, object]:
-        """Values that were read, as numbers, or the error where one is none."""
+        """Convert values that were read to numbers; an error takes the place of any other."""
         return {text: _number(text, v) for text, v in zip(self._braces, sizes, strict=True)}
 
 
@@ -339,7 +341,7 @@ def _axes(names: Sequence[str]) -> str:
 
 
 def _of_lazy_layers(sizes: dict[str, object], owner: object) -> list[str]:
-    """The parts in braces that may be 0 only because a lazy layer has not been called yet."""
+    """Return the parts in braces that may be 0 only because a lazy layer was not called yet."""
     zeros = [braces for braces, size in sizes.items() if type(size) is int and size == 0]
     if not zeros or not isinstance(owner, nn.Module):
         return []
@@ -348,31 +350,32 @@ def _of_lazy_layers(sizes: dict[str, object], owner: object) -> list[str]:
 
 
 def _key_of_result(output: Type) -> Callable[[Any], Hashable]:
-    """A function that gives the key of a result."""
+    """Return a function that computes the key of a result."""
     code = key_code("result", output, "key_of")
     if code is None:
         return _no_key
     if isinstance(output, TensorType):
-        return attrgetter("shape", "dtype", "__class__")  # what the code says, without a frame
-    return unseen(with_parameters_of(lambda result: None, code, key_of=key_of))
+        # same key as key_code, without a Python call
+        return attrgetter("shape", "dtype", "__class__")
+    return skip_by_dynamo(with_parameters_of(lambda result: None, code, key_of=key_of))
 
 
 def _no_key(result: object) -> Hashable:
-    raise TypeError("the check can see more than any key")
+    raise TypeError("the check depends on more than a hashable key can capture")
 
 
 def _tuple(parts: Iterable[str]) -> str:
-    """The code of a tuple of the values of these expressions."""
+    """Return the code of a tuple of these expressions."""
     return "(" + "".join(f"{part}, " for part in parts) + ")"
 
 
 def _numbers(sizes: dict[str, object]) -> dict[str, object]:
-    """Those that could be read, symbolic ones as those of the example."""
-    return {text: known(v) for text, v in sizes.items() if not isinstance(v, ContractError)}
+    """Keep the values that could be read; symbolic ones become those of the example inputs."""
+    return {text: concrete(v) for text, v in sizes.items() if not isinstance(v, ContractError)}
 
 
 def _number(braces: str, value: object) -> object:
-    """A value as a number, or the error where it is none."""
+    """Return a value as a number, or an error if it is not one."""
     try:
         return number(value)
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""Values in words, for errors."""
+"""Describe values in a few words, for errors."""
 
 import dataclasses
 import re
@@ -17,7 +17,7 @@ _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 
 def describe(value: object, depth: int = 2) -> str:
-    """A value in a few words: ``Tensor float32 (8, 1, 28, 28)``."""
+    """Describe a value in a few words: ``Tensor float32 (8, 1, 28, 28)``."""
     name = class_name(value)
     try:
         if isinstance(value, Tensor):
@@ -25,11 +25,11 @@ def describe(value: object, depth: int = 2) -> str:
         if value is None:
             return "None"
         if isinstance(value, Missing):
-            return "nothing, the key is missing"
+            return "key is missing"
         if isinstance(value, Opaque):
             return "an object"
         if isinstance(value, nn.Module):
-            return name  # its text can fill pages
+            return name  # its repr can fill pages
         if isinstance(value, list | tuple | dict) and (depth == 0 or len(value) > 8):
             return f"{name} of {len(value)}"
         if isinstance(value, list | tuple):
@@ -45,51 +45,51 @@ def describe(value: object, depth: int = 2) -> str:
         if is_image(value):
             return f"PIL image {value.mode} {value.width}x{value.height}"
         text = _ADDRESS.sub("", " ".join(repr(value).split()))
-    except Exception:  # a value that cannot be shown must not hide what is wrong with it
+    except Exception:  # a repr that fails must not hide the mismatch
         return name
     return f"{name} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
 def is_image(value: object) -> TypeGuard[Any]:
-    """Whether a value is an image of PIL, which is not imported for that."""
+    """Whether a value is a PIL image; PIL is not imported for this."""
     pil = sys.modules.get("PIL.Image")
     return pil is not None and isinstance(value, pil.Image)
 
 
 def dtype_name(value: Any) -> str:
-    """The dtype of a tensor or array, without the library's name."""
+    """Return the dtype of a tensor or array, without the ``torch.`` prefix."""
     return str(value.dtype).removeprefix("torch.")
 
 
 def class_name(value: object) -> str:
-    """The name of a value's class, with its module unless it is one of Python's own."""
+    """Return the name of a value's class, with its module unless it is a builtin."""
     return name_of(type(value))
 
 
 def name_of(kind: type) -> str:
-    """The name of a class, with its module unless it is one of Python's own."""
+    """Return the name of a class, with its module unless it is a builtin."""
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 def qualified_name(function: Callable[..., Any]) -> str:
-    """The dotted name of a function; one that `exec` made may have no module."""
+    """Return the dotted name of a function; one made by `exec` may have no module."""
     return ".".join(filter(None, (function.__module__, function.__qualname__)))
 
 
 def known_shape(value: Tensor) -> tuple[Any, ...]:
-    """The shape of a tensor in numbers, those of the example where a graph is traced."""
-    return tuple(map(known, value.shape))
+    """Return the shape of a tensor in numbers; while tracing, those of the example inputs."""
+    return tuple(map(concrete, value.shape))
 
 
-def known(size: Any) -> Any:
-    """A size as a number, or as text where only the data decide it."""
+def concrete(size: Any) -> Any:
+    """Return a concrete size, or the name of an unbacked symbol."""
     if isinstance(size, tuple):
-        return type(size)(map(known, size))  # `Open` stays open
+        return type(size)(map(concrete, size))  # `Open` stays open
     if not isinstance(size, torch.SymInt | torch.SymFloat):
         return size
     try:
         if isinstance(size, torch.SymFloat):
             return float(size)
         return hint_of(size) if is_proving() else int(size)
-    except Exception:  # a size that only the data decide
+    except Exception:  # an unbacked symbol: its size depends on data
         return str(size)

@@ -1,8 +1,8 @@
 """The check while `torch.compile` or `torch.export` traces a call.
 
-It runs on the tensors that Dynamo traces with, whose sizes are symbols where they may change:
-what holds for them holds for every size that the graph serves. It leaves no node in the graph.
-Dynamo is imported only while it traces.
+It runs on the fake tensors that Dynamo traces with. Their dynamic sizes are symbols, so a check
+that passes holds for every size that the graph accepts. It leaves no node in the graph. Dynamo is
+imported only while it traces.
 """
 
 import dataclasses
@@ -27,12 +27,12 @@ from shapezoo.contracts.symbolic_runs import hint_of
 
 
 def observe(verify: Callable[..., object], *seen: Any) -> None:
-    """Verify a part of a call that Dynamo traces; Dynamo traces this too.
+    """Verify the arguments or the result of a call that Dynamo traces; Dynamo traces this too.
 
     Args:
-        verify: Gets the values that Dynamo traces with, the place of the module, what it
-            gave for an earlier part of the same call, or None, and the module, or None.
-        *seen: The values, as `seen` gives them.
+        verify: Called with the values that Dynamo traces with, the path of the module, what
+            it returned earlier for the same call (or None), and the module (or None).
+        *seen: The values, as `seen` returns them.
 
     Raises:
         ShapeError: The call breaks its contract.
@@ -42,18 +42,18 @@ def observe(verify: Callable[..., object], *seen: Any) -> None:
 
 
 def at_trace_time(function: Callable[[Any], None]) -> None:
-    """Have a function called with Dynamo's context while Dynamo traces this; else do nothing."""
+    """Call a function with Dynamo's context while Dynamo traces this; otherwise do nothing."""
     from torch._dynamo.comptime import comptime
 
     comptime(function)
 
 
 def seen(value: Any, records: tuple[Any, ...]) -> Any:
-    """A value in the form in which Dynamo can hand it out. Dynamo traces this.
+    """Convert a value to a form in which Dynamo can return it. Dynamo traces this.
 
     Args:
         value: The value.
-        records: The dataclasses to look into.
+        records: The dataclasses whose fields are included.
     """
     if isinstance(value, records):
         names = [field.name for field in dataclasses.fields(value)]
@@ -78,23 +78,23 @@ class _Mapping(NamedTuple):
 
 
 class _Record(NamedTuple):
-    """A dataclass taken apart, because Dynamo cannot hand it out."""
+    """The fields of a dataclass, because Dynamo cannot return the object."""
 
     kind: type
     fields: dict[str, Any]
 
 
 def _verify_seen(context: Any) -> None:
-    """Verify the call that Dynamo traces: it calls this with the arguments of `observe`."""
+    """Verify the call that Dynamo traces, with the arguments of `observe`."""
     verify = context.get_local("verify", stacklevel=1).as_python_constant()
     values = context.get_local("seen", stacklevel=1).as_proxy()
     translator = context._i_will_not_complain_if_bc_breaks_InstructionTranslator()
-    call = translator.parent.parent  # of at_trace_time and of observe: who traces the call
+    call = translator.parent.parent  # parents: at_trace_time, observe; then the tracer of the call
     try:
         place, owner = _place(translator), _owner(call)
         verified = verify(*map(_fake, values), place, _verified.get(call), owner)
     except (ShapeError, ContractError) as error:
-        raise _let_through(error) from None
+        raise _as_dynamo_error(error) from None
     _verified[call] = verified
     if verified is not None:
         _bound_in_body.setdefault(call, verified.axes)
@@ -140,7 +140,7 @@ def _assert_seen(context: Any) -> None:
             check(value, shape)
             _bound_in_body[caller] = current()
     except (ShapeError, ContractError) as error:
-        raise _let_through(error) from None
+        raise _as_dynamo_error(error) from None
 
 
 def _with_hints(value: Any) -> Any:
@@ -156,24 +156,24 @@ _verified: weakref.WeakKeyDictionary[Any, object] = weakref.WeakKeyDictionary()
 
 
 def _place(translator: Any) -> str:
-    """Where the module that is being traced stands in the one around it."""
+    """Return the path of the module that is being traced in its parent."""
     sources = [source for source, _ in translator.nn_module_stack.values()]
     place = sources[-1].partition("].")[2] if sources else ""  # L['self'].blocks.0
     return str(place).removeprefix("_export_root.")
 
 
 def _owner(call: Any) -> object:
-    """The module whose forward a call is, or None."""
+    """Return the module whose forward is called, or None."""
     from torch._dynamo.variables.nn_module import UnspecializedNNModuleVariable
 
-    args = call.symbolic_locals.get("args")  # gone in what is left after a graph break
+    args = call.symbolic_locals.get("args")  # missing in a resume function
     items = args.realize().items if args is not None else []
     owner = items[0].realize() if items else None
     return owner.value if isinstance(owner, UnspecializedNNModuleVariable) else None
 
 
 def _fake(value: Any) -> Any:
-    """The value that Dynamo traces with, from what it hands out."""
+    """Return the value that Dynamo traces with, from the proxy that it returns."""
     if isinstance(value, Proxy):
         return value.node.meta["example_value"]
     if isinstance(value, _Record):
@@ -194,20 +194,20 @@ def _fake(value: Any) -> Any:
 
 
 def _is_named(value: Any) -> bool:
-    """Whether a value is a NamedTuple, with a constructor like any other."""
+    """Whether a value is a NamedTuple with the usual constructor."""
     is_tuple = isinstance(value, tuple) and not isinstance(value, PackedSequence | torch.Size)
     return is_tuple and hasattr(value, "_fields")
 
 
 def _rebuilt(value: Any, items: Iterable[Any]) -> Any:
-    """A list, tuple or NamedTuple like another one, with other items. Dynamo traces this."""
+    """Build a list, tuple or NamedTuple of the same class from other items. Dynamo traces this."""
     if isinstance(value, list):
         return list(items)
     return type(value)(*items) if _is_named(value) else tuple(items)
 
 
-def _let_through(error: Exception) -> Any:
-    """The error as one that Dynamo raises as it is, instead of running the call untraced."""
+def _as_dynamo_error(error: Exception) -> Any:
+    """Return the error as one that Dynamo re-raises, instead of running the call untraced."""
     from torch._dynamo.exc import TorchRuntimeError
 
     kind: Any = type(error)
@@ -218,17 +218,18 @@ def _let_through(error: Exception) -> Any:
         "the traced code does not catch it."
     )
     ours = Path(__file__).parent
+
     frames = [frame for frame in traced.real_stack if Path(frame.filename).parent != ours]
-    traced.real_stack = StackSummary.from_list(frames)  # where the user's code is, for Dynamo
+    traced.real_stack = StackSummary.from_list(frames)
     return traced
 
 
 @functools.cache
 def _traced(kind: type, dynamos: type) -> Any:
-    """A kind of error that is one of Dynamo's too."""
+    """Return a subclass of an error that Dynamo also treats as one of its own."""
 
     def reduce(error: Any) -> tuple[object, ...]:
-        """The same error without Dynamo's part, as this class cannot be imported."""
+        """Pickle as the plain error, because this class cannot be imported."""
         kept = {"argument", "axis", "__notes__"}
         return kind, (str(error),), {k: v for k, v in vars(error).items() if k in kept}
 

@@ -1,4 +1,4 @@
-"""The two ways in which a contract fails: it is broken by a value, or it cannot be used."""
+"""Errors: a value that breaks its contract, and an annotation that cannot be used."""
 
 import jaxtyping
 
@@ -6,20 +6,20 @@ import jaxtyping
 class ShapeError(jaxtyping.TypeCheckError):
     """A value broke a contract.
 
-    The message names the function, the argument, what was expected, what came, and the axis
-    on which they differ.
+    The message names the function, the argument, the expected and the actual value, and the
+    axis on which they differ.
 
     Attributes:
-        argument: The path of the offending value, such as ``"images"``, ``"states[1]"`` or
+        argument: The path of the wrong value, such as ``"images"``, ``"states[1]"`` or
             ``"return"``; empty in an error that was rebuilt from its message alone.
-        axis: The position of the first axis that differs, or None where the type, the dtype
-            or the number of axes is wrong.
+        axis: The position of the first axis that differs, or None if the type, the dtype or the
+            number of axes is wrong.
     """
 
     __module__ = "shapezoo"  # where users import it from, and what tracebacks show
 
-    # what carries an error over from another process, as DataLoader's workers do, calls the class
-    # with the message and nothing else
+    # DataLoader re-raises a worker's error in the main process by calling its class with the
+    # message alone
     def __init__(self, message: str, *, argument: str = "", axis: int | None = None) -> None:
         super().__init__(message)
         self.argument = argument
@@ -29,13 +29,13 @@ class ShapeError(jaxtyping.TypeCheckError):
 class ContractError(TypeError):
     """An annotation cannot be used as a contract.
 
-    Raised when a class or function is defined or, where its annotation refers to a name that
-    does not exist yet, when it is first used. A call raises it where a part in braces or an
-    expression cannot be computed, and `torch.jit.script`, which cannot read shapes, at once.
+    Raised when a class or function is defined or, if an annotation refers to a name that is not
+    defined yet, when it is first used. A call raises it if a part in braces or an expression cannot
+    be computed. `torch.jit.script` always raises it, because it cannot read shape annotations.
     """
 
     __module__ = "shapezoo"
 
 
 class UnresolvedError(ContractError):
-    """An annotation refers to a name that does not exist, or not yet."""
+    """An annotation refers to a name that does not exist (yet)."""

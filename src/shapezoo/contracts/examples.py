@@ -1,4 +1,4 @@
-"""Arguments that keep a contract, made from it."""
+"""Make example arguments that satisfy a contract."""
 
 import collections
 import dataclasses
@@ -25,22 +25,22 @@ from shapezoo.contracts.types import (
 )
 
 LENGTHS = "lengths"
-"""The argument that, by convention, tells how many positions of each sequence are no padding."""
+"""The argument that, by convention, holds the number of unpadded positions of each sequence."""
 
 
 TIMES = ("seq", "frames")
-"""The axes along which there is padding."""
+"""The axes that may be padded."""
 
 
 def free_axes(contract: Signature) -> tuple[str, ...]:
-    """The names of axes whose sizes a caller chooses, in order: those of required arguments."""
+    """Return the axis names whose sizes a caller chooses: those of required arguments, in order."""
     given = [_narrowed(argument.type) for argument in given_arguments(contract)]
     axes = [axis for kind in given for tensor in tensors(kind) for axis in tensor.axes]
     return tuple(dict.fromkeys(axis.name for axis in axes if axis.name))
 
 
 Fill = Callable[[str, TensorType, tuple[int, ...]], Any]
-"""Makes a tensor from its path, as errors name it, from its type and its shape."""
+"""Makes a tensor from its path (as in errors), its type and its shape."""
 
 
 def example_arguments(
@@ -51,25 +51,25 @@ def example_arguments(
     dtype: torch.dtype = torch.float32,
     is_other: bool = False,
 ) -> tuple[list[Any], dict[str, Any]]:
-    """Positional arguments and keywords that keep a contract: the required ones, all zeros.
+    """Make positional and keyword arguments that satisfy a contract: the required ones, all zeros.
 
-    Zero is an index in any vocabulary. A tensor ``lengths`` gets the size of the axis that
-    stands beside its own in another argument, and stays on the CPU, where torch wants it, if a
-    device is given. A variadic axis is one axis if it has a name, and none otherwise; ``*args`` is
-    one argument. What is no tensor is None, False, or the first of a ``Literal``.
+    Zero is a valid index in any vocabulary. A tensor ``lengths`` is filled with the size of the
+    axis next to its own in another argument, and stays on the CPU, where PyTorch requires it. A
+    variadic axis is one axis if it has a name, and none otherwise; ``*args`` is one argument. An
+    argument that is not a tensor is None, False, or the first value of a ``Literal``.
 
     Args:
         contract: The contract.
-        sizes: The size of each of `free_axes`, and of parts in braces, such as
-            ``{self.in_channels}``; numbers, or symbols of them.
+        sizes: The size of each of `free_axes`, and the value of parts in braces, such as
+            ``{self.in_channels}``; numbers or symbols.
         device: Where to put the tensors.
-        dtype: The dtype of those that may be floating-point.
-        is_other: Whether to give other values where shapes can depend on them: lengths that
-            fall to 1, and masks of ones.
+        dtype: The dtype of tensors that may be floating-point.
+        is_other: Whether to use other values for arguments that shapes can depend on: lengths
+            that decrease to 1, and masks of ones.
 
     Raises:
-        ContractError: Nothing is known of an argument, or of the size of an axis, or such
-            a size is below zero.
+        ContractError: There is no example for an argument, or the size of an axis is unknown or
+            negative.
     """
     counted = counted_axis(contract)
 
@@ -92,17 +92,17 @@ def example_arguments(
 def arguments(
     contract: Signature, sizes: Mapping[str, int], fill: Fill, given: Mapping[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
-    """Positional arguments and keywords: the required ones.
+    """Make positional and keyword arguments: the required ones.
 
     Args:
         contract: The contract.
-        sizes: The size of each of `free_axes`, and of parts in braces.
+        sizes: The size of each of `free_axes`, and the value of parts in braces.
         fill: Makes the tensors.
         given: The values of some arguments, by name.
 
     Raises:
-        ContractError: Nothing is known of an argument, or of the size of an axis, or such
-            a size is below zero.
+        ContractError: There is no example for an argument, or the size of an axis is unknown or
+            negative.
     """
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
@@ -129,10 +129,10 @@ def arguments(
 
 
 def counted_axis(contract: Signature) -> str:
-    """The axis whose positions ``lengths`` count: the one beside theirs in another argument.
+    """Return the axis whose positions ``lengths`` counts: next to its own in another argument.
 
-    Where several are, it is that of time. Empty where there are no lengths; ``seq`` where no axis
-    stands beside theirs.
+    Of several, the time axis. Empty if there are no lengths; ``seq`` if there is no axis next to
+    theirs.
     """
     named = {argument.name: argument for argument in contract.inputs}
     lengths = list(tensors(named.pop(LENGTHS).type)) if LENGTHS in named else []
@@ -147,10 +147,10 @@ def counted_axis(contract: Signature) -> str:
 
 
 def given_arguments(contract: Signature) -> list[Argument]:
-    """The arguments that an example of a call has.
+    """Return the arguments of an example call.
 
-    These are the required ones, and where they do not bind all axes of the result, the first
-    optional ones that do.
+    These are the required ones and, if they do not bind all axes of the result, the first optional
+    ones that do.
     """
     several = ArgumentKind.VAR_POSITIONAL
     given = [a for a in contract.inputs if a.is_required or a.kind is several]
@@ -162,7 +162,7 @@ def given_arguments(contract: Signature) -> list[Argument]:
 
 
 def _narrowed(kind: Type) -> Type:
-    """A type with the option of each union of which `_example` makes an example."""
+    """Replace each union in a type by the option that `_example` uses."""
     if isinstance(kind, UnionType):
         return _narrowed(_option(kind))
     parts: Any = tuple(map(_narrowed, kind.parts))  # as many as before
@@ -170,7 +170,7 @@ def _narrowed(kind: Type) -> Type:
 
 
 def _option(kind: UnionType) -> Type:
-    """The first option of a union with tensors, or else the first."""
+    """Return the first option of a union that has tensors, or else the first."""
     return next((part for part in kind.parts if any(tensors(part))), kind.parts[0])
 
 
@@ -206,17 +206,17 @@ def _example(kind: Type, path: str, sizes: Mapping[str, int], fill: Fill) -> Any
             return get_args(kind.annotation)[0]
         case UnionType():
             return _example(_option(kind), path, sizes, fill)
-    raise ContractError(f"it is no tensor with a shape, but {kind}")
+    raise ContractError(f"it is not a tensor with a shape but {kind}")
 
 
 def _container(class_: type, items: list[Any]) -> Any:
-    """A container of a class that an annotation names, which may be abstract."""
+    """Build a container of the annotated class, which may be abstract."""
     concrete = (list, tuple, collections.deque, set, frozenset)
     return next((made for made in concrete if issubclass(made, class_)), class_)(items)
 
 
 def _defaults(record: Any) -> set[str]:
-    """The fields of a dataclass or NamedTuple that have a default."""
+    """Return the fields of a dataclass or NamedTuple that have a default."""
     if not dataclasses.is_dataclass(record):
         return {*record._field_defaults}
     none = dataclasses.MISSING
@@ -225,7 +225,7 @@ def _defaults(record: Any) -> set[str]:
 
 
 def size_of(axis: Axis, sizes: Mapping[str, int]) -> int:
-    """The size of an axis; a variadic one stands for one axis here."""
+    """Return the size of an axis; a variadic one counts as one axis here."""
     if axis.fixed is not None:
         return axis.fixed
     if axis.name is not None:
@@ -236,17 +236,19 @@ def size_of(axis: Axis, sizes: Mapping[str, int]) -> int:
     expression = BRACES.sub(lambda part: values[part[0]], axis.expression)
     size = computed(expression, {values.get(name, name): size for name, size in sizes.items()})
     if not isinstance(size, int | torch.SymInt) or size < 0:
-        raise ContractError(f"axis {str(axis)!r} is no size for {dict(sizes)}, but {size}")
-    return size  # type: ignore[return-value]  # a symbol of a number does what a number does
+        raise ContractError(
+            f"axis {str(axis)!r} evaluates to {size} for {dict(sizes)}, which is not a valid size"
+        )
+    return size  # type: ignore[return-value]  # a SymInt works like an int
 
 
 def is_whole(kind: TensorType) -> bool:
-    """Whether a tensor holds whole numbers, and no others."""
+    """Whether a tensor holds integers only."""
     return kind.allows(torch.int64) and not kind.allows(torch.float32)
 
 
 def dtype_of(kind: TensorType, floating: torch.dtype) -> torch.dtype:
-    """A dtype that a contract allows: a floating-point one if that is among them."""
+    """Return a dtype that a contract allows, floating-point if possible."""
     names = vars(torch).values()
     dtypes = [floating, torch.int64, *(value for value in names if isinstance(value, torch.dtype))]
     allowed = filter(kind.allows, dtypes)

@@ -1,4 +1,4 @@
-"""The sizes with which a layer of `torch.nn`, or a model, would fit its input or its result."""
+"""Find the sizes with which a `torch.nn` layer, or a model, would accept its input."""
 
 import contextlib
 import inspect
@@ -23,15 +23,14 @@ from shapezoo.contracts.types import TensorType, Type, tensors
 
 
 class InputRule(NamedTuple):
-    """How the input of a layer decides an argument of the layer's constructor.
+    """How the input shape of a layer determines an argument of its constructor.
 
     Attributes:
-        arguments: The arguments of the constructor that have no default, each with the attribute
-            that has its value.
-        sized: The one of them that must equal a size of the input.
-        expected: The shape of the input in the words of PyTorch's documentation, with braces for
-            that size.
-        axis: Where in the input the size is.
+        arguments: The arguments of the constructor without a default, each with the attribute
+            that holds its value.
+        sized: The argument that must equal a size of the input.
+        expected: The input shape as in PyTorch's documentation, with braces for that size.
+        axis: The position of that size in the input.
     """
 
     arguments: dict[str, str]
@@ -77,7 +76,7 @@ _ATTRIBUTES = {
     "dim_feedforward": "linear1.out_features",
     "batch_first": "self_attn.batch_first",
 }
-"""Where a layer has the value of an argument that is no attribute of its own."""
+"""Where a layer keeps the value of an argument that has no attribute of its own."""
 
 RULES = {
     layer: InputRule(
@@ -86,22 +85,22 @@ RULES = {
     for layers, names, sized, shape, axis in _TABLE
     for layer in layers
 }
-"""The layers for which another size can be proposed."""
+"""The layers for which another size can be suggested."""
 
 _INPUTS = ("in_features", "in_channels", "input_size", "num_embeddings")
 _OUTPUTS = ("out_features", "out_channels", "hidden_size", "embedding_dim")
 _CASTS = {torch.float32: "float", torch.float64: "double", torch.float16: "half"}
-"""The methods that cast a tensor; for other dtypes it is `to`."""
+"""The methods that cast to a dtype; other dtypes use `to`."""
 
 
-class _Remedy(NamedTuple):
-    """A change of a layer's input, or of the layer, that may make it work.
+class _Suggestion(NamedTuple):
+    """A change of a layer or of its input that may make the call work.
 
     Attributes:
         text: The change, in words and code.
         values: The arguments of the constructor.
         change: Changes the input.
-        is_sure: Whether nothing else can be meant.
+        is_sure: Whether no other suggestion is needed.
     """
 
     text: str
@@ -124,7 +123,7 @@ _DEFAULTS_OF_ONE: dict[type[nn.Module], dict[str, Any]] = {
 
 
 def expected(layer: nn.Module) -> str:
-    """The shape that a layer takes, in PyTorch's words; nothing if its class is not known."""
+    """Return the input shape of a layer as in PyTorch's documentation; empty if not known."""
     rule = RULES.get(type(layer))
     if rule is None:
         return ""
@@ -136,90 +135,94 @@ def expected(layer: nn.Module) -> str:
 
 
 def dtype_of(layer: nn.Module) -> torch.dtype | None:
-    """The dtype of a layer's weights, if it has any."""
+    """Return the dtype of a layer's weights, if it has any."""
     return next((p.dtype for p in layer.parameters() if p.is_floating_point()), None)
 
 
-def remedies(layer: nn.Module, arguments: dict[str, Any], name: str, source: str) -> list[str]:
-    """What makes a layer work on its input, in words and code.
+def suggestions(layer: nn.Module, arguments: dict[str, Any], name: str, source: str) -> list[str]:
+    """Suggest changes that make a layer accept its input, in words and code.
 
     Args:
-        layer: The layer, which has refused the arguments.
+        layer: The layer, which raised an error.
         arguments: The arguments of its ``forward``, by name.
-        name: What the input is called.
-        source: What that is called which gave the input its dtype.
+        name: The name of the input in the code.
+        source: The name of the tensor that the input got its dtype from.
     """
     rule, given = RULES.get(type(layer)), next(iter(arguments.values()), None)
     if rule is None or not isinstance(given, Tensor) or given.is_complex():
         return []
     found = []
-    for remedy in _remedies(layer, rule, given, name, source):
-        if _works(layer, remedy, arguments, given):
-            found.append(remedy.text)
-            if remedy.is_sure:
+    for suggestion in _candidates(layer, rule, given, name, source):
+        if _works(layer, suggestion, arguments, given):
+            found.append(suggestion.text)
+            if suggestion.is_sure:
                 break
     return found
 
 
-def _remedies(
+def _candidates(
     layer: nn.Module, rule: InputRule, given: Tensor, name: str, source: str
-) -> Iterator[_Remedy]:
+) -> Iterator[_Suggestion]:
     values, dtype, shape = _values(layer, rule), dtype_of(layer), tuple(given.shape)
     cast, code = _cast(given, dtype)
     size = values[rule.sized]
     if isinstance(size, tuple):
-        came: Any = shape[-len(size) :]
+        actual: Any = shape[-len(size) :]
     else:
-        came = shape[rule.axis] if -len(shape) <= rule.axis < len(shape) else size
-    if came == size:  # the meta device does not see every wrong size
+        actual = shape[rule.axis] if -len(shape) <= rule.axis < len(shape) else size
+    if actual == size:  # the meta device does not reject every wrong size
         if code:
             reason = "" if given.is_floating_point() else " if it holds quantities"
-            yield _Remedy(f"use {source}{code}{reason}", values, cast, is_sure=True)
+            yield _Suggestion(f"use {source}{code}{reason}", values, cast, is_sure=True)
         return
-    takes_flat = isinstance(layer, nn.Linear) and len(shape) > 2
+    accepts_flat = isinstance(layer, nn.Linear) and len(shape) > 2
     flat = prod(shape[1:])
-    if takes_flat and flat == size:
+    if accepts_flat and flat == size:
         change = _after(methodcaller("flatten", 1), cast)
-        yield _Remedy(f"use {name}.flatten(1){code}", values, change, is_sure=True)
+        yield _Suggestion(f"use {name}.flatten(1){code}", values, change, is_sure=True)
     for axis in range(1, len(shape)):
         if shape[axis] == size and len(shape) > 2:
             move = axis, rule.axis % len(shape)
             change = _after(methodcaller("movedim", *move), cast)
             what = "features" if rule.axis == -1 else "channels"
             text = f"use {name}.movedim{move}{code} if axis {axis} holds the {what}"
-            yield _Remedy(text, values, change)
-    changed = values | {rule.sized: came}
+            yield _Suggestion(text, values, change)
+    changed = values | {rule.sized: actual}
     after = f" with {name}{code}" if code else ""
-    yield _Remedy(f"{_code(layer, rule, changed)} takes this input{after}", changed, cast)
-    if takes_flat and len(shape) > 3:
+    text = f"{_code(layer, rule, changed)} would accept this input{after}"
+    yield _Suggestion(text, changed, cast)
+    if accepts_flat and len(shape) > 3:
         changed = values | {rule.sized: flat}
-        text = f"{_code(layer, rule, changed)} takes {name}.flatten(1){code}"
-        yield _Remedy(text, changed, _after(methodcaller("flatten", 1), cast))
+        text = f"{_code(layer, rule, changed)} would accept {name}.flatten(1){code}"
+        yield _Suggestion(text, changed, _after(methodcaller("flatten", 1), cast))
 
 
-def _works(layer: nn.Module, remedy: _Remedy, arguments: dict[str, Any], given: Tensor) -> bool:
-    """Whether a fresh layer takes the input, on the meta device."""
-    shadows = {name: _shadow(value, given, remedy.change) for name, value in arguments.items()}
+def _works(
+    layer: nn.Module, suggestion: _Suggestion, arguments: dict[str, Any], given: Tensor
+) -> bool:
+    """Whether a new layer accepts the input, on the meta device."""
+    change = suggestion.change
+    copies = {name: _meta_copy(value, given, change) for name, value in arguments.items()}
     try:
         with torch.no_grad():
-            fresh = type(layer)(**remedy.values, device="meta", dtype=dtype_of(layer))
+            fresh = type(layer)(**suggestion.values, device="meta", dtype=dtype_of(layer))
             fresh.train(layer.training)
-            fresh.forward(**shadows)
+            fresh.forward(**copies)
     except Exception:
         return False
     return True
 
 
-def _shadow(value: Any, given: Tensor, change: Callable[[Tensor], Tensor]) -> Any:
-    """An argument with tensors without data; where it is the input, changed."""
+def _meta_copy(value: Any, given: Tensor, change: Callable[[Tensor], Tensor]) -> Any:
+    """Copy an argument to the meta device, and change it if it is the input."""
     if isinstance(value, Tensor):
         empty = torch.empty(tuple(value.shape), dtype=value.dtype, device="meta")
         return change(empty) if value is given else empty
-    return tuple(_shadow(v, given, change) for v in value) if type(value) is tuple else value
+    return tuple(_meta_copy(v, given, change) for v in value) if type(value) is tuple else value
 
 
 def _values(layer: nn.Module, rule: InputRule) -> dict[str, Any]:
-    """The arguments with which a layer was built, without those that have their default."""
+    """Return the constructor arguments of a layer that differ from their defaults."""
     values = {name: attrgetter(path)(layer) for name, path in rule.arguments.items()}
     paths = _ATTRIBUTES if "d_model" in rule.arguments else {}
     for name, default in _defaults(type(layer)).items():
@@ -235,8 +238,8 @@ def _values(layer: nn.Module, rule: InputRule) -> dict[str, Any]:
 
 
 def _defaults(layer: type[nn.Module]) -> dict[str, Any]:
-    """The arguments of a layer's constructor that have a default."""
-    if issubclass(layer, RNNBase):  # its own classes take any
+    """Return the defaults of a layer's constructor."""
+    if issubclass(layer, RNNBase):  # their constructors take *args and **kwargs
         return _DEFAULTS_OF_RNNS | _DEFAULTS_OF_ONE.get(layer, {})
     parameters = inspect.signature(layer).parameters.values()
     placed = ("device", "dtype")
@@ -244,7 +247,7 @@ def _defaults(layer: type[nn.Module]) -> dict[str, Any]:
 
 
 def _code(layer: nn.Module, rule: InputRule, values: dict[str, Any]) -> str:
-    """The code that builds a layer."""
+    """Return the code that builds a layer."""
     parts = [
         str(_short(value)) if name in rule.arguments else f"{name}={_short(value)!r}"
         for name, value in values.items()
@@ -253,15 +256,15 @@ def _code(layer: nn.Module, rule: InputRule, values: dict[str, Any]) -> str:
 
 
 def _short(value: Any) -> Any:
-    """One number for a tuple of equal numbers."""
+    """Shorten a tuple of equal numbers to one number."""
     return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
 
 
 def _cast(given: Tensor, dtype: torch.dtype | None) -> tuple[Callable[[Tensor], Tensor], str]:
-    """A cast to the dtype of the weights, and its code; none where the input has it."""
+    """Return a cast to the dtype of the weights, and its code; empty if none is needed."""
     if dtype in (None, given.dtype):
         return Tensor.detach, ""
-    if torch.is_autocast_enabled(given.device.type):  # which casts by itself
+    if torch.is_autocast_enabled(given.device.type):  # autocast converts the input
         return methodcaller("to", dtype), ""
     name = _CASTS.get(dtype)
     code = f".{name}()" if name else f".to({dtype})"
@@ -306,7 +309,7 @@ def suggest_for_result(
                 ]
                 if leaves[-1] != layers[-1]:  # what was removed may follow it, as by nn.Identity
                     return other_size(owner, name, size).partition(", or ")[0]
-                return f"its {layers[-1]} gives {size}; {other_size(owner, name, size)}"
+                return f"its {layers[-1]} returns {size}; {other_size(owner, name, size)}"
     except Exception:  # no hint may hide the error
         return None
     return None
@@ -322,27 +325,27 @@ def _result_fits(result: object, output: Type, bindings: Bindings) -> bool:
 
 
 def attribute_of(axis: Axis, owner: nn.Module) -> str:
-    """The attribute of a module that an axis is, if it can be set."""
+    """Return the attribute of a module that an axis refers to, if it can be set."""
     found = re.fullmatch(r"\{self\.(\w+)\}", axis.expression or "")
-    is_own = found and found[1] in vars(owner)  # and no property that computes it
+    is_own = found and found[1] in vars(owner)  # not a property
     return found[1] if found and is_own else ""
 
 
 def _is_read_elsewhere(name: str, contract: Signature) -> bool:
-    """Whether another axis changes with an attribute, so that it cannot be set for the result."""
+    """Whether another axis depends on an attribute, so that it cannot be changed for the result."""
     arguments = [text for a in contract.inputs for part in tensors(a.type) for text in part.braces]
     others = [text for text in contract.braces if text != f"{{self.{name}}}"]
     return any(re.search(rf"\bself\.{name}\b", text) for text in arguments + others)
 
 
 def first_layer(owner: nn.Module, size: object) -> str:
-    """The first layer of a module, if it takes this size."""
-    path, takes = next(_layer_sizes(owner, _INPUTS), ("", None))
-    return path if takes == size else ""
+    """Return the path of the first layer of a module, if it accepts this size."""
+    path, accepted = next(_layer_sizes(owner, _INPUTS), ("", None))
+    return path if accepted == size else ""
 
 
 def _layer_sizes(owner: nn.Module, names: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """The layers of PyTorch in a module, each with its size of one of these names."""
+    """Yield the PyTorch layers in a module, with their attributes of these names."""
     for path, module in owner.named_modules():
         for name in names:
             if type(module).__module__.startswith("torch.nn.") and name in vars(module):
@@ -350,7 +353,7 @@ def _layer_sizes(owner: nn.Module, names: Sequence[str]) -> Iterator[tuple[str, 
 
 
 def other_size(owner: nn.Module, name: str, size: object) -> str:
-    """The code that gives a module another size."""
+    """Return the code that changes the size of a module."""
     inside = place_of(owner).partition(" of ")[0]
     model = ".".join(filter(None, ("model", inside)))
     text = f"set {model}.{name} = {size}"

@@ -1,4 +1,4 @@
-"""Known fixes for common mistakes, proposed only where the fixed input would be accepted."""
+"""Known fixes for common mistakes, suggested only if the fixed input would be accepted."""
 
 import contextlib
 import inspect
@@ -23,12 +23,12 @@ Accepts = Callable[[dict[str, Any], dict[str, object]], bool]
 
 
 class Fix(NamedTuple):
-    """Method calls that mend a tensor.
+    """Method calls that fix a tensor.
 
     Attributes:
         reason: What is wrong with the tensor.
         calls: The names of the methods, with their arguments.
-        condition: When this is the right fix, if it is not always.
+        condition: When this is the right fix; empty if always.
     """
 
     reason: str
@@ -39,24 +39,24 @@ class Fix(NamedTuple):
         return "".join(f".{name}({', '.join(map(str, args))})" for name, args in self.calls)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """The tensor after the calls."""
+        """Return the tensor after the calls."""
         for name, args in self.calls:
             x = methodcaller(name, *args)(x)
         return x
 
     def then(self, other: "Fix") -> "Fix":
-        """This fix, followed by another one."""
-        reasons = " and ".join(filter(None, (self.reason, other.reason)))
+        """Return this fix followed by another one."""
+        reasons = ", ".join(filter(None, (self.reason, other.reason)))
         return Fix(reasons, self.calls + other.calls, self.condition or other.condition)
 
 
 _AS_IS = Fix("", ())
-_COLOURS = (1, 3, 4)
+_CHANNEL_COUNTS = (1, 3, 4)
 _PIXELS = Fix("it holds 8-bit pixels", (("float", ()), ("div", (255,))))
 _SCORES = Fix("it has a value for each class", (("argmax", (-1,)),))
-_LIKELIEST = _SCORES._replace(condition="to keep only the likeliest class")
+_MOST_LIKELY = _SCORES._replace(condition="to keep only the most likely class")
 _MODES = ("L", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB")
-"""The modes of PIL images that have bytes for pixels."""
+"""The modes of PIL images with 8-bit pixels."""
 
 _PIL_TO_TENSOR = "torchvision.transforms.functional.pil_to_tensor"
 _MOST_VALUES = 1_000_000
@@ -68,41 +68,41 @@ def suggest(
     mismatch: MismatchError,
     accepts: Accepts,
 ) -> str | None:
-    """A fix, in words and code, if one is known that makes a call acceptable.
+    """Return a fix, in words and code, if one is known that makes the call valid.
 
     Args:
-        inputs: What the arguments should be, with numbers for parts in braces.
+        inputs: The arguments of the contract, with numbers for parts in braces.
         arguments: The arguments of the call, by name.
-        mismatch: The argument that was refused.
-        accepts: Whether arguments would be accepted, which may be tensors without data, with
-            these values of parts in braces.
+        mismatch: How an argument broke the contract.
+        accepts: Whether other arguments (possibly meta tensors) would pass, with these values of
+            parts in braces.
     """
-    culprit = [argument for argument in inputs if argument.name == mismatch.path]
+    wrong = [argument for argument in inputs if argument.name == mismatch.path]
     others = [argument for argument in inputs if argument.name != mismatch.path]
     name = mismatch.path.partition("[")[0]
     hints = chain(
-        _mended(culprit, arguments, mismatch, accepts),
-        _as_examples(culprit, others, arguments, accepts),
-        _swapped(culprit, others, arguments, accepts),
-        _by_keyword(culprit, others, arguments, accepts),
+        _fixed(wrong, arguments, mismatch, accepts),
+        _as_examples(wrong, others, arguments, accepts),
+        _swapped(wrong, others, arguments, accepts),
+        _by_keyword(wrong, others, arguments, accepts),
         _mended_items(inputs, arguments, mismatch, accepts),
         _other_module(inputs, arguments, mismatch, accepts),
-        _mended(others, arguments, mismatch, accepts),
+        _fixed(others, arguments, mismatch, accepts),
         _meaning([a for a in inputs if a.name == name], mismatch),
     )
     try:
         return next(hints, None)
-    except Exception:  # a tensor without a plain shape; no hint may hide the error
+    except Exception:  # a tensor without a plain shape; a failing hint must not hide the error
         return None
 
 
-def _mended(
+def _fixed(
     wrong: Sequence[Argument],
     arguments: dict[str, Any],
     mismatch: MismatchError,
     accepts: Accepts,
 ) -> Iterator[str]:
-    """One tensor, changed by methods of its own."""
+    """Suggest method calls on one tensor."""
     given = [value for value in arguments.values() if isinstance(value, Tensor)]
     for argument in wrong:
         others = [value for value in given if value is not arguments[argument.name]]
@@ -112,9 +112,9 @@ def _mended(
         whose = "" if name == mismatch.path else f"perhaps it is argument {name!r}: "
         for what, code, value in _as_tensors(name, arguments[name], kinds[0].dtype):
             for fix in _fixes(kinds, value, others, mismatch.bound):
-                shadow = fix(_empty(value))
-                if accepts({**arguments, name: shadow}, {}):
-                    reasons = " and ".join(filter(None, (what, fix.reason)))
+                changed = fix(_empty(value))
+                if accepts({**arguments, name: changed}, {}):
+                    reasons = ", ".join(filter(None, (what, fix.reason)))
                     condition = fix.condition and f" {fix.condition}"
                     yield f"{whose}{reasons}; use {code}{fix}{condition}"
 
@@ -125,7 +125,7 @@ def _as_examples(
     arguments: dict[str, Any],
     accepts: Accepts,
 ) -> Iterator[str]:
-    """Scores of every pixel or position, with their labels, as so many examples."""
+    """Suggest flattening scores per pixel or position, and their labels, into examples."""
     for one, other in product(wrong, others):
         scores, labels = arguments[one.name], arguments[other.name]
         if not isinstance(scores, Tensor) or not isinstance(labels, Tensor) or scores.dim() < 3:
@@ -173,17 +173,20 @@ def _mended_items(
             yield f"{what}; use {code}"
 
 
-def _meaning(culprit: Sequence[Argument], mismatch: MismatchError) -> Iterator[str]:
-    """What an axis counts, where people take it for something else."""
+def _meaning(wrong: Sequence[Argument], mismatch: MismatchError) -> Iterator[str]:
+    """Explain an axis whose meaning is often mistaken."""
     value = mismatch.value
-    kinds = [kind for argument in culprit for kind in tensors(argument.type)]
+    kinds = [kind for argument in wrong for kind in tensors(argument.type)]
     if isinstance(value, Tensor):
         pairs = (pair for kind in kinds for pair in align(kind.axes, known_shape(value)) or ())
         for _, axis, size in pairs:
             if "layers" in (axis.name, axis.label) and axis.fixed not in (None, size):
                 yield f"layers: {AXES['layers']}"
     if mismatch.bound.get("classes") == 1:
-        yield "with one class there is nothing to choose; a binary loss takes one score per example"
+        yield (
+            "with one class, cross-entropy is always 0; for binary labels use "
+            "binary_cross_entropy_with_logits"
+        )
 
 
 def _swapped(
@@ -192,7 +195,7 @@ def _swapped(
     arguments: dict[str, Any],
     accepts: Accepts,
 ) -> Iterator[str]:
-    """Two tensors, each in the place of the other."""
+    """Suggest swapping two tensors."""
     for one, other in product(wrong, others):
         left, right = arguments[one.name], arguments[other.name]
         if isinstance(left, Tensor) and isinstance(right, Tensor):
@@ -224,24 +227,24 @@ def _other_module(
     mismatch: MismatchError,
     accepts: Accepts,
 ) -> Iterator[str]:
-    """The argument of the module's constructor with which it takes such an input."""
+    """Suggest the constructor argument with which the module would accept the input."""
     module, kind, value = arguments.get("self"), mismatch.kind, mismatch.value
     if not isinstance(kind, TensorType) or not isinstance(value, Tensor):
         return
     if not isinstance(module, nn.Module) or mismatch.path != inputs[0].name:
         return
-    takes = inspect.signature(type(module)).parameters
+    parameters = inspect.signature(type(module)).parameters
     for _, axis, size in align(kind.axes, known_shape(value)) or ():
         name = attribute_of(axis, module)
         if name and accepts(arguments, {f"{{self.{name}}}": size}):
             if layer := first_layer(module, size):
-                yield f"its {layer} takes {size}; {other_size(module, name, size)}"
-            if name in takes:
+                yield f"its {layer} accepts {size}; {other_size(module, name, size)}"
+            if name in parameters:
                 yield f"build {type(module).__name__} with {name}={size}"
 
 
 def _as_tensors(name: str, value: Any, dtype: str) -> Iterator[tuple[str, str, Tensor]]:
-    """What a value is, if it is no tensor, the code that makes it one, and the tensor."""
+    """Yield a reason if the value is not a tensor, code that makes it one, and the tensor."""
     if isinstance(value, Tensor):
         yield "", name, value
     elif class_name(value) == "numpy.ndarray":
@@ -250,7 +253,7 @@ def _as_tensors(name: str, value: Any, dtype: str) -> Iterator[tuple[str, str, T
             has_negative = any(stride < 0 for stride in value.strides)  # which torch cannot have
             code = f"torch.from_numpy({name}{'.copy()' * has_negative})"
             tensor = torch.empty(value.shape, dtype=its_dtype, device="meta")
-            if its_dtype is torch.float64 and dtype != "Float64":  # numpy's choice, no module's
+            if its_dtype is torch.float64 and dtype != "Float64":  # NumPy's default dtype
                 code, tensor = f"{code}.float()", tensor.float()
             yield "it is an array", code, tensor
     elif (pixels := _of_image(value)) is not None:
@@ -270,8 +273,10 @@ def _as_tensors(name: str, value: Any, dtype: str) -> Iterator[tuple[str, str, T
             code = f"torch.stack([*map({_PIL_TO_TENSOR}, {name})])"
             yield "it is a list of PIL images", code, torch.stack(images)
     elif isinstance(value, list | int | float):
-        with contextlib.suppress(Exception):  # no numbers, or not as many in each row
-            yield "it is no tensor", f"torch.tensor({name})", torch.tensor(value)
+        with contextlib.suppress(Exception):  # not numbers, or a ragged list
+            article = "an" if isinstance(value, int) and not isinstance(value, bool) else "a"
+            what = f"it is {article} {class_name(value)}, not a tensor"
+            yield what, f"torch.tensor({name})", torch.tensor(value)
 
 
 def _items(name: str, value: Sequence[Any]) -> Iterator[tuple[str, str, Tensor]]:
@@ -282,7 +287,7 @@ def _items(name: str, value: Sequence[Any]) -> Iterator[tuple[str, str, Tensor]]
 
 
 def _of_image(value: Any) -> Tensor | None:
-    """The tensor that a PIL image with bytes for pixels becomes, without data."""
+    """Return a meta tensor of the shape that a PIL image with 8-bit pixels converts to."""
     if not is_image(value) or value.mode not in _MODES:
         return None
     shape = (len(value.getbands()), value.height, value.width)
@@ -290,7 +295,7 @@ def _of_image(value: Any) -> Tensor | None:
 
 
 def _empty(value: Tensor) -> Tensor:
-    """A tensor like another one, without data."""
+    """Return a meta tensor with the shape and dtype of another tensor."""
     return torch.empty(known_shape(value), dtype=value.dtype, device="meta")
 
 
@@ -300,22 +305,22 @@ def _fixes(
     others: Sequence[Tensor],
     bound: Mapping[str, Extent],
 ) -> Iterator[Fix]:
-    """What may mend a tensor. Its dtype is left alone where the annotation is a union."""
+    """Yield fixes to try on a tensor. Its dtype is kept if the annotation is a union."""
     kind, is_clear = kinds[0], len(kinds) == 1
     if bound.get("classes") == 1 and not value.is_floating_point():
-        return  # any labels would do, and mean nothing
+        return  # any labels would pass, with no meaning
     layouts = [_AS_IS, *_layouts(kind, value, bound)]
     casts = [_AS_IS, *_casts(kind, value)] if is_clear else [_AS_IS]
     for layout, cast in product(layouts, casts):
         yield layout.then(cast)
     if is_clear and _has_classes(value, others):
-        yield _LIKELIEST if value.is_floating_point() else _SCORES
+        yield _MOST_LIKELY if value.is_floating_point() else _SCORES
 
 
 def _layouts(kind: TensorType, value: Tensor, bound: Mapping[str, Extent]) -> Iterator[Fix]:
-    """Other orders of the axes, or other axes, which the tensor can be given."""
+    """Yield fixes that reorder, add or remove axes."""
     shape = known_shape(value)
-    if len(shape) == 3 and shape[-1] in _COLOURS and shape[0] not in _COLOURS:
+    if len(shape) == 3 and shape[-1] in _CHANNEL_COUNTS and shape[0] not in _CHANNEL_COUNTS:
         calls = (("permute", (2, 0, 1)), ("unsqueeze", (0,)))
         yield Fix("it is one image with its channels last", calls)
     yield from _flattened(kind, shape)
@@ -324,11 +329,11 @@ def _layouts(kind: TensorType, value: Tensor, bound: Mapping[str, Extent]) -> It
         yield Fix("its first two axes are swapped", (("transpose", (0, 1)),))
         yield Fix("its last two axes are swapped", (("transpose", (-1, -2)),))
     if len(shape) == 4:
-        yield Fix("its channels stand last", (("permute", (0, 3, 1, 2)),))
+        yield Fix("its channels are last (NHWC)", (("permute", (0, 3, 1, 2)),))
     if len(shape) > 2 and any(axis.variadic for axis in kind.axes[:-1]):
-        yield Fix("axis 1 should be the last", (("movedim", (1, -1)),))
+        yield Fix("axis 1 should be last", (("movedim", (1, -1)),))
     if shape[-1:] == (1,):
-        yield Fix("its last axis is one too many", (("squeeze", (-1,)),))
+        yield Fix("it has an extra last axis of size 1", (("squeeze", (-1,)),))
 
 
 def _missing_axes(
@@ -361,15 +366,15 @@ def _missing_axes(
 
 def _named(kind: TensorType, position: int) -> str:
     text = str(kind.axes[position])
-    return f"of size {text}" if text.isdecimal() else text
+    return f"size {text}" if text.isdecimal() else text
 
 
 def _flattened(kind: TensorType, shape: tuple[Any, ...]) -> Iterator[Fix]:
-    """The axes after the first, where all are fixed and the tensor has them as one."""
+    """Yield the unflattening of axis 1, if all axes after the first are fixed."""
     sizes = [axis.fixed for axis in kind.axes[1:] if axis.fixed is not None]
     is_fixed = 1 < len(sizes) == len(kind.axes) - 1
     if is_fixed and len(shape) == 2 and prod(sizes) == shape[1]:
-        yield Fix("its axes after the first are flattened", (("unflatten", (1, tuple(sizes))),))
+        yield Fix("it is flattened", (("unflatten", (1, tuple(sizes))),))
 
 
 def _casts(kind: TensorType, value: Tensor) -> Iterator[Fix]:
@@ -406,7 +411,7 @@ def _can_be_read(value: Tensor) -> bool:
 
 
 def _is_whole(value: Tensor) -> bool:
-    """Whether all values are whole numbers that int64 can hold, as far as they can be read."""
+    """Whether all values are integers that int64 can hold, as far as they can be read cheaply."""
     if not _can_be_read(value):
         return False
     if not value.is_floating_point():
@@ -416,8 +421,8 @@ def _is_whole(value: Tensor) -> bool:
 
 
 def _has_classes(value: Tensor, others: Sequence[Tensor]) -> bool:
-    """Whether a tensor has a value for each class, being like another one that has scores."""
-    if value.dim() < 2 or value.shape[-1] < 2:  # no classes to choose from
+    """Whether a tensor has a value for each class: the shape of another one that has scores."""
+    if value.dim() < 2 or value.shape[-1] < 2:  # not several classes
         return False
     if _is_whole(value) and bool(((value != 0).sum(-1) > 1).any()):  # several classes at once
         return False

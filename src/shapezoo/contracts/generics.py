@@ -1,8 +1,8 @@
-"""What the type variables of generic classes and aliases stand for.
+"""Type-variable substitutions of generic classes and aliases.
 
-``Box[Float[Tensor, "batch"]]`` says what ``T`` is in the annotations of ``Box``, and through
-``class Box(Base[T])`` what the variables of its base classes are. Each class has variables of its
-own, so they are kept by class: two classes may use one ``T`` for different things.
+``Box[Float[Tensor, "batch"]]`` sets ``T`` in the annotations of ``Box`` and, through
+``class Box(Base[T])``, the type variables of its base classes. Substitutions are kept by class,
+because two classes may use the same ``T`` for different types.
 """
 
 import itertools
@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 TypeVariables = Mapping[Any, Any]
-"""What type variables stand for."""
+"""Type-variable substitutions."""
 
 
 def variables_of(alias: Any) -> dict[type, TypeVariables]:
-    """What the type variables of a class, and of its base classes, stand for.
+    """Return the type-variable substitutions of a class and of its base classes.
 
     Args:
-        alias: A class, or one with arguments in brackets.
+        alias: A class, or one with type arguments.
     """
     found: dict[type, TypeVariables] = {}
     _collect(alias, found)
@@ -37,11 +37,11 @@ def all_variables_of(alias: Any) -> TypeVariables:
 
 
 def arguments_as(alias: Any, base: type) -> tuple[Any, ...]:
-    """The arguments in brackets of the base of a class: those of ``list`` in ``Names(list[str])``.
+    """Return the type arguments of a base class: those of ``list`` in ``class Names(list[str])``.
 
     Args:
-        alias: A class, or one with arguments in brackets.
-        base: What it derives from.
+        alias: A class, or one with type arguments.
+        base: The base class.
     """
     origin = typing.get_origin(alias) or alias
     if origin is base:
@@ -55,14 +55,14 @@ def arguments_as(alias: Any, base: type) -> tuple[Any, ...]:
 
 
 def bound_variables(parameters: tuple[Any, ...], arguments: tuple[Any, ...]) -> TypeVariables:
-    """What parameters stand for, where each has one argument."""
-    if len(parameters) != len(arguments):  # a TypeVarTuple stands for several
+    """Pair type parameters with their arguments, if each has one."""
+    if len(parameters) != len(arguments):  # a TypeVarTuple takes several
         return {}
     return dict(zip(parameters, arguments, strict=True))
 
 
 def substituted(annotation: Any, variables: TypeVariables) -> Any:
-    """An annotation with what its type variables stand for in their places."""
+    """Substitute the type variables in an annotation."""
     if isinstance(annotation, typing.TypeVar):
         return variables.get(annotation, annotation)
     parameters = getattr(annotation, "__parameters__", ())
@@ -82,7 +82,7 @@ def _collect(alias: Any, found: dict[type, TypeVariables]) -> None:
 
 
 def _parameters(class_: type) -> tuple[Any, ...]:
-    """The type variables of a class; ``class Names(list[T])`` keeps them in its bases only."""
+    """Return the type variables of a class; ``class Names(list[T])`` has them in its bases only."""
     if hasattr(class_, "__parameters__"):
         return tuple(class_.__parameters__)
     parents = vars(class_).get("__orig_bases__", ())

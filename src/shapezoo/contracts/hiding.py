@@ -1,7 +1,7 @@
-"""Code that Dynamo, the front end of `torch.compile`, runs as it is.
+"""Mark functions that Dynamo, the front end of `torch.compile`, runs without compiling.
 
-`torch.compiler.disable` does this for a function and all that it calls, but imports Dynamo, and
-has no form that leaves alone what the function calls.
+`torch.compiler.disable` does this for a function and its callees, but it imports Dynamo, and it
+cannot skip a function alone while its callees are compiled.
 """
 
 from collections.abc import Callable
@@ -17,17 +17,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SKIP = _FrameAction.SKIP
 
 
-def unseen(function: F) -> F:
-    """Mark a function so that Dynamo compiles neither it nor what it calls."""
+def skip_by_dynamo(function: F) -> F:
+    """Skip this function and its callees in Dynamo."""
     set_code_exec_strategy(function.__code__, _FrameExecStrategy(_SKIP, _SKIP))
     return function
 
 
-def passed_over(function: F) -> F:
-    """Mark a function so that Dynamo does not compile it by itself, but does what it calls.
+def skip_frame_only(function: F) -> F:
+    """Skip the frame of this function in Dynamo, but compile its callees.
 
-    As a part of another function it is traced all the same. So a graph break inside is one graph
-    break, as if the function did not stand between its caller and what it calls.
+    Inside another compiled function it is still traced. So a graph break below it remains a single
+    graph break, as if the caller called its callees directly.
     """
     set_code_exec_strategy(function.__code__, _FrameExecStrategy(_SKIP, _FrameAction.DEFAULT))
     return function

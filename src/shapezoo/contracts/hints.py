@@ -1,10 +1,10 @@
-"""Evaluating the annotations of a function or record, one by one.
+"""Evaluate the annotations of a function or record, one by one.
 
 `typing.get_type_hints` evaluates all annotations of a function or none: one name that it cannot
 find hides all the others. Under ``from __future__ import annotations`` three sorts of names are not
-among the globals of the module, and are looked up here: variables of a function around, names of
-the class around, and names that are imported under ``if TYPE_CHECKING:``. Imports of the last sort
-run at the first call only; running them while a class is defined could go round in a circle.
+among the globals of the module, and are looked up here: variables of an enclosing function, names
+of the enclosing class, and names that are imported under ``if TYPE_CHECKING:``. Imports of the last
+sort run at the first call only; running them while a class is defined could cause an import cycle.
 """
 
 import ast
@@ -21,7 +21,7 @@ from shapezoo.contracts.errors import ContractError, UnresolvedError
 
 @dataclass(frozen=True)
 class Unchecked:
-    """Stands for an annotation whose class does not exist at run time, so that no value has it.
+    """Replaces an annotation whose class does not exist at run time, so no value is an instance.
 
     Attributes:
         text: The annotation.
@@ -38,9 +38,9 @@ class Scope:
         names: The globals of the module.
         qualname: The qualified name of the function or record that has the annotations.
         filename: The file with its source, if it is known.
-        class_names: The names in the class around, and type parameters (``class Net[T]``).
-        is_final: Whether imports for type checkers may run: a name that is not there then never
-            will be.
+        class_names: The names in the enclosing class, and type parameters (``class Net[T]``).
+        is_final: Whether imports for type checkers may run: a name that is missing then is an
+            error.
     """
 
     names: dict[str, Any]
@@ -50,18 +50,18 @@ class Scope:
     is_final: bool
 
     def evaluated(self, annotations: Mapping[str, Any]) -> dict[str, Any]:
-        """The annotations of these parameters or fields; `Unchecked` for what no value can have.
+        """Evaluate annotations by name; `Unchecked` if no value can be an instance.
 
         Raises:
-            UnresolvedError: A name does not exist, or not yet.
-            ContractError: An annotation raises an error, or a shape may hide behind a name that
-                only type checkers see.
+            UnresolvedError: A name does not exist (yet).
+            ContractError: An annotation raises an error, or a name that exists only for type
+                checkers may contain a shape.
         """
-        around = variables_around(self.qualname, self.names)
-        return {name: self._evaluated(name, part, around) for name, part in annotations.items()}
+        enclosing = enclosing_variables(self.qualname, self.names)
+        return {name: self._evaluated(name, part, enclosing) for name, part in annotations.items()}
 
-    def _evaluated(self, name: str, annotation: Any, around: Mapping[str, Any]) -> Any:
-        names = dict(around)
+    def _evaluated(self, name: str, annotation: Any, enclosing: Mapping[str, Any]) -> Any:
+        names = dict(enclosing)
         try:
             while True:
                 try:
@@ -76,20 +76,20 @@ class Scope:
                 for code in (str(annotation), missing.definition)
             ):
                 raise ContractError(
-                    f"{_place(name)} refers to {missing.name!r}, which does not exist at run time; "
-                    f"move its import or definition out of `if TYPE_CHECKING:`"
+                    f"{_subject(name)} refers to {missing.name!r}, which does not exist at run "
+                    f"time; move its import or definition out of `if TYPE_CHECKING:`"
                 ) from None
             return Unchecked(str(annotation))
         except NameError as error:
-            raise UnresolvedError(f"{_place(name)} cannot be read: {error}") from error
+            raise UnresolvedError(f"cannot evaluate {_subject(name)}: {error}") from error
         except Exception as error:
-            raise ContractError(f"{_place(name)} cannot be read: {error}") from error
+            raise ContractError(f"cannot evaluate {_subject(name)}: {error}") from error
 
     def _found(self, name: str) -> Any:
-        """What a name stands for that is neither global nor a variable around.
+        """Look up a name that is neither a global nor an enclosing variable.
 
         Raises:
-            NameError: It is not there, or not yet.
+            NameError: It does not exist (yet).
             _ForTypeCheckersError: It exists for type checkers only.
         """
         if name in self.class_names:
@@ -114,8 +114,8 @@ class Scope:
         return scope[name]
 
 
-def variables_around(qualname: str, names: dict[str, Any]) -> dict[str, Any]:
-    """The variables of the enclosing functions and classes, as far as these are running.
+def enclosing_variables(qualname: str, names: dict[str, Any]) -> dict[str, Any]:
+    """Return the variables of the enclosing functions and classes that are still running.
 
     Args:
         qualname: The qualified name of what they enclose.
@@ -132,7 +132,7 @@ def variables_around(qualname: str, names: dict[str, Any]) -> dict[str, Any]:
 
 
 def type_parameters(*owners: object) -> dict[str, Any]:
-    """The type parameters of functions and classes, ``T`` in ``def f[T](...)``, by name."""
+    """Return the type parameters of functions and classes, ``T`` in ``def f[T](...)``, by name."""
     found = (getattr(owner, "__type_params__", ()) for owner in owners)
     return {parameter.__name__: parameter for some in found for parameter in some}
 
@@ -151,12 +151,12 @@ def _evaluated(annotation: Any, names: dict[str, Any], variables: dict[str, Any]
     return typing.get_type_hints(holder, names, variables, include_extras=True)["it"]
 
 
-def _place(name: str) -> str:
-    return "the annotation of the result" if name == "return" else f"the annotation of {name!r}"
+def _subject(name: str) -> str:
+    return "the return annotation" if name == "return" else f"the annotation of {name!r}"
 
 
 def _for_type_checkers(source: str, name: str) -> Iterator[ast.stmt]:
-    """The statements under ``if TYPE_CHECKING:`` that bind a name."""
+    """Yield the statements under ``if TYPE_CHECKING:`` that bind a name."""
     try:
         tree = ast.parse(source)
     except SyntaxError:  # not a Python file
@@ -180,12 +180,12 @@ def _names_bound(statement: ast.stmt) -> set[str]:
 
 
 def _bound_by(alias: ast.alias) -> str:
-    """The name that an import binds."""
+    """Return the name that an import binds."""
     return alias.asname or alias.name.partition(".")[0]
 
 
 def _may_hold_shapes(code: str, name: str) -> bool:
-    """Whether there is a string in some code, as there is in a shape, other than this name."""
+    """Whether code contains a string other than this name, as a shape annotation does."""
     try:
         nodes = list(ast.walk(ast.parse(code)))
     except SyntaxError:

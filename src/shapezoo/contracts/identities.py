@@ -1,12 +1,12 @@
-"""Deciding that two symbolic sizes are equal for all values of their symbols, without a guard.
+"""Decide whether two symbolic sizes are equal for all values of their symbols, without a guard.
 
 A contract says ``(height+3)//4`` where PyTorch computed ``(height-1)//4+1``. The two are always
-equal, but PyTorch's simplifier does not know it: ``==`` becomes a guard. `torch.export` refuses
-such a guard for an axis with a named ``Dim``, whose solver cannot decide it either.
+equal, but PyTorch's simplifier does not know it: ``==`` becomes a guard. `torch.export` rejects
+such a guard for an axis with a named ``Dim``, because its solver cannot decide it either.
 
-Two sizes are equal where their difference is zero. The differences that are decided here are made
-of whole numbers and symbols by sums, products, powers, and floor division and remainder by a
-positive constant. For such an expression there is a period ``P`` for each symbol, so that with
+Two sizes are equal if their difference is zero. The differences that are decided here consist of
+integers and symbols, sums, products, powers, and floor division and remainder by a positive
+constant. For such an expression there is a period ``P`` for each symbol, so that with
 ``symbol = P*k + r`` it is a polynomial in the ``k``, with integer coefficients, for each choice of
 the ``r``:
 
@@ -22,10 +22,10 @@ A polynomial of degree ``d`` in a variable that is zero at ``d + 1`` values of i
 choice of the others, is zero. So the difference is zero everywhere if it is zero at the first
 ``P * (d + 1)`` values of each symbol. This includes negative values, for which PyTorch's ``//`` and
 ``%`` round as Python's do. It uses no range of a symbol, so an equality that holds only for some
-sizes is left to a guard, like all that is built otherwise: by ``min``, by division by a symbol.
+sizes is left to a guard, as is any other expression, such as ``min`` or division by a symbol.
 
-PyTorch has variants of ``//`` and ``%`` for operands that it knows more of: `CleanDiv` (without a
-remainder), `Mod` (not negative). Where they are defined, they have the values of Python's.
+PyTorch has variants of ``//`` and ``%`` for operands with known properties: `CleanDiv` (no
+remainder) and `Mod` (nonnegative operands). Where they are defined, they equal Python's.
 """
 
 import functools
@@ -36,11 +36,11 @@ from typing import Any
 import torch
 
 MAX_POINTS = 20_000
-"""How often an expression is evaluated at most, which takes some 10 milliseconds."""
+"""The maximal number of points at which an expression is evaluated, in about 10 milliseconds."""
 
 
 def is_always_equal(one: object, other: object) -> bool:
-    """Whether two sizes are known to be equal, whatever their symbols stand for."""
+    """Whether two sizes are known to be equal for all values of their symbols."""
     from sympy import sympify
 
     left, right = _expression(one), _expression(other)
@@ -50,7 +50,7 @@ def is_always_equal(one: object, other: object) -> bool:
 
 
 def _expression(size: object) -> Any:
-    """The sympy expression of a size; None if it has none, as a ragged axis of a nested tensor."""
+    """Return the sympy expression of a size; None for a ragged axis of a nested tensor."""
     if isinstance(size, torch.SymInt):
         return getattr(size.node, "expr", None)
     return size if type(size) is int else None
@@ -68,15 +68,16 @@ def _is_zero(difference: Any) -> bool:
     if math.prod(counts) > MAX_POINTS:
         return False
     names = ", ".join(map(str, symbols))
-    value = eval(f"lambda {names}: {PythonPrinter().doprint(difference)}")  # as guards are run
+    # guards are evaluated in the same way
+    value = eval(f"lambda {names}: {PythonPrinter().doprint(difference)}")
     return not any(itertools.starmap(value, itertools.product(*map(range, counts))))
 
 
 def _periods_and_degrees(expression: Any) -> dict[Any, tuple[int, int]]:
-    """A period of each symbol, and the most that the degree in it can be.
+    """Return a period for each symbol, and an upper bound on its degree.
 
     Raises:
-        TypeError: The expression has a part of another kind.
+        TypeError: The expression has any other part.
     """
     from torch.utils._sympy.functions import CleanDiv, FloorDiv, Mod, PythonMod
 

@@ -1,4 +1,4 @@
-"""Getting along with `torch.jit`, which records what a call does, or reads its source."""
+"""Compatibility with `torch.jit`, which records what a call does, or compiles its source."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import torch
 
 from shapezoo.contracts.errors import ContractError
 
-_set_tracing_state = getattr(torch._C, "_set_tracing_state")  # noqa: B009  # torch's types lack it
+_set_tracing_state = getattr(torch._C, "_set_tracing_state")  # noqa: B009  # not in torch's type stubs
 _NOTHING = contextlib.nullcontext()
 
 
@@ -31,7 +31,7 @@ def _paused() -> Iterator[None]:
 
 
 def refuse_script(*_: object) -> NoReturn:
-    """Refuse `torch.jit.script`, and name what to use instead.
+    """Reject `torch.jit.script`, and say what to use instead.
 
     Raises:
         ContractError: Always.

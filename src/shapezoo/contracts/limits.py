@@ -1,7 +1,8 @@
-"""The error for a model that is called with sizes it is known not to take.
+"""The error for a model that is called with sizes outside its known limits.
 
 A model that was proved carries its limits: conditions on the axes of its contract, for each mode.
-They are looked at when a call has failed, or while one is traced, so they cost nothing otherwise.
+They are evaluated only after a call has failed, or while one is traced, so they cost nothing
+otherwise.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from torch import nn
 
 from shapezoo.contracts.axes import Extent
 from shapezoo.contracts.conditions import Condition
-from shapezoo.contracts.describing import known
+from shapezoo.contracts.describing import concrete
 from shapezoo.contracts.errors import ShapeError
 from shapezoo.contracts.explain import public_name
 from shapezoo.contracts.signatures import Signature
@@ -25,13 +26,13 @@ _LIMITS = "_shapezoo_limits"
 
 
 def set_limits(model: nn.Module, limits: Limits) -> None:
-    """Let a model carry its limits, as long as its layers are these."""
+    """Attach limits to a model; they hold as long as its layers do not change."""
     if any(limits.values()):
         setattr(model, _LIMITS, (limits, str(model)))
 
 
 def limits_of(model: object) -> Limits:
-    """The limits that a model carries; none if its layers were changed since."""
+    """Return the limits of a model; none if its layers have changed."""
     if not isinstance(model, nn.Module) or _LIMITS not in vars(model):
         return {}
     limits: Limits
@@ -42,7 +43,7 @@ def limits_of(model: object) -> Limits:
 def unmet(
     function: Callable[..., Any], contract: Signature, owner: object, bound: Mapping[str, Extent]
 ) -> ShapeError | None:
-    """The error for sizes that a model does not take; None if it is not known not to.
+    """Return the error for sizes outside the limits of a model, if they are.
 
     Args:
         function: The forward of the model.
@@ -64,7 +65,7 @@ def unmet(
     ]
     if not broken:
         return None
-    shown = {axis: known(size) for axis, size in sizes.items()}
+    shown = {axis: concrete(size) for axis, size in sizes.items()}
     argument, axis = _place(contract, broken[0].axes[0])
     lines = [
         f"{public_name(function)}: {broken[0].explain(shown)}",
@@ -76,7 +77,7 @@ def unmet(
 
 
 def _place(contract: Signature, name: str) -> tuple[str, int | None]:
-    """The first argument with an axis of this name, and where it stands there."""
+    """Return the first argument that has an axis of this name, and its position there."""
     for argument in contract.inputs:
         for tensor in tensors(argument.type):
             names = [axis.name for axis in tensor.axes]

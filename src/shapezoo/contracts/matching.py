@@ -1,4 +1,4 @@
-"""Comparing a value with its type: jaxtyping checks tensors, beartype what is no container."""
+"""Check a value against its type: jaxtyping checks tensors, beartype any other plain value."""
 
 from typing import Any, NamedTuple
 
@@ -34,29 +34,29 @@ from shapezoo.contracts.types import (
     is_none,
     tensors,
 )
-from shapezoo.contracts.walking import is_container, options_meant, parts_of
+from shapezoo.contracts.walking import intended_options, is_container, parts_of
 
 CONF = BeartypeConf(is_pep484_tower=True)
-"""How beartype checks: as in mypy, a ``float`` may be an int."""
+"""The settings of beartype: an int is accepted as a ``float``, as in mypy."""
 
 
 _Shape = tuple[bool, tuple[int | None, ...]]
-"""Of a variadic axis: whether it is written ``*#name``, and its sizes."""
+"""A variadic axis: whether it is written ``*#name``, and its sizes."""
 
 
 class Opaque(NamedTuple):
-    """Stands for an object that cannot be looked at while a graph is traced; it fits anything."""
+    """Replaces an object that cannot be inspected during tracing; it matches any type."""
 
 
 class MismatchError(Exception):
-    """A value that is not of its type.
+    """A value does not match its type.
 
     Attributes:
-        path: Where the value is, from the argument down: ``states[1]``.
-        kind: What it should be.
-        value: What it is.
-        bound: The axes bound before it was found.
-        options: For a union, how each of its tensors was missed.
+        path: The path of the value, from the argument down: ``states[1]``.
+        kind: The expected type.
+        value: The value.
+        bound: The axes that were bound before.
+        options: For a union, the mismatch of each option but None.
     """
 
     def __init__(
@@ -70,12 +70,12 @@ class MismatchError(Exception):
         self.options = options
 
 
-class StepAside(Exception):  # noqa: N818  # no error
-    """A value should have a shape, but cannot be looked at, as the proxies of `torch.fx`."""
+class StepAside(Exception):  # noqa: N818  # not an error
+    """A value should have a shape but cannot be inspected, such as a `torch.fx` proxy."""
 
 
 class OpaqueValue(StepAside):
-    """Only this value cannot be looked at; the rest of the call can be checked."""
+    """Only this value cannot be inspected; the rest of the call can be checked."""
 
 
 def check_value(value: Any, kind: Type, path: str) -> None:
@@ -83,13 +83,13 @@ def check_value(value: Any, kind: Type, path: str) -> None:
 
     Args:
         value: The value.
-        kind: What it must be.
-        path: Where it is.
+        kind: The expected type.
+        path: The path of the value.
 
     Raises:
-        MismatchError: It, or something inside it, is not of its type.
-        ContractError: An expression cannot be computed, or a part in braces not be read.
-        StepAside: There is a value that cannot be checked.
+        MismatchError: The value, or a part of it, does not match its type.
+        ContractError: An expression cannot be computed, or a part in braces cannot be read.
+        StepAside: The value, or a part of it, cannot be checked.
     """
     if isinstance(value, Opaque):
         if any(tensors(kind)):
@@ -139,10 +139,10 @@ def _check_tensor(value: Any, kind: TensorType) -> bool:
 
 
 def _without_certain_axes(annotation: type[AbstractArray], value: Any) -> type[AbstractArray]:
-    """The annotation without the axes that fit whatever the symbols in their sizes stand for.
+    """Drop the axes from an annotation that match for all values of the symbols in their sizes.
 
-    jaxtyping compares sizes with ``!=``, which adds a guard where PyTorch cannot decide it. An
-    axis that is left out here binds no name that is not bound already.
+    jaxtyping compares sizes with ``!=``, which adds a guard if PyTorch cannot decide it. The axes
+    dropped here bind no new names.
     """
     if not isinstance(value, Tensor) or torch.SymInt not in map(type, value.shape):
         return annotation
@@ -161,20 +161,20 @@ def _without_certain_axes(annotation: type[AbstractArray], value: Any) -> type[A
 
 
 def _is_always_same(one: _Shape | None, other: _Shape) -> bool:
-    """Whether a variadic axis is bound to this very shape already."""
+    """Whether a variadic axis is known to be bound to an equal shape."""
     if one is None or one[0] != other[0] or len(one[1]) != len(other[1]):
         return False
     return all(map(is_always_equal, one[1], other[1]))
 
 
 def _is_undecidable(error: Exception) -> bool:
-    """Whether a check came upon what only the data decide, which a graph is traced without."""
+    """Whether a check hit a data-dependent size or value, which tracing does not have."""
     names = ("GuardOnDataDependentSymNode", "DataDependentOutputException")
-    return type(error).__name__ in names  # by name: their modules are slow to import
+    return type(error).__name__ in names  # by name, because their modules are slow to import
 
 
 def _may_fit(value: Any, axes: tuple[Axis, ...]) -> bool:
-    """Whether a tensor may fit, some of whose sizes only the data decide."""
+    """Whether a tensor with data-dependent sizes matches in all its other sizes."""
     from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
     shape = tuple(None if free_unbacked_symbols(size) else size for size in value.shape)
@@ -188,9 +188,10 @@ def _check_plain(value: Any, annotation: Any) -> bool:
     try:
         if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
             kind = {torch.SymInt: int, torch.SymFloat: float, torch.SymBool: bool}[type(value)]
-            value = kind() if isinstance(annotation, type) else kind(value)  # the class decides
+            # for a plain class, any value will do
+            value = kind() if isinstance(annotation, type) else kind(value)
         return is_bearable(value, annotation, conf=CONF)
-    except AnnotationError as error:  # a tree of a structure that is not known yet
+    except AnnotationError as error:  # a tree whose structure is not bound yet
         raise ContractError(f"{annotation.__name__} cannot be checked: {error}") from error
     except Exception as error:
         if _is_undecidable(error) and not is_proving():
@@ -199,9 +200,9 @@ def _check_plain(value: Any, annotation: Any) -> bool:
 
 
 def _fits_by_classes(value: Any, kind: Type, path: str) -> bool:
-    """Whether all items of a container fit, as far as one of each class can tell.
+    """Whether all items of a container match; checks one item of each class, if that is enough.
 
-    A list of 100,000 numbers takes a few milliseconds this way, and 160 item by item.
+    A list of 100,000 numbers takes a few milliseconds this way, and 160 ms item by item.
     """
     if not isinstance(kind, SequenceType | DictType) or not all(
         map(is_decided_by_class, kind.parts)
@@ -213,12 +214,12 @@ def _fits_by_classes(value: Any, kind: Type, path: str) -> bool:
             for example in {type(item): item for item in items}.values():
                 check_value(example, part, path)
     except MismatchError:
-        return False  # item by item, the error can name the first that is wrong
+        return False  # the caller checks item by item, to name the first wrong one
     return True
 
 
 def _check_union(value: Any, kind: UnionType, path: str) -> bool:
-    """Whether one of the options fits. Where just one can be meant, its mismatch is raised."""
+    """Whether an option matches. If only one can be intended, its own mismatch is raised."""
     if value is None and any(map(is_none, kind.parts)):
         return True
     failure = _failure_of_union(value, kind, path)
@@ -240,15 +241,16 @@ def _failure_of_union(value: Any, kind: UnionType, path: str) -> Exception | Non
             check_value(value, part, path)
         except MismatchError as mismatch:
             restore(before)
-            failures.append((part, mismatch.with_traceback(None)))  # it would hold the arguments
-        except ContractError as error:  # as past+seq in a call without past
+            # a traceback would keep the arguments alive
+            failures.append((part, mismatch.with_traceback(None)))
+        except ContractError as error:  # such as past+seq in a call without past
             restore(before)
             uncomputable = ContractError(str(error))  # whose cause would hold this frame
         else:
             return None
     if uncomputable is not None:
         return uncomputable
-    options = options_meant(value, kind)
+    options = intended_options(value, kind)
     if len(options) == 1:
         return next(mismatch for part, mismatch in failures if part is options[0])
     told = tuple(mismatch for part, mismatch in failures if not is_none(part))

@@ -1,4 +1,4 @@
-"""Remembering what passed a check, by all that the check can see."""
+"""Cache of passed checks, keyed by everything a check depends on."""
 
 import dataclasses
 from collections.abc import Hashable, MutableMapping
@@ -26,15 +26,16 @@ _CONSTANTS = frozenset(
 
 
 def key_code(name: str, kind: Type, key_of_name: str) -> str | None:
-    """The code of a key for the value of a variable: two values with one key pass the same check.
+    """Return code for the key of a variable: values with equal keys have the same check outcome.
 
     Args:
         name: The variable.
-        kind: What the value is checked against.
-        key_of_name: The name that `key_of` has in the code.
+        kind: The type that the value is checked against.
+        key_of_name: The name of `key_of` in the code.
 
     Returns:
-        The code, or None where the check can see more than any key, as a validator can.
+        The code, or None if the check depends on more than a hashable key can capture, as with a
+        validator.
     """
     if not _can_be_remembered(kind):
         return None
@@ -46,16 +47,16 @@ def key_code(name: str, kind: Type, key_of_name: str) -> str | None:
 
 
 def key_of(value: Any) -> Hashable:
-    """A value by its class and, as far as a check looks into it, by what it holds.
+    """Return a key of a value: its class, and the contents that a check depends on.
 
     Raises:
-        TypeError: It is, or holds, an object of a class unknown here, or too much.
+        TypeError: It is, or contains, an object of an unknown class, or it is too large.
     """
     kind = type(value)
     if isinstance(value, Tensor):
         return value.shape, value.dtype, kind
     if isinstance(value, str | bytes | tuple | list | dict) and len(value) > MOST_ITEMS:
-        raise TypeError(f"too much to remember: {kind} of {len(value)}")
+        raise TypeError(f"too large to cache: {kind} of {len(value)}")
     if kind in _CONSTANTS:
         return kind, value  # 1 == True == 1.0
     is_record = dataclasses.is_dataclass(value)
@@ -66,17 +67,17 @@ def key_of(value: Any) -> Hashable:
     if isinstance(value, dict):
         return *key, *((key_of(name), key_of(part)) for name, part in value.items())
     if not is_record:
-        raise TypeError(f"nothing is known of {kind}")
+        raise TypeError(f"cannot build a key for {kind}")
     return key
 
 
 def remember(memo: MutableMapping[Hashable, V], key: Hashable, value: V, most: int) -> None:
-    """Keep a value under its key, in a memo of at most so many.
+    """Store a value under its key, in a cache of limited size.
 
-    A full memo is emptied; keys that are still in use are soon back.
+    A full cache is cleared; keys that are still in use soon return.
 
     Raises:
-        TypeError: The key is not hashable; a symbolic size is not.
+        TypeError: The key is not hashable, such as a symbolic size.
     """
     if len(memo) >= most:
         memo.clear()

@@ -1,4 +1,4 @@
-"""The base class whose subclasses cannot forget their contract."""
+"""The base class of modules whose ``forward`` is always checked."""
 
 import inspect
 import typing
@@ -56,7 +56,7 @@ class Module(nn.Module):
             self: _HasForward[P, R_co], *args: P.args, **kwargs: P.kwargs
         ) -> R_co: ...
 
-    __prepare_scriptable__ = refuse_script  # torch.jit.script asks for it
+    __prepare_scriptable__ = refuse_script  # torch.jit.script calls it
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -1,21 +1,21 @@
-"""A note on what PyTorch raises inside a checked call: the layer, its input, and what would fit.
+"""Add a note to errors that PyTorch raises inside a checked call: the layer, its input, and a fix.
 
-An error that leaves the body of a checked function brings its traceback, and the frames in it
-still have their variables. The last frame outside PyTorch is the user's code. If that called a
-layer of `torch.nn`, the frame of the layer's ``forward`` has the layer as ``self``, and the frame
-above it the arguments. If not, it called a function or an operator, and the position of the
-failed instruction in the source gives the expression, whose variables are looked up by name.
+An error that leaves the body of a checked function carries its traceback, whose frames still have
+their variables. The last frame outside PyTorch is the user's code. If that called a `torch.nn`
+layer, the frame of the layer's ``forward`` has the layer as ``self``, and the frame above it has
+the arguments. If not, it called a function or an operator; the source position of the failed
+instruction yields the expression, whose variables are looked up by name.
 
-- Only what PyTorch raises gets a note, never what the user's own code raises. An instruction that
-  raises is told from a call into PyTorch by its bytecode; the type and the text of an error say
-  nothing about who raised it.
-- Only the innermost checked call adds a note: the one that has no other checked call below it in
-  the traceback. A mark on the error would have to be hidden from those who pickle it. That call
-  also knows the names of the axes best, while the outer frames, which give the path from the
-  outermost module, are still on the stack.
-- A size is proposed if a fresh layer with it takes the input on the meta device, where tensors
+- Only errors raised by PyTorch get a note, never those that the user's own code raises. The
+  bytecode shows whether an instruction calls into PyTorch or raises by itself; the type and the
+  text of an error do not show who raised it.
+- Only the innermost checked call adds a note: the one with no other checked call below it in the
+  traceback. (A mark on the error would be visible to code that pickles it.) That call also knows
+  the axis names best, while the outer frames, which give the path from the outermost module, are
+  still on the stack.
+- A size is suggested if a new layer with it accepts the input on the meta device, where tensors
   have no data.
-- Nothing here may fail, hold a tensor, or cost anything where no error is raised.
+- Nothing here may raise, keep a tensor alive, or cost anything if there is no error.
 """
 
 import ast
@@ -39,15 +39,15 @@ from shapezoo.contracts.axes import Extent
 from shapezoo.contracts.bindings import Bindings, visible
 from shapezoo.contracts.describing import describe, dtype_name
 from shapezoo.contracts.errors import ContractError, ShapeError
-from shapezoo.contracts.fitting import RULES, dtype_of, expected, remedies
-from shapezoo.contracts.hiding import unseen
+from shapezoo.contracts.fitting import RULES, dtype_of, expected, suggestions
+from shapezoo.contracts.hiding import skip_by_dynamo
 from shapezoo.contracts.places import locals_of, place_of, self_of
 from shapezoo.contracts.signatures import Signature
 from shapezoo.contracts.symbolic_runs import is_proving
 from shapezoo.contracts.types import tensors
 
-_MAY_BE_TORCHS = (RuntimeError, ValueError, IndexError, TypeError, AssertionError)
-_ABOUT_OTHER_THINGS = (
+_TORCH_ERRORS = (RuntimeError, ValueError, IndexError, TypeError, AssertionError)
+_OTHER_CAUSES = (
     ShapeError,
     ContractError,
     RecursionError,
@@ -72,24 +72,24 @@ _PYTHONS_OWN = re.compile(
 
 
 class Failure(NamedTuple):
-    """A frame that an error has left, and the instruction at which it did."""
+    """A frame that an error passed through, and the failed instruction."""
 
     frame: FrameType
     instruction: int
 
 
 class Layer(NamedTuple):
-    """A layer of `torch.nn` whose ``forward`` has failed, with the arguments."""
+    """A `torch.nn` layer whose ``forward`` failed, with the arguments."""
 
     module: nn.Module
     arguments: dict[str, Any]
 
 
 class Names:
-    """The names of the axes of a call, for the axes of other tensors.
+    """Finds names for the axes of any tensor in a checked call.
 
-    An axis has a name if it stands where an argument of the contract has the axis of this name,
-    and has its size.
+    An axis gets a name if an argument of the contract has the axis of this name at the same
+    position, with the same size.
     """
 
     def __init__(self, contract: Signature, bindings: Bindings) -> None:
@@ -105,7 +105,7 @@ class Names:
                         self.axes.setdefault(place, set()).add(axis.name)
 
     def describe(self, value: object) -> str:
-        """A value in a few words, with the names of its axes."""
+        """Describe a value in a few words, with the names of its axes."""
         if not isinstance(value, Tensor):
             return describe(value)
         sizes = [self._size(*axis) for axis in enumerate(value.shape)]
@@ -117,35 +117,36 @@ class Names:
         return f"{next(iter(names))}={size}" if len(names) == 1 else str(size)
 
 
-@unseen
+@skip_by_dynamo
 def add_note(error: Exception, contract: Signature, bindings: Bindings) -> None:
-    """Add a note to an error of PyTorch that leaves the body of a checked call.
+    """Add a note to a PyTorch error that leaves the body of a checked call.
 
     Args:
-        error: The error, as it is caught by what called the body.
+        error: The error, as caught by the caller of the body.
         contract: The contract of the call.
         bindings: The axes that its arguments bound.
     """
-    if not isinstance(error, _MAY_BE_TORCHS) or isinstance(error, _ABOUT_OTHER_THINGS):
+    if not isinstance(error, _TORCH_ERRORS) or isinstance(error, _OTHER_CAUSES):
         return
     if _PYTHONS_OWN.search(str(error)):
         return
     if is_proving() or type(error).__module__.startswith(_COMPILERS):
         return
-    with contextlib.suppress(Exception):  # an error without a note is better than another error
+    with contextlib.suppress(Exception):  # a missing note is better than a second error
         if lines := _lines(error, Names(contract, bindings)):
             error.add_note("\n".join(lines))
 
 
 def _lines(error: Exception, names: Names) -> list[str]:
-    """The lines of the note; none where nothing is known."""
+    """Return the lines of the note; none if nothing is known."""
     failures = list(_failures(error.__traceback__))
     files = [failure.frame.f_code.co_filename for failure in failures]
-    body = next(i for i, file in enumerate(files) if file != files[0])  # behind the check itself
+    # the first frame past those of the check
+    body = next(i for i, file in enumerate(files) if file != files[0])
     if files[0] in files[body:]:
-        return []  # it has left another checked call before
+        return []  # an inner checked call has seen it
     users = max(i for i, file in enumerate(files) if not file.startswith(_TORCH))
-    if _is_the_callers_own(error, failures[users:]):
+    if _is_raised_by_user_code(error, failures[users:]):
         return []
     if layers := list(_layers(failures[users:])):
         return _of_layer(layers, names, failures[body].frame)
@@ -158,10 +159,10 @@ def _failures(traceback: TracebackType | None) -> Iterator[Failure]:
         traceback = traceback.tb_next
 
 
-def _is_the_callers_own(error: Exception, failures: list[Failure]) -> bool:
-    """Whether an error is not PyTorch's: raised here, or by a call with wrong arguments.
+def _is_raised_by_user_code(error: Exception, failures: list[Failure]) -> bool:
+    """Whether user code raised the error itself, or called a function with wrong arguments.
 
-    Of the instructions that fail, those left out raise, iterate, unpack or look up names.
+    Instructions other than `_OPERATIONS` raise, iterate, unpack or look up names.
     """
     frame, instruction = failures[-1]
     if len(failures) > 1:
@@ -171,7 +172,7 @@ def _is_the_callers_own(error: Exception, failures: list[Failure]) -> bool:
 
 
 def _layers(failures: list[Failure]) -> Iterator[Layer]:
-    """The layers of `torch.nn` that user code called, from the outside in."""
+    """Yield the `torch.nn` layers that user code called, outermost first."""
     for (caller, _), (frame, _) in pairwise(failures):
         code = frame.f_code
         if code.co_name == "forward" and code.co_filename.startswith(_LAYERS):
@@ -181,22 +182,22 @@ def _layers(failures: list[Failure]) -> Iterator[Layer]:
 
 
 def _arguments(module: nn.Module, variables: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """What the ``forward`` of a layer got, from the variables of what called it if it can be.
+    """Return the arguments of a layer's ``forward``, from the variables of its caller if possible.
 
-    The frame of the ``forward`` itself may have other values in the same variables by now.
+    The ``forward`` itself may have assigned other values to its variables.
     """
-    takes = inspect.signature(module.forward)
+    signature = inspect.signature(module.forward)
     if variables.keys() >= {"args", "kwargs"}:
-        return dict(takes.bind(*variables["args"], **variables["kwargs"]).arguments)
-    return {name: own[name] for name in takes.parameters if name in own}
+        return dict(signature.bind(*variables["args"], **variables["kwargs"]).arguments)
+    return {name: own[name] for name in signature.parameters if name in own}
 
 
 def _of_layer(layers: list[Layer], names: Names, body: FrameType) -> list[str]:
-    """The note on a layer that has failed.
+    """Return the note on a layer that failed.
 
     Args:
-        layers: It and those around it, from the outside in.
-        names: The names of axes.
+        layers: The layer and those that contain it, outermost first.
+        names: Finds the names of axes.
         body: The frame of the checked function.
     """
     single = [layer for layer in layers if type(layer.module) not in _CONTAINERS] or layers
@@ -208,8 +209,8 @@ def _of_layer(layers: list[Layer], names: Names, body: FrameType) -> list[str]:
         return []
     for name, value in list(shown.items())[:_MOST_TENSORS]:
         lines.append(_line("got" if len(shown) == 1 else name, names.describe(value)))
-    if takes := expected(module):
-        lines.append(_line("expected", takes))
+    if shape := expected(module):
+        lines.append(_line("expected", shape))
     given = next(iter(shown.values()))
     if isinstance(module, nn.Embedding) and isinstance(given, Tensor):
         return lines + _of_indices(module, given, _names_of(given, locals_of(body))[0])
@@ -223,12 +224,12 @@ def _of_layer(layers: list[Layer], names: Names, body: FrameType) -> list[str]:
             lines.append(_line("weights", str(dtype_of(module)).removeprefix("torch.")))
     hints = []
     if isinstance(given, Tensor):
-        hints = remedies(module, arguments, *_names_of(given, locals_of(body)))
+        hints = suggestions(module, arguments, *_names_of(given, locals_of(body)))
     return [*lines, *(_line("or" if i else "hint", hint) for i, hint in enumerate(hints))]
 
 
 def _names_of(given: Tensor, variables: dict[str, Any]) -> tuple[str, str]:
-    """What the input of a layer is called, and what that which gave it its dtype."""
+    """Return the name of a layer's input, and of the tensor that it got its dtype from."""
     own = {name: v for name, v in variables.items() if isinstance(v, Tensor)}
     name = next((name for name, value in own.items() if value is given), "")
     alike = (name for name, value in own.items() if value.dtype == given.dtype)
@@ -236,7 +237,7 @@ def _names_of(given: Tensor, variables: dict[str, Any]) -> tuple[str, str]:
 
 
 def _of_indices(module: nn.Embedding, given: Tensor, name: str) -> list[str]:
-    """The lines on indices that an embedding does not take."""
+    """Return the lines on indices that an embedding does not accept."""
     if given.is_floating_point():
         return [
             _line("expected", "int64 or int32"),
@@ -253,21 +254,21 @@ def _of_indices(module: nn.Embedding, given: Tensor, name: str) -> list[str]:
     if first >= 0 and last >= module.num_embeddings and not has_options:
         padding = "" if module.padding_idx is None else f", padding_idx={module.padding_idx}"
         code = f"nn.Embedding({last + 1}, {module.embedding_dim}{padding})"
-        lines.append(_line("hint", f"{code} takes them, if {last} is a valid index"))
+        lines.append(_line("hint", f"if {last} is a valid index, use {code}"))
     return lines
 
 
 def _of_expression(failure: Failure, names: Names, error: Exception) -> list[str]:
-    """The note on a function or an operator of PyTorch that user code called."""
+    """Return the note on a PyTorch function or operator that user code called."""
     source = _source_of(failure)
     if source is None:
         return []
     (place, text), variables = source, locals_of(failure.frame)
     tree = _parsed(text)
     if not _is_of(tree, failure.frame.f_code):
-        return []  # the source was changed since it was compiled
+        return []  # the source has changed since it was compiled
     if isinstance(tree, ast.Subscript) and not _operands(tree.value, variables):
-        return []  # an item of a list
+        return []  # indexing a list
     found = _operands(tree, variables)
     given = _tensors_in(list(found.values()))
     if not given or any(map(_is_symbolic, given)):
@@ -294,7 +295,7 @@ def _of_expression(failure: Failure, names: Names, error: Exception) -> list[str
 
 
 def _source_of(failure: Failure) -> tuple[str, str] | None:
-    """Where the expression stands that has failed, and its text, if they can be known."""
+    """Return the location of the failed expression and its text, if they are known."""
     code = failure.frame.f_code
     positions = list(code.co_positions())[failure.instruction // 2]
     first, last, start, end = positions
@@ -310,7 +311,7 @@ def _source_of(failure: Failure) -> tuple[str, str] | None:
 
 
 def _parsed(text: str) -> ast.AST:
-    """An expression, or an assignment such as ``x += y``, which is one instruction too."""
+    """Parse an expression, or an assignment such as ``x += y``, which is one instruction too."""
     try:
         return ast.parse(f"({text})", mode="eval").body
     except SyntaxError:
@@ -318,7 +319,7 @@ def _parsed(text: str) -> ast.AST:
 
 
 def _is_of(tree: ast.AST, code: CodeType) -> bool:
-    """Whether all names of an expression are names of a code."""
+    """Whether a code object has all names of an expression."""
     known = {*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars}
     nodes = list(ast.walk(tree))
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
@@ -326,7 +327,7 @@ def _is_of(tree: ast.AST, code: CodeType) -> bool:
 
 
 def _operands(tree: ast.AST, variables: dict[str, Any]) -> dict[str, Any]:
-    """The variables in an expression, and the attributes of modules, by their text."""
+    """Return the variables and module attributes in an expression, by their text."""
     found: dict[str, Any] = {}
     nodes = (node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute))
     for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset)):
@@ -337,7 +338,7 @@ def _operands(tree: ast.AST, variables: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value_of(node: ast.AST, variables: dict[str, Any]) -> Any:
-    """The value of a name, or of an attribute of a module; no code of anybody's is run."""
+    """Return the value of a variable or module attribute, without running any code."""
     if isinstance(node, ast.Name):
         return variables.get(node.id)
     if isinstance(node, ast.Attribute):
@@ -351,12 +352,12 @@ def _value_of(node: ast.AST, variables: dict[str, Any]) -> Any:
 
 
 def _reshaped(node: ast.AST, found: dict[str, Any], message: str) -> str:
-    """The number that would fit in a ``view`` or ``reshape``, if one that is written is wrong."""
-    told = re.match(r"shape '\[(.*)\]' is invalid for input of size (\d+)", message)
-    if not told or not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+    """Suggest the number that would work in a ``view`` or ``reshape``, if a literal is wrong."""
+    sizes = re.match(r"shape '\[(.*)\]' is invalid for input of size (\d+)", message)
+    if not sizes or not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
         return ""
     value = found.get(ast.unparse(node.func.value))
-    shape = [int(size) for size in told[1].split(", ")]
+    shape = [int(size) for size in sizes[1].split(", ")]
     written = [
         (i, argument)
         for i, argument in enumerate(node.args)
@@ -369,17 +370,19 @@ def _reshaped(node: ast.AST, found: dict[str, Any], message: str) -> str:
     known = prod(value.shape[0] if size == -1 else size for size in others)
     if not known or value.numel() % known:
         return ""
-    wrong, fits = shape[position], value.numel() // known
+    fits = value.numel() // known
     shape[position] = fits
-    sizes, strides = tuple(value.shape), value.stride()
-    meta = torch.empty_strided(sizes, strides, device="meta")
-    getattr(meta, node.func.attr)(shape)  # raises where the strides do not allow it
+    meta = torch.empty_strided(tuple(value.shape), value.stride(), device="meta")
+    try:
+        getattr(meta, node.func.attr)(shape)
+    except RuntimeError:  # its strides do not allow it
+        return ""
     constant.value = fits
-    return f"{ast.unparse(node)} fits; {wrong} does not"
+    return f"{ast.unparse(node)} would work"
 
 
 def _title(module: nn.Module) -> str:
-    """Where a module stands, and what it is."""
+    """Return the path of a module and its repr, or its class if that is too long."""
     text = repr(module) if not any(module.children()) else type(module).__name__
     if len(text) > _LONGEST or "\n" in text:
         text = type(module).__name__
@@ -387,7 +390,7 @@ def _title(module: nn.Module) -> str:
 
 
 def _tensors_in(value: Any) -> list[Tensor]:
-    """The tensors in a value, or in its items."""
+    """Return the tensors in a value, or in its items."""
     if isinstance(value, list | tuple):
         return [tensor for item in value for tensor in _tensors_in(item)]
     return [value] if isinstance(value, Tensor) else []

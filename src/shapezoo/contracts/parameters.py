@@ -1,4 +1,4 @@
-"""Functions that take what another function takes, so that Python itself binds a call."""
+"""Functions with the parameters of another function, so that Python itself binds a call."""
 
 import inspect
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def helper_name(name: str, function: Callable[..., Any]) -> str:
-    """A name for a helper that no parameter of a function has: it is longer than all of them."""
+    """Return a helper name that no parameter of a function has: it is longer than all of them."""
     longest = max(map(len, inspect.signature(function).parameters), default=0)
     return f"_{name}".ljust(longest + 1, "_")
 
@@ -14,16 +14,16 @@ def helper_name(name: str, function: Callable[..., Any]) -> str:
 def with_parameters_of(
     function: Callable[..., Any], expression: str, **names: object
 ) -> Callable[..., Any]:
-    """A function with the parameters and defaults of another, that gives an expression's value.
+    """Return a function with the parameters and defaults of another that returns an expression.
 
-    It binds the arguments of a call some twenty times faster than `inspect.Signature.bind`, and
+    It binds the arguments of a call about twenty times faster than `inspect.Signature.bind`, and
     `torch.compile` can trace it.
 
     Args:
         function: The other function.
         expression: Python code over its parameters.
-        **names: What else the expression refers to, by names that no parameter has (see
-            `helper_name`).
+        **names: Other values that the expression uses, under names that no parameter has
+            (see `helper_name`).
     """
     parameters = list(inspect.signature(function).parameters.values())
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}

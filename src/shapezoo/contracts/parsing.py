@@ -1,4 +1,4 @@
-"""Reading one annotation, of an argument or of a result."""
+"""Parse one annotation, of an argument or of a result."""
 
 import collections
 import collections.abc
@@ -49,7 +49,7 @@ MOST_DEEP = 20
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """What an annotation depends on apart from its text.
+    """The context that an annotation is parsed in.
 
     Attributes:
         inside: The records around it, with their brackets, so that one that contains itself comes
@@ -64,26 +64,26 @@ class Context:
 
 
 def parse_type(annotation: Any, context: Context = Context()) -> Type:
-    """Read an annotation.
+    """Parse an annotation.
 
     Args:
         annotation: An evaluated annotation, as `Scope.evaluated` returns it.
-        context: What it depends on.
+        context: The context that it is parsed in.
 
     Raises:
-        UnresolvedError: A name in a record does not exist, or not yet.
-        ContractError: A shape in it cannot be read, or stands where shapezoo does not look, or
-            beartype cannot check it.
+        UnresolvedError: A name in a record does not exist (yet).
+        ContractError: A shape in it is not valid or is inside a type that shapezoo cannot check, or
+            beartype does not support the annotation.
     """
-    while (meaning := _meaning(annotation, context)) is not None:
-        annotation, context = meaning
+    while (target := _aliased(annotation, context)) is not None:
+        annotation, context = target
     parse = functools.partial(parse_type, context=context)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if isinstance(annotation, Unchecked):
         return PlainType(annotation.text, Any)
     if isinstance(annotation, type) and issubclass(annotation, AbstractArray):
         kind = TensorType(annotation.dtype.__name__, parse_axes(annotation.dim_str), annotation)
-        _ = kind.enforceable  # refuses what jaxtyping would misread
+        _ = kind.enforceable  # raises if jaxtyping would misread it
         return kind
     if hasattr(annotation, "leaftype") and type(annotation).__module__ == _PYTREE:
         return _tree(annotation, parse)
@@ -104,8 +104,8 @@ def parse_type(annotation: Any, context: Context = Context()) -> Type:
     return _plain(substituted(annotation, context.variables), context)
 
 
-def _meaning(annotation: Any, context: Context) -> tuple[Any, Context] | None:
-    """The annotation that another one is a name for, and its context; None if it stands for itself.
+def _aliased(annotation: Any, context: Context) -> tuple[Any, Context] | None:
+    """Return the annotation that this one is an alias of, and its context; None if it is not one.
 
     Raises:
         ContractError: A shape in it has a validator.
@@ -127,32 +127,32 @@ def _meaning(annotation: Any, context: Context) -> tuple[Any, Context] | None:
         if not any(map(_is_validator, arguments[1:])):
             return arguments[0], context
         if _has_shapes(arguments[0], context):
-            raise ContractError(f"{annotation} has a validator; check what it says in the body")
+            raise ContractError(f"{annotation} has a validator on a shape; check it in the body")
     if origin in (typing.Required, typing.NotRequired):
         return arguments[0], context
     if origin is not None and getattr(annotation, "__args__", None) is None:
-        return origin, context  # as typing.List without brackets
+        return origin, context  # such as typing.List without type arguments
     return None
 
 
 def _tree(annotation: Any, parse: Callable[[Any], Type]) -> TreeType:
-    """The type of a tree; its leaves may have axes of their own, written ``?name``."""
+    """Return the type of a tree; its leaves may have axes of their own, written ``?name``."""
     leaf = annotation.leaftype
     if isinstance(leaf, type) and issubclass(leaf, AbstractArray):
         leaf = leaf.dtype[leaf.array_type, re.sub(r"\?\S*", "_", leaf.dim_str)]
     leaves = parse(leaf)
     if any(tensor.braces for tensor in tensors(leaves)):
-        raise ContractError(f"{annotation.__name__} has braces, which a tree cannot have")
+        raise ContractError(f"{annotation.__name__} has braces, which a PyTree does not support")
     structures = (annotation.structure or "").replace("...", "").split()
     return TreeType((leaves,), tuple(structures), annotation)
 
 
 _PYTREE = "jaxtyping._pytree_type"
-"""Where `PyTree` is defined, which needs JAX and is not imported for that reason."""
+"""The module that defines `PyTree`; it needs JAX, so it is not imported."""
 
 
 def _container(annotation: Any, parse: Callable[[Any], Type]) -> Type | None:
-    """The type of a collection or mapping whose items have a type, or None for anything else."""
+    """Return the type of a collection or mapping with typed items, or None for anything else."""
     class_ = typing.get_origin(annotation) or annotation
     if not isinstance(class_, type):
         return None
@@ -173,7 +173,7 @@ def _container(annotation: Any, parse: Callable[[Any], Type]) -> Type | None:
 
 
 _LIBRARY = ("builtins", "collections", "collections.abc")
-"""Where the generic classes are defined whose arguments are the types of their items."""
+"""The modules of the generic classes whose type arguments are the types of their items."""
 
 
 def _is_validator(extra: object) -> bool:
@@ -181,7 +181,7 @@ def _is_validator(extra: object) -> bool:
 
 
 def _plain(annotation: Any, context: Context) -> PlainType:
-    """An annotation that beartype checks as a whole."""
+    """Return the type of an annotation that beartype checks as a whole."""
     if annotation is types.NoneType:
         return PlainType("None", annotation)
     name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
@@ -191,14 +191,14 @@ def _plain(annotation: Any, context: Context) -> PlainType:
         raise ContractError("typing.Unpack is not supported; annotate the keywords one by one")
     if _has_shapes(annotation, context):
         raise ContractError(
-            f"{name} contains a shape, and shapezoo does not look into it; use a tensor, a tuple, "
+            f"{name} contains a shape in a type that shapezoo cannot check; use a tensor, a tuple, "
             f"list, dict or other collection, a dataclass, or a union of these"
         )
     if (sampled := _sampled(annotation)) is not None:
-        reason = "that would consume them; use Sequence or Collection, or leave out the brackets"
+        reason = " without consuming them; use Sequence or Collection, or drop the type argument"
         if issubclass(typing.get_origin(sampled), collections.abc.Collection):
-            reason = f"it stands inside {name}; check what that says in the body"
-        raise ContractError(f"the items of {sampled} cannot be checked: {reason}")
+            reason = f", because it is nested in {name}; check them in the body"
+        raise ContractError(f"cannot check the items of {sampled}{reason}")
     try:
         is_bearable(None, annotation)
     except BeartypeException as error:
@@ -207,7 +207,7 @@ def _plain(annotation: Any, context: Context) -> PlainType:
 
 
 def _fields(annotation: Any, context: Context) -> dict[str, Type]:
-    """The fields of a dataclass, NamedTuple or TypedDict, if there is a tensor among them."""
+    """Return the fields of a dataclass, NamedTuple or TypedDict, if any has a tensor."""
     record = typing.get_origin(annotation) or annotation
     whole = substituted(annotation, context.variables)
     if not isinstance(record, type) or whole in context.inside or len(context.inside) > MOST_DEEP:
@@ -226,7 +226,7 @@ def _fields(annotation: Any, context: Context) -> dict[str, Type]:
     within = replace(context, inside=context.inside | {whole})
     fields: dict[str, Type] = {}
     unresolved: list[UnresolvedError] = []
-    for class_ in reversed(record.__mro__):  # each has names and type variables of its own
+    for class_ in reversed(record.__mro__):  # each has its own names and type variables
         there = replace(within, variables=known.get(class_, {}))
         for name, annotation in inspect.get_annotations(class_).items():
             if name in names:
@@ -241,12 +241,12 @@ def _fields(annotation: Any, context: Context) -> dict[str, Type]:
         return {}
     fields = {name: fields.get(name, PlainType("Any", Any)) for name in names}
     if any(_mentions(kind, whole) for kind in fields.values()):
-        raise ContractError(f"{record.__name__} contains itself; shapezoo does not look into it")
+        raise ContractError(f"{record.__name__} contains itself, which shapezoo cannot check")
     return fields
 
 
 def _evaluated(class_: type, name: str, annotation: Any, context: Context) -> Any:
-    """The annotation of a field that a class defines."""
+    """Evaluate the annotation of a field that a class defines."""
     module = sys.modules.get(class_.__module__)
     filename = getattr(module, "__file__", None) or ""
     names = vars(module) if module else {}
@@ -256,7 +256,7 @@ def _evaluated(class_: type, name: str, annotation: Any, context: Context) -> An
 
 
 def _has_shapes(annotation: Any, context: Context) -> bool:
-    """Whether a shape stands anywhere inside; a callable keeps its own contract."""
+    """Whether an annotation contains a shape; those of a callable do not count."""
     if isinstance(annotation, type) and issubclass(annotation, AbstractArray):
         return True
     if typing.get_origin(annotation) is collections.abc.Callable:
@@ -267,9 +267,9 @@ def _has_shapes(annotation: Any, context: Context) -> bool:
 
 
 def _sampled(annotation: Any) -> Any:
-    """The first collection inside an annotation of whose items beartype would check a random one.
+    """Return the first collection in an annotation of which beartype would check a random item.
 
-    It would also draw from Python's global random numbers to do so.
+    For that, beartype would also draw from Python's global random number generator.
     """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (collections.abc.Callable, type, Literal):

@@ -1,4 +1,4 @@
-"""Where a module stands in a model."""
+"""Find the path of a module in its model."""
 
 import inspect
 import sys
@@ -11,7 +11,7 @@ _READ_THEIR_LOCALS = {"locals", "vars", "eval", "exec"}
 
 
 def place_of(owner: object) -> str:
-    """Where a module stands in the outermost module that is being called, if that is another."""
+    """Return the path of a module in the outermost module being called, if that is another one."""
     place, frame = "", inspect.currentframe() if isinstance(owner, nn.Module) else None
     while frame is not None:
         caller = self_of(frame)
@@ -24,16 +24,17 @@ def place_of(owner: object) -> str:
 
 
 def self_of(frame: FrameType) -> object:
-    """The ``self`` of a frame that runs a method; None in any other."""
+    """Return the ``self`` of a frame that runs a method; None for any other frame."""
     return locals_of(frame).get("self") if "self" in frame.f_code.co_varnames[:1] else None
 
 
 def locals_of(frame: FrameType) -> dict[str, Any]:
-    """The local variables of a function's frame; none where it runs no function.
+    """Return the local variables of a function's frame; empty for any other frame.
 
-    Up to Python 3.12, ``f_locals`` is a copy that the frame keeps as long as it lives, and with it
-    every tensor that was in a variable at that moment. So the copy is emptied again, unless the
-    code of the frame has a way to it, or a debugger, whose copy is written back to the variables.
+    Up to Python 3.12, ``f_locals`` is a copy that lives as long as the frame, and keeps every
+    tensor alive that was in a variable at that moment. So the copy is cleared again, unless the
+    code of the frame can access it, or a debugger is active, which writes the copy back to the
+    variables.
     """
     if not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
         return {}
@@ -46,6 +47,6 @@ def locals_of(frame: FrameType) -> dict[str, Any]:
 
 
 def _is_wrapper(module: nn.Module) -> bool:
-    """Whether PyTorch put this module around the user's, as compile, export and DDP do."""
+    """Whether this is PyTorch's wrapper around a user's module, from compile, export or DDP."""
     package = type(module).__module__
     return package.startswith("torch.") and not package.startswith("torch.nn.modules.")

@@ -1,10 +1,10 @@
-"""Reading the contract of a module, class or function from its annotations."""
+"""Read the contract of a module, class or function from its annotations."""
 
 import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from shapezoo.contracts.braces import read_braces
 from shapezoo.contracts.describing import describe, qualified_name
 from shapezoo.contracts.errors import ContractError, UnresolvedError
 from shapezoo.contracts.generics import TypeVariables, all_variables_of
-from shapezoo.contracts.hints import Scope, type_parameters, variables_around
+from shapezoo.contracts.hints import Scope, enclosing_variables, type_parameters
 from shapezoo.contracts.matching import MismatchError, check_value
 from shapezoo.contracts.parsing import Context, parse_type
 from shapezoo.contracts.signatures import Argument, ArgumentKind, Signature
@@ -34,13 +34,13 @@ from shapezoo.contracts.types import (
 
 
 def signature(obj: nn.Module | type[nn.Module] | Callable[..., Any]) -> Signature:
-    """The contract of a module, a module class, or a function.
+    """Return the contract of a module, a module class, or a function.
 
-    For a module, sizes that it knows stand as numbers: ``channels=3`` where the class says
+    For a module, the sizes that it knows are shown as numbers: ``channels=3`` instead of
     ``channels={self.in_channels}``.
 
     Args:
-        obj: What to read. It need not be checked; its annotations are enough.
+        obj: A module, class or function. It need not be checked; its annotations are enough.
 
     Raises:
         ContractError: An annotation is missing or cannot be used.
@@ -56,7 +56,7 @@ def signature(obj: nn.Module | type[nn.Module] | Callable[..., Any]) -> Signatur
     """
     if isinstance(obj, nn.Module):
         return _resolved(function_signature(type(obj).forward, method_of(type(obj))), obj)
-    class_ = typing.get_origin(obj) or obj  # of a generic class, its arguments in brackets
+    class_ = typing.get_origin(obj) or obj  # a generic class may have type arguments
     if isinstance(class_, type) and issubclass(class_, nn.Module):
         return function_signature(class_.forward, method_of(class_))
     if isinstance(obj, types.MethodType):
@@ -91,12 +91,12 @@ def method_of(class_: type) -> Origin:
     return Origin(names, all_variables_of(class_), is_method=True)
 
 
-def with_variables_around(function: types.FunctionType, origin: Origin) -> Origin:
-    """Where a function was defined, with those variables around it that its annotations name.
+def with_enclosing_variables(function: types.FunctionType, origin: Origin) -> Origin:
+    """Add the enclosing variables that the annotations of a function name to its origin.
 
-    Its annotations are then read later, when the functions around have ended.
+    The annotations are evaluated later, when the enclosing functions have ended.
     """
-    around = variables_around(function.__qualname__, function.__globals__)
+    around = enclosing_variables(function.__qualname__, function.__globals__)
     words = {
         word for part in function.__annotations__.values() for word in re.findall(r"\w+", str(part))
     }
@@ -107,7 +107,7 @@ def with_variables_around(function: types.FunctionType, origin: Origin) -> Origi
 def function_signature(
     function: Callable[..., Any], origin: Origin = NO_CLASS, *, is_final: bool = True
 ) -> Signature:
-    """The contract of a function, with axes in braces as they stand.
+    """Return the contract of a function, with axes in braces as written.
 
     Args:
         function: The function.
@@ -120,7 +120,7 @@ def function_signature(
     """
     function = inspect.unwrap(function)
     if not isinstance(function, types.FunctionType):
-        raise ContractError(f"a contract is that of a function or module, got {function!r}")
+        raise ContractError(f"signature takes a function or a module, got {function!r}")
     parsed: tuple[object, Signature] | None = vars(function).get(_CACHE)
     if parsed is None or parsed[0] is not function:  # functools.wraps copies what is cached
         parsed = function, _parse(function, origin, is_final)
@@ -129,7 +129,7 @@ def function_signature(
 
 
 def _resolved(contract: Signature, owner: object) -> Signature:
-    """The contract of a method of this object."""
+    """Fill in the sizes that the object of a method knows."""
     known = (b for b in contract.braces if free_names(b[1:-1]) <= {contract.owner})
     return contract.resolved({b: read_braces(b, {contract.owner: owner}) for b in known})
 
@@ -140,7 +140,7 @@ class _Made:
 
 
 FILLED_BY_FACTORY = inspect.signature(_Made).parameters["value"].default
-"""What the ``__init__`` of a dataclass gets for a field that a factory will fill."""
+"""The default in the ``__init__`` of a dataclass of a field with a ``default_factory``."""
 
 _CACHE = "_shapezoo_signature"  # on the function: its types may refer to the function's class
 
@@ -149,16 +149,17 @@ def _parse(function: types.FunctionType, origin: Origin, is_final: bool) -> Sign
     name = qualified_name(function)
     try:
         if getattr(function, "__no_type_check__", False):
-            raise ContractError("typing.no_type_check switches its annotations off")
+            raise ContractError("it is decorated with typing.no_type_check")
         owner, parameters = _parameters(function, is_method=origin.is_method)
         annotations = inspect.get_annotations(function)
         unannotated = [repr(p.name) for p in parameters if p.name not in annotations]
         if "return" not in annotations:
-            unannotated.append("the result")
+            unannotated.append("the return value")
         if unannotated:
             overloads = typing.get_overloads(function)
-            hint = "; overloads are for type checkers, and are not read" if overloads else ""
-            raise ContractError(f"no annotation for {', '.join(unannotated)}{hint}")
+            s = "s" if len(unannotated) > 1 else ""
+            hint = "; overloads are for type checkers and are not read" if overloads else ""
+            raise ContractError(f"missing annotation{s}: {_listed(unannotated)}{hint}")
         scope = Scope(
             function.__globals__,
             function.__qualname__,
@@ -183,7 +184,7 @@ def _parse(function: types.FunctionType, origin: Origin, is_final: bool) -> Sign
 def _parameters(
     function: Callable[..., Any], *, is_method: bool
 ) -> tuple[str, list[inspect.Parameter]]:
-    """The name of the parameter for the object of a method, and those that carry a contract."""
+    """Return the name of the ``self`` parameter, and the parameters that carry a contract."""
     parameters = list(inspect.signature(function).parameters.values())
     first = parameters[0] if parameters else None
     if first is None or first.annotation is not first.empty:
@@ -201,14 +202,14 @@ def _argument(parameter: inspect.Parameter, kind: Type) -> Argument:
     if not _may_be(default, kind):
         optional = " | None" if default is None else ""
         raise ContractError(
-            f"the default of {parameter.name!r} is {describe(default)}, which its annotation "
-            f"{kind} does not take" + (f"; write {kind}{optional}" if optional else "")
+            f"the default of {parameter.name!r} is {describe(default)}, which does not match its "
+            f"annotation {kind}" + (f"; write {kind}{optional}" if optional else "")
         )
     return Argument(parameter.name, kind, ArgumentKind[parameter.kind.name], repr(default))
 
 
 def _may_be(default: object, kind: Type) -> bool:
-    """Whether a default is of its type, as far as that can be told without a call."""
+    """Whether a default may match its type, as far as is known without a call."""
     if default is FILLED_BY_FACTORY:
         return True
     try:
@@ -216,38 +217,56 @@ def _may_be(default: object, kind: Type) -> bool:
             check_value(default, kind, "")
     except MismatchError:
         return False
-    except Exception:  # a size that only a call can tell
+    except Exception:  # a size that is known only in a call
         return True
     return True
 
 
 def _require_bound(contract: Signature, parameters: frozenset[str]) -> None:
-    """Reject an axis that refers to something which no argument before it can provide."""
+    """Reject an axis that uses a name which no earlier argument binds."""
     bindable: frozenset[str] = frozenset()
     for argument in contract.inputs:
         _require_known(argument.type, bindable, parameters)
         bindable |= bindable_names(argument.type)
     for axis in result_axes(contract.output):
         if axis.key and axis.key not in bindable:
+            is_method = contract.owner in parameters
             raise ContractError(
-                f"axis {str(axis)!r} of the result is bound by no argument\n"
-                f"  it would match any size; name an axis of an argument, or a size that the\n"
-                f'  module knows: "{axis.name}={{{contract.owner}.{axis.name}}}"'
+                f"no argument defines an axis {str(axis)!r}, so the result could have any size "
+                f"there\n"
+                f"{_ways_to_bind(axis, contract.owner if is_method else '')}"
             )
     _require_known(contract.output, bindable, parameters)
     structures = {name for a in contract.inputs for name in _structures(a.type)}
     if unknown := [name for name in _structures(contract.output) if name not in structures]:
-        raise ContractError(f"structure {unknown[0]!r} of the result is bound by no argument")
+        raise ContractError(f"no argument defines the tree structure {unknown[0]!r} of the result")
+
+
+def _ways_to_bind(axis: Axis, owner: str) -> str:
+    """Describe how an axis of the result can get a size, in a method if there is an owner."""
+    if axis.variadic:
+        return '  write the axes of an argument, or "..." for any number of axes of any size'
+    if not owner:
+        return "  write an expression of argument axes, such as past+seq, or _ for any size"
+    return (
+        f"  write an expression of argument axes, such as past+seq, a size that the module\n"
+        f'  knows, "{axis.name}={{{owner}.{axis.name}}}", or _ for any size'
+    )
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Join words with commas and ``and``."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _structures(kind: Type) -> list[str]:
-    """The names of structures of trees in a type."""
+    """Return the names of the tree structures in a type."""
     trees = (part for part in walk(kind) if isinstance(part, TreeType))
     return [name for tree in trees for name in tree.structures]
 
 
 def result_axes(kind: Type) -> Iterator[Axis]:
-    """The axes of a result whose names an argument must bind: all but those in records."""
+    """Yield the axes of a result that an argument must bind: all but those in records."""
     if isinstance(kind, TensorType):
         yield from kind.axes
     for part in () if isinstance(kind, RecordType | TypedDictType) else kind.parts:
@@ -257,21 +276,25 @@ def result_axes(kind: Type) -> Iterator[Axis]:
 def _require_known(
     kind: Type, before: frozenset[str], parameters: frozenset[str]
 ) -> frozenset[str]:
-    """The names that may be bound after a value of this type, if its axes refer to no others."""
+    """Reject an axis that uses an unknown name; return the names that may be bound afterwards."""
     bound = before
     for part in kind.parts:
         bound = _require_known(part, before if isinstance(kind, UnionType) else bound, parameters)
     for axis in kind.axes if isinstance(kind, TensorType) else ():
         if unknown := axis.needs - bound:
+            is_hyphenated = unknown == axis.needs and re.fullmatch(
+                r"[^\W\d]\w*(-[^\W\d]\w*)+", axis.expression or ""
+            )
+            name = (axis.expression or "").replace("-", "_")
+            hint = f"; did you mean {name!r}?" if is_hyphenated else ""
             raise ContractError(
-                f"axis {str(axis)!r} refers to {', '.join(sorted(unknown))}, which no argument "
-                f"before it binds"
+                f"axis {str(axis)!r} uses {_listed(sorted(unknown))}, which no earlier argument "
+                f"defines{hint}"
             )
         for braces in axis.braces:
             if unknown := free_names(braces[1:-1]) - parameters:
                 raise ContractError(
-                    f"axis {str(axis)!r} refers to {', '.join(sorted(unknown))}, which is not an "
-                    f"argument"
+                    f"axis {str(axis)!r} uses {_listed(sorted(unknown))}, which is not an argument"
                 )
         bound |= {axis.key} if axis.key else frozenset()
     return before | bindable_names(kind)

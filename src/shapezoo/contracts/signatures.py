@@ -35,9 +35,9 @@ class Argument:
 
     Attributes:
         name: The name of the parameter.
-        type: What a value must be; for ``*args`` and ``**kwargs``, what each must be.
+        type: The type of the value; for ``*args`` and ``**kwargs``, of each value.
         kind: How it is passed.
-        default: The default as text, or None where there is none.
+        default: The default as text, or None without a default.
     """
 
     name: str
@@ -52,13 +52,13 @@ class Argument:
 
     @property
     def is_required(self) -> bool:
-        """Whether a call must give it."""
+        """Whether a call must pass it."""
         is_starred = self.kind in (ArgumentKind.VAR_POSITIONAL, ArgumentKind.VAR_KEYWORD)
         return self.default is None and not is_starred
 
     @property
     def collected(self) -> Type:
-        """The type of what the function gets: a tuple for ``*args``, a dict for ``**kwargs``."""
+        """The type that the function receives: a tuple for ``*args``, a dict for ``**kwargs``."""
         match self.kind:
             case ArgumentKind.VAR_POSITIONAL:
                 return SequenceType((self.type,), tuple)
@@ -67,7 +67,7 @@ class Argument:
         return self.type
 
     def to_dict(self) -> dict[str, object]:
-        """The argument as JSON-ready data."""
+        """Return the argument as JSON-ready data."""
         return {
             "name": self.name,
             "type": self.type.to_dict(),
@@ -83,9 +83,9 @@ class Signature:
     Attributes:
         name: The dotted name of the function.
         inputs: The arguments, in order.
-        output: What it returns.
-        owner: The name of the first parameter of a method, by which parts in braces refer to the
-            object.
+        output: The type of the result.
+        owner: The name of the first parameter of a method, which parts in braces use to refer to
+            the object.
     """
 
     name: str
@@ -116,7 +116,7 @@ class Signature:
 
     @property
     def braces(self) -> tuple[str, ...]:
-        """The parts of axes that are read from the arguments at each call, braces included."""
+        """The parts of axes in braces, braces included."""
         return tuple(dict.fromkeys(text for tensor in self.tensors for text in tensor.braces))
 
     @property
@@ -128,15 +128,15 @@ class Signature:
         """Whether the first arguments may be tensors of these shapes.
 
         Args:
-            *shapes: The shapes of the first arguments; None stands for any size. Arguments
-                for which no shape is given must have a default.
+            *shapes: The shapes of the first arguments; None means any size. Arguments without a
+                shape must have a default.
         """
         given, rest = self.inputs[: len(shapes)], self.inputs[len(shapes) :]
         if len(given) < len(shapes) or any(argument.is_required for argument in rest):
             return False
         if self.unbound(given):
             return False
-        possible: list[dict[str, Extent]] = [{}]  # the sizes bound, by the options taken so far
+        possible: list[dict[str, Extent]] = [{}]  # the bound sizes, one entry per choice of options
         for argument, shape in zip(given, shapes, strict=True):
             options = argument.type.parts if isinstance(argument.type, UnionType) else ()
             kinds = [k for k in (argument.type, *options) if isinstance(k, TensorType)]
@@ -147,16 +147,16 @@ class Signature:
         return bool(possible)
 
     def unbound(self, given: Iterable[Argument]) -> frozenset[str]:
-        """The axes of every result that a call with these arguments does not bind.
+        """Return the axes of the result that a call with these arguments does not bind.
 
         Args:
-            given: The arguments, which may be narrower than those of the contract.
+            given: The arguments, whose types may be narrower than in the contract.
         """
         bound: frozenset[str] = frozenset().union(*(bindable_names(a.type) for a in given))
         return needed_names(self.output) - bound
 
     def resolved(self, values: Mapping[str, object]) -> "Signature":
-        """This contract with the axes in braces replaced by their sizes, where known.
+        """Replace the parts in braces by their values, where known.
 
         Args:
             values: The values of parts in braces.
@@ -165,6 +165,6 @@ class Signature:
         return replace(self, inputs=inputs, output=resolve(self.output, values))
 
     def to_dict(self) -> dict[str, object]:
-        """The contract as JSON-ready data."""
+        """Return the contract as JSON-ready data."""
         inputs = [argument.to_dict() for argument in self.inputs]
         return {"name": self.name, "inputs": inputs, "output": self.output.to_dict()}

@@ -1,4 +1,4 @@
-"""Switching checks off: at import for good, or for a while."""
+"""Switch checks off, permanently (at import) or temporarily."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ if CHECKS not in ("on", "off"):
     raise ValueError(f"environment variable SHAPEZOO_CHECKS must be on or off, got {CHECKS!r}")
 
 off = False
-"""Whether checks are off at this moment, by `unchecked`."""
+"""Whether `unchecked` is active."""
 
 _depth = 0
 _lock = threading.Lock()
@@ -47,7 +47,7 @@ def unchecked() -> Iterator[None]:
 
 
 def _change(step: int) -> None:
-    if is_dynamo_compiling():  # which knows no locks; what it traces changes nothing by itself
+    if is_dynamo_compiling():  # Dynamo cannot trace a lock, and tracing needs none
         _add(step)
         return
     with _lock:

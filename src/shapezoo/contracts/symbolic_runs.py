@@ -1,4 +1,4 @@
-"""How contracts behave while a model is run on symbols of sizes, to prove its contract."""
+"""Whether contracts are checked on symbolic sizes, to prove them for all sizes."""
 
 import contextlib
 import contextvars
@@ -10,13 +10,13 @@ _proving = contextvars.ContextVar("_proving", default=False)
 
 
 def is_proving() -> bool:
-    """Whether a model is run on symbols here: what cannot be decided does not pass then."""
+    """Whether a proof is running; then a check that cannot be decided does not pass."""
     return _proving.get()
 
 
 @contextlib.contextmanager
 def while_proving() -> Iterator[None]:
-    """Run a model on symbols inside a ``with`` block."""
+    """Mark a ``with`` block in which a model runs on symbolic sizes."""
     token = _proving.set(True)
     try:
         yield
@@ -25,7 +25,7 @@ def while_proving() -> Iterator[None]:
 
 
 def hint_of(size: torch.SymInt) -> int:
-    """The number that decides for a symbol; asking for it is no guard, as ``int(size)`` is."""
+    """Return the concrete value behind a symbol without adding a guard, unlike ``int(size)``."""
     hint = size.node.hint  # private; torch has had several public names for it
-    assert isinstance(hint, int)  # a size that only the data decide has none
+    assert isinstance(hint, int)  # an unbacked symbol has none
     return hint

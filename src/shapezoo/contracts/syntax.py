@@ -1,16 +1,16 @@
-"""Python's syntax trees, in any thread."""
+"""Parse Python expressions in any thread."""
 
 import ast
 
 
 def expression(text: str) -> ast.expr:
-    """The tree of an expression.
+    """Return the syntax tree of an expression.
 
-    Before Python 3.11.8, `ast.parse` counts the depths of all threads' trees in one place and
-    fails by chance when two threads run it: https://github.com/python/cpython/issues/106905.
+    Before Python 3.11.8, `ast.parse` shares a depth counter between threads and occasionally fails
+    when two threads run it: https://github.com/python/cpython/issues/106905.
 
     Raises:
-        SyntaxError: The text is no expression.
+        SyntaxError: The text is not an expression.
     """
     try:
         return ast.parse(text, mode="eval").body

@@ -1,4 +1,4 @@
-"""What an annotation says of a value: a tensor with axes, or a container of such."""
+"""Parsed annotations: tensors with axes, containers of tensors, and plain types."""
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,9 +18,9 @@ class TensorType:
     """A tensor with a dtype and axes.
 
     Attributes:
-        dtype: jaxtyping's name of the family of dtypes, such as ``Float`` or ``Int64``.
+        dtype: jaxtyping's name of the dtype or family of dtypes, such as ``Float`` or ``Int64``.
         axes: The axes, in order.
-        annotation: The jaxtyping annotation that this was read from.
+        annotation: The jaxtyping annotation that this was parsed from.
     """
 
     dtype: str
@@ -41,17 +41,17 @@ class TensorType:
 
     @functools.cached_property
     def braces(self) -> tuple[str, ...]:
-        """The parts of its axes that are read from the arguments, braces included."""
+        """The parts of its axes in braces, braces included."""
         return tuple(text for axis in self.axes for text in axis.braces)
 
     @functools.cached_property
     def broadcast_names(self) -> tuple[str, ...]:
-        """The names of single axes that may be 1 as well."""
+        """The names of single axes that may also have size 1."""
         return tuple(a.name for a in self.axes if a.name and a.broadcast and not a.variadic)
 
     @functools.cached_property
     def enforceable(self) -> type[AbstractArray]:
-        """The annotation in the form that jaxtyping is asked to check."""
+        """The annotation in the form that jaxtyping checks."""
         return enforceable(self.annotation)
 
     def is_array(self, value: object) -> bool:
@@ -68,7 +68,7 @@ class TensorType:
         return is_any or str(dtype).removeprefix("torch.") in allowed
 
     def to_dict(self) -> dict[str, object]:
-        """The type as JSON-ready data."""
+        """Return the type as JSON-ready data."""
         axes = [axis.to_dict() for axis in self.axes]
         return {"kind": "tensor", "array": self.array, "dtype": self.dtype, "axes": axes}
 
@@ -87,7 +87,7 @@ class TupleType:
         return f"tuple[{', '.join(map(str, self.parts)) or '()'}]"
 
     def to_dict(self) -> dict[str, object]:
-        """The type as JSON-ready data."""
+        """Return the type as JSON-ready data."""
         return {"kind": "tuple", "items": [part.to_dict() for part in self.parts]}
 
 
@@ -108,17 +108,17 @@ class SequenceType:
         return f"{self.container.__name__}[{self.parts[0]}{ellipsis}]"
 
     def to_dict(self) -> dict[str, object]:
-        """The type as JSON-ready data."""
+        """Return the type as JSON-ready data."""
         item, container = self.parts[0].to_dict(), self.container.__name__
         return {"kind": "sequence", "container": container, "item": item}
 
 
 @dataclass(frozen=True)
 class DictType:
-    """A mapping of any length, whose keys share one type and whose values share one.
+    """A mapping of any length, with one type for all keys and one for all values.
 
     Attributes:
-        parts: The type of the keys and that of the values.
+        parts: The types of the keys and of the values.
         container: The class of the container, such as ``dict``.
     """
 
@@ -129,7 +129,7 @@ class DictType:
         return f"{self.container.__name__}[{self.parts[0]}, {self.parts[1]}]"
 
     def to_dict(self) -> dict[str, object]:
-        """The type as JSON-ready data."""
+        """Return the type as JSON-ready data."""
         key, value = (part.to_dict() for part in self.parts)
         container = self.container.__name__
         return {"kind": "dict", "container": container, "key": key, "value": value}
@@ -139,8 +139,8 @@ class DictType:
 class RecordType:
     """A dataclass or NamedTuple, with a type for each field.
 
-    In a result its fields may name axes that no argument binds; they are checked against one
-    another.
+    In a result, its fields may use axes that no argument binds; they are checked against each
+    other.
 
     Attributes:
         parts: The types of the fields.
@@ -156,21 +156,21 @@ class RecordType:
         return self.record.__name__
 
     def to_dict(self) -> dict[str, object]:
-        """The type as JSON-ready data."""
+        """Return the type as JSON-ready data."""
         fields = {name: p.to_dict() for name, p in zip(self.fields, self.parts, strict=True)}
         return {"kind": "record", "class": str(self), "fields": fields}
 
 
 @dataclass(frozen=True)
 class TypedDictType:
-    """A dictionary with a type for each key. Keys that it does not name are not looked at.
+    """A dictionary with a type for each key. Other keys are ignored.
 
-    In a result its items may name axes that no argument binds, like the fields of a record.
+    In a result, its items may use axes that no argument binds, like the fields of a record.
 
     Attributes:
         parts: The types of the items.
         keys: The keys.
-        required: Those keys that must be there.
+        required: The keys that must be present.
         record: The class.
     """
 
@@ -183,7 +183,7 @@ class TypedDictType:
         return self.record.__name__
 
     def to_dict(self) -> dict[str, object]:
-        """The type as JSON-ready data."""
+        """Return the type as JSON-ready data."""
         items = {key: part.to_dict() for key, part in zip(self.keys, self.parts, strict=True)}
         required = sorted(self.required)
         return {"kind": "typed_dict", "class": str(self), "items": items, "required": required}
@@ -203,17 +203,17 @@ class UnionType:
         return " | ".join(map(str, self.parts))
 
     def to_dict(self) -> dict[str, object]:
-        """The type as JSON-ready data."""
+        """Return the type as JSON-ready data."""
         return {"kind": "union", "options": [part.to_dict() for part in self.parts]}
 
 
 @dataclass(frozen=True)
 class TreeType:
-    """A tree, as ``PyTree`` of jaxtyping. jaxtyping takes it apart and checks its leaves.
+    """A jaxtyping ``PyTree``. jaxtyping traverses it and checks its leaves.
 
     Attributes:
         parts: The type of the leaves.
-        structures: The names of which its structure is made.
+        structures: The names in its structure.
         annotation: The annotation.
     """
 
@@ -226,14 +226,14 @@ class TreeType:
         return f"PyTree[{self.parts[0]}{f', {structure!r}' if structure else ''}]"
 
     def to_dict(self) -> dict[str, object]:
-        """The type as JSON-ready data."""
+        """Return the type as JSON-ready data."""
         leaves, structure = self.parts[0].to_dict(), self.annotation.structure
         return {"kind": "tree", "leaves": leaves, "structure": structure}
 
 
 @dataclass(frozen=True)
 class PlainType:
-    """What holds no tensors that shapezoo looks into: ``int``, ``None``, any other class.
+    """A type without shapes: ``int``, ``None``, any other class.
 
     Attributes:
         name: The annotation as text.
@@ -249,7 +249,7 @@ class PlainType:
         return self.name
 
     def to_dict(self) -> dict[str, object]:
-        """The type as JSON-ready data."""
+        """Return the type as JSON-ready data."""
         return {"kind": "plain", "type": self.name}
 
 
@@ -264,16 +264,16 @@ Type = (
     | TreeType
     | PlainType
 )
-"""What an annotation says of a value."""
+"""A parsed annotation."""
 
 
 def is_none(kind: Type) -> bool:
-    """Whether a type is that of None."""
+    """Whether this is the type of None."""
     return isinstance(kind, PlainType) and kind.annotation is NoneType
 
 
 def is_decided_by_class(kind: Type) -> bool:
-    """Whether the class of a value decides if it is of this type, and nothing else does."""
+    """Whether only the class of a value decides if it matches this type."""
     if isinstance(kind, UnionType):
         return all(map(is_decided_by_class, kind.parts))
     return isinstance(kind, PlainType) and is_plain_class(kind.annotation)
@@ -287,19 +287,19 @@ def is_plain_class(annotation: Any) -> bool:
 
 
 def walk(kind: Type) -> Iterator[Type]:
-    """A type and all the types inside it, in order."""
+    """Yield a type and all the types inside it, in order."""
     yield kind
     for part in kind.parts:
         yield from walk(part)
 
 
 def tensors(kind: Type) -> Iterator[TensorType]:
-    """Every tensor type inside a type, in order."""
+    """Return every tensor type inside a type, in order."""
     return (part for part in walk(kind) if isinstance(part, TensorType))
 
 
 def resolve(kind: Type, values: Mapping[str, object]) -> Type:
-    """A type with the axes in braces replaced by their sizes, where known.
+    """Replace the parts in braces in a type by their values, where known.
 
     Args:
         kind: The type.
@@ -314,9 +314,9 @@ def resolve(kind: Type, values: Mapping[str, object]) -> Type:
 
 
 def bound_names(kind: Type) -> frozenset[str]:
-    """The axis names that every value of this type binds, whichever option of a union it takes.
+    """Return the axis names that every value of this type binds, for any option of a union.
 
-    An empty list or dictionary binds nothing all the same; that shows in the call.
+    An empty list or dictionary still binds nothing, which is detected in the call.
     """
     if isinstance(kind, UnionType):
         return frozenset.intersection(*map(bound_names, kind.parts))
@@ -329,14 +329,14 @@ def bound_names(kind: Type) -> frozenset[str]:
 
 
 def bindable_names(kind: Type) -> frozenset[str]:
-    """The axis names that some value of this type binds."""
+    """Return the axis names that a value of this type may bind."""
     return frozenset(axis.key for tensor in tensors(kind) for axis in tensor.axes if axis.key)
 
 
 def needed_names(kind: Type) -> frozenset[str]:
-    """The axis names in every result of this type that arguments must bind.
+    """Return the axis names in every result of this type that arguments must bind.
 
-    Those of records are checked against one another, and need no argument.
+    The axes in records are checked against each other, and need no argument.
     """
     if isinstance(kind, TensorType):
         return bindable_names(kind) | _union(axis.needs for axis in kind.axes)

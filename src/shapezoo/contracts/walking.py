@@ -1,7 +1,7 @@
-"""The parts of a container beside the parts of its type.
+"""Iterate over the parts of a container together with their types.
 
-Checks, traces and tests all go into containers through this one walker, so that they agree on
-what a container holds and on the path under which an error names it.
+Checks, traces and tests all traverse containers with this module, so they agree on the parts of a
+container and on their paths in errors.
 """
 
 import collections.abc
@@ -23,16 +23,16 @@ from shapezoo.contracts.types import (
 
 
 class Missing:
-    """Stands for a key that is not there."""
+    """Replaces the value of a missing key."""
 
 
 class Part(NamedTuple):
     """A part of a container.
 
     Attributes:
-        step: What an error adds to the path of the container: ``[1]``, ``.images``, ``['mask']``.
-        keys: The index, key or name of the field; empty for what has none, such as a dictionary's
-            keys and the items of a set.
+        step: The part's suffix in the path of an error: ``[1]``, ``.images``, ``['mask']``.
+        keys: The index, key or field name; empty if there is none, as for the keys of a dictionary
+            and the items of a set.
         type: The type of the part.
         value: The part.
     """
@@ -44,7 +44,7 @@ class Part(NamedTuple):
 
 
 def is_container(value: Any, type_: Type) -> bool:
-    """Whether a value is a container of the class that a type asks for, whatever it holds."""
+    """Whether a value is a container of the class of a type, with any contents."""
     match type_:
         case TupleType(parts=parts):
             return isinstance(value, tuple) and len(value) == len(parts)
@@ -57,11 +57,11 @@ def is_container(value: Any, type_: Type) -> bool:
     return False
 
 
-def options_meant(value: Any, union: UnionType) -> list[Type]:
-    """The options of a union that a value must be meant for, whatever is wrong inside it.
+def intended_options(value: Any, union: UnionType) -> list[Type]:
+    """Return the options of a union that a value is intended for, even if its contents are wrong.
 
-    All of them but ``None``, unless the class of the value tells: a tensor is meant for the options
-    that are tensors, a record for those of its class.
+    These are all options but ``None``, unless the class of the value decides: a tensor is intended
+    for the tensor options, a record for those of its class.
     """
     options = [option for option in union.parts if not is_none(option)]
     alike = [option for option in options if _is_alike(value, option)]
@@ -69,14 +69,14 @@ def options_meant(value: Any, union: UnionType) -> list[Type]:
 
 
 def _is_alike(value: Any, type_: Type) -> bool:
-    """Whether a value is an array or a container of the class that a type asks for."""
+    """Whether a value is an array or a container of the class of a type."""
     if isinstance(type_, TensorType):
         return type_.is_array(value)
     return is_container(value, type_)
 
 
 def parts_of(value: Any, type_: Type) -> Iterator[Part]:
-    """The parts of a container, in the order in which they are checked.
+    """Yield the parts of a container, in the order in which they are checked.
 
     Args:
         value: A value for which `is_container` holds.

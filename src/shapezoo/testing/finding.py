@@ -17,7 +17,7 @@ from shapezoo.contracts import (
     UnionType,
 )
 from shapezoo.contracts.axes import Extent, align, differences
-from shapezoo.contracts.walking import options_meant, parts_of
+from shapezoo.contracts.walking import intended_options, parts_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def places(kind: Type, value: Any, path: str, keys: tuple[Any, ...] = ()) -> Ite
         case UnionType():
             if value is None or any(_takes_any(part, value) for part in kind.parts):
                 return
-            options = options_meant(value, kind)
+            options = intended_options(value, kind)
             if len(options) == 1:
                 yield from places(options[0], value, path, keys)
             elif isinstance(value, Tensor):

@@ -76,11 +76,11 @@ class PublishedWeights:
 
     def __str__(self) -> str:
         default = " (default)" if self.is_default else ""
-        quality = "features only" if self.accuracy is None else f"{self.accuracy:.2f} % right"
-        return (
-            f"{self.name}{default}: {quality} at {self.image_size} pixels, "
-            f"{self.megabytes:.0f} MB, {self.licence}"
-        )
+        quality = "features only"
+        if self.accuracy is not None:
+            quality = f"{self.accuracy:.2f} % top-1 accuracy"
+        size = f"{self.image_size}x{self.image_size}"
+        return f"{self.name}{default}: {quality} at {size}, {self.megabytes:.0f} MB, {self.licence}"
 
     @property
     def file(self) -> Path:

@@ -120,7 +120,7 @@ def test_numbers_without_a_batch_are_refused() -> None:
 
 
 def test_a_result_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Tensor, "bernoulli_", lambda self, p: self.new_ones(4))
+    monkeypatch.setattr(Tensor, "bernoulli_", lambda self, p: self.new_ones(4, 5, 1))
     with pytest.raises(ShapeError, match="batch"):
         StochasticDepth(0.5)(torch.ones(1, 5, 3))
 

@@ -55,5 +55,5 @@ def test_what_is_proved_in_part_only_fails() -> None:
 
 
 def test_a_condition_that_is_none_is_refused() -> None:
-    with pytest.raises(ContractError, match="no condition"):
+    with pytest.raises(ContractError, match="is not a condition"):
         assert_proved(Pool(), preconditions="height")

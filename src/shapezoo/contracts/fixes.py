@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from shapezoo.contracts.axes import AXES, Extent, align
-from shapezoo.contracts.describing import class_name, dtype_name, is_image, known_shape
+from shapezoo.contracts.describing import class_name, concrete, dtype_name, is_image, known_shape
 from shapezoo.contracts.fitting import attribute_of, first_layer, other_size
 from shapezoo.contracts.matching import MismatchError
 from shapezoo.contracts.signatures import Argument
@@ -103,6 +103,7 @@ def _fixed(
     accepts: Accepts,
 ) -> Iterator[str]:
     """Suggest method calls on one tensor."""
+    bound = {name: concrete(size) for name, size in mismatch.bound.items()}
     given = [value for value in arguments.values() if isinstance(value, Tensor)]
     for argument in wrong:
         others = [value for value in given if value is not arguments[argument.name]]
@@ -111,7 +112,7 @@ def _fixed(
             continue
         whose = "" if name == mismatch.path else f"perhaps it is argument {name!r}: "
         for what, code, value in _as_tensors(name, arguments[name], kinds[0].dtype):
-            for fix in _fixes(kinds, value, others, mismatch.bound):
+            for fix in _fixes(kinds, value, others, bound):
                 changed = fix(_empty(value))
                 if accepts({**arguments, name: changed}, {}):
                     reasons = ", ".join(filter(None, (what, fix.reason)))

@@ -3,6 +3,7 @@
 Huang, Sun, Liu, Sedra, Weinberger, "Deep networks with stochastic depth", 2016, arXiv:1603.09382.
 """
 
+import torch.fx
 from jaxtyping import Float
 from torch import Tensor
 
@@ -32,9 +33,15 @@ class StochasticDepth(Module):
         """The branch, or zeros, for each example."""
         if not self.training or self.p == 0:
             return x
-        scale = x.new_empty(x.shape[0]).bernoulli_(1 - self.p).div_(1 - self.p)
-        return (x.transpose(0, -1) * scale).transpose(0, -1)  # torch.fx knows no number of axes
+        return x * _scales(x, self.p)
 
     def extra_repr(self) -> str:
         """What `repr` shows."""
         return f"p={self.p}"
+
+
+@torch.fx.wrap  # one node: while torch.fx traces, the number of axes of x is not a number
+def _scales(x: Tensor, p: float) -> Tensor:
+    """Draw a factor for each example: 0, or what keeps the mean."""
+    kept = x.new_empty(x.shape[0], *(1,) * (x.dim() - 1)).bernoulli_(1 - p)
+    return kept.div_(1 - p)

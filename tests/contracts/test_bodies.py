@@ -308,3 +308,19 @@ def test_names_are_those_of_the_innermost_checked_call() -> None:
 
     with pytest.raises(ShapeError, match="expected batch = 2, got 3"):
         wrong(zeros(2))
+
+
+def test_a_checked_function_may_be_called_like_one_of_ours() -> None:
+    @checked
+    def body(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+        return helper(x)
+
+    @checked
+    def run_in_frame(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+        helper(zeros(3))
+        return x
+
+    assert body(zeros(2)).shape == (2,)
+    for function in (run_in_frame, checked(run_in_frame)):
+        with pytest.raises(ShapeError, match="expected batch = 2, got 3"):
+            function(zeros(2))

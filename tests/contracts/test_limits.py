@@ -1,7 +1,10 @@
 """A model that is known not to take some sizes says so when it is called with them."""
 
+import contextlib
 import copy
+import gc
 import pickle
+import weakref
 
 import pytest
 import torch
@@ -135,3 +138,17 @@ def test_limits_leave_nothing_in_the_graph() -> None:
         return [node.name for node in program.graph.nodes]
 
     assert graph(limited()) == graph(Net().eval())
+
+
+def test_the_error_keeps_no_tensor_alive() -> None:
+    net, images = limited(), torch.zeros(2, 3, 7, 10)
+    kept = weakref.ref(images)
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(ShapeError):
+            net(images)
+        del images
+        assert kept() is None
+    finally:
+        gc.enable()

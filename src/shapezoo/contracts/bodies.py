@@ -59,8 +59,8 @@ def _mentions(code: CodeType, names: frozenset[str]) -> bool:
 def assert_shape(value: Tensor, shape: str) -> None:
     """Assert the shape of a tensor in the body of a checked function.
 
-    Names of axes that the call has bound stand for the same sizes here, and a name that is new is
-    bound for the rest of the call. Works under `torch.compile` and `torch.export` too, where it
+    Axis names that the call has bound have the same sizes here, and new names are bound for the
+    rest of the call. Works under `torch.compile` and `torch.export` too, where it
     leaves no node in the graph; ``isinstance(value, Float[Tensor, ...])`` does not. Does nothing
     where checks are switched off.
 
@@ -113,8 +113,9 @@ def _names_of_call() -> contextlib.AbstractContextManager[None]:
     frame = inspect.currentframe()
     while frame is not None:
         code = frame.f_code
-        if code.co_filename == _CHECKS:
-            call = locals_of(frame).get("call") if code.co_name not in _FRAMED else None
+        if code.co_filename == _CHECKS:  # the wrapper itself, or what runs a body in a frame
+            is_wrapper = code.co_varnames[:1] == ("args",) and "call" in code.co_varnames
+            call = locals_of(frame).get("call") if is_wrapper else None
             return contextlib.nullcontext() if call is None else axes_frame(call.axes)
         if code in _generators:
             return axes_frame(NOTHING_BOUND)  # its call is over when it runs
@@ -123,8 +124,6 @@ def _names_of_call() -> contextlib.AbstractContextManager[None]:
 
 
 _CHECKS = str(Path(__file__).with_name("check.py"))
-_FRAMED = ("run_in_frame", "body")
-"""The functions there that run a body in a frame of jaxtyping's."""
 
 _generators: weakref.WeakSet[CodeType] = weakref.WeakSet()
 """The code of checked generator functions."""

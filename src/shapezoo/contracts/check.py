@@ -135,7 +135,6 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
     """Wrap the function so that its contract is enforced."""
     recall, sizes_of, arguments_of = contract.recall, contract.sizes_of, contract.arguments_of
     records = contract.records
-    needs_frame, asserts = uses_axes(function), asserts_shapes(function)
     remember_generator(function)
 
     # the wrapper closes over plain functions, no objects or bound methods: for a checked dataclass
@@ -153,35 +152,13 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
         return contract.refusal(call, args)
 
     @skip_by_dynamo
-    def entered(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> frame:
-        names = frame(call.axes, contract.arguments_of(*args, **kwargs))
-        names.__enter__()
-        return names
-
-    @skip_by_dynamo
-    def leave(names: frame) -> None:
-        names.__exit__(None, None, None)
-
-    @skip_frame_only
-    def run_in_frame(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        names = entered(call, args, kwargs)
-        try:
-            return body(*args, **kwargs)
-        finally:
-            leave(names)
-
-    def body(*args: Any, **kwargs: Any) -> Any:
-        if is_dynamo_compiling() and asserts:  # this is where its graph begins
-            sizes = seen(sizes_of(*args, **kwargs), records)
-            observe(verify, sizes, seen(arguments_of(*args, **kwargs), records), ())
-        return function(*args, **kwargs)
-
-    @skip_by_dynamo
     def explain_failure(error: Exception, call: Call) -> None:
         add_note(error, contract.signature, call.axes)
 
     def verify(*call: Any) -> object:
         return contract.verify(*call)
+
+    run_in_frame = _running_in_frame(contract, function, verify) if uses_axes(function) else None
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         if switch.off:
@@ -204,10 +181,14 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
             if call is None:
                 return function(*args, **kwargs)
         try:
-            result = run_in_frame(call, args, kwargs) if needs_frame else function(*args, **kwargs)
+            result = run_in_frame(call, args, kwargs) if run_in_frame else function(*args, **kwargs)
         except Exception as error:
-            if refused := refusal(call, args):
-                raise refused from error
+            refused = refusal(call, args)
+            try:
+                if refused is not None:
+                    raise refused from error
+            finally:
+                del refused  # its traceback has this frame: a cycle would keep the tensors alive
             explain_failure(error, call)
             raise
         try:
@@ -219,6 +200,40 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
         return result
 
     return _wrapping(wrapper, function)
+
+
+def _running_in_frame(
+    contract: Contract, function: Callable[..., Any], verify: Callable[..., object]
+) -> Callable[..., Any]:
+    """Return what runs a function in a frame of jaxtyping's with the axes of its call."""
+    sizes_of, arguments_of, records = contract.sizes_of, contract.arguments_of, contract.records
+    asserts = asserts_shapes(function)
+
+    @skip_by_dynamo
+    def entered(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> frame:
+        names = frame(call.axes, contract.arguments_of(*args, **kwargs))
+        names.__enter__()
+        return names
+
+    @skip_by_dynamo
+    def leave(names: frame) -> None:
+        names.__exit__(None, None, None)
+
+    @skip_frame_only
+    def run_in_frame(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        names = entered(call, args, kwargs)
+        try:
+            return body(*args, **kwargs)
+        finally:
+            leave(names)
+
+    def body(*args: Any, **kwargs: Any) -> Any:
+        if asserts and is_dynamo_compiling():  # a graph begins here; it needs the axes as symbols
+            sizes = seen(sizes_of(*args, **kwargs), records)
+            observe(verify, sizes, seen(arguments_of(*args, **kwargs), records), ())
+        return function(*args, **kwargs)
+
+    return run_in_frame
 
 
 def _checked_later(function: Callable[..., Any], origin: Origin) -> Callable[..., Any]:

@@ -1,17 +1,23 @@
 """The axis sizes bound during one call.
 
 jaxtyping keeps them in a frame per call, and has no public way to read a frame or to start one with
-sizes already bound. Only this file uses its two private functions for that.
+sizes already bound. Only this file uses its four private functions for that.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
-from jaxtyping import AbstractArray, jaxtyped
-from jaxtyping._storage import get_shape_memo, set_shape_memo
+from jaxtyping import AbstractArray
+from jaxtyping._storage import (
+    get_shape_memo,
+    pop_shape_memo,
+    push_shape_memo,
+    set_shape_memo,
+)
 
 from shapezoo.contracts.axes import BRACES, Axis, Extent, Open, align
 from shapezoo.contracts.errors import ContractError
+from shapezoo.contracts.hiding import skip_by_dynamo
 
 
 class Bindings(NamedTuple):
@@ -38,23 +44,35 @@ def bound_braces(values: Mapping[str, object]) -> Bindings:
 
 
 class frame:  # noqa: N801  # used as a function; contextlib.contextmanager would add 0.7 us to each check
-    """Check annotations with these bindings; bindings made inside are discarded on exit.
+    """Check annotations with these bindings; bindings made inside are discarded on exit."""
+
+    def __init__(self, start: Bindings) -> None:
+        self.start = start
+
+    def __enter__(self) -> None:
+        enter_frame(self.start, {})
+
+    def __exit__(self, *error: Any) -> None:
+        leave_frame()
+
+
+def enter_frame(start: Bindings, arguments: dict[str, Any]) -> None:
+    """Start a frame with these bindings.
 
     Args:
         start: The bindings.
         arguments: The values for braces that jaxtyping itself evaluates.
     """
+    sizes, shapes, structures, _ = push_shape_memo(arguments)
+    sizes.update(start.sizes)
+    shapes.update(start.shapes)
+    structures.update(start.structures)
 
-    def __init__(self, start: Bindings, arguments: dict[str, Any] | None = None) -> None:
-        self.start = start
-        self.arguments = arguments
 
-    def __enter__(self) -> None:
-        _new_frame.__enter__()
-        restore(self.start, self.arguments)
-
-    def __exit__(self, *error: Any) -> None:
-        _new_frame.__exit__(*error)
+@skip_by_dynamo
+def leave_frame() -> None:
+    """End the innermost frame."""
+    pop_shape_memo()
 
 
 def current() -> Bindings:
@@ -63,10 +81,10 @@ def current() -> Bindings:
     return Bindings(dict(sizes), dict(shapes), dict(structures))
 
 
-def restore(bindings: Bindings, arguments: dict[str, Any] | None = None) -> None:
-    """Replace the current bindings by these."""
+def restore(bindings: Bindings) -> None:
+    """Replace the current bindings with these."""
     sizes, shapes, structures = bindings
-    set_shape_memo(sizes.copy(), shapes.copy(), structures.copy(), arguments or {})
+    set_shape_memo(sizes.copy(), shapes.copy(), structures.copy(), {})
 
 
 def assume(axes: tuple[Axis, ...], shape: tuple[int, ...]) -> None:
@@ -151,7 +169,6 @@ def visible(bindings: Bindings) -> dict[str, Extent]:
 
 
 _RESERVED = "shapezoo_braces_"
-_new_frame = jaxtyped("context")
 
 
 def _reserved(braces: str) -> str:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.compiler import is_dynamo_compiling
 
 from shapezoo.contracts import switch
-from shapezoo.contracts.bindings import frame
+from shapezoo.contracts.bindings import enter_frame, leave_frame
 from shapezoo.contracts.bodies import asserts_shapes, remember_generator, uses_axes
 from shapezoo.contracts.contract import Call, Contract
 from shapezoo.contracts.describing import qualified_name
@@ -207,32 +207,26 @@ def _running_in_frame(
 ) -> Callable[..., Any]:
     """Return what runs a function in a frame of jaxtyping's with the axes of its call."""
     sizes_of, arguments_of, records = contract.sizes_of, contract.arguments_of, contract.records
-    asserts = asserts_shapes(function)
 
     @skip_by_dynamo
-    def entered(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> frame:
-        names = frame(call.axes, contract.arguments_of(*args, **kwargs))
-        names.__enter__()
-        return names
-
-    @skip_by_dynamo
-    def leave(names: frame) -> None:
-        names.__exit__(None, None, None)
+    def enter(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        enter_frame(call.axes, contract.arguments_of(*args, **kwargs))
 
     @skip_frame_only
     def run_in_frame(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        names = entered(call, args, kwargs)
+        enter(call, args, kwargs)
         try:
             return body(*args, **kwargs)
         finally:
-            leave(names)
+            leave_frame()
 
-    def body(*args: Any, **kwargs: Any) -> Any:
-        if asserts and is_dynamo_compiling():  # a graph begins here; it needs the axes as symbols
+    def asserting(*args: Any, **kwargs: Any) -> Any:
+        if is_dynamo_compiling():  # a graph begins here; it needs the axes as symbols
             sizes = seen(sizes_of(*args, **kwargs), records)
             observe(verify, sizes, seen(arguments_of(*args, **kwargs), records), ())
         return function(*args, **kwargs)
 
+    body = asserting if asserts_shapes(function) else function
     return run_in_frame
 
 

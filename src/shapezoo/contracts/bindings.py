@@ -126,6 +126,8 @@ def without_braces(bindings: Bindings) -> Bindings:
 def missing(bindings: Bindings, keys: Iterable[str]) -> list[str]:
     """Return the axis keys that are not bound."""
     sizes, shapes, _ = bindings
+    if not shapes:
+        return [key for key in keys if key not in sizes]
     variadic = {f"*{name}" for name in shapes}
     return [key for key in keys if key not in sizes and key not in variadic]
 

@@ -51,6 +51,7 @@ from shapezoo.contracts.types import (
     Type,
     bindable_names,
     needed_names,
+    tensors,
     walk,
 )
 
@@ -116,7 +117,9 @@ class Contract:
         self._kinds = [(a.name, kind) for a, kind in zip(self.signature.inputs, kinds, strict=True)]
         self._needed = needed_names(output)  # the arguments of every call must bind these
         keys = (axis.key for axis in result_axes(output))
-        self._named = frozenset(key for key in keys if key)  # these, if the result has them
+        # these, if the result has them
+        self._sometimes_needed = frozenset(key for key in keys if key) - self._needed
+        self._has_broadcast = any(t.broadcast_names for kind in kinds for t in tensors(kind))
 
         take = functools.partial(with_parameters_of, function)
         self.arguments_of = take(f"{{{', '.join(f'{name!r}: {name}' for name in names)}}}")
@@ -240,13 +243,15 @@ class Contract:
             ) from None
         except ContractError as error:
             raise self._renamed(error) from error
-        if unbound := missing(bindings, self._needed - opaque):
+        if unbound := missing(bindings, self._needed - opaque if opaque else self._needed):
             raise self._unbound(unbound)
-        axes = without_braces(bindings)
+        axes = without_braces(bindings) if self._braces else bindings
         return Call(sizes, bindings, axes, opaque, {}, self._key_of_result)
 
     def _check_result(self, call: Call, result: object, owner: object, place: str = "") -> None:
-        open_names = missing(call.bindings, self._named - call.opaque)
+        open_names: list[str] = []
+        if self._sometimes_needed:
+            open_names = missing(call.bindings, self._sometimes_needed - call.opaque)
         try:
             with frame(call.bindings):
                 check_value(result, self.signature.output, "return")
@@ -302,7 +307,8 @@ class Contract:
                         check_value(arguments[name], kind, name)
                     except OpaqueValue:
                         opaque |= bindable_names(kind)
-            return settled(current()), opaque
+            bindings = current()
+        return settled(bindings) if self._has_broadcast else bindings, opaque
 
     def _accepts(
         self, sizes: dict[str, object], arguments: dict[str, Any], changes: dict[str, object]
@@ -342,6 +348,8 @@ def _axes(names: Sequence[str]) -> str:
 
 def _of_lazy_layers(sizes: dict[str, object], owner: object) -> list[str]:
     """Return the parts in braces that may be 0 only because a lazy layer was not called yet."""
+    if not sizes:
+        return []
     zeros = [braces for braces, size in sizes.items() if type(size) is int and size == 0]
     if not zeros or not isinstance(owner, nn.Module):
         return []

@@ -111,6 +111,8 @@ class Scope:
             is_import = isinstance(statement, ast.Import | ast.ImportFrom)
             definition = "" if is_import else ast.unparse(statement)
             raise _ForTypeCheckersError(name, definition) from None
+        if name not in scope:  # it is declared and has no value
+            raise _ForTypeCheckersError(name)
         return scope[name]
 
 

@@ -135,21 +135,20 @@ def after_union(
 ) -> Names:
     if value is None and NoneType in options:
         return bound
-    refusals = []
+    refusals: dict[int, RefusedError] = {}
     is_computable = True
-    for option in options:
+    for index, option in enumerate(options):
         try:
             return after(value, option, path, bound, arguments)
         except RefusedError as error:
-            refusals.append(error)
+            refusals[index] = error
         except UncomputableError:
             is_computable = False
-    if not is_computable:
+    others = [index for index, option in enumerate(options) if option is not NoneType]
+    if not is_computable and not any(index in refusals for index in others):
         raise UncomputableError
-    pairs = [(e, o) for e, o in zip(refusals, options, strict=True) if o is not NoneType]
-    alike = [pair for pair in pairs if is_alike(value, pair[1])]
-    meant = alike or pairs
-    raise meant[0][0] if len(meant) == 1 else RefusedError(path)
+    meant = [index for index in others if is_alike(value, options[index])] or others
+    raise refusals[meant[0]] if len(meant) == 1 and meant[0] in refusals else RefusedError(path)
 
 
 def is_alike(value: Any, hint: Any) -> bool:
@@ -287,4 +286,6 @@ def names_of_every_result(hint: Any) -> set[str]:
         words = (re.findall(r"[a-z]+", token) for token in tokens if not is_star(token))
         found = {word for some in words for word in some if word not in ("min", "max")}
         return found - {"ignored"} | names_of_result(hint)
+    if typing.get_origin(hint) in (list, dict) or ... in typing.get_args(hint):
+        return set()  # it may be empty
     return {name for part in typing.get_args(hint) for name in names_of_every_result(part)}

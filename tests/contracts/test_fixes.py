@@ -541,7 +541,8 @@ def test_a_mask_of_floats_is_made_one_of_bools() -> None:
     @checked
     def masked(mask: Bool[Tensor, "batch seq"]) -> None: ...
 
-    for values, code in (([[1.0, 0.0]], ".bool()"), ([[0.0, -torch.inf]], ".eq(0)")):
+    keep = ".eq(0) if True means keep"
+    for values, code in (([[1.0, 0.0]], ".bool()"), ([[0.0, -torch.inf]], keep)):
         with pytest.raises(ShapeError, match=re.escape(f"use mask{code}")):
             masked(torch.tensor(values))
     with pytest.raises(ShapeError) as error:
@@ -568,8 +569,22 @@ def test_a_tensor_for_another_argument_is_recognised() -> None:
         embeddings: Float[Tensor, "batch seq 8"] | None = None,
     ) -> None: ...
 
-    with pytest.raises(ShapeError, match="it fits argument 'embeddings'; pass it by keyword"):
+    with pytest.raises(ShapeError, match="it fits argument 'embeddings'; pass it as embeddings="):
         either(torch.zeros(2, 3, 8))
+
+
+def test_an_argument_that_takes_anything_is_not_proposed() -> None:
+    @checked
+    def noted(x: Float[Tensor, "batch 3"] | None = None, meta: Any = None) -> None: ...
+    @checked
+    def ordered(
+        x: Int64[Tensor, "batch"] | None = None, y: Float[Tensor, "batch"] | None = None, /
+    ) -> None: ...
+
+    for call, value in ((noted, z(2, 4)), (ordered, z(2))):
+        with pytest.raises(ShapeError) as error:
+            call(value)
+        assert "it fits argument" not in str(error.value)
 
 
 def test_a_batch_of_a_loader_is_taken_apart() -> None:

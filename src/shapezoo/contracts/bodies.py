@@ -14,7 +14,6 @@ import inspect
 import types
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -64,8 +63,9 @@ def assert_shape(value: Tensor, shape: str) -> None:
     leaves no node in the graph; ``isinstance(value, Float[Tensor, ...])`` does not. Does nothing
     where checks are switched off.
 
-    In a helper, the names are those of the checked function that calls it. Outside of any checked
-    function, names hold for this tensor alone.
+    In a helper, the names are those of the checked function that calls it; new names are then
+    forgotten after the assertion. Outside of any checked function, names hold for this tensor
+    alone.
 
     Args:
         value: The tensor.
@@ -102,9 +102,15 @@ def assert_shape(value: Tensor, shape: str) -> None:
             f"string{instead}"
         )
     if is_dynamo_compiling():
-        assert_traced(_check, value, shape)
+        assert_traced(_check, _check_in_call, value, shape)
         return
-    with paused(), _names_of_call():
+    with paused():
+        _check_in_call(value, shape)
+
+
+def _check_in_call(value: Any, shape: str) -> None:
+    """Check a shape with the axes of the innermost checked call that runs."""
+    with _names_of_call():
         _check(value, shape)
 
 
@@ -112,8 +118,10 @@ def _names_of_call() -> contextlib.AbstractContextManager[None]:
     """A frame with the axes of the innermost checked call, unless it runs in one."""
     frame = inspect.currentframe()
     while frame is not None:
-        code = frame.f_code
-        if code.co_filename == _CHECKS:  # the wrapper itself, or what runs a body in a frame
+        code, module = frame.f_code, str(frame.f_globals.get("__name__"))
+        if module.startswith("jaxtyping."):
+            return contextlib.nullcontext()  # a function under `jaxtyped` has a frame
+        if module == _CHECKS:  # the wrapper itself, or what runs a body in a frame
             is_wrapper = code.co_varnames[:1] == ("args",) and "call" in code.co_varnames
             call = locals_of(frame).get("call") if is_wrapper else None
             return contextlib.nullcontext() if call is None else axes_frame(call.axes)
@@ -123,7 +131,7 @@ def _names_of_call() -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext()
 
 
-_CHECKS = str(Path(__file__).with_name("check.py"))
+_CHECKS = "shapezoo.contracts.check"
 
 _generators: weakref.WeakSet[CodeType] = weakref.WeakSet()
 """The code of checked generator functions."""

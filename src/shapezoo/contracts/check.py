@@ -21,7 +21,7 @@ from shapezoo.contracts.errors import ContractError, ShapeError, UnresolvedError
 from shapezoo.contracts.hiding import skip_by_dynamo, skip_frame_only
 from shapezoo.contracts.jit import refuse_script
 from shapezoo.contracts.notes import add_note
-from shapezoo.contracts.reading import NO_CLASS, Origin, method_of, with_enclosing_variables
+from shapezoo.contracts.reading import NO_CLASS, Origin, kept_for_later, method_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -126,8 +126,8 @@ def enforced(function: Any, origin: Origin = NO_CLASS) -> Any:
         return function
     try:
         contract = Contract(function, origin)
-    except UnresolvedError:
-        return _checked_later(function, with_enclosing_variables(function, origin))
+    except UnresolvedError as error:
+        return _checked_later(function, kept_for_later(function, origin, error))
     return _enforcing(contract, function)
 
 
@@ -226,6 +226,8 @@ def _running_in_frame(
             observe(verify, sizes, seen(arguments_of(*args, **kwargs), records), ())
         return function(*args, **kwargs)
 
+    # a code object of its own, as for the wrapper
+    asserting.__code__ = asserting.__code__.replace(co_name=function.__name__)
     body = asserting if asserts_shapes(function) else function
     return run_in_frame
 

@@ -49,6 +49,7 @@ from shapezoo.contracts.types import (
     SequenceType,
     TensorType,
     Type,
+    UnionType,
     bindable_names,
     needed_names,
     tensors,
@@ -253,6 +254,8 @@ class Contract:
         if self._sometimes_needed:
             open_names = missing(call.bindings, self._sometimes_needed - call.opaque)
         try:
+            if open_names and self._fits_an_option(call, result, open_names):
+                return
             with frame(call.bindings):
                 check_value(result, self.signature.output, "return")
                 still_open = missing(current(), open_names) if open_names else []
@@ -271,6 +274,16 @@ class Contract:
             raise self._renamed(error) from error
         if unbound := [name for name in open_names if name not in still_open]:
             raise self._unbound(unbound)
+
+    def _fits_an_option(self, call: Call, result: object, open_names: list[str]) -> bool:
+        """Whether a result fits an option of a union all of whose axes are bound."""
+        output = self.signature.output
+        for option in output.parts if isinstance(output, UnionType) else ():
+            with frame(call.bindings), contextlib.suppress(MismatchError, ContractError):
+                check_value(result, option, "return")
+                if len(missing(current(), open_names)) == len(open_names):
+                    return True
+        return False
 
     def _unbound(self, axes: Iterable[str]) -> ShapeError:
         """The error for axes of a result that no argument of the call has bound."""
@@ -306,6 +319,10 @@ class Contract:
                     try:
                         check_value(arguments[name], kind, name)
                     except OpaqueValue:
+                        opaque |= bindable_names(kind)
+                    except ContractError:
+                        if not opaque:  # an expression over the axis of an opaque argument
+                            raise
                         opaque |= bindable_names(kind)
             bindings = current()
         return settled(bindings) if self._has_broadcast else bindings, opaque

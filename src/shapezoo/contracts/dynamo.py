@@ -100,11 +100,17 @@ def _verify_seen(context: Any) -> None:
         _bound_in_body.setdefault(call, verified.axes)
 
 
-def assert_traced(check: Callable[[Any, str], None], value: Any, shape: str) -> None:
+def assert_traced(
+    check: Callable[[Any, str], None],
+    check_in_call: Callable[[Any, str], None],
+    value: Any,
+    shape: str,
+) -> None:
     """Check the shape of a tensor that Dynamo traces; Dynamo traces this too.
 
     Args:
         check: Checks a tensor, with the axes that are bound.
+        check_in_call: Checks a tensor, with the axes of the checked call that runs.
         value: The tensor.
         shape: Its shape.
 
@@ -122,19 +128,16 @@ def _assert_seen(context: Any) -> None:
     After a graph break, the rest of a body is traced apart from the check of its call. The sizes at
     hand are then held against those of the running call, which adds no guard.
     """
-    names = ("check", "value", "shape")
-    check, value, shape = (context.get_local(name, stacklevel=1) for name in names)
-    check, value, shape = (
-        check.as_python_constant(),
-        _fake(value.as_proxy()),
-        shape.as_python_constant(),
-    )
+    names = ("check", "check_in_call", "value", "shape")
+    check, check_in_call, value, shape = (context.get_local(n, stacklevel=1) for n in names)
+    check, check_in_call = check.as_python_constant(), check_in_call.as_python_constant()
+    value, shape = _fake(value.as_proxy()), shape.as_python_constant()
     caller = context._i_will_not_complain_if_bc_breaks_InstructionTranslator().parent
     while caller is not None and _verified.get(caller) is None:
         caller = caller.parent
     try:
         if caller is None:
-            check(_with_hints(value), shape)
+            check_in_call(_with_hints(value), shape)
             return
         with frame(_bound_in_body[caller]):
             check(value, shape)

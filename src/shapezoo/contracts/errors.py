@@ -1,5 +1,7 @@
 """Errors: a value that breaks its contract, and an annotation that cannot be used."""
 
+from collections.abc import Mapping
+
 import jaxtyping
 
 
@@ -38,4 +40,12 @@ class ContractError(TypeError):
 
 
 class UnresolvedError(ContractError):
-    """An annotation refers to a name that does not exist (yet)."""
+    """An annotation refers to a name that does not exist (yet).
+
+    Attributes:
+        types: The types of the other annotations, by the names of the parameters.
+    """
+
+    def __init__(self, message: str, types: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.types = types or {}

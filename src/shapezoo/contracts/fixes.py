@@ -16,7 +16,7 @@ from shapezoo.contracts.axes import AXES, Extent, align
 from shapezoo.contracts.describing import class_name, concrete, dtype_name, is_image, known_shape
 from shapezoo.contracts.fitting import attribute_of, first_layer, other_size
 from shapezoo.contracts.matching import MismatchError
-from shapezoo.contracts.signatures import Argument
+from shapezoo.contracts.signatures import Argument, ArgumentKind
 from shapezoo.contracts.types import TensorType, TupleType, tensors, walk
 
 Accepts = Callable[[dict[str, Any], dict[str, object]], bool]
@@ -216,10 +216,12 @@ def _by_keyword(
         value = arguments[one.name]
         if arguments[other.name] is not None or {one.default, other.default} != {"None"}:
             continue
+        if other.kind is ArgumentKind.POSITIONAL_ONLY or not any(tensors(other.type)):
+            continue
         if isinstance(value, Tensor) and accepts(
             {**arguments, one.name: None, other.name: value}, {}
         ):
-            yield f"it fits argument {other.name!r}; pass it by keyword"
+            yield f"it fits argument {other.name!r}; pass it as {other.name}=..."
 
 
 def _other_module(
@@ -390,7 +392,8 @@ def _casts(kind: TensorType, value: Tensor) -> Iterator[Fix]:
     for name in names:
         yield Fix(f"it is {dtype_name(value)}", ((name, ()),))
     if value.is_floating_point() and kind.allows(torch.bool) and (mask := _as_mask(value)):
-        yield Fix(f"it is {dtype_name(value)}", (mask,))
+        condition = "if True means keep" if mask[0] == "eq" else ""
+        yield Fix(f"it is {dtype_name(value)}", (mask,), condition)
     if value.is_floating_point() and _is_whole(value):
         yield Fix(f"it is {dtype_name(value)}", (("long", ()),), "as all are whole numbers")
 

@@ -8,8 +8,10 @@ sort run at the first call only; running them while a class is defined could cau
 """
 
 import ast
+import contextlib
 import inspect
 import linecache
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shapezoo.contracts.errors import ContractError, UnresolvedError
+from shapezoo.contracts.places import locals_of
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Scope:
         qualname: The qualified name of the function or record that has the annotations.
         filename: The file with its source, if it is known.
         class_names: The names in the enclosing class, and type parameters (``class Net[T]``).
+        enclosing: The variables of the enclosing functions; None to look for those that run.
         is_final: Whether imports for type checkers may run: a name that is missing then is an
             error.
     """
@@ -47,6 +51,7 @@ class Scope:
     qualname: str
     filename: str
     class_names: Mapping[str, Any]
+    enclosing: Mapping[str, Any] | None
     is_final: bool
 
     def evaluated(self, annotations: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,8 +62,11 @@ class Scope:
             ContractError: An annotation raises an error, or a name that exists only for type
                 checkers may contain a shape.
         """
-        enclosing = enclosing_variables(self.qualname, self.names)
-        return {name: self._evaluated(name, part, enclosing) for name, part in annotations.items()}
+        enclosing = self.enclosing
+        if enclosing is None and any(map(has_names, annotations.values())):
+            enclosing = enclosing_variables(self.qualname, self.names)
+        found = enclosing or {}
+        return {name: self._evaluated(name, part, found) for name, part in annotations.items()}
 
     def _evaluated(self, name: str, annotation: Any, enclosing: Mapping[str, Any]) -> Any:
         names = dict(enclosing)
@@ -92,8 +100,13 @@ class Scope:
             NameError: It does not exist (yet).
             _ForTypeCheckersError: It exists for type checkers only.
         """
-        if name in self.class_names:
-            return self.class_names[name]
+        # after the globals, as in typing.get_type_hints: a field may be called like its class
+        for names in (
+            self.class_names,
+            enclosing_variables(self.qualname, self.names, of_classes=True),
+        ):
+            if name in names:
+                return names[name]
         lines = linecache.getlines(self.filename) or linecache.getlines(
             self.names.get("__file__") or ""  # what makes the methods of dataclasses has no file
         )
@@ -106,7 +119,9 @@ class Scope:
             raise _ForTypeCheckersError(name)
         scope = dict(self.names)  # the module itself stays as it is
         try:
-            exec(ast.unparse(statement), scope)
+            self._run(statement, scope)
+        except _ForTypeCheckersError:
+            raise
         except Exception:  # a package is not installed, or another name is not there
             is_import = isinstance(statement, ast.Import | ast.ImportFrom)
             definition = "" if is_import else ast.unparse(statement)
@@ -115,20 +130,55 @@ class Scope:
             raise _ForTypeCheckersError(name)
         return scope[name]
 
+    def _run(self, statement: ast.stmt, scope: dict[str, Any]) -> None:
+        """Run a statement, which may name others that exist for type checkers only."""
+        while True:
+            try:
+                exec(ast.unparse(statement), scope)
+                return
+            except NameError as error:
+                if error.name is None or error.name in scope:
+                    raise
+                scope[error.name] = self._found(error.name)
 
-def enclosing_variables(qualname: str, names: dict[str, Any]) -> dict[str, Any]:
-    """Return the variables of the enclosing functions and classes that are still running.
+
+def has_names(annotation: Any) -> bool:
+    """Whether names in an annotation are not evaluated yet."""
+    return isinstance(annotation, str) or "ForwardRef" in str(annotation)
+
+
+def names_in(annotation: Any) -> set[str]:
+    """The names in an annotation, without those in shapes."""
+    texts = (
+        [annotation]
+        if isinstance(annotation, str)
+        else re.findall(r"ForwardRef\('(.*?)'", str(annotation))
+    )
+    found: set[str] = set()
+    for text in texts:
+        with contextlib.suppress(SyntaxError):
+            found |= {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    return found
+
+
+def enclosing_variables(
+    qualname: str, names: dict[str, Any], *, of_classes: bool = False
+) -> dict[str, Any]:
+    """Return the variables of the enclosing functions, or classes, that are still running.
 
     Args:
         qualname: The qualified name of what they enclose.
         names: The globals of the module.
+        of_classes: Whether to return those of classes.
     """
     found: dict[str, Any] = {}
     frame = inspect.currentframe()
     while frame is not None:
         is_around = qualname.startswith(f"{frame.f_code.co_qualname}.")
         if is_around and frame.f_globals is names:
-            found = {**frame.f_locals, **found}
+            is_function = bool(frame.f_code.co_flags & inspect.CO_OPTIMIZED)
+            if is_function is not of_classes:
+                found = {**(locals_of(frame) if is_function else frame.f_locals), **found}
         frame = frame.f_back
     return found
 
@@ -166,8 +216,14 @@ def _for_type_checkers(source: str, name: str) -> Iterator[ast.stmt]:
     for branch in ast.walk(tree):
         if not isinstance(branch, ast.If):
             continue
-        if ast.unparse(branch.test).rpartition(".")[2] == "TYPE_CHECKING":
-            yield from (statement for statement in branch.body if name in _names_bound(statement))
+        test = ast.unparse(branch.test).rpartition(".")[2]
+        bodies = {"TYPE_CHECKING": branch.body, "not TYPE_CHECKING": branch.orelse}
+        for statement in bodies.get(test, []):
+            yield from (
+                inner
+                for inner in ast.walk(statement)
+                if isinstance(inner, ast.stmt) and name in _names_bound(inner)
+            )
 
 
 def _names_bound(statement: ast.stmt) -> set[str]:

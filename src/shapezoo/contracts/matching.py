@@ -248,10 +248,11 @@ def _failure_of_union(value: Any, kind: UnionType, path: str) -> Exception | Non
             uncomputable = ContractError(str(error))  # whose cause would hold this frame
         else:
             return None
-    if uncomputable is not None:
+    if uncomputable is not None and all(is_none(part) for part, _ in failures):
         return uncomputable
     options = intended_options(value, kind)
-    if len(options) == 1:
-        return next(mismatch for part, mismatch in failures if part is options[0])
+    meant = [mismatch for part, mismatch in failures if part is options[0]]
+    if len(options) == 1 and meant:
+        return meant[0]
     told = tuple(mismatch for part, mismatch in failures if not is_none(part))
     return MismatchError(path, kind, value, told)

@@ -235,7 +235,9 @@ def _fields(annotation: Any, context: Context) -> dict[str, Type]:
                 except UnresolvedError as error:
                     unresolved.append(error)
     has_tensors = any(map(_holds_tensors, fields.values()))
-    if unresolved and (has_tensors or not context.is_final or "Tensor" in str(unresolved)):
+    is_local = "<locals>" in record.__qualname__
+    may_hold = has_tensors or is_local or "Tensor" in str(unresolved)
+    if unresolved and (may_hold or not context.is_final):
         raise unresolved[0]
     if not has_tensors:
         return {}
@@ -251,7 +253,7 @@ def _evaluated(class_: type, name: str, annotation: Any, context: Context) -> An
     filename = getattr(module, "__file__", None) or ""
     names = vars(module) if module else {}
     own_names = {**vars(class_), **type_parameters(class_)}
-    scope = Scope(names, class_.__qualname__, filename, own_names, context.is_final)
+    scope = Scope(names, class_.__qualname__, filename, own_names, None, context.is_final)
     return scope.evaluated({name: annotation})[name]
 
 

@@ -17,7 +17,7 @@ from shapezoo.contracts.braces import read_braces
 from shapezoo.contracts.describing import describe, qualified_name
 from shapezoo.contracts.errors import ContractError, UnresolvedError
 from shapezoo.contracts.generics import TypeVariables, all_variables_of
-from shapezoo.contracts.hints import Scope, enclosing_variables, type_parameters
+from shapezoo.contracts.hints import Scope, enclosing_variables, names_in, type_parameters
 from shapezoo.contracts.matching import MismatchError, check_value
 from shapezoo.contracts.parsing import Context, parse_type
 from shapezoo.contracts.signatures import Argument, ArgumentKind, Signature
@@ -70,13 +70,17 @@ class Origin(NamedTuple):
     """Where a function was defined.
 
     Attributes:
-        names: Names in its annotations that are not global: those of its class, and of functions
-            around.
+        names: The names in its class.
+        enclosing: The variables of enclosing functions that its annotations name; None while
+            these are running.
+        types: The types of its annotations that are known already, by the names of parameters.
         variables: What the type variables of its class stand for.
         is_method: Whether it is a method, whose first parameter may have any name.
     """
 
     names: Mapping[str, Any] = MappingProxyType({})
+    enclosing: Mapping[str, Any] | None = None
+    types: Mapping[str, Any] = MappingProxyType({})
     variables: TypeVariables = MappingProxyType({})
     is_method: bool = False
 
@@ -88,20 +92,20 @@ NO_CLASS = Origin()
 def method_of(class_: type) -> Origin:
     """What is known of the methods of a class."""
     names = {**vars(class_), **type_parameters(class_)}
-    return Origin(names, all_variables_of(class_), is_method=True)
+    return Origin(names, variables=all_variables_of(class_), is_method=True)
 
 
-def with_enclosing_variables(function: types.FunctionType, origin: Origin) -> Origin:
-    """Add the enclosing variables that the annotations of a function name to its origin.
+def kept_for_later(function: types.FunctionType, origin: Origin, error: UnresolvedError) -> Origin:
+    """Keep what is known of the annotations of a function, some of which are evaluated later.
 
-    The annotations are evaluated later, when the enclosing functions have ended.
+    By then the enclosing functions have ended, so those of their variables are kept that the
+    remaining annotations name.
     """
-    around = enclosing_variables(function.__qualname__, function.__globals__)
-    words = {
-        word for part in function.__annotations__.values() for word in re.findall(r"\w+", str(part))
-    }
-    named = {name: around[name] for name in words & around.keys()}
-    return origin._replace(names={**origin.names, **named})
+    annotations = function.__annotations__.items()
+    remaining = [part for name, part in annotations if name not in error.types]
+    found = enclosing_variables(function.__qualname__, function.__globals__)
+    named = {name for part in remaining for name in names_in(part)} & found.keys()
+    return origin._replace(enclosing={name: found[name] for name in named}, types=error.types)
 
 
 def function_signature(
@@ -165,17 +169,25 @@ def _parse(function: types.FunctionType, origin: Origin, is_final: bool) -> Sign
             function.__qualname__,
             function.__code__.co_filename,
             {**origin.names, **type_parameters(function)},
+            origin.enclosing,
             is_final,
         )
-        named = [p.name for p in parameters]
-        hints = scope.evaluated({k: annotations[k] for k in [*named, "return"]})
         context = Context(variables=origin.variables, is_final=is_final)
-        types_ = {key: parse_type(hint, context) for key, hint in hints.items()}
+        remaining = [k for k in (*(p.name for p in parameters), "return") if k not in origin.types]
+        types_ = dict(origin.types)
+        unresolved: list[UnresolvedError] = []
+        for key in remaining:
+            try:
+                types_[key] = parse_type(scope.evaluated({key: annotations[key]})[key], context)
+            except UnresolvedError as error:
+                unresolved.append(error)
+        if unresolved:
+            raise UnresolvedError(str(unresolved[0]), types_) from unresolved[0].__cause__
         inputs = tuple(_argument(p, types_[p.name]) for p in parameters)
         result = Signature(name, inputs, types_["return"], owner)
         _require_bound(result, frozenset(inspect.signature(function).parameters))
     except UnresolvedError as error:
-        raise UnresolvedError(f"{name}: {error}") from error.__cause__
+        raise UnresolvedError(f"{name}: {error}", error.types) from error.__cause__
     except ContractError as error:
         raise ContractError(f"{name}: {error}") from error.__cause__
     return result

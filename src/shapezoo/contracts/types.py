@@ -340,8 +340,8 @@ def needed_names(kind: Type) -> frozenset[str]:
     """
     if isinstance(kind, TensorType):
         return bindable_names(kind) | _union(axis.needs for axis in kind.axes)
-    if isinstance(kind, RecordType | TypedDictType):
-        return frozenset()
+    if isinstance(kind, RecordType | TypedDictType | SequenceType | DictType | TreeType):
+        return frozenset()  # a collection may be empty
     if isinstance(kind, UnionType):
         return frozenset.intersection(*map(needed_names, kind.parts))
     return _union(map(needed_names, kind.parts))

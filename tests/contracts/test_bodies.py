@@ -6,6 +6,7 @@ from typing import Any
 import jaxtyping
 import pytest
 import torch
+from beartype import beartype
 from jaxtyping import Float
 from torch import Tensor, nn, zeros
 from torch._dynamo.testing import EagerAndRecordGraphs
@@ -324,3 +325,67 @@ def test_a_checked_function_may_be_called_like_one_of_ours() -> None:
     for function in (run_in_frame, checked(run_in_frame)):
         with pytest.raises(ShapeError, match="expected batch = 2, got 3"):
             function(zeros(2))
+
+
+class Inner(Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+
+    def asserted(self, x: Tensor, shape: str) -> Tensor:
+        assert_shape(x, shape)
+        return x
+
+    def forward(
+        self, x: Float[Tensor, "batch 3"], shape: str = "batch 3"
+    ) -> Float[Tensor, "batch 3"]:
+        return self.asserted(self.linear(x), shape)
+
+
+class Around(Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Inner()
+        self.inner.compile(backend="eager")
+
+    def forward(self, x: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3"]:
+        assert_shape(x, "batch 3")
+        y: Tensor = self.inner(x.repeat(2, 1))
+        return y[: x.shape[0]]
+
+
+def test_a_helper_of_what_is_compiled_knows_the_axes_of_its_call() -> None:
+    torch.compiler.reset()
+    assert Around()(torch.ones(2, 3)).shape == (2, 3)
+    compiled = torch.compile(Inner(), backend="eager")
+    assert compiled(torch.ones(2, 3)).shape == (2, 3)
+    with pytest.raises(ShapeError, match="expected batch = 2, got 3"):
+        compiled(torch.ones(2, 3), "_ batch")
+
+
+def test_each_function_that_asserts_is_compiled() -> None:
+    torch.compiler.reset()
+    backend = EagerAndRecordGraphs()
+    for _ in range(12):
+
+        @checked
+        def asserts(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+            assert_shape(x, "batch")
+            return x + 1
+
+        torch.compile(asserts, backend=backend, fullgraph=True)(zeros(3))
+    assert len(backend.graphs) == 12
+
+
+def test_a_helper_under_jaxtyped_has_names_of_its_own() -> None:
+    def asserts(x: Float[Tensor, "batch"]) -> None:
+        assert_shape(x, "batch")
+
+    other = jaxtyping.jaxtyped(asserts, typechecker=beartype)
+
+    @checked
+    def calls(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+        other(zeros(3))
+        return x
+
+    assert calls(zeros(2)).shape == (2,)

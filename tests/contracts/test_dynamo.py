@@ -586,3 +586,20 @@ def test_an_opaque_argument_leaves_the_others_checked() -> None:
         compiled(torch.ones(2, 4), 1)
     with pytest.raises(ShapeError, match="the result"):
         compiled(torch.ones(2, 3), 2)
+
+
+@checked
+def longer(
+    queue: deque[Float[Tensor, "batch"]], x: Float[Tensor, "batch+1"]
+) -> Float[Tensor, "batch+1"]:
+    return x
+
+
+def test_an_expression_over_an_axis_of_an_opaque_argument_passes() -> None:
+    torch.compiler.reset()
+
+    def call(x: Tensor) -> Tensor:
+        return longer(deque([x[1:]]), x)
+
+    compiled = torch.compile(call, backend="eager", fullgraph=True)
+    assert compiled(torch.ones(3)).shape == call(torch.ones(3)).shape == (3,)

@@ -217,6 +217,109 @@ def test_checked_dataclasses_find_their_names_too(imported: Importer) -> None:
     assert refused(module.Batch, zeros(2, 3), zeros(2, 4), 2).argument == "scale"
 
 
+LATE = """
+        if TYPE_CHECKING:
+            from pathlib import Path
+"""
+
+
+def test_local_names_count_where_another_is_found_only_later(imported: Importer) -> None:
+    module = imported(
+        strange=LATE
+        + """
+        from dataclasses import dataclass
+        Images = Float[Tensor, "batch"]
+        def make(width):
+            Images = Float[Tensor, f"batch {width}"]
+            @checked
+            def f(x: Images, path: Path | None = None) -> Images:
+                return x
+            @dataclass
+            class Record:
+                x: Images
+            @checked
+            def g(record: Record, path: Path | None = None) -> None: ...
+            return f, g, Record
+        def call_inside(width, inner):
+            Images = Float[Tensor, "batch 9"]
+            return inner()
+        """
+    )
+    f, g, record = module.make(3)
+    module.call_inside(9, lambda: f(zeros(2, 3)))
+    assert refused(f, zeros(2)).argument == "x"
+    g(record(zeros(2, 3)))
+    assert refused(g, record(zeros(2))).argument == "record.x"
+
+
+def test_imports_for_type_checkers_may_be_nested_and_name_one_another(imported: Importer) -> None:
+    module = imported(
+        strange="""
+        import sys
+        import typing
+        if typing.TYPE_CHECKING:
+            if sys.version_info >= (3, 11):
+                from pathlib import Path
+            try:
+                from collections import deque
+            except ImportError:
+                pass
+            Paths = list[Path]
+        if not TYPE_CHECKING:
+            pass
+        else:
+            from fractions import Fraction
+        @checked
+        def f(paths: Paths, queue: deque[int], fraction: Fraction) -> None: ...
+        """
+    )
+    from collections import deque
+    from fractions import Fraction
+
+    module.f([Path()], deque([1]), Fraction(1))
+    assert refused(module.f, ["text"], deque([1]), Fraction(1)).argument == "paths[0]"
+    assert refused(module.f, [], deque(["text"]), Fraction(1)).argument == "queue[0]"
+    assert refused(module.f, [], deque([1]), 1).argument == "fraction"
+
+
+def test_a_field_may_be_called_like_its_class(imported: Importer) -> None:
+    module = imported(
+        strange="""
+        from dataclasses import dataclass
+        from datetime import date
+        @checked
+        @dataclass
+        class Entry:
+            x: Float[Tensor, "n"]
+            date: date = None
+        """.replace("date: date = None", "date: date | None = None")
+    )
+    module.Entry(zeros(2))
+    assert refused(module.Entry, zeros(2), 3).argument == "date"
+
+
+def test_no_variable_of_an_enclosing_function_is_kept_alive(imported: Importer) -> None:
+    module = imported(
+        strange=LATE
+        + """
+        import weakref
+        import torch
+        def train():
+            batch = torch.ones(3)
+            kept = weakref.ref(batch)
+            @checked
+            def loss(x: Float[Tensor, "batch"], path: Path | None = None) -> None: ...
+            @checked
+            def other(x: Float[Tensor, "batch"]) -> None: ...
+            del batch
+            return kept(), loss
+        """
+    )
+    tensor, loss = module.train()
+    assert tensor is None
+    loss(zeros(3))
+
+
 def test_a_name_that_is_nowhere_is_told_at_the_first_call(imported: Importer) -> None:
     module = imported(
         strange="""

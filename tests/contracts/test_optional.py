@@ -155,6 +155,44 @@ def test_an_option_that_cannot_be_computed_does_not_fit() -> None:
         masked_later(zeros(2, 3), None, zeros(2, 3).bool())
 
 
+def test_a_result_fits_the_option_whose_axes_are_bound() -> None:
+    def one(
+        x: Float[Tensor, "seq"] | None = None, y: Float[Tensor, "past"] | None = None
+    ) -> Float[Tensor, "seq"] | Float[Tensor, "past"]:
+        return x if x is not None else y if y is not None else zeros(1)
+
+    function = checked(one)
+    assert function(zeros(2)).shape == (2,)
+    assert function(None, zeros(3)).shape == (3,)
+    unbound(function)
+
+
+def test_a_result_that_fits_no_option_is_a_shape_error() -> None:
+    @checked
+    def wrong(
+        x: Float[Tensor, "batch seq"], past: Float[Tensor, "batch past"] | None = None
+    ) -> Float[Tensor, "batch past+seq"] | Float[Tensor, "batch seq"]:
+        return zeros(2, 9)
+
+    for args in ((zeros(2, 3),), (zeros(2, 3), zeros(2, 4))):
+        with pytest.raises(ShapeError, match="the result breaks its contract"):
+            wrong(*args)
+
+
+def test_a_list_may_be_empty_in_and_out() -> None:
+    @checked
+    def passed(xs: list[Float[Tensor, "n"]]) -> list[Float[Tensor, "n"]]:
+        return xs
+
+    @checked
+    def filled(xs: list[Float[Tensor, "n"]]) -> list[Float[Tensor, "n"]]:
+        return [zeros(3)]
+
+    assert passed([]) == []
+    assert len(passed([zeros(2)])) == 1
+    unbound(filled, [])
+
+
 def test_a_key_that_is_absent_binds_nothing() -> None:
     assert chosen({"x": zeros(2), "y": zeros(3)}).shape == (3,)
     unbound(chosen, {"x": zeros(2)})

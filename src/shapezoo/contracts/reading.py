@@ -175,14 +175,14 @@ def _parse(function: types.FunctionType, origin: Origin, is_final: bool) -> Sign
         context = Context(variables=origin.variables, is_final=is_final)
         remaining = [k for k in (*(p.name for p in parameters), "return") if k not in origin.types]
         types_ = dict(origin.types)
-        unresolved: list[UnresolvedError] = []
+        unresolved: list[str] = []  # the errors themselves would hold this frame
         for key in remaining:
             try:
                 types_[key] = parse_type(scope.evaluated({key: annotations[key]})[key], context)
             except UnresolvedError as error:
-                unresolved.append(error)
+                unresolved.append(str(error))
         if unresolved:
-            raise UnresolvedError(str(unresolved[0]), types_) from unresolved[0].__cause__
+            raise UnresolvedError(unresolved[0], types_)
         inputs = tuple(_argument(p, types_[p.name]) for p in parameters)
         result = Signature(name, inputs, types_["return"], owner)
         _require_bound(result, frozenset(inspect.signature(function).parameters))

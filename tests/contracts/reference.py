@@ -99,9 +99,23 @@ def reading(hints: Mapping[str, Any], arguments: Names, answer: Any) -> Verdict:
         return Verdict("result", error.path, error.axis)
     except UncomputableError:
         return Verdict("uncomputable")
-    if names_of_result(hints["return"]) & (in_result.keys() - bound.keys()):
+    is_open = bool(names_of_result(hints["return"]) & (in_result.keys() - bound.keys()))
+    if is_open and not fits_without_new_names(answer, hints["return"], bound, arguments):
         return Verdict("unbound", "return")
     return Verdict("accepted")
+
+
+def fits_without_new_names(answer: Any, hint: Any, bound: Names, arguments: Names) -> bool:
+    """Whether a result fits an option of a union all of whose names are bound."""
+    is_union = typing.get_origin(hint) in (Union, UnionType)
+    for option in typing.get_args(hint) if is_union else ():
+        try:
+            after_option = after(answer, option, "return", bound, arguments)
+        except (RefusedError, UncomputableError):
+            continue
+        if not names_of_result(hint) & (after_option.keys() - bound.keys()):
+            return True
+    return False
 
 
 def with_ones(bound: Names) -> Names:

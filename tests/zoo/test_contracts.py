@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import shapezoo
 from shapezoo import ContractError, create_model, list_models, signature
 from shapezoo.contracts import AXES, Module, RecordType, is_checked
-from shapezoo.contracts.types import bound_names, tensors
+from shapezoo.contracts.types import bindable_names, tensors
 
 
 def package_modules() -> list[ModuleType]:
@@ -57,7 +57,8 @@ def faults(function: Callable[..., Any]) -> list[str]:
     axes = [axis for tensor in contract.tensors for axis in tensor.axes]
     results = [axis for tensor in tensors(contract.output) for axis in tensor.axes]
     names = {name for axis in axes for name in (axis.name, axis.label, *axis.needs) if name}
-    bound = frozenset[str]().union(*(bound_names(argument.type) for argument in contract.inputs))
+    required = [argument.type for argument in contract.inputs if argument.is_required]
+    bound = frozenset[str]().union(*map(bindable_names, required))
     if function.__name__ == "forward" or not isinstance(contract.output, RecordType):
         loose = {axis.name for axis in results if axis.name and axis.binds not in bound}
     else:  # a record is checked when it is made; what makes one may bind axes by that

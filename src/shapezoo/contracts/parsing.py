@@ -55,7 +55,7 @@ class Context:
         inside: The records around it, with their brackets, so that one that contains itself comes
             to an end.
         variables: What the type variables in it stand for.
-        is_final: Whether names that are not there now never will be, as in `Scope`.
+        is_final: Whether a missing name is an error, as in `Scope`.
     """
 
     inside: frozenset[Any] = frozenset()

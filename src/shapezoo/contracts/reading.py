@@ -116,7 +116,7 @@ def function_signature(
     Args:
         function: The function.
         origin: Where it was defined.
-        is_final: Whether names that are not there now never will be.
+        is_final: Whether a missing name is an error, as in `Scope`.
 
     Raises:
         UnresolvedError: An annotation refers to a name that does not exist (yet).

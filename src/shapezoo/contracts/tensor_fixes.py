@@ -166,7 +166,7 @@ def _missing_axes(
     ]
     places.sort(key=lambda i: kind.axes[i].name != "batch")
     absent = len(kind.axes) - len(shape)
-    if not 0 < absent <= 3:  # more is no slip, and would take long to try
+    if not 0 < absent <= 3:  # more is not a slip, and trying it would take long
         return
     for missing in combinations(places[:6], absent):
         axes = [f"axis {i} ({_named(kind, i)})" for i in sorted(missing)]

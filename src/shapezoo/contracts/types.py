@@ -313,21 +313,6 @@ def resolve(kind: Type, values: Mapping[str, object]) -> Type:
     return replace(kind, parts=parts)
 
 
-def bound_names(kind: Type) -> frozenset[str]:
-    """Return the axis names that every value of this type binds, for any option of a union.
-
-    An empty list or dictionary still binds nothing, which is detected in the call.
-    """
-    if isinstance(kind, UnionType):
-        return frozenset.intersection(*map(bound_names, kind.parts))
-    if isinstance(kind, TypedDictType):
-        pairs = zip(kind.keys, kind.parts, strict=True)
-        return _union(bound_names(part) for key, part in pairs if key in kind.required)
-    if isinstance(kind, TensorType):
-        return frozenset(axis.binds for axis in kind.axes if axis.binds)
-    return _union(map(bound_names, kind.parts))
-
-
 def bindable_names(kind: Type) -> frozenset[str]:
     """Return the axis names that a value of this type may bind."""
     return frozenset(axis.key for tensor in tensors(kind) for axis in tensor.axes if axis.key)

@@ -15,6 +15,7 @@ from cyclopts.validators import Number
 from rich.console import Console
 
 from shapezoo import __version__, proving, recipes, targets, tracing
+from shapezoo.configuration import CHANGEABLE
 from shapezoo.contracts import ContractError
 from shapezoo.data import DatasetError, ImageError
 from shapezoo.layers import SequenceError
@@ -24,7 +25,16 @@ from shapezoo.runs import Run, RunConfig, RunError
 from shapezoo.sources import SOURCES
 from shapezoo.targets import TargetError
 from shapezoo.tracing import SizesError, TraceError
-from shapezoo.train import DeviceError, Interruption, Metrics, Progress, StateError, joined
+from shapezoo.train import (
+    DeviceError,
+    Interruption,
+    Metrics,
+    NonFiniteLossError,
+    OnNan,
+    Progress,
+    StateError,
+    joined,
+)
 from shapezoo.weights import WeightsError
 from shapezoo.zoo import UnknownModelError, create_model, list_models, model_info
 
@@ -41,6 +51,7 @@ _REFUSALS = (
     DeviceError,
     ImageError,
     ImportError,
+    NonFiniteLossError,
     OSError,
     RunError,
     SequenceError,
@@ -168,6 +179,8 @@ class _Options:
         warmup_steps: Steps in which the learning rate rises first; by default 0.
         clip_norm: Scale gradients of a larger norm down to this one; by default not (text: 1).
         precision: Compute in float32 (the default) or, where that is safe, in bfloat16.
+        on_nan: What to do if the loss is NaN or infinite: continue (the default), or stop before
+            the weights change, with exit code 1.
         compile: Run the model through torch.compile.
         patience: End after so many epochs without a lower loss on a tenth of the examples, which
             is set aside for that, and keep the weights of the best one.
@@ -187,6 +200,7 @@ class _Options:
     warmup_steps: _Whole = None
     clip_norm: float | None = None
     precision: Literal["float32", "bfloat16"] | None = None
+    on_nan: OnNan | None = None
     compile: Annotated[bool | None, Parameter(negative="")] = None
     patience: _Whole = None
     seed: _Whole = None
@@ -220,8 +234,8 @@ def train(
     Args:
         model: The name of a model; or of a dataset, for the model that suits it.
         run: The folder to write to, which must not exist; by default runs/MODEL-DATE-TIME.
-        resume: The folder of a run to go on with as it was begun; only --device and --root may be
-            others.
+        resume: The folder of a run to go on with as it was begun; only --device, --root and
+            --on-nan may be others.
         download: Download the dataset if it is missing.
         tensorboard: Also write events for TensorBoard into the folder.
         options: What the run is asked for.
@@ -255,14 +269,14 @@ def _requested(
         if model is None:
             raise RunError("name a model or a dataset to train, or a run to --resume")
         return recipes.configure(model, **options)
-    places = {name: options.pop(name) for name in ("device", "root") if name in options}
+    changes = {name: options.pop(name) for name in CHANGEABLE if name in options}
     also = {"MODEL": model, "--run": run} | {
         f"--{name.replace('_', '-')}": value for name, value in options.items()
     }
     for name in [name for name, value in also.items() if value is not None][:1]:
         raise RunError(f"--resume goes on with a run as it was begun; leave out {name}")
     resumed = Run.open(resume)
-    return replace(resumed, config=replace(resumed.config, **places))
+    return replace(resumed, config=replace(resumed.config, **changes))
 
 
 def _announce(run: Run) -> None:

@@ -12,7 +12,7 @@ from beartype.door import is_bearable
 from shapezoo.contracts import Module
 from shapezoo.contracts.matching import CONF
 from shapezoo.sources import SOURCES
-from shapezoo.train import OPTIMIZERS, SCHEDULES
+from shapezoo.train import OPTIMIZERS, SCHEDULES, OnNan
 from shapezoo.zoo import create_model
 
 
@@ -28,6 +28,8 @@ _LEAST = {
     "patience": 1,
     "seed": 0,
 }
+CHANGEABLE = ("device", "root", "on_nan")
+"""The attributes of a `RunConfig` that may differ when a run is resumed."""
 _KNOWN = {"data": SOURCES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 
 
@@ -51,6 +53,8 @@ class RunConfig:
         warmup_steps: How many steps the learning rate rises first.
         clip_norm: What the norm of the gradients is scaled down to, if it is larger.
         precision: ``"bfloat16"`` for mixed precision.
+        on_nan: What to do if the loss is NaN or infinite: ``"continue"``, or ``"stop"`` with an
+            error before the weights change.
         compile: Whether to run the model through `torch.compile`.
         patience: How many epochs in a row may bring no lower loss before the training ends. A
             tenth of the examples is then set aside for measuring that loss, and the weights are
@@ -76,6 +80,7 @@ class RunConfig:
     warmup_steps: int = 0
     clip_norm: float | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
+    on_nan: OnNan = "continue"
     compile: bool = False
     patience: int | None = None
     seed: int = 0
@@ -123,7 +128,6 @@ class RunConfig:
             raise RunError(f"model {self.model!r} cannot be built: {error}") from error
 
     def outcome(self) -> str:
-        """What decides the outcome but for the machine, as JSON."""
-        places = ("device", "root")
-        record = {name: v for name, v in dataclasses.asdict(self).items() if name not in places}
+        """What decides the weights of a run that ends, as JSON; the machine is left out."""
+        record = {k: v for k, v in dataclasses.asdict(self).items() if k not in CHANGEABLE}
         return json.dumps(record, sort_keys=True)

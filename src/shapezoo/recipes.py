@@ -175,6 +175,8 @@ def train(
             download; or the checkpoint of the run is damaged, or that of another run.
         StateError: The checkpoint does not fit the model or the optimizer (any more).
         ImportError: Something that is asked for is not installed.
+        NonFiniteLossError: A loss is NaN or infinite, and ``config.on_nan`` is ``"stop"``; the
+            folder has a checkpoint from the end of the epoch before.
         StoppedError: `stop` has ended the training; the folder has a checkpoint.
         OSError: Something cannot be written; what was written before is still there.
     """
@@ -220,6 +222,7 @@ def train(
             schedule=job.schedule,
             clip_norm=job.config.clip_norm,
             autocast=torch.bfloat16 if job.config.precision == "bfloat16" else None,
+            on_nan=job.config.on_nan,
             patience=job.config.patience,
             observers=listening,
             save=folder.save_checkpoint if folder else None,

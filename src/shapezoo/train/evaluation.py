@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from shapezoo.train import losses, metrics
+from shapezoo.train.averages import BatchLosses, Loss
 from shapezoo.train.processes import ALONE, Processes
 from shapezoo.train.state import State, copied, generators, lent, require_same, reshard
-from shapezoo.train.step import Batch, Loss
+from shapezoo.train.step import Batch
 
-Correct = Callable[[Tensor, Tensor], Tensor]
-"""Counts the targets that a model's output gets right."""
+Correct = Callable[[Any, Tensor], Tensor | tuple[Tensor, Tensor | int]]
+"""Counts the targets that a model's output gets right, of all; or these, and how many count."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Metrics:
     Attributes:
         loss: The mean loss.
         accuracy: The share of right answers, from 0 to 1; None where nothing is right or wrong.
-        examples: How many answers there were: one for each target.
+        examples: How many targets counted: all, unless `correct` says otherwise.
     """
 
     loss: float
@@ -45,16 +47,19 @@ def evaluate(
         model: The model; it gives the computation, the state gives its parameters.
         state: The parameters and buffers to measure.
         batches: The examples; they are moved to the device of the state.
-        loss: The loss to report.
+        loss: The loss to report: a mean over all targets, or a sum and the weight to divide it by.
         correct: Counts the right answers; None for a regression, which has none.
         processes: Those that measure together, each on its own share of the examples.
 
     Raises:
         StateError: The state is that of another model.
-        ValueError: There are no examples.
+        ValueError: There are no examples, none of the targets counts, or the loss of several
+            batches cannot be computed from theirs.
     """
     require_same(model, state)
-    total, right, examples = 0.0, 0, 0
+    batch_losses = BatchLosses(loss)
+    total, weight, right, counted = 0.0, 0.0, 0, 0
+    obstacle = None  # no harm where there is one batch only
     # copies: nn.Embedding(max_norm=...) changes its weight in forward, a counter its buffer
     parameters = copied(state.parameters.items())
     frozen = {name: nn.Parameter(v, requires_grad=False) for name, v in parameters.items()}
@@ -69,13 +74,26 @@ def evaluate(
             if (count := batch.targets.numel()) or sharded:  # where all must take part
                 outputs = model(*batch.inputs)
             if count:
-                total += loss(outputs, batch.targets).item() * count
-                right += int(correct(outputs, batch.targets)) if correct else 0
-                examples += count
-    total, right_of_all, count_of_all = processes.numbers(
-        total, right, examples, device=state.device
+                part = batch_losses(outputs, batch.targets)
+                obstacle = obstacle or batch_losses.obstacle(part, outputs, batch.targets)
+                if obstacle and (weight or processes.size > 1):
+                    raise ValueError(obstacle)
+                total += part.total
+                weight += part.weight
+                hits, answers = _answers(correct, outputs, batch.targets)
+                right += hits
+                counted += answers
+    total, weight, right_of_all, counted_of_all = processes.numbers(
+        total, weight, right, counted, device=state.device
     )
-    if count_of_all == 0:
-        raise ValueError("batches: there are no examples to evaluate")
-    accuracy = right_of_all / count_of_all if correct else None
-    return Metrics(total / count_of_all, accuracy, int(count_of_all))
+    if weight == 0:
+        raise ValueError("batches: there are no examples to evaluate, or none whose targets count")
+    accuracy = right_of_all / (counted_of_all or 1) if correct else None
+    return Metrics(total / weight, accuracy, int(counted_of_all))
+
+
+def _answers(correct: Correct | None, outputs: Any, targets: Tensor) -> tuple[int, int]:
+    """How many targets are right, and how many count."""
+    result = correct(outputs, targets) if correct else targets.new_zeros(())
+    right, counted = result if isinstance(result, tuple) else (result, targets.numel())
+    return int(right), int(counted)

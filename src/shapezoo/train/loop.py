@@ -10,11 +10,18 @@ from torch import Tensor, nn
 from torch.utils import data
 
 from shapezoo.train import losses, metrics
+from shapezoo.train.averages import Loss
 from shapezoo.train.evaluation import Correct, Metrics, evaluate
+from shapezoo.train.preflight import (
+    better_batch_size,
+    has_single_example,
+    normalises_batches,
+    require_count,
+)
 from shapezoo.train.processes import ALONE, Processes
 from shapezoo.train.schedules import Schedule, constant
 from shapezoo.train.state import MakeOptimizer, State
-from shapezoo.train.step import Batch, Loss, Training
+from shapezoo.train.step import Batch, OnNan, Training
 
 
 class Dataset(Protocol):
@@ -86,15 +93,14 @@ class Checkpoint:
 
     Attributes:
         state: The state after the last step.
-        loss: The sum of the losses of the epoch that has begun, each as often as its batch has
-            targets.
-        examples: How many targets these were.
+        loss: The sum of the losses of the epoch that has begun, each times its weight.
+        examples: The sum of these weights: the number of targets, unless the loss returns another.
         best: The best epoch so far, of a training that looks for it.
     """
 
     state: State
     loss: float = 0.0
-    examples: int = 0
+    examples: float = 0
     best: Best | None = None
 
 
@@ -138,6 +144,7 @@ def fit(
     schedule: Schedule = constant,
     clip_norm: float | None = None,
     autocast: torch.dtype | None = None,
+    on_nan: OnNan = "continue",
     patience: int | None = None,
     observers: Sequence[Callable[[Event], None]] = (),
     save: Callable[[Checkpoint], None] | None = None,
@@ -165,11 +172,14 @@ def fit(
         num_workers: How many processes pick the examples to learn from, with PyTorch's
             DataLoader; for datasets that read files. Where processes are spawned, as on Windows
             and macOS, the script must train under ``if __name__ == "__main__":``.
-        loss: What to lower.
+        loss: What to lower. It returns the mean over all targets, or a sum and the weight to
+            divide it by.
         correct: Counts the right answers of the test; None for a regression.
         schedule: Maps the number of steps taken to a factor of the learning rate.
         clip_norm: Gradients whose norm, over all parameters, is larger are scaled down to it.
-        autocast: The dtype of mixed precision, such as ``torch.bfloat16``.
+        autocast: ``torch.bfloat16`` for mixed precision.
+        on_nan: ``"stop"`` to raise an error if a loss is NaN or infinite, before the parameters
+            change; ``"continue"`` to go on.
         patience: How many epochs in a row may bring no lower loss on the test set before the
             training ends; it then gives the state with the lowest one. What decides when to end
             should not also be what a result is reported on.
@@ -184,8 +194,11 @@ def fit(
         The state after the last step, or with `patience` the best one.
 
     Raises:
-        ValueError: A number is not positive, or there are no examples.
+        TypeError: A count is not a whole number.
+        ValueError: A setting is out of range, there are no examples, the last batch is too small
+            for BatchNorm, or the loss of several batches cannot be computed from theirs.
         StateError: The state is that of another model or optimizer.
+        NonFiniteLossError: A loss is NaN or infinite, and `on_nan` is ``"stop"``.
     """
     for name, number in {
         "epochs": epochs,
@@ -194,10 +207,14 @@ def fit(
         "patience": patience,
         "save_every": save_every,
     }.items():
-        if number is not None and number < 1:
-            raise ValueError(f"{name} must be at least 1, got {number}")
+        require_count(name, number)
+    require_count("seed", seed, least=0)
+    require_count("num_workers", num_workers, least=0)
+    batch_size, accumulate = int(batch_size), int(accumulate)  # torch wants no integers of numpy
     if (steps := iterations(len(train), batch_size)) == 0:
         raise ValueError("train: there are no examples to learn from")
+    if len(test) == 0:
+        raise ValueError("test: there are no examples to measure on")
     checkpoint = start if isinstance(start, Checkpoint) else Checkpoint(start)
     training = Training(
         model,
@@ -207,8 +224,13 @@ def fit(
         schedule=schedule,
         clip_norm=clip_norm,
         autocast=autocast,
+        on_nan=on_nan,
         processes=processes,
     )
+    epoch, behind = divmod(checkpoint.state.step, steps)
+    total, examples = checkpoint.loss, checkpoint.examples
+    best = checkpoint.best if patience else None
+    del start, checkpoint  # the training has copies; theirs would be memory for nothing
 
     def shares(count: int, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """The indices of what this process sees of each batch."""
@@ -217,6 +239,7 @@ def fit(
             yield indices[processes.rank :: processes.size]
 
     def measure() -> Metrics:
+        training.release_gradients()  # their memory is enough for the copies of `evaluate`
         batches = (test.select(share) for share in shares(len(test)))
         return evaluate(
             model, training.state(), batches, loss=loss, correct=correct, processes=processes
@@ -226,16 +249,14 @@ def fit(
         for observer in observers:
             observer(event)
 
-    def keep() -> None:
+    def keep(state: State) -> None:
         if save:
-            save(Checkpoint(training.snapshot(), total, examples, best))
+            save(Checkpoint(state, total, examples, best))
 
     def is_stopped() -> bool:
         return any(processes.numbers(stop(), device=training.device)) if stop else False
 
-    epoch, behind = divmod(checkpoint.state.step, steps)
-    total, examples = checkpoint.loss, checkpoint.examples
-    best = checkpoint.best if patience else None
+    _rehearse(training, model, train, batch_size, accumulate, processes.size)
     with training.running():
         while epoch < epochs and not (patience and best and epoch - best.epoch >= patience):
             epoch += 1
@@ -243,26 +264,53 @@ def fit(
             ahead = list(shares(len(train), generator))[behind:]
             batches = _Parts(train, accumulate).fetched(ahead, num_workers, generator)
             for number, parts in enumerate(batches, start=behind + 1):
-                value, count = training.step(parts)
-                total += value * count
-                examples += count
+                value, weight = training.step(parts)
+                total += value * weight
+                examples += weight
                 report(StepDone(epoch, number, steps, value))
                 if number == steps:
                     break
                 if is_stopped():
-                    keep()
+                    keep(training.snapshot())
                     return training.state()
                 if save_every and training.steps % save_every == 0:
-                    keep()
-            measured, mean = measure(), total / examples
+                    keep(training.snapshot())
+            measured, mean = measure(), total / (examples or 1)
             behind, total, examples = 0, 0.0, 0
-            if patience and (best is None or _is_lower(measured.loss, best.loss)):
-                best = Best(epoch, measured.loss, training.snapshot())
+            is_best = bool(patience) and (best is None or _is_lower(measured.loss, best.loss))
+            reached = training.snapshot() if save or is_best else training.state()
+            if is_best:
+                best = Best(epoch, measured.loss, reached)
             report(EpochDone(epoch, mean, measured))
-            keep()
+            keep(reached)
+            del reached  # as large as the training itself
             if is_stopped():
                 return training.state()
     return best.state if best else training.state()
+
+
+def _rehearse(
+    training: Training,
+    model: nn.Module,
+    train: Dataset,
+    batch_size: int,
+    accumulate: int,
+    processes: int,
+) -> None:
+    """Refuse a last batch of one example that a model with BatchNorm cannot take."""
+    division = {"parts": accumulate, "processes": processes}
+    if not (normalises_batches(model) and has_single_example(len(train), batch_size, **division)):
+        return
+    try:
+        training.rehearse(train.select(torch.zeros(1, dtype=torch.int64)))
+    except ValueError as error:
+        other = better_batch_size(len(train), batch_size, **division)
+        advice = "use other examples" if other is None else f"use batch_size={other}"
+        raise ValueError(
+            f"batch_size: with {len(train)} examples and batch_size={batch_size}, a batch or a "
+            f"part of one has a single example, which the model cannot learn from; {advice}: "
+            f"{error}"
+        ) from error
 
 
 class _Parts(data.Dataset[list[Batch]]):

@@ -139,14 +139,22 @@ def reshard(model: nn.Module) -> bool:
 
 @contextlib.contextmanager
 def lent(model: nn.Module, tensors: Mapping[str, Tensor], *, training: bool) -> Iterator[None]:
-    """Let a model compute with these parameters and buffers, in a mode; then put its own back."""
+    """Let a model compute with these parameters and buffers, in a mode; then put its own back.
+
+    In train mode, modules that are in eval mode inside a model in train mode stay so: whoever
+    freezes BatchNorm's statistics does it that way.
+    """
     modes = [(module, module.training) for module in model.modules()]
+    is_partly_frozen = training and model.training
+    frozen = [module for module, mode in modes if is_partly_frozen and not mode]
     reshard(model)
     own = dict([*model.named_parameters(), *model.named_buffers()])
     places = _places(model, own)
     try:
         _put(model, tensors, places)
-        model.train(training)
+        model.train(training)  # called even if it is in this mode: some models override it
+        for module in frozen:
+            module.training = False
         yield
     finally:
         for module, mode in modes:

@@ -1,15 +1,17 @@
 """One step of training as a pure function, and many of them in place on copies."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from shapezoo.train import losses
+from shapezoo.train.averages import BatchLosses, Loss
 from shapezoo.train.processes import ALONE, Processes
 from shapezoo.train.schedules import Schedule, constant
 from shapezoo.train.state import (
@@ -25,11 +27,15 @@ from shapezoo.train.state import (
     tree_copied,
 )
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""Maps a model's output and the targets to a mean over the targets."""
+OnNan = Literal["continue", "stop"]
+"""What to do where the loss is NaN or infinite."""
 
 # the one lays uneven parts in one row, the other writes to elements that it picks
 _UNSHARDED = (torch.optim.LBFGS, torch.optim.Rprop)
+
+
+class NonFiniteLossError(ValueError):
+    """The loss of a step is NaN or infinite."""
 
 
 class Batch(Protocol):
@@ -63,6 +69,7 @@ def train_step(
     schedule: Schedule = constant,
     clip_norm: float | None = None,
     autocast: torch.dtype | None = None,
+    on_nan: OnNan = "continue",
     processes: Processes = ALONE,
 ) -> tuple[State, float]:
     """One step of gradient descent.
@@ -78,11 +85,13 @@ def train_step(
         batch: The examples to learn from; they are moved to the device of the state. Of several
             batches the gradients are added up, as if they were one; only what normalises over a
             batch sees the difference.
-        loss: What to lower.
+        loss: What to lower. It returns the mean over all targets, or a sum and the weight to
+            divide it by.
         schedule: Maps the number of steps taken to a factor of the learning rate.
         clip_norm: Gradients whose norm, over all parameters, is larger are scaled down to it.
-        autocast: The dtype of mixed precision, such as ``torch.bfloat16``: the model and the loss
-            run under `torch.autocast`.
+        autocast: ``torch.bfloat16`` for mixed precision: the model and the loss run under
+            `torch.autocast`.
+        on_nan: ``"stop"`` to raise an error if the loss is NaN or infinite.
         processes: Those that train together; each gives its own share of the examples, and all
             come to the same state.
 
@@ -91,7 +100,9 @@ def train_step(
 
     Raises:
         StateError: The state is that of another model or optimizer.
-        ValueError: There are no examples.
+        ValueError: There are no examples, all parameters are frozen, a setting is out of range, or
+            the loss of several batches cannot be computed from theirs.
+        NonFiniteLossError: The loss is NaN or infinite, and `on_nan` is ``"stop"``.
     """
     training = Training(
         model,
@@ -101,6 +112,7 @@ def train_step(
         schedule=schedule,
         clip_norm=clip_norm,
         autocast=autocast,
+        on_nan=on_nan,
         processes=processes,
     )
     with training.running():
@@ -126,11 +138,14 @@ class Training:
         schedule: Schedule,
         clip_norm: float | None,
         autocast: torch.dtype | None,
+        on_nan: OnNan,
         processes: Processes,
     ) -> None:
         require_same(model, state)
+        _require_settings(clip_norm, autocast, on_nan)
         self._model = model
-        self._loss = loss
+        self._loss = BatchLosses(loss)
+        self._on_nan = on_nan
         self._schedule = schedule
         self._clip_norm = clip_norm
         self._autocast = autocast
@@ -142,6 +157,11 @@ class Training:
             for name, parameter in model.named_parameters()
         }
         self._trained = [p for p in self._parameters.values() if p.requires_grad]
+        if not self._trained:
+            raise ValueError(
+                f"model: there is nothing to train, {type(model).__name__} has no parameter with "
+                "requires_grad=True; unfreeze the layers to train with .requires_grad_(True)"
+            )
         self._buffers = copied(state.buffers.items())
         self._optimizer = make_optimizer(list(self._parameters.values()))
         if self._sharded and isinstance(self._optimizer, _UNSHARDED):
@@ -149,6 +169,9 @@ class Training:
                 f"make_optimizer: {type(self._optimizer).__name__} cannot train parameters that "
                 "lie in parts on several processes; Adam and SGD can"
             )
+        for group in self._optimizer.param_groups:
+            if not math.isfinite(group["lr"]):
+                raise ValueError(f"make_optimizer: the learning rate is {group['lr']}")
         _require_same_settings(self._optimizer, state.optimizer)
         _load(self._optimizer, tree_copied(state.optimizer))
         self._random = state.random
@@ -164,8 +187,24 @@ class Training:
         optimizer = self._optimizer.state_dict()
         return State(parameters, dict(self._buffers), optimizer, self._random, self.steps)
 
+    def rehearse(self, batch: Batch) -> None:
+        """Compute the outputs for a batch as a step would, and leave everything as it was."""
+        buffers = copied(self._buffers.items())
+        with (
+            lent(self._model, {**self._parameters, **buffers}, training=True),
+            generators(self._random, self.device),
+            self._precision(),
+            torch.no_grad(),
+        ):
+            self._model(*batch.to(self.device).inputs)
+
+    def release_gradients(self) -> None:
+        """Free the memory of the gradients, which the next step computes anew."""
+        self._optimizer.zero_grad()
+
     def snapshot(self) -> State:
         """The state reached, for keeping."""
+        self.release_gradients()  # whose memory goes to the copies
         state = self.state()
         return State(
             copied(state.parameters.items()),
@@ -175,23 +214,29 @@ class Training:
             state.step,
         )
 
-    def step(self, batches: Sequence[Batch]) -> tuple[float, int]:
+    def step(self, batches: Sequence[Batch]) -> tuple[float, float]:
         """Take a step in place.
 
         Returns:
-            The loss before it, and the number of targets, over all processes.
+            The loss before it, and its weight in a mean over several steps, which is the number
+            of targets unless the loss returns another; over all processes.
 
         Raises:
-            ValueError: There are no examples.
+            ValueError: There are no examples, the schedule returned no number, or the loss of
+                these batches cannot be computed from theirs.
+            NonFiniteLossError: The loss is NaN or infinite, and this is to stop the training.
         """
         batches = [batch.to(self.device) for batch in batches]
         mine = sum(batch.targets.numel() for batch in batches)
         count = int(*self._processes.numbers(mine, device=self.device))
         if count == 0:
             raise ValueError("batch: there are no examples to learn from")
+        factor = self._schedule(self.steps)
+        if not math.isfinite(factor):
+            raise ValueError(f"schedule: the factor of step {self.steps} is {factor}")
         for group in self._optimizer.param_groups:
             base = group.setdefault("initial_lr", group["lr"])
-            group["lr"] = base * self._schedule(self.steps)
+            group["lr"] = base * factor
         before = copied(self._buffers.items()) if self._processes.size > 1 else {}
         with self._drawing(), torch.enable_grad():
             value: float = self._optimizer.step(lambda: self._gradients(batches, count))
@@ -201,51 +246,70 @@ class Training:
         if self._processes.size > 1:
             self._average_buffers(before, mine / count)
         self.steps += 1
-        return value, count
+        return value, self._weight
 
     def _gradients(self, batches: Sequence[Batch], count: int) -> float:
-        """Leave the gradients at the parameters.
+        """Leave the gradients at the parameters, and the weight of the loss at this object.
 
         Returns:
             The loss.
         """
         self._optimizer.zero_grad()
-        value = 0.0
+        is_whole = len(batches) == 1 and self._processes.size == 1
+        value, self._weight = 0.0, 0.0
         for batch in batches:
             examples = batch.targets.numel()
             if examples == 0 and not self._sharded:
                 continue
             with self._precision():
-                loss = self._loss(self._model(*batch.inputs), batch.targets)
+                outputs = self._model(*batch.inputs)
+                part = self._loss(outputs, batch.targets)
+                if not is_whole and (obstacle := self._loss.obstacle(part, outputs, batch.targets)):
+                    raise ValueError(obstacle)
+            loss = part.mean if is_whole else part.over(count)
             if examples == 0:  # parameters in parts want all processes to take part
                 loss = loss.nan_to_num()
-            if examples != count:
-                loss = loss * (examples / count)
             value += loss.item()
+            self._weight += part.weight
             # where parameters lie in parts, the mean over the processes is taken on the way
             torch.autograd.backward(loss * self._processes.size if self._sharded else loss)
         if self._processes.size > 1:
-            value = self._total(value)
+            value, self._weight = self._total(value, self._weight)
+        if not is_whole and self._weight not in (0, count):
+            value *= self._scale_gradients(count / self._weight)
+        if self._on_nan == "stop" and not math.isfinite(value):
+            raise NonFiniteLossError(
+                f"the loss of step {self.steps + 1} is {value}; the step was not taken. Use a "
+                "smaller learning rate or clip_norm, and look for NaN or infinity in the examples"
+            )
         if self._clip_norm is not None:
             nn.utils.clip_grad_norm_(self._trained, self._clip_norm)
         return value
+
+    def _scale_gradients(self, factor: float) -> float:
+        """Multiply all gradients by a factor, and return it."""
+        for parameter in self._trained:
+            if parameter.grad is not None:
+                parameter.grad.mul_(factor)
+        return factor
 
     def _precision(self) -> AbstractContextManager[object]:
         if self._autocast is None:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self._autocast)
 
-    def _total(self, value: float) -> float:
-        """Add up the loss and the gradients of all processes."""
+    def _total(self, value: float, weight: float) -> tuple[float, float]:
+        """Add up the loss, its weight and the gradients of all processes."""
         if self._sharded:
-            return self._processes.numbers(value, device=self.device)[0]
+            value, weight = self._processes.numbers(value, weight, device=self.device)
+            return value, weight
         used = [float(parameter.grad is not None) for parameter in self._trained]
-        value, *used = self._processes.numbers(value, *used, device=self.device)
+        value, weight, *used = self._processes.numbers(value, weight, *used, device=self.device)
         trained = [p for p, anywhere in zip(self._trained, used, strict=True) if anywhere]
         mine = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
         for parameter, gradient in zip(trained, self._processes.totals(mine), strict=True):
             parameter.grad = gradient
-        return value
+        return value, weight
 
     @contextlib.contextmanager
     def _drawing(self) -> Iterator[None]:
@@ -275,6 +339,19 @@ class Training:
         ):
             whole = change if now.is_floating_point() else change.round()
             now.copy_(before[name] + whole.to(now.dtype))
+
+
+def _require_settings(clip_norm: float | None, autocast: torch.dtype | None, on_nan: OnNan) -> None:
+    """Raise ValueError if a setting of a step is out of range."""
+    if clip_norm is not None and not 0 < clip_norm < math.inf:
+        raise ValueError(f"clip_norm must be positive and finite, got {clip_norm}")
+    if autocast not in (None, torch.bfloat16):
+        raise ValueError(
+            f"autocast must be torch.bfloat16 or None, got {autocast}; float16 would need a "
+            "gradient scaler, which training has not"
+        )
+    if on_nan not in get_args(OnNan):
+        raise ValueError(f"on_nan must be 'continue' or 'stop', got {on_nan!r}")
 
 
 def _require_same_settings(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:

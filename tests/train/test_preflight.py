@@ -1,0 +1,231 @@
+"""What cannot work is refused before the first step, and a model with frozen layers keeps them."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from shapezoo.data import ImageDataset
+from shapezoo.train import (
+    NonFiniteLossError,
+    State,
+    choose_optimizer,
+    evaluate,
+    fit,
+    init,
+    train_step,
+)
+from shapezoo.train.preflight import better_batch_size, has_single_example
+
+ADAM = choose_optimizer("adam", lr=0.01)
+
+
+def images(count: int) -> ImageDataset:
+    generator = torch.Generator().manual_seed(count)
+    return ImageDataset(
+        torch.randint(256, (count, 1, 3, 2), generator=generator, dtype=torch.uint8),
+        torch.randint(2, (count,), generator=generator),
+        ("a", "b"),
+    )
+
+
+def normalised() -> nn.Sequential:
+    torch.manual_seed(1)
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 2)
+    )
+
+
+def fitted(model: nn.Module, train: Any, test: Any, **settings: Any) -> State:
+    start = init(model, ADAM)
+    return fit(model, ADAM, start, train, test, **({"epochs": 1, "batch_size": 4} | settings))
+
+
+class Untouched:
+    """Examples that no test of a refusal may ask for."""
+
+    def __len__(self) -> int:
+        return 9
+
+    def select(self, indices: Tensor) -> Any:
+        raise AssertionError("a step was begun")
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"clip_norm": -1}, ValueError, "clip_norm must be positive and finite, got -1"),
+        ({"clip_norm": 0.0}, ValueError, r"clip_norm must be positive and finite, got 0\.0"),
+        ({"clip_norm": math.nan}, ValueError, "clip_norm must be positive and finite, got nan"),
+        ({"clip_norm": math.inf}, ValueError, "clip_norm must be positive and finite, got inf"),
+        ({"epochs": 1.5}, TypeError, r"epochs must be a whole number, got 1\.5"),
+        ({"epochs": True}, TypeError, "epochs must be a whole number, got True"),
+        ({"batch_size": 2.0}, TypeError, r"batch_size must be a whole number, got 2\.0"),
+        ({"accumulate": "2"}, TypeError, "accumulate must be a whole number, got '2'"),
+        ({"save_every": 0}, ValueError, "save_every must be at least 1, got 0"),
+        ({"patience": -3}, ValueError, "patience must be at least 1, got -3"),
+        ({"autocast": torch.float16}, ValueError, "autocast must be torch.bfloat16 or None"),
+        ({"on_nan": "skip"}, ValueError, "on_nan must be 'continue' or 'stop', got 'skip'"),
+        ({"num_workers": -1}, ValueError, "num_workers must be at least 0, got -1"),
+        ({"seed": 0.5}, TypeError, r"seed must be a whole number, got 0\.5"),
+    ],
+)
+def test_settings_out_of_range_are_refused(
+    settings: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        fitted(normalised(), Untouched(), Untouched(), **settings)
+
+
+def test_counts_may_be_those_of_numpy() -> None:
+    state = fitted(normalised(), images(8), images(2), epochs=np.int64(2), batch_size=np.int32(4))
+    assert state.step == 4
+
+
+def test_there_must_be_examples_to_measure_on() -> None:
+    with pytest.raises(ValueError, match="test: there are no examples"):
+        fitted(normalised(), Untouched(), images(0))
+
+
+def test_there_must_be_something_to_train() -> None:
+    model = normalised().requires_grad_(False)
+    with pytest.raises(ValueError, match=r"nothing to train.*requires_grad_\(True\)"):
+        fitted(model, Untouched(), Untouched())
+    model[4].requires_grad_(True)
+    assert fitted(model, images(8), images(2)).step == 2
+
+
+def test_a_schedule_must_return_a_number() -> None:
+    with pytest.raises(ValueError, match="schedule: the factor of step 1 is nan"):
+        fitted(normalised(), images(8), images(2), schedule=lambda step: math.nan if step else 1)
+
+
+@pytest.mark.parametrize("lr", [math.nan, math.inf, -math.inf])
+def test_a_learning_rate_must_be_finite(lr: float) -> None:
+    make_optimizer, batch = choose_optimizer("adam", lr=lr), images(8).select(torch.arange(8))
+    with pytest.raises(ValueError, match=r"[Ll]earning rate"):
+        train_step(normalised(), make_optimizer, init(normalised(), make_optimizer), batch)
+
+
+@pytest.mark.parametrize(
+    ("settings", "count", "better"),
+    [({}, 9, 3), ({"accumulate": 2, "batch_size": 6}, 9, 5), ({"batch_size": 1}, 3, 3)],
+)
+def test_a_batch_of_one_is_refused_under_batch_norm(
+    settings: dict[str, int], count: int, better: int
+) -> None:
+    model = normalised()
+    with pytest.raises(ValueError, match=r"a single example.*; use batch_size=") as refusal:
+        fitted(model, images(count), images(2), **settings)
+    advice = {**settings, "batch_size": better}
+    assert f"use batch_size={better}" in str(refusal.value)
+    fitted(model, images(count), images(2), **advice)
+    model[2].eval()  # then it takes one example too
+    fitted(model, images(count), images(2), **settings)
+
+
+def test_maps_of_several_pixels_may_come_one_by_one() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 2), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(4, 2))
+    assert fitted(model, images(9), images(2)).step == 3
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 4), st.integers(1, 4))
+def test_single_examples_are_foreseen(
+    count: int, batch_size: int, parts: int, processes: int
+) -> None:
+    def has_one(size: int) -> bool:
+        return any(
+            len(part) == 1
+            for batch in torch.arange(count).split(size)
+            for rank in range(processes)
+            for part in batch[rank::processes].tensor_split(parts)
+        )
+
+    division = {"parts": parts, "processes": processes}
+    assert has_single_example(count, batch_size, **division) == has_one(batch_size)
+    better = better_batch_size(count, batch_size, **division)
+    if better is None:
+        assert all(map(has_one, range(1, count + 1)))
+    else:
+        assert not has_one(better)
+
+
+class BadRow:
+    """Nine examples, one of which is NaN."""
+
+    def __init__(self, value: float) -> None:
+        self._value = value
+
+    def __len__(self) -> int:
+        return 9
+
+    def select(self, indices: Tensor) -> Any:
+        batch = images(9).select(indices)
+        batch.images[indices == 4] = self._value
+        return batch
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_loss_that_is_no_number_can_stop_a_training(value: float, accumulate: int) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(6, 2))
+    saved: list[State] = []
+    settings: dict[str, Any] = {
+        "batch_size": 3,
+        "accumulate": accumulate,
+        "save": lambda checkpoint: saved.append(checkpoint.state),
+        "save_every": 1,
+    }
+    with pytest.raises(NonFiniteLossError, match=r"the loss of step \d is nan.*was not taken"):
+        fitted(model, BadRow(value), images(2), on_nan="stop", **settings)
+    assert all(value.isfinite().all() for state in saved for value in state.parameters.values())
+    reached = fitted(model, BadRow(value), images(2), **settings)
+    assert any(value.isnan().any() for value in reached.parameters.values())
+
+
+def test_no_step_is_taken_on_a_loss_that_is_no_number() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(6, 2))
+    start = init(model, ADAM)
+    batch = BadRow(math.nan).select(torch.arange(9))
+    with pytest.raises(NonFiniteLossError, match="the loss of step 1 is nan"):
+        train_step(model, ADAM, start, batch, on_nan="stop")
+
+
+def buffers_after(model: nn.Sequential, steps: int = 2) -> dict[str, Tensor]:
+    state = init(model, ADAM)
+    for _ in range(steps):
+        state, _ = train_step(model, ADAM, state, images(8).select(torch.arange(8)))
+    return state.buffers
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, nn.Sequential])
+def test_modules_in_eval_mode_stay_in_it(wrap: Callable[..., nn.Sequential]) -> None:
+    inner = normalised()
+    model = wrap(inner)
+    moved = buffers_after(model)
+    before = dict(model.named_buffers())
+    assert not any(torch.equal(moved[name], value) for name, value in before.items())
+    inner[2].eval()
+    kept = buffers_after(model)
+    assert all(torch.equal(kept[name], value) for name, value in before.items())
+    assert [module.training for module in inner] == [True, True, False, True, True]
+
+
+def test_a_model_in_eval_mode_is_trained_as_a_whole() -> None:
+    moved, also_moved = buffers_after(normalised()), buffers_after(normalised().eval())
+    assert all(torch.equal(moved[name], also_moved[name]) for name in moved)
+
+
+def test_an_evaluation_puts_all_modules_into_eval_mode() -> None:
+    model = normalised()
+    measured = []
+    for frozen in (False, True):
+        model[2].train(not frozen)
+        measured.append(evaluate(model, init(model, ADAM), [images(8).select(torch.arange(8))]))
+    assert measured[0] == measured[1]

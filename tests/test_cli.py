@@ -116,6 +116,22 @@ def test_the_contract_that_is_shown_is_that_of_the_run(
     assert "the training diverged" in capsys.readouterr().out
 
 
+def test_a_loss_that_is_no_number_can_stop_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    diverging = ["--batch-size", "500", "--lr", "1e30", "--epochs", "1", "--run", str(folder)]
+    command = ["shapezoo", "train", "lenet", "--on-nan", "stop", *diverging]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 1
+    assert re.search(r"shapezoo: the loss of step \d is nan", capsys.readouterr().err)
+    assert not (folder / "model.safetensors").exists()
+    run("train", "--resume", str(folder), "--on-nan", "continue")
+    assert "the training diverged" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

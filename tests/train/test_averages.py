@@ -53,7 +53,7 @@ class Rows:
         return Rows(self.features[indices], self.targets[indices])
 
     def cut(self, *sizes: int) -> list["Rows"]:
-        return [self.select(part) for part in torch.arange(len(self)).split(list(sizes))]
+        return [self.select(part) for part in torch.split(torch.arange(len(self)), list(sizes))]
 
 
 def rows(count: int, targets: Tensor, seed: int = 0) -> Rows:
@@ -128,7 +128,7 @@ def ordinary_step(loss: Loss, data: Rows) -> tuple[float, dict[str, Tensor]]:
     ours = model()
     optimizer = SGD(list(ours.parameters()))
     value = whole_loss(loss, ours(data.features), data.targets)
-    value.backward()
+    torch.autograd.backward(value)
     optimizer.step()
     return value.item(), {name: p.detach() for name, p in ours.named_parameters()}
 

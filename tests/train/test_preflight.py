@@ -142,7 +142,7 @@ def test_single_examples_are_foreseen(
     def has_one(size: int) -> bool:
         return any(
             len(part) == 1
-            for batch in torch.arange(count).split(size)
+            for batch in torch.split(torch.arange(count), size)
             for rank in range(processes)
             for part in batch[rank::processes].tensor_split(parts)
         )

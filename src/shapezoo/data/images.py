@@ -74,7 +74,7 @@ class ImageDataset(InMemory[ImageBatch]):
 
     def select(self, indices: Tensor) -> ImageBatch:
         """The examples at these indices, as a batch."""
-        return ImageBatch(self.images[indices].float() / 255, self.labels[indices])
+        return ImageBatch(self.images[indices] / 255, self.labels[indices])
 
     def subset(self, indices: Tensor) -> Self:
         """The examples at these indices, as a dataset."""

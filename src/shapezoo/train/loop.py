@@ -278,6 +278,7 @@ def fit(
             measured, mean = measure(), total / (examples or 1)
             behind, total, examples = 0, 0.0, 0
             is_best = bool(patience) and (best is None or _is_lower(measured.loss, best.loss))
+            best = None if is_best else best  # free its memory before there is another
             reached = training.snapshot() if save or is_best else training.state()
             if is_best:
                 best = Best(epoch, measured.loss, reached)

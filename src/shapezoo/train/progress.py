@@ -43,7 +43,7 @@ class Progress:
     def __call__(self, event: Event) -> None:
         """Show an event."""
         match event:
-            case StepDone(epoch, step, steps, loss):
+            case StepDone(epoch, step, steps, loss) if not self._bar.disable:
                 self._bar.update(
                     self._task,
                     description=f"epoch {epoch}/{self._epochs}  loss {loss:.4f}",

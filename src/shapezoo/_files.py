@@ -20,7 +20,7 @@ def require_regular(path: str | os.PathLike[str]) -> None:
     try:
         mode = os.stat(path).st_mode
     except ValueError as error:  # a null character, which no name of a file can have
-        raise FileNotFoundError(errno.ENOENT, str(error), os.fspath(path)) from error
+        raise OSError(errno.EINVAL, str(error), os.fspath(path)) from error
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "Is a folder, not a file", os.fspath(path))
     if not stat.S_ISREG(mode):

@@ -144,8 +144,9 @@ def create_model(
             model is on torch's default device.
         **hyperparameters: Keywords of the builder, as `model_info` lists them.
 
-    Published weights are downloaded once, into the cache of `torch.hub`. They can be used with other
-    hyper-parameters than they were made for, and so can files with the sizes of published weights:
+    Published weights are downloaded once, into the cache of `torch.hub`. They can be used with
+    other hyper-parameters than they were made for. So can files with the sizes of published
+    weights:
 
     - With another ``num_classes`` the layers that score the classes are new, with random weights.
     - With another ``in_channels`` the first convolution is adapted: one or two channels share the

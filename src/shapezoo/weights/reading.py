@@ -18,6 +18,9 @@ from torch import Tensor
 from shapezoo._files import require_regular
 from shapezoo.weights.taking import WeightsError
 
+_UNSUPPORTED = re.compile(r"nsupported (?:global: )?GLOBAL ([\w.]+)")
+"""How `torch.load` reports an object that is not a tensor; its type stands nowhere else."""
+
 _ZIP = b"PK\x03\x04"
 _PICKLE = b"\x80"
 """How a pickle begins, and so a file that `torch.save` wrote before PyTorch 1.6."""
@@ -82,13 +85,12 @@ def _read_pickle(path: str | os.PathLike[str], *, is_zip: bool) -> Any:
     try:
         if is_zip:
             _require_intact_weights(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with Path(path).open("rb") as file:  # torch.load believes names that end in .safetensors
+            return torch.load(file, map_location="cpu", weights_only=True)
     except WeightsError:
         raise
     except Exception as error:  # of many types, depending on where the file is damaged
-        if found := re.search(
-            r"Unsupported (?:global|class|operand)[^\n]*? ([\w.]+\.\w+) ", str(error)
-        ):
+        if found := _UNSUPPORTED.search(str(error)):
             raise _refused(path, found[1]) from error
         raise _damaged(path, "PyTorch", error) from error
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tests.zoo.subjects import shell
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from shapezoo import create_model, list_models, model_info
 from shapezoo.hyperparameters import Hyperparameters
@@ -88,6 +89,15 @@ def test_whole_numbers_of_numpy_and_torch_become_plain_ones() -> None:
     assert check({"unknown": -1}) == {"unknown": -1}
     with pytest.raises(TypeError, match=r"size must be an int of at least 1, got tensor\(1\.5"):
         check({"size": torch.tensor(1.5)})
+
+
+def test_symbols_stay_symbols() -> None:
+    """`int` of one would fix it, and with it the model that is traced."""
+
+    def build(*, size: int) -> None: ...
+
+    size = ShapeEnv().create_unbacked_symint()
+    assert Hyperparameters(build).checked({"size": size})["size"] is size
 
 
 def test_types_are_read_from_annotations_that_are_text() -> None:

@@ -140,6 +140,7 @@ def test_a_model_for_grey_images_computes_what_that_for_colours_does(
     """Exactly where all colours are normalised alike, otherwise nearly."""
     colour, grey = filled()
     picture = torch.rand(2, 1, 60, 50, dtype=torch.float64)
+    picture[0, 0, :20], picture[0, 0, 20:40] = 0, 1
     small = replace(weights, resize_size=40, image_size=40)
     found = grey(preprocess(picture, small, channels=1))
     repeated = picture.expand(-1, 3, -1, -1)
@@ -148,10 +149,9 @@ def test_a_model_for_grey_images_computes_what_that_for_colours_does(
     given = preprocess(repeated, small)
     is_exact = len({*weights.mean}) == len({*weights.std}) == 1
     assert torch.equal(given, given[:, :1].expand_as(given)) == is_exact
-    # what a model for colours gets differs by less than a fifth of the deviation
-    assert (given - preprocess(picture, small, channels=1)).abs().max() < (
-        1e-9 if is_exact else 0.25
-    )
+    # the documentation states this bound
+    difference = (given - preprocess(picture, small, channels=1)).abs().max()
+    assert difference < (1e-9 if is_exact else 0.21)
     if is_exact:
         torch.testing.assert_close(found, colour(given))
 

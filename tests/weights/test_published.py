@@ -252,28 +252,30 @@ def test_a_network_without_the_file_is_told(server: str, cache: Path) -> None:
 
 
 class Silent(BaseHTTPRequestHandler):
-    """Sends the start of a file and then nothing, until it is told to end."""
+    """Sends the start of a file, or not even that, and then nothing until it is told to end."""
 
     def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", "1000")
-        self.end_headers()
-        self.wfile.write(bytes(10))
+        if "slow" not in self.path:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(bytes(10))
         ended = self.server.ended  # type: ignore[attr-defined]  # set below
         ended.wait(timeout=60)
 
     def log_message(self, *_: object) -> None: ...
 
 
+@pytest.mark.parametrize("name", ["stops", "slow"])
 def test_a_server_that_stops_sending_is_given_up(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shapezoo.weights.downloading.TIMEOUT", 0.2)
     before = socket.getdefaulttimeout()
     with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as running:
         running.ended = threading.Event()  # type: ignore[attr-defined]  # read above
         threading.Thread(target=running.serve_forever).start()
-        url = f"http://127.0.0.1:{running.server_port}/tiny-01234567.pth"
+        url = f"http://127.0.0.1:{running.server_port}/{name}-01234567.pth"
         weights = replace(find("resnet18", "DEFAULT"), url=url)
         try:
             with pytest.raises(WeightsError, match=r"the server sent nothing for 0\.2 seconds"):

@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import os
 import shutil
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -39,9 +40,10 @@ def download_to(file: Path, url: str, *, hash_prefix: str, called: str) -> None:
                     f"expected one that starts with {hash_prefix}; try again"
                 )
     except (OSError, http.client.HTTPException) as error:
-        reason = str(error)
-        if isinstance(error, TimeoutError):
-            reason = f"the server sent nothing for {TIMEOUT:g} seconds"
+        # urllib wraps what happens while it connects
+        cause = error.reason if isinstance(error, urllib.error.URLError) else error
+        is_silent = isinstance(cause, TimeoutError)
+        reason = f"the server sent nothing for {TIMEOUT:g} seconds" if is_silent else str(error)
         raise WeightsError(
             f"{called} cannot be downloaded from {url}: {reason}; check the network, "
             f"or put the file at {os.fspath(file)!r}"

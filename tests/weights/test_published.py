@@ -305,21 +305,20 @@ def test_a_cache_that_cannot_be_written_is_named(server: str, tmp_path: Path, ca
 ENUM = torchvision.models.ResNet18_Weights
 
 
-@pytest.mark.parametrize(
-    "weights",
-    [
-        ENUM.DEFAULT,
-        ENUM.IMAGENET1K_V1,
-        "ResNet18_Weights.IMAGENET1K_V1",
-        "ResNet18_Weights.DEFAULT",
-        "IMAGENET1K_V1",
-        "DEFAULT",
-        find("resnet18", "DEFAULT"),
-    ],
-    ids=str,
-)
-def test_weights_are_named_in_every_way_that_torchvision_has(weights: Any, theirs: Weights) -> None:
-    model = create_model("resnet18", weights=weights)
+NAMED = {
+    "default": ENUM.DEFAULT,
+    "member": ENUM.IMAGENET1K_V1,
+    "full name": "ResNet18_Weights.IMAGENET1K_V1",
+    "full default": "ResNet18_Weights.DEFAULT",
+    "name": "IMAGENET1K_V1",
+    "name of the default": "DEFAULT",
+    "object": find("resnet18", "DEFAULT"),
+}
+
+
+@pytest.mark.parametrize("way", NAMED)
+def test_weights_are_named_in_every_way_that_torchvision_has(way: str, theirs: Weights) -> None:
+    model = create_model("resnet18", weights=NAMED[way])
     assert all(torch.equal(t, theirs[key]) for key, t in model.state_dict().items())
 
 
@@ -327,25 +326,26 @@ class Colour(enum.Enum):
     RED = 1
 
 
-@pytest.mark.parametrize(
-    ("model", "weights", "message"),
-    [
-        (
-            "resnet18",
-            torchvision.models.ResNet50_Weights.DEFAULT,
-            r"ResNet50_Weights\.IMAGENET1K_V2 are weights of resnet50; .*model_info\('resnet18'\)",
-        ),
-        ("resnet18", "ResNet50_Weights.DEFAULT", "are weights of resnet50"),
-        ("resnet18", find("resnet50", "DEFAULT"), "IMAGENET1K_V2 are weights of resnet50"),
-        ("resnet18", Colour.RED, r"Colour\.RED are not weights that torchvision publishes"),
-        ("resnet18", "ResNet19_Weights.DEFAULT", "are not weights that torchvision publishes"),
-        ("resnet18", "ResNet18_Weights.IMAGENET1K_V9", "'IMAGENET1K_V9'; there are IMAGENET1K_V1"),
-        ("lenet", ENUM.DEFAULT, "nobody publishes weights for lenet, got ResNet18_Weights"),
-        ("lenet", find("resnet50", "DEFAULT"), "are weights of resnet50"),
-        ("resnet18", "ResNet18_Weights.pth", "no weights file at 'ResNet18_Weights.pth'"),
-    ],
-)
-def test_weights_of_others_are_refused(model: str, weights: Any, message: str, cache: Path) -> None:
+OTHERS: list[tuple[str, Any, str]] = [
+    (
+        "resnet18",
+        torchvision.models.ResNet50_Weights.DEFAULT,
+        r"ResNet50_Weights\.IMAGENET1K_V2 are weights of resnet50; .*model_info\('resnet18'\)",
+    ),
+    ("resnet18", "ResNet50_Weights.DEFAULT", "are weights of resnet50"),
+    ("resnet18", find("resnet50", "DEFAULT"), "IMAGENET1K_V2 are weights of resnet50"),
+    ("resnet18", Colour.RED, r"Colour\.RED are not weights that torchvision publishes"),
+    ("resnet18", "ResNet19_Weights.DEFAULT", "are not weights that torchvision publishes"),
+    ("resnet18", "ResNet18_Weights.IMAGENET1K_V9", "'IMAGENET1K_V9'; there are IMAGENET1K_V1"),
+    ("lenet", ENUM.DEFAULT, "nobody publishes weights for lenet, got ResNet18_Weights"),
+    ("lenet", find("resnet50", "DEFAULT"), "are weights of resnet50"),
+    ("resnet18", "ResNet18_Weights.pth", "no weights file at 'ResNet18_Weights.pth'"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(OTHERS)))
+def test_weights_of_others_are_refused(number: int, cache: Path) -> None:
+    model, weights, message = OTHERS[number]
     with pytest.raises(WeightsError, match=message):
         create_model(model, weights=weights)
     assert not cache.exists()
@@ -361,10 +361,10 @@ def test_weights_of_others_are_refused(model: str, weights: Any, message: str, c
         ({}, r"got \{\}$"),
     ],
 )
-@pytest.mark.parametrize("model", ["resnet18", "lenet"])
-def test_what_is_not_weights_is_refused(model: str, weights: Any, hint: str) -> None:
-    with pytest.raises(TypeError, match=f"weights must be the name of .* a file, {hint}"):
-        create_model(model, weights=weights)
+def test_what_is_not_weights_is_refused(weights: Any, hint: str) -> None:
+    for model in ("resnet18", "lenet"):
+        with pytest.raises(TypeError, match=f"weights must be the name of .* a file, {hint}"):
+            create_model(model, weights=weights)
 
 
 @pytest.mark.parametrize("name", list_models(published=True))

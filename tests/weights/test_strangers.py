@@ -11,52 +11,19 @@ import safetensors.torch
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from tests.weights.nets import State, assert_equal, net, saved, under
+from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from shapezoo import create_model, weights
 from shapezoo.models import lenet, resnet_micro
 from shapezoo.weights import WeightsError
 
-State = dict[str, Tensor]
-
-
-def net() -> nn.Module:
-    """A small network with batch norm, with weights of its own."""
-    model = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1)))
-    for tensor in model.state_dict().values():
-        tensor.copy_(torch.randint(-99, 99, tensor.shape))
-    return model
-
-
-def under(prefix: str, state: State) -> State:
-    return {prefix + name: tensor for name, tensor in state.items()}
-
-
-def saved(content: Any, folder: Path, name: str = "w.pth", **options: Any) -> Path:
-    torch.save(content, folder / name, **options)
-    return folder / name
-
 
 def assert_loads(content: Any, expected: State, folder: Path) -> None:
     model = net()
     weights.load(model, saved(content, folder))
     assert_equal(model.state_dict(), expected)
-
-
-def assert_equal(found: State, expected: State) -> None:
-    assert found.keys() == expected.keys()
-    for name, tensor in expected.items():
-        assert torch.equal(found[name], tensor), name
-
-
-def assert_same(model: nn.Module, other: nn.Module) -> None:
-    """Assert that tensors are equal, whatever their names."""
-    for found, expected in zip(
-        model.state_dict().values(), other.state_dict().values(), strict=True
-    ):
-        assert torch.equal(found, expected)
 
 
 PREFIXES = ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.", "a.b."]
@@ -322,66 +289,6 @@ def test_tensors_that_are_not_plain_are_refused(tmp_path: Path) -> None:
         with pytest.raises(WeightsError, match=f"0.weight: {message}"):
             weights.load(model, saved({**state, "0.weight": odd}, tmp_path))
         assert_equal(model.state_dict(), before)
-
-
-# Wrapped models.
-
-
-@pytest.fixture
-def process_group(tmp_path: Path) -> Any:
-    address = f"file://{tmp_path / 'store'}"
-    torch.distributed.init_process_group("gloo", init_method=address, rank=0, world_size=1)
-    yield
-    torch.distributed.destroy_process_group()
-
-
-WRAPPERS: list[Callable[[nn.Module], Any]] = [
-    torch.compile,
-    nn.DataParallel,
-    DistributedDataParallel,
-    lambda model: torch.compile(nn.DataParallel(model)),
-    lambda model: DistributedDataParallel(torch.compile(model)),
-]
-
-
-@pytest.mark.usefixtures("process_group")
-@pytest.mark.parametrize("wrap", WRAPPERS)
-def test_wrappers_leave_no_trace(wrap: Callable[[nn.Module], Any], tmp_path: Path) -> None:
-    model = net()
-    wrapped = wrap(model)
-    assert wrapped.state_dict().keys() != model.state_dict().keys()
-    weights.save(wrapped, tmp_path / "w")
-    assert_equal(safetensors.torch.load_file(tmp_path / "w"), model.state_dict())
-    for twin in (net(), wrap(net())):
-        weights.load(twin, tmp_path / "w")
-        assert_same(twin, model)
-    twin = wrap(net())  # and what others saved of wrapped models
-    weights.load(twin, saved(wrapped.state_dict(), tmp_path))
-    assert_equal(twin.state_dict(), wrapped.state_dict())
-
-
-def test_wrapped_modules_inside_leave_no_trace(tmp_path: Path) -> None:
-    model, plain = net(), net()
-    model[1] = torch.compile(model[1])  # type: ignore[index,operator]
-    weights.save(model, tmp_path / "w")
-    weights.load(plain, tmp_path / "w")
-    assert [*plain.state_dict()] == [*net().state_dict()]
-    other = net()
-    other[1] = nn.DataParallel(other[1])  # type: ignore[index,operator]
-    weights.load(other, tmp_path / "w")
-    assert_same(other, model)
-
-
-def test_a_module_that_is_called_module_keeps_its_name(tmp_path: Path) -> None:
-    model = nn.ModuleDict({"module": nn.ModuleDict({"_orig_mod": nn.Linear(1, 1)})})
-    weights.save(model, tmp_path / "w")
-    assert {*safetensors.torch.load_file(tmp_path / "w")} == {*model.state_dict()}
-    weights.load(model, tmp_path / "w")
-
-
-def test_errors_name_the_wrapped_model(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="does not fit LeNet"):
-        weights.load(nn.DataParallel(lenet()), saved(net().state_dict(), tmp_path))
 
 
 # Files for models of the zoo.

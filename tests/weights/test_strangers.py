@@ -164,6 +164,12 @@ def test_each_side_of_a_mismatch_is_shown(tmp_path: Path) -> None:
     assert lines[-1] == "  all names in it start with 'encoder.'"
 
 
+def test_names_cannot_write_to_a_terminal(tmp_path: Path) -> None:
+    content = {**net().state_dict(), "\x1b[2Jall is well\n": torch.ones(1)}
+    with pytest.raises(WeightsError, match=r"'\\x1b\[2Jall is well\\n': in the file"):
+        weights.load(net(), saved(content, tmp_path))
+
+
 NAMES = st.lists(st.sampled_from("ab"), min_size=1, max_size=3).map(".".join)
 
 

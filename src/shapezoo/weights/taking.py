@@ -77,12 +77,17 @@ def _differences(model: Mapping[str, Tensor], file: Mapping[str, Tensor]) -> lis
 
 def _some(reasons: Mapping[str, str]) -> list[str]:
     """Lines for the first of many names."""
-    lines = [f"{name}: {reason}" for name, reason in reasons.items()]
+    lines = [f"{_printable(name)}: {reason}" for name, reason in reasons.items()]
     if len(lines) <= _MOST_LINES + 1:
         return lines
     alike = {*reasons.values()}
     what = f" {alike.pop()}" if len(alike) == 1 else ""
     return [*lines[:_MOST_LINES], f"and {len(lines) - _MOST_LINES} more{what}"]
+
+
+def _printable(name: str) -> str:
+    """A name that a forged file cannot use to write to a terminal."""
+    return name if name.isprintable() else repr(name)
 
 
 def _difference(model: Tensor, file: Tensor) -> str:

@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from shapezoo.contracts import Module
 from shapezoo.contracts.limits import set_limits
+from shapezoo.hyperparameters import Hyperparameters
 from shapezoo.verdicts import verdicts
 
 P = ParamSpec("P")
@@ -123,7 +124,8 @@ def register(
 ) -> Callable[[Callable[P, M]], Callable[P, M]]:
     """Put a builder into the zoo, under its own name.
 
-    What it builds remembers how it was built, and the limits that were proved of it.
+    The arguments of each call are checked against the annotations of the builder. What it builds
+    remembers how it was built, and the limits that were proved of it.
 
     Args:
         task: What the model is for.
@@ -143,7 +145,7 @@ def register(
         if name in _entries:
             taken = _entries[name].builder
             raise ValueError(f"model {name!r} is registered already, by {taken.__module__}")
-        keywords = inspect.signature(builder)
+        keywords, hyperparameters = inspect.signature(builder), Hyperparameters(builder)
         defaults = {key: keyword.default for key, keyword in keywords.parameters.items()}
 
         @functools.wraps(builder)
@@ -153,8 +155,9 @@ def register(
                     f"{name}() draws random weights; for published ones use "
                     f"shapezoo.create_model({name!r}, weights='DEFAULT')"
                 )
-            model = builder(*args, **kwargs)
-            given = keywords.bind(*args, **kwargs).arguments
+            checked: dict[str, Any] = hyperparameters.checked(kwargs)
+            model = cast(Callable[..., M], builder)(*args, **checked)
+            given = keywords.bind(*args, **checked).arguments
             setattr(model, _ORIGIN, Origin(name, defaults | given))
             changed = [key for key, value in given.items() if value != defaults[key]]
             found = verdicts(name, changed)

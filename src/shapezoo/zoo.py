@@ -3,7 +3,6 @@
 import difflib
 import fnmatch
 import inspect
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +12,10 @@ import shapezoo.models  # noqa: F401  # its builders register themselves
 from shapezoo.contracts import Module, Signature, signature
 from shapezoo.registry import Entry, Publisher, Task, entries, without_values
 from shapezoo.verdicts import Mode, Verdict, verdicts
-from shapezoo.weights import PublishedWeights, WeightsError, load
-from shapezoo.weights.adapting import Adaptable, fitted
-from shapezoo.weights.published import download, find, published
-from shapezoo.weights.taking import require_values, take
+from shapezoo.weights import PublishedWeights
+from shapezoo.weights.building import build_with
+from shapezoo.weights.choosing import Weights
+from shapezoo.weights.published import published
 
 
 class UnknownModelError(LookupError):
@@ -127,7 +126,7 @@ def list_models(
 def create_model(
     name: str,
     *,
-    weights: str | os.PathLike[str] | None = None,
+    weights: Weights | None = None,
     device: torch.device | str | None = None,
     **hyperparameters: Any,
 ) -> Module:
@@ -135,27 +134,31 @@ def create_model(
 
     Args:
         name: The name of the model, one of `list_models`.
-        weights: The name of published weights, as ``model_info(name).weights`` lists them, or
-            ``"DEFAULT"`` for the best of them; or a file that `shapezoo.weights.save` wrote, as a
-            path or a string that is no Python identifier. Without it the weights are random, drawn
-            from torch's global generator.
+        weights: Published weights: their name, as ``model_info(name).weights`` lists them, or
+            ``"DEFAULT"`` for the best of them; one of the `PublishedWeights` listed; or a member of
+            torchvision's enum, such as ``ResNet18_Weights.DEFAULT``. Or the path of a file, as for
+            `shapezoo.weights.load`; a string that could be a Python identifier is a name, so write
+            ``"./name"`` for such a file. Without it the weights are random, drawn from torch's
+            global generator.
         device: Where to put the model; its random weights do not depend on it. Without it the
             model is on torch's default device.
         **hyperparameters: Keywords of the builder, as `model_info` lists them.
 
-    Published weights are downloaded once, into the cache of `torch.hub`. They fit other
-    hyper-parameters too:
+    Published weights are downloaded once, into the cache of `torch.hub`. They can be used with
+    other hyper-parameters than they were made for. So can files with the sizes of published
+    weights:
 
-    - With another ``num_classes`` the layers that score the classes are new.
+    - With another ``num_classes`` the layers that score the classes are new, with random weights.
     - With another ``in_channels`` the first convolution is adapted: one or two channels share the
       sum of its weights for red, green and blue; of more, the first is taken as red, the next as
       green, then blue, then red again, and those of one colour share its weight.
-    - ``image_size`` is that of the weights unless it is given; position embeddings are
+    - ``image_size`` is that of published weights unless it is given; position embeddings are
       interpolated.
 
     Raises:
         UnknownModelError: There is no such model.
-        TypeError: The builder has no such keyword.
+        TypeError: The builder has no such keyword, or a value is of the wrong type.
+        ValueError: A size is less than 1, or a number is infinite or NaN.
         WeightsError: There are no such weights, they cannot be downloaded or read, or do not fit
             the model.
 
@@ -180,12 +183,11 @@ def create_model(
             f"unexpected argument {unknown[0]!r} for model {name!r} (accepts {', '.join(known)})"
             f"{hint}"
         )
-    if isinstance(weights, str) and weights.isidentifier():
-        model = _with_published(entry, weights, hyperparameters)
-    else:
-        model = entry.builder(**hyperparameters)
-        if weights is not None:
-            load(model, weights)
+    model = (
+        entry.builder(**hyperparameters)
+        if weights is None
+        else build_with(entry, weights, hyperparameters)
+    )
     return model if device is None else model.to(device)
 
 
@@ -227,41 +229,6 @@ def model_info(name: str, **hyperparameters: Any) -> ModelInfo:
         is_one_graph=entry.is_one_graph,
         published_by=entry.published_by,
     )
-
-
-def _with_published(entry: Entry, name: str, hyperparameters: dict[str, Any]) -> Module:
-    """A model with published weights, fitted to its hyper-parameters."""
-    if entry.published_by is None:
-        raise WeightsError(
-            f"nobody publishes weights for {entry.name}; a file of this name would be './{name}'"
-        )
-    weights = find(entry.name, name)
-    if "image_size" in inspect.signature(entry.builder).parameters:
-        hyperparameters = {"image_size": weights.image_size, **hyperparameters}
-    model = entry.builder(**hyperparameters)
-    require_values(model)
-    tensors = download(weights)
-    if isinstance(model, Adaptable):
-        tensors = model.adapted(tensors)
-    inputs, heads = (
-        _sized_by(entry, hyperparameters, keyword) for keyword in ("in_channels", "num_classes")
-    )
-    take(model, fitted(tensors, model, inputs=inputs, heads=heads), repr(str(weights.file)))
-    return model
-
-
-def _sized_by(entry: Entry, hyperparameters: dict[str, Any], keyword: str) -> set[str]:
-    """The keys to which the default of a keyword would give another shape."""
-    if keyword not in hyperparameters:
-        return set()
-    default = {key: value for key, value in hyperparameters.items() if key != keyword}
-    with without_values():
-        other = entry.builder(**default).state_dict()
-        return {
-            key
-            for key, tensor in entry.builder(**hyperparameters).state_dict().items()
-            if tensor.shape != other[key].shape
-        }
 
 
 def _find(name: str) -> Entry:

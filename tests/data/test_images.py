@@ -1,15 +1,23 @@
+import contextlib
+import io
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.damage import mutated
 
-from shapezoo import ShapeError
-from shapezoo.data import ImageDataset, ImageError, read_picture
+from shapezoo import ShapeError, model_info
+from shapezoo._pictures import on_white
+from shapezoo.data import ImageDataset, ImageError, read_digit, read_picture
+from shapezoo.data.images import read_grey
 from shapezoo.data.memory import split
+from shapezoo.weights import preprocess
 
 
 def numbered(count: int) -> ImageDataset:
@@ -127,3 +135,147 @@ def test_pictures_and_sizes_that_cannot_be_used_are_refused(tmp_path: Path) -> N
     for height, width, channels in ((0, 2, 3), (2, -1, 3), (2, 2, 2)):
         with pytest.raises(ValueError, match=f"got {channels}, {height} and {width}"):
             read_picture(tmp_path / "text.png", height=height, width=width, channels=channels)
+
+
+# Every mode of Pillow, filled with 128 of 255, as the formats store it.
+
+HALF = 128
+MODES: dict[str, Any] = {
+    "1": 255,
+    "L": HALF,
+    "P": HALF,  # grey is the default palette
+    "RGB": (HALF,) * 3,
+    "RGBA": (HALF, HALF, HALF, 255),
+    "RGBX": (HALF, HALF, HALF, 0),
+    "RGBa": (HALF, HALF, HALF, 255),
+    "LA": (HALF, 255),
+    "La": (HALF, 255),
+    "PA": (HALF, 255),
+    "CMYK": (0, 0, 0, 255 - HALF),
+    "YCbCr": (HALF, 128, 128),
+    "HSV": (0, 0, HALF),
+    "LAB": (137, 128, 128),
+    "I": HALF * 257,
+    "I;16": HALF * 257,
+    "I;16L": HALF * 257,
+    "I;16B": HALF * 257,
+    "I;16N": HALF * 257,
+    "F": 0.5,
+}
+REFUSED = {"F"}
+
+
+def test_no_mode_is_forgotten() -> None:
+    assert {*Image.MODES} | {"I;16L", "I;16N"} == MODES.keys()
+
+
+def in_mode(mode: str, value: Any) -> Image.Image:
+    picture = Image.new(mode, (8, 6), value)
+    if "P" in mode and mode != "CMYK":
+        picture.putpalette([level for level in range(256) for _ in range(3)])
+    return picture
+
+
+@pytest.mark.parametrize("mode", sorted(MODES.keys() - REFUSED))
+def test_a_grey_of_any_mode_stays_this_grey(mode: str) -> None:
+    expected = 255 if mode == "1" else HALF
+    picture = in_mode(mode, MODES[mode])
+    for wanted in ("L", "RGB"):
+        pixels = np.array(on_white(picture, wanted))
+        assert pixels.shape == ((6, 8) if wanted == "L" else (6, 8, 3))
+        tolerance = 1 if mode == "LAB" else 0  # whose steps are others
+        assert np.abs(pixels.astype(int) - expected).max() <= tolerance
+    weights = model_info("googlenet").weights[0]
+    for channels in (1, 3):
+        images = preprocess(picture, weights, channels=channels)
+        assert (images * 0.5 + 0.5 - expected / 255).abs().max() <= 1.01 * tolerance / 255 + 1e-6
+
+
+def test_modes_and_values_without_a_known_range_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"mode 'F' \(32-bit floats\).*convert\('L'\)"):
+        on_white(in_mode("F", 0.5), "L")
+    for value in (-1, 65_536):
+        with pytest.raises(ValueError, match=f"mode 'I' must .* 0 to 65535, got {value} to"):
+            on_white(in_mode("I", value), "L")
+
+
+FORMATS = [
+    ("L", "png"), ("LA", "png"), ("P", "png"), ("RGB", "png"), ("RGBA", "png"), ("I;16", "png"),
+    ("1", "png"), ("L", "jpg"), ("RGB", "jpg"), ("CMYK", "jpg"), ("YCbCr", "jpg"), ("P", "gif"),
+    ("I;16", "tif"), ("I;16B", "tif"), ("I", "tif"), ("CMYK", "tif"), ("LAB", "tif"), ("L", "bmp"),
+    ("I;16", "pgm"), ("RGB", "webp"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mode", "extension"), FORMATS)
+def test_a_grey_of_any_mode_is_read_from_a_file(mode: str, extension: str, tmp_path: Path) -> None:
+    file = tmp_path / f"grey.{extension}"
+    in_mode(mode, MODES[mode]).resize((80, 60), Image.Resampling.NEAREST).save(file)
+    expected = 255 if mode == "1" else HALF
+    for channels in (1, 3):
+        image = read_picture(file, height=5, width=5, channels=channels)
+        assert (image * 255 - expected).abs().max() <= 1.01
+    assert (read_grey(file).int() - expected).abs().max() <= 1
+
+
+def test_16_bits_keep_all_their_greys(tmp_path: Path) -> None:
+    """The middle of the range was read as 0.997 once: Pillow clips."""
+    values = np.arange(65_536, dtype=np.uint16).reshape(256, 256)
+    Image.fromarray(values).save(tmp_path / "ramp.png")
+    image = read_picture(tmp_path / "ramp.png", height=256, width=256, channels=1)
+    true = torch.from_numpy(values.astype(np.float32) / 65_535)
+    assert (image[0, 0] - true).abs().max() <= 0.5 / 255 + 1e-6
+
+
+def test_a_digit_of_16_bits_is_read_as_of_8(tmp_path: Path) -> None:
+    digit = np.full((100, 80), 40, dtype=np.uint8)
+    digit[20:80, 35:45] = 200
+    Image.fromarray(digit).save(tmp_path / "8.png")
+    Image.fromarray(digit.astype(np.uint16) * 257).save(tmp_path / "16.png")
+    assert torch.equal(read_digit(tmp_path / "16.png"), read_digit(tmp_path / "8.png"))
+
+
+def encoded(extension: str, mode: str = "RGB") -> bytes:
+    content = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(256, size=(9, 11, 3), dtype=np.uint8)
+    Image.fromarray(pixels).convert(mode).save(content, extension)
+    return content.getvalue()
+
+
+WHOLE = [
+    *(encoded(extension) for extension in ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM", "TGA")),
+    *(encoded("GIF", "P"), encoded("PNG", "P"), encoded("ICO"), encoded("PCX"), encoded("DDS")),
+]
+
+
+@settings(max_examples=400)
+@given(data=st.data())
+def test_damaged_pictures_raise_one_error(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Forged files make Pillow raise SyntaxError, struct.error, TypeError and more."""
+    content = data.draw(st.one_of(st.binary(max_size=60), mutated(st.sampled_from(WHOLE))))
+    file = tmp_path_factory.getbasetemp() / "damaged"
+    file.write_bytes(content)
+    with contextlib.suppress(ImageError):
+        assert read_picture(file, height=3, width=3, channels=3).shape == (1, 3, 3, 3)
+
+
+@pytest.mark.parametrize("error", [SyntaxError, IndexError, TypeError, MemoryError, EOFError])
+def test_whatever_pillow_raises_is_an_image_error(
+    error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error("odd")
+
+    (tmp_path / "odd.png").touch()
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(ImageError, match=r"odd\.png' cannot be read as a picture: odd"):
+        read_picture(tmp_path / "odd.png", height=2, width=2, channels=3)
+
+
+def test_folders_and_pipes_are_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(ImageError, match=r"cannot be read as a picture: .* not a"):
+            read_picture(path, height=2, width=2, channels=3)

@@ -1,17 +1,35 @@
 """Preprocessing is that of the publisher, and fits the model."""
 
+import itertools
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torchvision
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torch import nn
 
 from shapezoo import ShapeError, create_model, list_models, model_info, signature
 from shapezoo.contracts.types import tensors
+from shapezoo.models import resnet_micro
 from shapezoo.weights import PublishedWeights, preprocess
+from shapezoo.weights.adapting import with_channels
 
 WEIGHTS = [weights for name in list_models(published=True) for weights in model_info(name).weights]
+
+(RESNET,) = model_info("resnet18").weights
+(GOOGLENET,) = model_info("googlenet").weights
+
+
+def drawn(channels: int) -> Image.Image:
+    """A picture of random bytes."""
+    pixels = np.random.default_rng(channels).integers(256, size=(50, 63, channels), dtype=np.uint8)
+    return Image.fromarray(pixels.squeeze())
 
 
 def called(weights: PublishedWeights) -> str:
@@ -57,16 +75,123 @@ def test_another_size() -> None:
     assert preprocess(torch.rand(3, 9, 9), larger).shape == (3, 288, 288)
 
 
-def test_grey_pictures_are_refused() -> None:
-    (weights,) = model_info("resnet18").weights
-    with pytest.raises(ShapeError, match="expected channels = 3, got 1"):
-        preprocess(torch.rand(2, 1, 9, 9), weights)
+@given(lead=st.lists(st.integers(0, 3), max_size=4), channels=st.sampled_from([1, 3, 4]))
+def test_any_number_of_batch_axes(lead: list[int], channels: int) -> None:
+    """Each image comes out as it would alone."""
+    small = replace(RESNET, resize_size=8, image_size=7)
+    images = torch.randint(256, (*lead, channels, 9, 12), dtype=torch.uint8)
+    for wanted in (1, 3):
+        result = preprocess(images, small, channels=wanted)
+        assert result.shape == (*lead, wanted, 7, 7)
+        for index in itertools.product(*map(range, lead)):
+            alone = preprocess(images[index], small, channels=wanted)
+            torch.testing.assert_close(result[index], alone)
+
+
+PICTURES = {
+    "RGB": drawn(3),
+    "L": drawn(1),
+    "RGBA": drawn(4),
+}
+
+
+@pytest.mark.parametrize("mode", PICTURES)
+def test_pictures_of_pillow_are_scaled_as_by_the_publisher(mode: str) -> None:
+    """To the last bit, for bilinear and bicubic scaling; the publisher takes RGB only."""
+    picture = PICTURES[mode]
+    white = Image.new("RGBA", picture.size, "white")
+    colours = Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+    for name in ("resnet18", "vit_b_16"):
+        for weights in model_info(name).weights:
+            theirs = torchvision.models.get_model_weights(name)[weights.name].transforms()
+            assert torch.equal(preprocess(picture, weights), theirs(colours))
+
+
+def test_grey_tensors_are_repeated_and_alpha_is_put_on_white() -> None:
+    grey = torch.randint(256, (2, 1, 30, 40), dtype=torch.uint8)
+    repeated = preprocess(grey.expand(-1, 3, -1, -1), RESNET)
+    torch.testing.assert_close(preprocess(grey, RESNET), repeated)
+    colours = torch.randint(256, (2, 3, 30, 40), dtype=torch.uint8)
+    opaque, clear = (torch.full((2, 1, 30, 40), value, dtype=torch.uint8) for value in (255, 0))
+    seen = preprocess(torch.cat([colours, opaque], 1), RESNET)
+    torch.testing.assert_close(seen, preprocess(colours, RESNET))
+    unseen = preprocess(torch.cat([colours, clear], 1), RESNET)
+    torch.testing.assert_close(unseen, preprocess(torch.full_like(colours, 255), RESNET))
+    mixed = torch.cat([colours, torch.randint_like(opaque, 256)], 1)
+    close = partial(torch.testing.assert_close, rtol=0, atol=1 / 255 / 0.2)  # bytes are rounded
+    close(preprocess(mixed, RESNET), preprocess(mixed / 255, RESNET))
+    by_pillow = Image.fromarray(mixed[0].movedim(0, -1).numpy(), "RGBA")
+    close(preprocess(mixed[0], RESNET), preprocess(by_pillow, RESNET))
+
+
+def filled() -> tuple[nn.Module, nn.Module]:
+    """A model for colours and one for grey images, as `create_model` adapts it."""
+    colour, grey = resnet_micro().double().eval(), resnet_micro(in_channels=1).double().eval()
+    state = colour.state_dict()
+    (first,) = (key for key, t in grey.state_dict().items() if t.shape != state[key].shape)
+    grey.load_state_dict({**state, first: with_channels(state[first], 1)})
+    return colour, grey
+
+
+@pytest.mark.parametrize("is_exact", [False, True])
+def test_a_model_for_grey_images_computes_what_that_for_colours_does(is_exact: bool) -> None:
+    """Exactly (but for rounding) where all colours are normalised alike, otherwise nearly."""
+    weights = GOOGLENET if is_exact else RESNET
+    colour, grey = filled()
+    picture = torch.rand(2, 1, 60, 50)
+    picture[0, 0, :20], picture[0, 0, 20:40] = 0, 1
+    small = replace(weights, resize_size=40, image_size=40)
+    seen_by_grey = preprocess(picture, small, channels=1).double()
+    repeated = picture.expand(-1, 3, -1, -1)
+    alike = replace(small, mean=(sum(small.mean) / 3,) * 3, std=(sum(small.std) / 3,) * 3)
+    expected = colour(preprocess(repeated, alike).double())
+    torch.testing.assert_close(grey(seen_by_grey), expected, rtol=1e-5, atol=1e-5)
+    seen_by_colour = preprocess(repeated, small).double()
+    # the documentation states this bound
+    assert (seen_by_colour - seen_by_grey).abs().max() < (1e-5 if is_exact else 0.21)
+
+
+def test_colours_become_grey_for_a_model_with_one_channel() -> None:
+    small = replace(GOOGLENET, resize_size=9, image_size=9)
+    colours = torch.rand(3, 9, 9)
+    red, green, blue = colours
+    luminance = 0.299 * red + 0.587 * green + 0.114 * blue
+    expected = (luminance[None] - 0.5) / 0.5
+    torch.testing.assert_close(preprocess(colours, small, channels=1), expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((2, 2, 9, 9), r"1, 3 or 4 channels \(grey, RGB or RGBA\), got 2 in \(2, 2, 9, 9\)$"),
+        ((20, 30, 3), r"got 20 in \(20, 30, 3\); .*pass images\.movedim\(-1, -3\)$"),
+        ((3, 0, 9), r"images must have pixels, got \(3, 0, 9\)$"),
+        ((3, 9, 0), "images must have pixels"),
+    ],
+)
+def test_images_that_cannot_be_used_are_refused(shape: tuple[int, ...], message: str) -> None:
+    images = torch.zeros(shape)
+    with pytest.raises(ValueError, match=message):
+        preprocess(images, RESNET)
+    if "movedim" in message:
+        assert preprocess(images.movedim(-1, -3), RESNET).shape == (3, 224, 224)
+
+
+def test_other_arguments_are_refused() -> None:
+    for channels in (0, 2, 4):
+        with pytest.raises(ValueError, match=f"channels must be 1 or 3, got {channels}"):
+            preprocess(torch.zeros(3, 9, 9), RESNET, channels=channels)
+    for wrong in (torch.zeros(9, 9), torch.zeros(3, 9, 9, dtype=torch.int32), "picture.png"):
+        with pytest.raises(ShapeError, match="argument 'images'"):
+            preprocess(wrong, RESNET)  # type: ignore[arg-type]  # the fault under test
+    with pytest.raises(ValueError, match=r"mode 'F' .* which value is white.*convert\('L'\)"):
+        preprocess(Image.new("F", (9, 9)), RESNET)
 
 
 def test_the_result_is_checked() -> None:
     (weights,) = model_info("resnet18").weights
     assert [str(axis) for t in tensors(signature(preprocess).output) for axis in t.axes] == [
-        *("*batch", "channels=3"),
+        *("...", "channels={channels}"),
         *(f"{axis}={{weights.image_size}}" for axis in ("height", "width")),
     ]
     broken = replace(weights, image_size=2.5)  # type: ignore[arg-type]  # the fault under test

@@ -3,15 +3,17 @@
 Nothing is downloaded; what torch.hub does over a network is shown on a server of our own.
 """
 
+import enum
 import hashlib
 import math
 import re
+import socket
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +126,7 @@ def test_the_size_of_images_is_that_of_the_weights(
         wanted.append(weights)
         return {}
 
-    monkeypatch.setattr("shapezoo.zoo.download", nothing)
+    monkeypatch.setattr("shapezoo.weights.building.download", nothing)
     for name, size in {"IMAGENET1K_SWAG_E2E_V1": 384, "IMAGENET1K_V1": 224}.items():
         with pytest.raises(WeightsError, match="class_token: in the model, not in the file"):
             create_model("vit_b_16", weights=name)
@@ -156,7 +158,8 @@ def test_keys_are_missed_even_where_they_would_be_adapted(
 def test_a_damaged_file_is_told(size: int, theirs: Weights, cache: Path) -> None:
     file = cache / FILE
     file.write_bytes(file.read_bytes()[:size])
-    with pytest.raises(WeightsError, match=f"IMAGENET1K_V1 of resnet18: .*{FILE}' is damaged: "):
+    advice = f"IMAGENET1K_V1 of resnet18 cannot be read .*; delete .*{FILE}'"
+    with pytest.raises(WeightsError, match=f"(?s){advice}.*not a (weights|PyTorch) file: "):
         state()
 
 
@@ -164,13 +167,13 @@ def test_a_changed_byte_is_noticed(theirs: Weights, cache: Path) -> None:
     content = bytearray((cache / FILE).read_bytes())
     content[len(content) // 2] ^= 1
     (cache / FILE).write_bytes(content)
-    with pytest.raises(WeightsError, match="is damaged: the sum of"):
+    with pytest.raises(WeightsError, match=r"the checksum of .* is wrong"):
         state()
 
 
 def test_code_in_a_file_is_not_run(theirs: Weights, cache: Path) -> None:
     torch.save({"conv1.weight": Path("x")}, cache / FILE)
-    with pytest.raises(WeightsError, match=r"is damaged: Weights only load failed"):
+    with pytest.raises(WeightsError, match=r"holds an object of pathlib\.PosixPath"):
         state()
 
 
@@ -230,7 +233,9 @@ def test_a_download_is_verified_and_kept(server: str, tmp_path: Path, cache: Pat
 
 def test_a_damaged_download_is_told_and_not_kept(server: str, tmp_path: Path, cache: Path) -> None:
     weights = served(server, tmp_path / "served", b"rubbish", "01234567")
-    with pytest.raises(WeightsError, match=r"of resnet18: what came from http.* is damaged: inv"):
+    with pytest.raises(
+        WeightsError, match=r"of resnet18: what came from http.* is damaged: its SHA"
+    ):
         download(weights)
     assert list(cache.iterdir()) == []
 
@@ -244,6 +249,122 @@ def test_a_network_without_the_file_is_told(server: str, cache: Path) -> None:
     with pytest.raises(WeightsError, match=r"cannot be downloaded from .*refused"):
         download(weights)
     assert list(cache.iterdir()) == []
+
+
+class Silent(BaseHTTPRequestHandler):
+    """Sends the start of a file, or not even that, and then nothing until it is told to end."""
+
+    def do_GET(self) -> None:
+        if "slow" not in self.path:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(bytes(10))
+        ended = self.server.ended  # type: ignore[attr-defined]  # set below
+        ended.wait(timeout=60)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize("name", ["stops", "slow"])
+def test_a_server_that_stops_sending_is_given_up(
+    name: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shapezoo.weights.downloading.TIMEOUT", 0.2)
+    before = socket.getdefaulttimeout()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as running:
+        running.ended = threading.Event()  # type: ignore[attr-defined]  # read above
+        threading.Thread(target=running.serve_forever).start()
+        url = f"http://127.0.0.1:{running.server_port}/{name}-01234567.pth"
+        weights = replace(find("resnet18", "DEFAULT"), url=url)
+        try:
+            with pytest.raises(WeightsError, match=r"the server sent nothing for 0\.2 seconds"):
+                download(weights)
+        finally:
+            running.ended.set()  # type: ignore[attr-defined]
+            running.shutdown()
+    assert socket.getdefaulttimeout() == before  # other connections of the process keep theirs
+    assert list(cache.iterdir()) == []
+
+
+def test_a_connection_that_ends_early_is_noticed(server: str, tmp_path: Path, cache: Path) -> None:
+    weights = served(server, tmp_path / "served", b"", "01234567")
+    with pytest.raises(WeightsError, match=r"is damaged: its SHA-256 sum is e3b0c442.*; try again"):
+        download(weights)
+    assert list(cache.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_named(server: str, tmp_path: Path, cache: Path) -> None:
+    weights = served(server, tmp_path / "served", b"x", "01234567")
+    cache.parent.mkdir(parents=True)
+    cache.touch()
+    with pytest.raises(WeightsError, match=r"cannot be downloaded .*checkpoints"):
+        download(weights)
+
+
+ENUM = torchvision.models.ResNet18_Weights
+
+
+NAMED = {
+    "default": ENUM.DEFAULT,
+    "member": ENUM.IMAGENET1K_V1,
+    "full name": "ResNet18_Weights.IMAGENET1K_V1",
+    "full default": "ResNet18_Weights.DEFAULT",
+    "name": "IMAGENET1K_V1",
+    "name of the default": "DEFAULT",
+    "object": find("resnet18", "DEFAULT"),
+}
+
+
+@pytest.mark.parametrize("way", NAMED)
+def test_weights_are_named_in_every_way_that_torchvision_has(way: str, theirs: Weights) -> None:
+    model = create_model("resnet18", weights=NAMED[way])
+    assert all(torch.equal(t, theirs[key]) for key, t in model.state_dict().items())
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+OTHERS: list[tuple[str, Any, str]] = [
+    (
+        "resnet18",
+        torchvision.models.ResNet50_Weights.DEFAULT,
+        r"ResNet50_Weights\.IMAGENET1K_V2 are weights of resnet50; .*model_info\('resnet18'\)",
+    ),
+    ("resnet18", "ResNet50_Weights.DEFAULT", "are weights of resnet50"),
+    ("resnet18", find("resnet50", "DEFAULT"), "IMAGENET1K_V2 are weights of resnet50"),
+    ("resnet18", Colour.RED, r"Colour\.RED are not weights that torchvision publishes"),
+    ("resnet18", "ResNet19_Weights.DEFAULT", "are not weights that torchvision publishes"),
+    ("resnet18", "ResNet18_Weights.IMAGENET1K_V9", "'IMAGENET1K_V9'; there are IMAGENET1K_V1"),
+    ("lenet", ENUM.DEFAULT, "nobody publishes weights for lenet, got ResNet18_Weights"),
+    ("lenet", find("resnet50", "DEFAULT"), "are weights of resnet50"),
+    ("resnet18", "ResNet18_Weights.pth", "no weights file at 'ResNet18_Weights.pth'"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(OTHERS)))
+def test_weights_of_others_are_refused(number: int, cache: Path) -> None:
+    model, weights, message = OTHERS[number]
+    with pytest.raises(WeightsError, match=message):
+        create_model(model, weights=weights)
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize(
+    ("weights", "hint"),
+    [
+        (True, "got True; for the best published weights pass weights='DEFAULT'$"),
+        (False, "got False; for random weights pass weights=None$"),
+        (1, "got 1$"),
+        (b"DEFAULT", "got b'DEFAULT'$"),
+        ({}, r"got \{\}$"),
+    ],
+)
+def test_what_is_not_weights_is_refused(weights: Any, hint: str) -> None:
+    for model in ("resnet18", "lenet"):
+        with pytest.raises(TypeError, match=f"weights must be the name of .* a file, {hint}"):
+            create_model(model, weights=weights)
 
 
 @pytest.mark.parametrize("name", list_models(published=True))

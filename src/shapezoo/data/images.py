@@ -2,13 +2,15 @@
 
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from shapezoo._files import require_regular
+from shapezoo._pictures import as_bytes, on_white
 from shapezoo.contracts import checked
 from shapezoo.data.memory import InMemory, require_classes
 
@@ -85,10 +87,11 @@ class ImageDataset(InMemory[ImageBatch]):
 def read_picture(
     path: str | os.PathLike[str], *, height: int, width: int, channels: int
 ) -> Float[Tensor, "1 channels={channels} height={height} width={width}"]:
-    """A picture file as an image from 0 (black) to 1.
+    """Read a picture file as an image from 0 (black) to 1.
 
     The picture is scaled until it covers the height and the width, and what stands out at two
-    sides is cut off. Transparent parts are taken as white.
+    sides is cut off. Transparent parts are taken as white. Grey pictures of 16 bits keep their
+    brightness.
 
     Args:
         path: A picture file.
@@ -98,7 +101,8 @@ def read_picture(
 
     Raises:
         ValueError: The image cannot have this size.
-        ImageError: The file is missing or is no picture.
+        ImageError: The file is missing, is not a picture, or has an unknown range of values, as
+            pictures of floats.
     """
     from PIL import ImageOps  # only who reads pictures waits for it
 
@@ -107,32 +111,35 @@ def read_picture(
             "channels must be 1 or 3, and height and width at least 1, "
             f"got {channels}, {height} and {width}"
         )
-    picture = _open(path, longest=4 * max(height, width)).convert("L" if channels == 1 else "RGB")
+    mode: Literal["L", "RGB"] = "L" if channels == 1 else "RGB"
+    picture = _open(path, mode, longest=4 * max(height, width))
     pixels = torch.from_numpy(np.array(ImageOps.fit(picture, (width, height))))
     return pixels.view(1, height, width, channels).movedim(-1, 1).contiguous() / 255
 
 
 def read_grey(path: str | os.PathLike[str]) -> Tensor:
-    """The rows and columns of a picture file, from 0 (black) to 255 (white).
+    """Return the rows and columns of a picture file, from 0 (black) to 255 (white).
 
     Transparent parts are taken as white. A large picture is reduced to 512 pixels a side.
 
     Raises:
-        ImageError: The file is missing or is no picture.
+        ImageError: The file is missing, is not a picture, or has an unknown range of values.
     """
-    return torch.from_numpy(np.array(_open(path, longest=512).convert("L")))
+    return torch.from_numpy(np.array(_open(path, "L", longest=512)))
 
 
-def _open(path: str | os.PathLike[str], *, longest: int) -> "Image":
+def _open(path: str | os.PathLike[str], mode: Literal["L", "RGB"], *, longest: int) -> "Image":
     """A picture file on white, reduced where a side is longer than this many pixels."""
     from PIL import Image, ImageOps  # only who reads pictures waits for it
 
+    name = repr(os.fspath(path))
     try:
+        require_regular(path)
         with Image.open(path) as picture:
-            picture.thumbnail((longest, longest))
-            coloured = ImageOps.exif_transpose(picture).convert("RGBA")
+            reduced = as_bytes(picture)  # Pillow cannot reduce 16 bits
+            reduced.thumbnail((longest, longest))
+            return on_white(ImageOps.exif_transpose(reduced), mode)
     except FileNotFoundError as error:
-        raise ImageError(f"no picture at {os.fspath(path)!r}") from error
-    except (Image.DecompressionBombError, OSError, ValueError) as error:
-        raise ImageError(f"{os.fspath(path)!r} cannot be read as a picture: {error}") from error
-    return Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured)
+        raise ImageError(f"no picture at {name}") from error
+    except Exception as error:  # of many types, depending on the format and where it is damaged
+        raise ImageError(f"{name} cannot be read as a picture: {error}") from error

@@ -1,4 +1,4 @@
-"""Getting weights into a model and out of it: safetensors files, and what others publish."""
+"""Reading and writing the weights of models: files, and what others publish."""
 
 from shapezoo.weights.files import load, save
 from shapezoo.weights.preprocessing import preprocess

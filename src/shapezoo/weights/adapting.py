@@ -1,6 +1,6 @@
 """Fitting published weights to a model with other channels or labels."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -20,26 +20,33 @@ def fitted(
     tensors: Mapping[str, Tensor],
     model: nn.Module,
     *,
-    inputs: Collection[str],
-    heads: Collection[str],
+    inputs: Mapping[str, torch.Size],
+    heads: Mapping[str, torch.Size],
 ) -> dict[str, Tensor]:
-    """Published weights as a model needs them.
+    """Fit weights that were made for other channels or labels to a model.
+
+    What already has the sizes of the model stays as it is.
 
     Args:
         tensors: The weights.
         model: The model.
-        inputs: The keys of what reads the channels of images, where their number is another.
-        heads: The keys of what scores the classes, where their number is another. The model's
-            own weights stay there.
+        inputs: The convolutions that read the channels of images, if the model has another number
+            of channels than by default: their names, with the shapes that they have by default.
+        heads: The same for the layers that score the classes. The model keeps its own, random
+            weights in them.
     """
     own = model.state_dict()
-    counters = {key: own[key] for key in own if key.endswith(".num_batches_tracked")}
-    result = {**counters, **tensors}  # which old files have not
-    result |= {key: own[key] for key in heads if key in result}
-    for key in inputs:
-        if key in result:
-            result[key] = with_channels(result[key], own[key].shape[1])
+    result = dict(tensors)
+    if _have(tensors, heads):
+        result |= {name: own[name] for name in heads}
+    if _have(tensors, inputs):
+        result |= {name: with_channels(tensors[name], own[name].shape[1]) for name in inputs}
     return result
+
+
+def _have(tensors: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> bool:
+    """Whether all tensors of these names are there in these shapes."""
+    return all(name in tensors and tensors[name].shape == shapes[name] for name in shapes)
 
 
 def with_channels(weight: Tensor, channels: int) -> Tensor:

@@ -1,63 +1,99 @@
-"""Weights of a module in a safetensors file, loaded strictly."""
+"""Weights of a module in a file: written as safetensors, read from that or from `torch.save`."""
 
 import os
-from pathlib import Path
+from collections.abc import Mapping
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from shapezoo._files import replacing
+from shapezoo.weights.naming import plain_state, unwrapped
+from shapezoo.weights.reading import read
 from shapezoo.weights.taking import WeightsError, require_values, take
+from shapezoo.weights.unwrapping import unwrap
+
+_UNSTORABLE = (torch.complex32, torch.complex128)
+"""Types of numbers that the safetensors format does not have."""
 
 
 def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
     """Write a model's parameters and buffers to a safetensors file.
 
-    The file appears under its name only when it is whole.
+    The names are those of the model itself: `torch.compile`, `nn.DataParallel` and
+    DistributedDataParallel around it, or around modules in it, leave no trace in the file. The file
+    appears under its name only when it is whole.
 
     Args:
         model: The module whose ``state_dict`` is written.
-        path: The file; one that exists is replaced.
+        path: The file; one that exists is replaced. If it is a symbolic link, the link is replaced,
+            and what it points to stays as it was.
 
     Raises:
-        OSError: The file cannot be written.
-        WeightsError: The model has no values, as it is on the meta device.
+        OSError: The file cannot be written; the error names it.
+        WeightsError: A parameter or buffer has no values, as on the meta device, or is of a kind
+            that the format does not have: sparse, quantized, a subclass of Tensor, or complex
+            numbers other than complex64.
     """
     require_values(model)
+    state = plain_state(model)
+    _require_storable(unwrapped(model), state)
     tensors = {
         # copies: the format has no views, and tied weights must not share memory
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in model.state_dict().items()
+        for name, tensor in state.items()
     }
     with replacing(path) as temporary:
         try:
             save_file(tensors, temporary)
-        except SafetensorError as error:  # how the library tells of a full disk
+        except SafetensorError as error:  # how the library reports a full disk
             raise OSError(f"{os.fspath(path)!r} cannot be written: {error}") from error
 
 
 def load(model: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Read a model's parameters and buffers from a safetensors file.
+    """Read a model's parameters and buffers from a file.
 
-    Either all of them are taken, or the model stays as it was.
+    Either all of them are taken, or the model stays as it was. The file may be one of `save`, or
+    of `torch.save` with a state dict in it; its content decides, not its name. No code in it is
+    run.
+
+    The weights may be one entry of what was saved (``{"state_dict": ..., "epoch": 3}``), and all
+    names may start with a prefix (``module.``, ``_orig_mod.``). If there are several entries whose
+    names fit, as with an average of the weights, the error shows how to pick one.
 
     Args:
-        model: The module that takes the weights; its device and dtype stay.
-        path: A file that `save` wrote.
+        model: The module that takes the weights; its device and dtype stay. It may be wrapped by
+            `torch.compile`, `nn.DataParallel` or DistributedDataParallel.
+        path: The file.
 
     Raises:
-        WeightsError: The file is missing, is no safetensors file, or has a key or shape that
-            the model does not have, or the other way round; or the model has no values.
+        WeightsError: The file is missing, damaged, or holds other things than tensors; it has a
+            name or shape that the model does not have, or the other way round; or the model has no
+            values.
     """
     require_values(model)
-    try:
-        tensors = load_file(Path(path))
-    except FileNotFoundError as error:
-        raise WeightsError(f"no weights file at {os.fspath(path)!r}") from error
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"{os.fspath(path)!r} is no readable safetensors file: {error}"
-        ) from error
-    take(model, tensors, repr(os.fspath(path)))
+    found = unwrap(read(path), plain_state(model), path)
+    take(model, found.tensors, repr(os.fspath(path)), found.note)
+
+
+def _require_storable(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    for name, tensor in state.items():
+        if problem := _problem(tensor):
+            raise WeightsError(f"{type(model).__name__}: {name} cannot be stored: {problem}")
+
+
+def _problem(tensor: Tensor) -> str:
+    """Why the safetensors format cannot hold a tensor; empty if it can."""
+    if type(tensor) not in (Tensor, nn.Parameter):
+        return (
+            f"it is a {type(tensor).__name__}, and a file would keep its plain values at most; "
+            f"make it a plain tensor first (a DTensor with full_tensor())"
+        )
+    if tensor.is_quantized:
+        return "it is quantized; dequantize() it first"
+    if tensor.layout is not torch.strided:
+        return f"its layout is {tensor.layout}; make it dense first with to_dense()"
+    if tensor.dtype in _UNSTORABLE:
+        return f"safetensors has no {tensor.dtype}; convert it to torch.complex64 first"
+    return ""

@@ -1,26 +1,59 @@
-"""Making of pictures what published weights were trained on."""
+"""Turning pictures into what published weights were trained on."""
 
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from shapezoo._pictures import is_grey, on_white
 from shapezoo.contracts import checked
 from shapezoo.weights.published import PublishedWeights
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_LUMINANCE = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in grey, as in Pillow: those of torchvision do not add up to 1."""
 
 
 @checked
 def preprocess(
-    images: UInt8[Tensor, "*batch channels=3 height width"]
-    | Float[Tensor, "*batch channels=3 height width"],
+    images: Union[  # a | fails: the name in quotes is a str at run time
+        UInt8[Tensor, "*batch channels height width"],
+        Float[Tensor, "*batch channels height width"],
+        "Image",
+    ],
     weights: PublishedWeights,
-) -> Float[Tensor, "*batch channels=3 height={weights.image_size} width={weights.image_size}"]:
+    *,
+    channels: int = 3,
+) -> Float[
+    Tensor, "... channels={channels} height={weights.image_size} width={weights.image_size}"
+]:
     """Scale images, cut out their middle, and normalise them, as weights want it.
 
-    For another size than the one of the weights, give
+    Grey images are repeated for red, green and blue; a fourth channel, alpha, is put on white.
+
+    For a model with ``in_channels=1``, whose first convolution has the sum of the weights for red,
+    green and blue, pass ``channels=1``. Colours become grey, and the mean and deviation are the
+    averages over the colours. For weights that normalise all colours alike (``googlenet`` and
+    ``inception_v3``), the model then computes for a grey image what the model for colours computes
+    for it. Others differ slightly: no single number replaces three without new weights.
+
+    For another size than the one of the weights, pass
     ``dataclasses.replace(weights, resize_size=..., image_size=...)``.
 
     Args:
-        images: Red, green and blue, from 0 to 255 if they are bytes, else from 0 to 1.
+        images: Grey, RGB or RGBA, from 0 to 255 if they are bytes, else from 0 to 1; with any
+            number of axes before those of an image. Or a picture of Pillow, of any mode with a
+            known range.
         weights: Weights of a model, as ``model_info(name).weights`` lists them.
+        channels: How many channels the model reads: 3, or 1.
+
+    Raises:
+        ValueError: The images have another number of channels or no pixels, `channels` is another
+            number, or the range of a picture of Pillow is not known.
 
     Example:
         ```pycon
@@ -34,12 +67,82 @@ def preprocess(
 
         ```
     """
+    if channels not in (1, 3):
+        raise ValueError(
+            f"channels must be 1 or 3, got {channels}; stack the results of separate calls for "
+            f"models that read more"
+        )
+    if isinstance(images, Tensor):
+        _require_pixels(images)
+        middle = _middle_of_tensor(_without_alpha(images), weights)
+    else:
+        middle = _middle_of_picture(images, weights)
+    return _normalized(middle, weights, channels)
+
+
+def _middle_of_tensor(images: Tensor, weights: PublishedWeights) -> Tensor:
+    """The middle of scaled images with any number of axes before theirs."""
+    flat = images.reshape(images.shape[:-3].numel(), *images.shape[-3:])  # resize takes one more
+    middle: Tensor = _middle(flat, weights)
+    return middle.reshape(*images.shape[:-3], *middle.shape[1:])
+
+
+def _middle_of_picture(picture: "Image", weights: PublishedWeights) -> Tensor:
+    """The middle of a picture, scaled by Pillow, which rounds otherwise than PyTorch."""
+    pixels = np.array(_middle(on_white(picture, "L" if is_grey(picture) else "RGB"), weights))
+    return torch.from_numpy(pixels).view(*pixels.shape[:2], -1).movedim(-1, 0)
+
+
+def _middle(images: Any, weights: PublishedWeights) -> Any:
+    """The middle of scaled images, as a tensor or picture as they were."""
     from torchvision.transforms import InterpolationMode, functional  # takes two seconds
 
     scaled = functional.resize(
         images, [weights.resize_size], InterpolationMode(weights.interpolation), antialias=True
     )
-    middle = functional.center_crop(scaled, [weights.image_size])
-    pixels = functional.convert_image_dtype(middle)
-    normalised: Tensor = functional.normalize(pixels, [*weights.mean], [*weights.std])
+    return functional.center_crop(scaled, [weights.image_size])
+
+
+@checked
+def _normalized(
+    images: UInt8[Tensor, "*batch channels height width"]
+    | Float[Tensor, "*batch channels height width"],
+    weights: PublishedWeights,
+    channels: int,
+) -> Float[Tensor, "*batch channels={channels} height width"]:
+    """Images as floats with this many channels, normalised."""
+    from torchvision.transforms import functional
+
+    pixels = functional.convert_image_dtype(images)
+    mean, std = [*weights.mean], [*weights.std]
+    if channels == 1:
+        mean, std = [sum(mean) / 3], [sum(std) / 3]
+        if images.shape[-3] == 3:
+            shares = torch.tensor(_LUMINANCE, dtype=pixels.dtype, device=pixels.device)
+            pixels = (pixels * shares.view(3, 1, 1)).sum(-3, keepdim=True)
+    else:
+        pixels = pixels.expand(*images.shape[:-3], 3, -1, -1)
+    normalised: Tensor = functional.normalize(pixels, mean, std)
     return normalised
+
+
+def _require_pixels(images: Tensor) -> None:
+    channels, height, width = images.shape[-3:]
+    if channels not in (1, 3, 4):
+        hint = "; for channels in the last axis pass images.movedim(-1, -3)"
+        raise ValueError(
+            f"images must have 1, 3 or 4 channels (grey, RGB or RGBA), got {channels} in "
+            f"{tuple(images.shape)}{hint if width in (1, 3, 4) else ''}"
+        )
+    if height == 0 or width == 0:
+        raise ValueError(f"images must have pixels, got {tuple(images.shape)}")
+
+
+def _without_alpha(images: Tensor) -> Tensor:
+    """The images on white, if they have an alpha channel."""
+    if images.shape[-3] != 4:
+        return images
+    most = 1.0 if images.is_floating_point() else 255.0
+    colours, alpha = images.narrow(-3, 0, 3), images.narrow(-3, 3, 1)
+    mixed = most + (colours - most) * (alpha / most)
+    return mixed if images.is_floating_point() else mixed.round().to(torch.uint8)

@@ -3,19 +3,17 @@
 torchvision is asked when they are used; it takes seconds to import.
 """
 
-import http.client
 import math
 import os
-import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlparse
 
 import torch
-from torch import Tensor
 
+from shapezoo.weights.downloading import download_to
+from shapezoo.weights.reading import read
 from shapezoo.weights.taking import WeightsError
 
 DEFAULT = "DEFAULT"
@@ -137,11 +135,20 @@ def find(model: str, name: str) -> PublishedWeights:
     raise WeightsError(f"no weights of {model} are called {name!r}; there are {names}")
 
 
-def download(weights: PublishedWeights) -> Mapping[str, Tensor]:
-    """The tensors of published weights, downloaded unless torch.hub's cache has the file.
+def owner(enum: str) -> str | None:
+    """The model whose weights are in an enum of torchvision; None if there is no such enum."""
+    import torchvision
+    from torchvision.models import get_model_weights, list_models
+
+    names = list_models(module=torchvision.models)
+    return next((name for name in names if get_model_weights(name).__name__ == enum), None)
+
+
+def download(weights: PublishedWeights) -> Any:
+    """What is in the file of published weights, downloaded unless torch.hub's cache has the file.
 
     What is downloaded is verified by its SHA-256 sum before it gets its name in the cache. A file
-    that is there is taken for what its name says; the sums inside it are verified.
+    that is there is taken for what its name says; the checksums inside it are verified.
 
     Raises:
         WeightsError: The file cannot be downloaded, or is damaged.
@@ -149,27 +156,11 @@ def download(weights: PublishedWeights) -> Mapping[str, Tensor]:
     file = weights.file
     called = f"{weights.name} of {weights.model}"
     if not file.exists():
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            start = file.stem.rpartition("-")[2]
-            torch.hub.download_url_to_file(weights.url, os.fspath(file), start)
-        except (OSError, http.client.HTTPException) as error:
-            raise WeightsError(
-                f"{called} cannot be downloaded from {weights.url}: {error}; check the network, "
-                f"or put the file at {os.fspath(file)!r}"
-            ) from error
-        except RuntimeError as error:  # of the sum
-            raise WeightsError(
-                f"{called}: what came from {weights.url} is damaged: {error}"
-            ) from error
+        download_to(file, weights.url, hash_prefix=file.stem.rpartition("-")[2], called=called)
     try:
-        if zipfile.is_zipfile(file):  # torch reads on over wrong sums
-            with zipfile.ZipFile(file) as archive:
-                if wrong := archive.testzip():
-                    raise zipfile.BadZipFile(f"the sum of {wrong} is wrong")
-        tensors: Mapping[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds, by where it is damaged
+        return read(file)
+    except WeightsError as error:
         raise WeightsError(
-            f"{called}: {os.fspath(file)!r} is damaged: {error}; delete it, and it is downloaded"
+            f"{called} cannot be read from the cache of torch.hub; delete {os.fspath(file)!r}, and "
+            f"it is downloaded again\n  {error}"
         ) from error
-    return tensors

@@ -2,58 +2,106 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from shapezoo.weights.naming import plain_state, unwrapped, wrapped_names
+
+_MOST_LINES = 5
+"""How many differences of each kind an error shows."""
 
 
 class WeightsError(ValueError):
     """Weights cannot be read or downloaded, or do not fit the model."""
 
 
-def take(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+def take(model: nn.Module, tensors: Mapping[str, Tensor], source: str, note: str = "") -> None:
     """Put tensors into a model: all of them, or the model stays as it was.
 
     Args:
         model: The module that takes them; its device and dtype stay.
-        tensors: What stands for its ``state_dict``.
-        source: Where they come from, for the error.
+        tensors: A ``state_dict`` without the names that wrappers add. Counters of batch norm that
+            are missing, as in old files, stay as they are.
+        source: Where the tensors come from, for the error.
+        note: What else the error should say.
 
     Raises:
-        WeightsError: There is a key or shape that the model does not have, or the other way
+        WeightsError: There is a name or shape that the model does not have, or the other way
             round; or the model has no values.
     """
     require_values(model)
-    if differences := _differences(model.state_dict(), tensors):
-        title = f"{source} does not fit {type(model).__name__}:"
-        raise WeightsError("\n  ".join([title, *differences]))
-    model.load_state_dict(tensors)
+    own = plain_state(model)
+    counters = {name: own[name] for name in own if name.endswith("num_batches_tracked")}
+    tensors = {**counters, **tensors}
+    if differences := _differences(own, tensors):
+        title = f"{source} does not fit {type(unwrapped(model)).__name__}:"
+        raise WeightsError("\n  ".join([title, *differences, *filter(None, [note])]))
+    model.load_state_dict(wrapped_names(model, tensors))
 
 
 def require_values(model: nn.Module) -> None:
-    """Refuse a model on the meta device.
+    """Raise unless every parameter and buffer of a model is a tensor with values.
 
     Raises:
-        WeightsError: It has no values.
+        WeightsError: One is on the meta device, has no shape before the first call, or is not a
+            tensor.
     """
+    title = type(unwrapped(model)).__name__
     for name, tensor in model.state_dict().items():
+        if not isinstance(tensor, Tensor):
+            raise WeightsError(
+                f"{title}: {name} is a {type(tensor).__name__}, and weights files hold only tensors"
+            )
+        if is_lazy(tensor):
+            raise WeightsError(
+                f"{title}: {name} has no shape yet; call the model once before, with an input"
+            )
         if tensor.is_meta:
             raise WeightsError(
-                f"{type(model).__name__} is on the meta device: {name} has no values; "
+                f"{title} is on the meta device: {name} has no values; "
                 f"use model.to_empty(device='cpu') first"
             )
 
 
 def _differences(model: Mapping[str, Tensor], file: Mapping[str, Tensor]) -> list[str]:
-    """A line for each key that differs between a model and a file."""
-    lines = [f"{key}: in the model, not in the file" for key in model if key not in file]
-    lines += [f"{key}: in the file, not in the model" for key in file if key not in model]
-    for key in (key for key in model if key in file):
-        ours, theirs = model[key], file[key]
-        if ours.shape != theirs.shape:
-            shapes = f"{tuple(ours.shape)} in the model, {tuple(theirs.shape)} in the file"
-            lines.append(f"{key}: {shapes}")
-        elif _family(ours) != _family(theirs):
-            lines.append(f"{key}: {ours.dtype} in the model, {theirs.dtype} in the file")
-    return lines if len(lines) <= 10 else [*lines[:10], f"and {len(lines) - 10} more"]
+    """A line for each name that differs between a model and a file, some of each kind."""
+    both = [name for name in model if name in file]
+    reasons = {name: _difference(model[name], file[name]) for name in both}
+    return [
+        *_some({name: "in the model, not in the file" for name in model if name not in file}),
+        *_some({name: "in the file, not in the model" for name in file if name not in model}),
+        *_some({name: reason for name, reason in reasons.items() if reason}),
+    ]
+
+
+def _some(reasons: Mapping[str, str]) -> list[str]:
+    """Lines for the first of many names."""
+    lines = [f"{_printable(name)}: {reason}" for name, reason in reasons.items()]
+    if len(lines) <= _MOST_LINES + 1:
+        return lines
+    alike = {*reasons.values()}
+    what = f" {alike.pop()}" if len(alike) == 1 else ""
+    return [*lines[:_MOST_LINES], f"and {len(lines) - _MOST_LINES} more{what}"]
+
+
+def _printable(name: str) -> str:
+    """A name that a forged file cannot use to write to a terminal."""
+    return name if name.isprintable() else repr(name)
+
+
+def _difference(model: Tensor, file: Tensor) -> str:
+    """Why a tensor in a file cannot take the place of one in a model; empty if it can."""
+    if file.is_meta:
+        return "without values in the file (it was saved on the meta device)"
+    if file.is_quantized or file.layout is not torch.strided:
+        kind = "quantized" if file.is_quantized else str(file.layout).removeprefix("torch.")
+        return f"{kind} in the file; only plain tensors are loaded"
+    if model.shape != file.shape:
+        return f"{tuple(model.shape)} in the model, {tuple(file.shape)} in the file"
+    if _family(model) != _family(file):
+        return f"{model.dtype} in the model, {file.dtype} in the file"
+    return ""
 
 
 def _family(tensor: Tensor) -> tuple[bool, bool]:

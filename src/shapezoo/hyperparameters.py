@@ -1,0 +1,120 @@
+"""Checking the arguments of a model builder against the types in its signature.
+
+PyTorch's layers accept ``num_classes=True`` silently, and fail far from the cause of others. All
+builders go through this one check, which reads what each argument may be from its
+annotation: an ``int`` is a count or a size, a ``float`` is a finite number, ``Sequence[int]`` is a
+list of sizes.
+"""
+
+import inspect
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, SupportsFloat, SupportsIndex, TypeVar
+
+import numpy as np
+import torch
+
+T = TypeVar("T")
+
+Convert = Callable[[Any], Any]
+"""Returns a value as a plain Python number; raises TypeError or ValueError for what is wrong."""
+
+
+class Hyperparameters:
+    """The arguments of a builder, with a check for each.
+
+    Args:
+        builder: A function whose arguments are annotated.
+    """
+
+    def __init__(self, builder: Callable[..., object]) -> None:
+        self._name = builder.__name__
+        parameters = inspect.signature(builder, eval_str=True).parameters.values()
+        self._checks = {
+            parameter.name: _CHECKS[parameter.annotation]
+            for parameter in parameters
+            if parameter.annotation in _CHECKS
+        }
+
+    def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments with NumPy's numbers as Python's, if each is what it should be.
+
+        Args:
+            given: Arguments by name; a name that the builder does not have is left to it.
+
+        Raises:
+            TypeError: An argument is of another type than its annotation says.
+            ValueError: A size is less than 1, or a number is infinite or NaN.
+        """
+        return {name: self._check(name, value) for name, value in given.items()}
+
+    def _check(self, name: str, value: Any) -> Any:
+        if name not in self._checks or isinstance(value, torch.SymInt | torch.SymFloat):
+            return value  # a symbol stands for any size, until somebody asks it for one
+        expected, convert = self._checks[name]
+        try:
+            return convert(value)
+        except (TypeError, ValueError) as error:
+            problem = f"{self._name}(): {name} must be {expected}, got {value!r}"
+            raise type(error)(f"{problem}{_hint(name, value, convert)}") from None
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, SupportsIndex):
+        raise TypeError
+    size = operator.index(value)
+    if size < 1:
+        raise ValueError
+    return size
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool | np.bool_ | str) or not isinstance(value, SupportsFloat):
+        raise TypeError
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _switch(value: Any) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError
+    return bool(value)
+
+
+def _sizes(value: Any) -> tuple[int, ...]:
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
+        raise TypeError
+    return tuple(map(_size, value))
+
+
+_CHECKS: dict[Any, tuple[str, Convert]] = {
+    int: ("an int of at least 1", _size),
+    float: ("a finite number", _number),
+    bool: ("True or False", _switch),
+    Sequence[int]: ("a sequence of ints of at least 1", _sizes),
+}
+
+
+def _hint(name: str, value: Any, convert: Convert) -> str:
+    """Suggest a value that is accepted, where the wrong one has an obvious meaning."""
+    if name == "image_size" and isinstance(value, tuple | list) and value:
+        return f"; images are square here: pass one number, such as {name}={value[0]!r}"
+    number = _as_number(value)
+    if number is None:
+        return ""
+    try:
+        return f"; pass {name}={convert(number)!r}"
+    except (TypeError, ValueError):
+        return ""
+
+
+def _as_number(value: Any) -> int | float | None:
+    """Return the number that a text or a float with no fraction means."""
+    try:
+        number = float(value) if isinstance(value, str | float) else math.nan
+    except ValueError:
+        return None
+    return int(number) if number.is_integer() else number

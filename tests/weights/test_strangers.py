@@ -1,0 +1,350 @@
+"""Files that other code wrote: what is found in them, and what is never guessed."""
+
+import argparse
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.weights.nets import State, assert_equal, net, saved, under
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from shapezoo import create_model, weights
+from shapezoo.models import lenet, resnet_micro
+from shapezoo.weights import WeightsError
+
+
+def assert_loads(content: Any, expected: State, folder: Path) -> None:
+    model = net()
+    weights.load(model, saved(content, folder))
+    assert_equal(model.state_dict(), expected)
+
+
+PREFIXES = ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.", "a.b."]
+ENTRIES = [None, "state_dict", "model", "ema", "model_state_dict", "model_ema", "net"]
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_one_entry_and_one_prefix_are_taken_off(
+    prefix: str, entry: str | None, tmp_path: Path
+) -> None:
+    state = net().state_dict()
+    content: dict[str, Any] = under(prefix, state)
+    if entry is not None:
+        optimizer = {"state": {0: {"exp_avg": torch.ones(2)}}, "param_groups": [{"lr": 0.1}]}
+        content = {entry: content, "epoch": 3, "optimizer": optimizer, "best": torch.tensor(0.5)}
+    assert_loads(content, state, tmp_path)
+
+
+@pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}])
+@pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.bin", "w.ckpt", "w", "w.safetensors"])
+def test_the_content_decides_and_not_the_name(
+    name: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    state = net().state_dict()
+    model = net()
+    weights.load(model, saved(state, tmp_path, name, **options))
+    assert_equal(model.state_dict(), state)
+    weights.save(net(), tmp_path / name)
+    weights.load(model, tmp_path / name)
+
+
+def test_parameters_of_half_precision_are_cast(tmp_path: Path) -> None:
+    state = net().state_dict()
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        cast = {k: nn.Parameter(t.to(dtype)) if "weight" in k else t for k, t in state.items()}
+        assert_loads(cast, state, tmp_path)
+
+
+def test_counters_that_are_no_weights_do_not_matter(tmp_path: Path) -> None:
+    model = net()
+    state = model.state_dict()
+    for module in model.modules():  # as thop does
+        module.register_buffer("total_ops", torch.zeros(1, dtype=torch.float64))
+        module.register_buffer("total_params", torch.zeros(1, dtype=torch.float64))
+    assert_loads(model.state_dict(), state, tmp_path)
+    assert_loads(nn.DataParallel(model).state_dict(), state, tmp_path)
+    weights.save(model, tmp_path / "counted")
+    weights.load(model, tmp_path / "counted")  # a model that has them reads them
+
+
+def test_files_from_before_counters_of_batch_norm(tmp_path: Path) -> None:
+    state = net().state_dict()
+    old = {name: tensor for name, tensor in state.items() if "num_batches" not in name}
+    model = net()
+    before = model.state_dict()["1.0.num_batches_tracked"].clone()
+    weights.load(model, saved(under("module.", old), tmp_path))
+    assert_equal(model.state_dict(), {**state, "1.0.num_batches_tracked": before})
+
+
+def test_an_average_of_weights(tmp_path: Path) -> None:
+    model = net()
+    state = model.state_dict()
+    average = AveragedModel(model)
+    average.update_parameters(model)
+    assert_loads(average.state_dict(), state, tmp_path)
+    weights.save(average, tmp_path / "ema")
+    twin = AveragedModel(net())
+    weights.load(twin, tmp_path / "ema")
+    assert_equal(twin.state_dict(), average.state_dict())
+
+
+def test_two_entries_that_fit_are_never_guessed(tmp_path: Path, monkeypatch: Any) -> None:
+    """The error shows how to pick one, and its advice works."""
+    monkeypatch.chdir(tmp_path)
+    state, other = net().state_dict(), net().state_dict()
+    average = under("module.", other) | {"n_averaged": torch.tensor(3)}
+    saved({"model": state, "model_ema": average}, tmp_path)
+    model = net()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(WeightsError, match="entry 'model', entry 'model_ema' with") as error:
+        weights.load(model, "w.pth")
+    assert_equal(model.state_dict(), before)
+    fixes = [line for line in str(error.value).splitlines() if "torch.save(" in line]
+    for fix, expected in zip(fixes, (state, other), strict=True):
+        exec(fix.strip(), {"torch": torch, "model": model})
+        weights.load(model, "weights.pth")
+        assert_equal(model.state_dict(), expected)
+
+
+@pytest.mark.parametrize("is_safetensors", [False, True])
+@pytest.mark.parametrize("prefix", ["", "model."])
+def test_extra_names_are_named_with_a_fix_that_works(
+    prefix: str, is_safetensors: bool, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    state = net().state_dict()
+    content = under(prefix, state) | {"loss.weight": torch.ones(2)}
+    if is_safetensors:
+        safetensors.torch.save_file(content, tmp_path / "w")
+    else:
+        saved({"state_dict": content, "epoch": 1}, tmp_path, "w")
+    model = net()
+    with pytest.raises(WeightsError) as error:
+        weights.load(model, "w")
+    lines = str(error.value).splitlines()
+    assert "  loss.weight: in the file, not in the model" in lines
+    assert sum("in the model" in line for line in lines) == 1
+    assert (prefix == "") or f"prefix {prefix!r}" in str(error.value)
+    (fix,) = (line.partition(": ")[2] for line in lines if "to keep only" in line)
+    exec(fix, {"torch": torch, "safetensors": safetensors, "model": model})
+    weights.load(model, "weights.pth")
+    assert_equal(model.state_dict(), state)
+
+
+def test_a_missing_name_under_a_prefix_is_the_only_one_named(tmp_path: Path) -> None:
+    content = under("module.", net().state_dict())
+    del content["module.1.1.bias"]
+    with pytest.raises(WeightsError) as error:
+        weights.load(net(), saved({"net": content}, tmp_path))
+    assert str(error.value).splitlines()[1:] == [
+        "  1.1.bias: in the model, not in the file",
+        "  compared with the entry 'net'",
+        "  compared without 'module.', with which all names in it start",
+    ]
+
+
+def test_each_side_of_a_mismatch_is_shown(tmp_path: Path) -> None:
+    """Ten missing names once hid all names of the file."""
+    content = under("encoder.", resnet_micro().state_dict())
+    with pytest.raises(WeightsError) as error:
+        weights.load(net(), saved(content, tmp_path))
+    lines = str(error.value).splitlines()
+    ours = [line for line in lines if line.endswith("in the model, not in the file")]
+    theirs = [line for line in lines if line.endswith("in the file, not in the model")]
+    assert len(ours) == len(theirs) == 6
+    assert ours[-1] == "  and 3 more in the model, not in the file"
+    assert lines[-1] == "  all names in it start with 'encoder.'"
+
+
+def test_names_cannot_write_to_a_terminal(tmp_path: Path) -> None:
+    content = {**net().state_dict(), "\x1b[2Jall is well\n": torch.ones(1)}
+    with pytest.raises(WeightsError, match=r"'\\x1b\[2Jall is well\\n': in the file"):
+        weights.load(net(), saved(content, tmp_path))
+
+
+NAMES = st.lists(st.sampled_from("ab"), min_size=1, max_size=3).map(".".join)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=5, unique=True), st.data())
+def test_nothing_is_loaded_but_what_an_exact_prefix_gives(
+    names: list[str], data: st.DataObject
+) -> None:
+    """Whatever the names are: either all tensors of the file arrive, in one order, or an error."""
+    from shapezoo.weights.unwrapping import unwrap
+
+    wanted = data.draw(st.lists(NAMES, min_size=1, max_size=5, unique=True))
+    state = {name: torch.tensor(number) for number, name in enumerate(names)}
+    found = unwrap(state, wanted, __file__).tensors
+    if found.keys() == {*wanted}:
+        (prefix,) = {name.removesuffix(short) for name, short in _pairs(state, found)}
+        assert state.keys() == {prefix + name for name in wanted}
+        assert all(found[name] is state[prefix + name] for name in wanted)
+    else:
+        assert found.keys() != {*wanted}
+
+
+def _pairs(state: State, found: Any) -> list[tuple[str, str]]:
+    by_identity = {id(tensor): name for name, tensor in state.items()}
+    return [(by_identity[id(tensor)], name) for name, tensor in found.items()]
+
+
+# What else may be in a file.
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([torch.ones(1)], "holds no state dict: expected a dict of tensors, got a list"),
+        (torch.ones(1), "got a Tensor"),
+        ({"epoch": 3, "lr": 0.1}, r"got \{'epoch': int, 'lr': float\}"),
+        ({n: n for n in range(20)}, "and 12 more"),
+        ({}, "0.weight: in the model, not in the file"),
+        ({"0.weight": "text"}, r"got \{'0.weight': str\}"),
+    ],
+)
+def test_files_without_weights_say_what_they_hold(
+    content: Any, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(WeightsError, match=message):
+        weights.load(net(), saved(content, tmp_path))
+
+
+def test_a_model_without_weights_survives_a_file(tmp_path: Path) -> None:
+    weights.save(nn.ReLU(), tmp_path / "w")
+    weights.load(nn.ReLU(), tmp_path / "w")
+
+
+@pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}])
+def test_other_objects_are_refused_with_a_fix_that_works(
+    options: dict[str, Any], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    state = net().state_dict()
+    for content, type_, fix in (
+        ({"state_dict": state, "args": argparse.Namespace(lr=1)}, "argparse.Namespace", -2),
+        (net().double(), "torch.nn.modules.container.Sequential", -1),
+    ):
+        saved(content, tmp_path, **options)
+        with pytest.raises(WeightsError, match=f"holds an object of {type_}; only") as error:
+            weights.load(net(), "w.pth")
+        lines = [line.strip() for line in str(error.value).splitlines()]
+        exec("\n".join([lines[-3], lines[fix]]), {"torch": torch})
+        weights.load(net(), "weights.pth")
+
+
+class Attack:
+    """Runs a command where it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, str]]:
+        return open, (str(self.marker), "w")
+
+
+def test_code_is_not_run(tmp_path: Path) -> None:
+    saved({"state_dict": net().state_dict(), "x": Attack(tmp_path / "ran")}, tmp_path)
+    with pytest.raises(WeightsError, match=r"holds an object of \w+\.open"):
+        weights.load(net(), tmp_path / "w.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_torchscript_is_named_with_a_fix_that_works(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = net()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.jit.script(model).save("w.pt")  # type: ignore[no-untyped-call]
+        with pytest.raises(WeightsError, match="is a TorchScript archive") as error:
+            weights.load(net(), "w.pt")
+        exec(str(error.value).splitlines()[-1].strip(), {"torch": torch})
+    twin = net()
+    weights.load(twin, "weights.pth")
+    assert_equal(twin.state_dict(), model.state_dict())
+
+
+@pytest.mark.filterwarnings(
+    "ignore:Sparse CSR",
+    "ignore:Validating sparse",
+    "ignore:TypedStorage",
+    r"ignore:torch\.quantize_per",
+)
+def test_tensors_that_are_not_plain_are_refused(tmp_path: Path) -> None:
+    state = net().state_dict()
+    weight = state["0.weight"]
+    for odd, message in (
+        (weight.to("meta"), "without values in the file"),
+        (weight.to_sparse(), "sparse_coo in the file; only plain tensors are loaded"),
+        (weight.to_sparse_csr(), "sparse_csr in the file"),
+        (torch.quantize_per_tensor(weight, 1.0, 0, torch.qint8), "quantized in the file"),
+        (weight.to(torch.complex64), r"torch\.float32 in the model, torch\.complex64 in the file"),
+        (weight.to(torch.int32), r"torch\.float32 in the model, torch\.int32 in the file"),
+        (weight[0], r"\(3, 2\) in the model, \(2,\) in the file"),
+        (weight[None], r"\(3, 2\) in the model, \(1, 3, 2\) in the file"),
+    ):
+        model = net()
+        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        with pytest.raises(WeightsError, match=f"0.weight: {message}"):
+            weights.load(model, saved({**state, "0.weight": odd}, tmp_path))
+        assert_equal(model.state_dict(), before)
+
+
+# Files for models of the zoo.
+
+
+def test_a_file_is_fitted_as_published_weights_are(tmp_path: Path) -> None:
+    theirs = create_model("resnet18").state_dict()
+    file = saved({"state_dict": under("module.", theirs), "epoch": 90}, tmp_path)
+    assert_equal(create_model("resnet18", weights=file).state_dict(), theirs)
+    fitted = create_model("resnet18", weights=file, num_classes=10, in_channels=1).state_dict()
+    changed = {name for name in theirs if fitted[name].shape != theirs[name].shape}
+    assert changed == {"conv1.weight", "fc.weight", "fc.bias"}
+    torch.testing.assert_close(fitted["conv1.weight"], theirs["conv1.weight"].sum(1, keepdim=True))
+    assert all(torch.equal(fitted[name], theirs[name]) for name in theirs.keys() - changed)
+
+
+def test_a_file_with_these_labels_keeps_its_head(tmp_path: Path) -> None:
+    """Only what has the default sizes is adapted, one keyword at a time."""
+    theirs = create_model("resnet18", num_classes=10).state_dict()
+    file = saved(theirs, tmp_path)
+    same = create_model("resnet18", weights=file, num_classes=10)
+    assert_equal(same.state_dict(), theirs)
+    grey = create_model("resnet18", weights=file, num_classes=10, in_channels=1).state_dict()
+    assert torch.equal(grey["fc.weight"], theirs["fc.weight"])
+    others: tuple[dict[str, Any], ...] = ({}, {"num_classes": 7})
+    for keywords in others:
+        with pytest.raises(WeightsError, match=r"fc\.weight: \(\d+, 512\) in the model, \(10, 512"):
+            create_model("resnet18", weights=file, **keywords)
+
+
+def test_models_that_nobody_publishes_weights_for_are_never_adapted(tmp_path: Path) -> None:
+    """What depends on a keyword may be any weight there, also the recurrent ones."""
+    file = saved(lenet().state_dict(), tmp_path)
+    assert_equal(create_model("lenet", weights=file).state_dict(), lenet_state(file))
+    with pytest.raises(WeightsError, match=r"classifier\.weight: \(26, 320\) in the model"):
+        create_model("lenet", weights=file, num_classes=26)
+
+
+def lenet_state(file: Path) -> State:
+    state: State = torch.load(file, weights_only=True)
+    return state
+
+
+def test_position_embeddings_of_a_wrong_rank_are_refused(tmp_path: Path) -> None:
+    state = create_model("vit_micro").state_dict()
+    name = "encoder.pos_embedding"
+    from shapezoo.registry import entries
+    from shapezoo.weights.building import _adapted
+
+    (entry,) = (entry for entry in entries() if entry.name == "vit_micro")
+    for odd in (torch.ones(3), torch.ones(1, 4, 8), torch.tensor(1.0)):
+        with pytest.raises(WeightsError, match="'w' does not fit VisionTransformer: "):
+            _adapted(entry, entry.builder(), {**state, name: odd}, {}, "w")

@@ -16,9 +16,6 @@ from shapezoo.contracts import Module, checked
 from shapezoo.models.vision.resnet_blocks import BasicBlock, Block, Bottleneck, conv
 from shapezoo.registry import register
 
-STRIDES = (4, 8, 16, 32)
-"""How much coarser than the image the maps of each stage are in the paper."""
-
 
 class ResNet(Module):
     """An image classifier with four stages of residual blocks.
@@ -55,7 +52,7 @@ class ResNet(Module):
         in_channels: int = 3,
         num_classes: int = 1000,
         channels: int = 64,
-        strides: tuple[int, int, int, int] = STRIDES,
+        strides: tuple[int, int, int, int] = (4, 8, 16, 32),
     ) -> None:
         super().__init__()
         _require_strides(strides)
@@ -214,7 +211,7 @@ def resnet_micro(
     *,
     in_channels: int = 3,
     num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = STRIDES,
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
 ) -> ResNet:
     """A ResNet of one narrow block a stage, for tests and first steps.
 
@@ -238,7 +235,7 @@ def resnet18(
     *,
     in_channels: int = 3,
     num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = STRIDES,
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
 ) -> ResNet:
     """A ResNet of 18 layers.
 
@@ -261,7 +258,7 @@ def resnet34(
     *,
     in_channels: int = 3,
     num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = STRIDES,
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
 ) -> ResNet:
     """A ResNet of 34 layers.
 
@@ -284,7 +281,7 @@ def resnet50(
     *,
     in_channels: int = 3,
     num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = STRIDES,
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
 ) -> ResNet:
     """A ResNet of 50 layers.
 
@@ -307,7 +304,7 @@ def resnet101(
     *,
     in_channels: int = 3,
     num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = STRIDES,
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
 ) -> ResNet:
     """A ResNet of 101 layers.
 
@@ -330,7 +327,7 @@ def resnet152(
     *,
     in_channels: int = 3,
     num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = STRIDES,
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
 ) -> ResNet:
     """A ResNet of 152 layers.
 

@@ -6,7 +6,7 @@ Xie, Girshick, Dollár, Tu, He, "Aggregated residual transformations for deep ne
 
 import functools
 
-from shapezoo.models.vision.resnet import STRIDES, ResNet
+from shapezoo.models.vision.resnet import ResNet
 from shapezoo.models.vision.resnet_blocks import Bottleneck
 from shapezoo.registry import register
 
@@ -23,7 +23,7 @@ def resnext50_32x4d(
     *,
     in_channels: int = 3,
     num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = STRIDES,
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
 ) -> ResNet:
     """A ResNeXt of 50 layers, with 32 groups of 4 maps.
 
@@ -47,7 +47,7 @@ def resnext101_32x8d(
     *,
     in_channels: int = 3,
     num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = STRIDES,
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
 ) -> ResNet:
     """A ResNeXt of 101 layers, with 32 groups of 8 maps.
 
@@ -71,7 +71,7 @@ def resnext101_64x4d(
     *,
     in_channels: int = 3,
     num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = STRIDES,
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
 ) -> ResNet:
     """A ResNeXt of 101 layers, with 64 groups of 4 maps.
 

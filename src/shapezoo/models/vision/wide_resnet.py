@@ -6,7 +6,7 @@ of Section 3.5: those of ResNet with twice the maps inside.
 
 import functools
 
-from shapezoo.models.vision.resnet import STRIDES, ResNet
+from shapezoo.models.vision.resnet import ResNet
 from shapezoo.models.vision.resnet_blocks import Bottleneck
 from shapezoo.registry import register
 
@@ -22,7 +22,7 @@ def wide_resnet50_2(
     *,
     in_channels: int = 3,
     num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = STRIDES,
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
 ) -> ResNet:
     """A ResNet of 50 layers with twice the maps inside its bottlenecks.
 
@@ -46,7 +46,7 @@ def wide_resnet101_2(
     *,
     in_channels: int = 3,
     num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = STRIDES,
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
 ) -> ResNet:
     """A ResNet of 101 layers with twice the maps inside its bottlenecks.
 

@@ -41,7 +41,8 @@ class Headless(Module):
 
     It shares parameters and buffers with the classifier, which stays as it is. Layers that only
     score classes are not among its own, so all its parameters are used, as
-    `DistributedDataParallel` requires.
+    `DistributedDataParallel` requires. The contract of the model's own ``pooled_features`` is
+    checked too: that of a vision transformer fixes height and width.
 
     Args:
         model: A model with ``pooled_features``, such as any with published weights.
@@ -84,10 +85,14 @@ class Headless(Module):
 
 
 def _without_heads(model: HasPooledFeatures) -> HasPooledFeatures:
-    """Copy the modules of a model, but not its tensors, and leave out its heads."""
+    """Copy the modules of a model, but not its tensors, and leave out its heads.
+
+    Removing the heads from the model itself would change it for everybody else who uses it.
+    """
     assert isinstance(model, nn.Module)
     tensors = itertools.chain(model.parameters(), model.buffers())
-    twin = copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
+    shared = {id(tensor): tensor for tensor in tensors}  # a memo of copies that exist already
+    twin = copy.deepcopy(model, shared)
     for name in model.head_names:
         twin.set_submodule(name, nn.Identity())
     return twin

@@ -24,6 +24,15 @@ WRONG: dict[Any, tuple[Any, ...]] = {
     int: (0, -1, True, False, 1.5, 10.0, math.nan, "10", "", None, (64, 96), [3], np.True_, b"1"),
     float: (math.nan, math.inf, -math.inf, True, "0.5", None, (0.1,), 1j, [0.1]),
     bool: (0, 1, "no", None, 0.0, (True,)),
+    tuple[int, int, int, int]: (
+        4,
+        "4444",
+        None,
+        (4, 8, 16),
+        (0, 8, 16, 32),
+        [4.0, 8, 16, 32],
+        True,
+    ),
     Sequence[int]: (4, "44", None, (0,), (-1, 3), (True,), ("4",), (1.5,), {4}, ((4,),)),
 }
 
@@ -58,6 +67,7 @@ def test_defaults_are_accepted_as_they_are(name: str) -> None:
         ("-1", "got '-1'$"),
         ("1e999", "got '1e999'$"),
         (True, "got True$"),
+        (0, r"got 0; for a model without its last layer use shapezoo\.models\.Headless$"),
     ],
 )
 def test_a_hint_is_given_where_the_meaning_is_obvious(value: Any, hint: str) -> None:
@@ -70,6 +80,13 @@ def test_a_hint_is_given_where_the_meaning_is_obvious(value: Any, hint: str) -> 
 def test_a_pair_for_the_size_of_images_gets_one_number() -> None:
     with pytest.raises(TypeError, match=r"got \(64, 96\); images are square.*image_size=64$"):
         create_model("vit_b_32", image_size=(64, 96))
+
+
+def test_a_list_is_as_good_as_a_tuple() -> None:
+    """A configuration in JSON has only lists."""
+    with without_values():
+        origin = origin_of(create_model("resnet_micro", strides=[4, 8, 16, 32]))
+    assert origin == origin_of(shell("resnet_micro"))
 
 
 def test_whole_numbers_of_numpy_and_torch_become_plain_ones() -> None:

@@ -15,6 +15,18 @@ def test_names_are_sorted_and_matched_like_files() -> None:
     assert list_models("L*") == []
 
 
+def test_several_patterns_are_alternatives() -> None:
+    assert list_models(["lenet*", "gru", "le*"]) == ["gru", "lenet", "lenet_small"]
+    assert list_models(iter(("gru", "lenet"))) == ["gru", "lenet"]
+    assert list_models([]) == []
+    assert list_models(("resnet*", "lenet*"), published=False) == [
+        "lenet",
+        "lenet_small",
+        "resnet_micro",
+        "resnet_small",
+    ]
+
+
 def test_models_are_found_by_task_and_by_what_they_accept() -> None:
     assert "gru" in list_models(task="sequence-encoding")
     assert "lenet" not in list_models(task="sequence-encoding")
@@ -51,7 +63,7 @@ def test_an_unknown_hyperparameter_gets_those_that_exist() -> None:
 
 def test_who_asks_for_weights_as_elsewhere_is_told_how_to_get_them() -> None:
     accepted = r"\(accepts in_channels, num_classes\)"
-    hint = f"{accepted}; for published weights, pass weights='DEFAULT'$"
+    hint = r"\(accepts .*\); for published weights, pass weights='DEFAULT'$"
     with pytest.raises(TypeError, match=f"'pretrained' for model 'resnet18' {hint}"):
         create_model("resnet18", pretrained=True)
     with pytest.raises(TypeError, match=f"'pretrained' for model 'lenet' {accepted}$"):

@@ -14,10 +14,11 @@ from shapezoo.contracts import (
     signature,
     unchecked,
 )
+from shapezoo.creating import UnknownModelError, create_model
 from shapezoo.layers import scan
 from shapezoo.proving import Proof, Proved, ProvedInPart, Refuted, Unknown, prove
 from shapezoo.tracing import Trace, TraceError, trace
-from shapezoo.zoo import ModelInfo, UnknownModelError, create_model, list_models, model_info
+from shapezoo.zoo import ModelInfo, list_models, model_info
 
 if typing.TYPE_CHECKING:
     from shapezoo import testing as testing

@@ -17,6 +17,7 @@ from rich.console import Console
 from shapezoo import __version__, proving, recipes, targets, tracing
 from shapezoo.configuration import CHANGEABLE
 from shapezoo.contracts import ContractError
+from shapezoo.creating import UnknownModelError, create_model
 from shapezoo.data import DatasetError, ImageError
 from shapezoo.layers import SequenceError
 from shapezoo.proving import SubjectError
@@ -36,7 +37,7 @@ from shapezoo.train import (
     joined,
 )
 from shapezoo.weights import WeightsError
-from shapezoo.zoo import UnknownModelError, create_model, list_models, model_info
+from shapezoo.zoo import list_models, model_info
 
 app = App(
     name="shapezoo",

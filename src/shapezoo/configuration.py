@@ -11,9 +11,9 @@ from beartype.door import is_bearable
 
 from shapezoo.contracts import Module
 from shapezoo.contracts.matching import CONF
+from shapezoo.creating import create_model
 from shapezoo.sources import SOURCES
 from shapezoo.train import OPTIMIZERS, SCHEDULES, OnNan
-from shapezoo.zoo import create_model
 
 
 class RunError(ValueError):

@@ -90,11 +90,19 @@ def _sizes(value: Any) -> tuple[int, ...]:
     return tuple(map(_size, value))
 
 
+def _four_sizes(value: Any) -> tuple[int, ...]:
+    sizes = _sizes(value)
+    if len(sizes) != 4:
+        raise ValueError
+    return sizes
+
+
 _CHECKS: dict[Any, tuple[str, Convert]] = {
     int: ("an int of at least 1", _size),
     float: ("a finite number", _number),
     bool: ("True or False", _switch),
     Sequence[int]: ("a sequence of ints of at least 1", _sizes),
+    tuple[int, int, int, int]: ("four ints of at least 1", _four_sizes),
 }
 
 
@@ -102,6 +110,8 @@ def _hint(name: str, value: Any, convert: Convert) -> str:
     """Suggest a value that is accepted, where the wrong one has an obvious meaning."""
     if name == "image_size" and isinstance(value, tuple | list) and value:
         return f"; images are square here: pass one number, such as {name}={value[0]!r}"
+    if name == "num_classes" and value == 0:  # as timm spells it
+        return "; for a model without its last layer use shapezoo.models.Headless"
     number = _as_number(value)
     if number is None:
         return ""

@@ -11,7 +11,8 @@ from typing import Any
 from torch import nn
 
 from shapezoo.contracts import ContractError, signature
-from shapezoo.zoo import create_model, list_models
+from shapezoo.creating import create_model
+from shapezoo.zoo import list_models
 
 
 class TargetError(LookupError):

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from shapezoo.contracts.conditions import Condition, all_of
 
-INDIFFERENT = frozenset({"in_channels", "num_classes", "stochastic_depth"})
+INDIFFERENT = frozenset({"dropout", "in_channels", "num_classes", "stochastic_depth"})
 """Hyper-parameters that change no limit of any model; a test proves it."""
 
 Mode = Literal["eval", "train"]

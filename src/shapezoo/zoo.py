@@ -1,25 +1,17 @@
-"""Finding, building and describing the models of the zoo."""
+"""Finding and describing the models of the zoo."""
 
-import difflib
 import fnmatch
 import inspect
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
-import shapezoo.models  # noqa: F401  # its builders register themselves
-from shapezoo.contracts import Module, Signature, signature
-from shapezoo.registry import Entry, Publisher, Task, entries, without_values
+from shapezoo.contracts import Signature, signature
+from shapezoo.creating import create_model, find_entry
+from shapezoo.registry import Publisher, Task, entries, without_values
 from shapezoo.verdicts import Mode, Verdict, verdicts
 from shapezoo.weights import PublishedWeights
-from shapezoo.weights.building import build_with
-from shapezoo.weights.choosing import Weights
 from shapezoo.weights.published import published
-
-
-class UnknownModelError(LookupError):
-    """No model has this name; the message gives the nearest ones."""
 
 
 @dataclass(frozen=True)
@@ -90,16 +82,17 @@ class ModelInfo:
 
 
 def list_models(
-    pattern: str = "*",
+    pattern: str | Iterable[str] = "*",
     *,
     task: Task | None = None,
     accepts: tuple[int | None, ...] | None = None,
     published: bool | None = None,
 ) -> list[str]:
-    """The names of the models, in alphabetical order.
+    """Return the names of the models, in alphabetical order.
 
     Args:
-        pattern: Keeps the names that match, with ``*`` and ``?`` as in a shell.
+        pattern: Keeps the names that match, with ``*`` and ``?`` as in a shell. Of several
+            patterns, a name has to match one.
         task: Keeps the models for this task.
         accepts: Keeps the models whose contract takes one tensor of this shape. None stands
             for any size.
@@ -110,85 +103,20 @@ def list_models(
         >>> from shapezoo import list_models
         >>> list_models("*lenet*", accepts=(None, 1, 28, 28))
         ['lenet', 'lenet_small']
+        >>> list_models(["resnet?0", "gru"])
+        ['gru', 'resnet50']
 
         ```
     """
+    patterns = [pattern] if isinstance(pattern, str) else list(pattern)
     return [
         entry.name
         for entry in entries()
-        if fnmatch.fnmatchcase(entry.name, pattern)
+        if any(fnmatch.fnmatchcase(entry.name, pattern) for pattern in patterns)
         and task in (None, entry.task)
         and published in (None, entry.published_by is not None)
         and (accepts is None or model_info(entry.name).signature.accepts(accepts))
     ]
-
-
-def create_model(
-    name: str,
-    *,
-    weights: Weights | None = None,
-    device: torch.device | str | None = None,
-    **hyperparameters: Any,
-) -> Module:
-    """Build a model of the zoo.
-
-    Args:
-        name: The name of the model, one of `list_models`.
-        weights: Published weights: their name, as ``model_info(name).weights`` lists them, or
-            ``"DEFAULT"`` for the best of them; one of the `PublishedWeights` listed; or a member of
-            torchvision's enum, such as ``ResNet18_Weights.DEFAULT``. Or the path of a file, as for
-            `shapezoo.weights.load`; a string that could be a Python identifier is a name, so write
-            ``"./name"`` for such a file. Without it the weights are random, drawn from torch's
-            global generator.
-        device: Where to put the model; its random weights do not depend on it. Without it the
-            model is on torch's default device.
-        **hyperparameters: Keywords of the builder, as `model_info` lists them.
-
-    Published weights are downloaded once, into the cache of `torch.hub`. They can be used with
-    other hyper-parameters than they were made for. So can files with the sizes of published
-    weights:
-
-    - With another ``num_classes`` the layers that score the classes are new, with random weights.
-    - With another ``in_channels`` the first convolution is adapted: one or two channels share the
-      sum of its weights for red, green and blue; of more, the first is taken as red, the next as
-      green, then blue, then red again, and those of one colour share its weight.
-    - ``image_size`` is that of published weights unless it is given; position embeddings are
-      interpolated.
-
-    Raises:
-        UnknownModelError: There is no such model.
-        TypeError: The builder has no such keyword, or a value is of the wrong type.
-        ValueError: A size is less than 1, or a number is infinite or NaN.
-        WeightsError: There are no such weights, they cannot be downloaded or read, or do not fit
-            the model.
-
-    Example:
-        ```pycon
-        >>> import torch
-        >>> from shapezoo import create_model
-        >>> model = create_model("lenet", num_classes=26)
-        >>> model(torch.zeros(2, 1, 28, 28)).shape
-        torch.Size([2, 26])
-
-        ```
-    """
-    entry = _find(name)
-    known = inspect.signature(entry.builder).parameters
-    if unknown := [keyword for keyword in hyperparameters if keyword not in known]:
-        nearest = difflib.get_close_matches(unknown[0], known)
-        hint = f"; did you mean {_alternatives(nearest)}?" if nearest else ""
-        if "pretrained" in unknown and entry.published_by is not None:
-            hint = "; for published weights, pass weights='DEFAULT'"
-        raise TypeError(
-            f"unexpected argument {unknown[0]!r} for model {name!r} (accepts {', '.join(known)})"
-            f"{hint}"
-        )
-    model = (
-        entry.builder(**hyperparameters)
-        if weights is None
-        else build_with(entry, weights, hyperparameters)
-    )
-    return model if device is None else model.to(device)
 
 
 def model_info(name: str, **hyperparameters: Any) -> ModelInfo:
@@ -210,7 +138,7 @@ def model_info(name: str, **hyperparameters: Any) -> ModelInfo:
 
         ```
     """
-    entry = _find(name)
+    entry = find_entry(name)
     with without_values():
         model = create_model(name, **hyperparameters)
     keywords = inspect.signature(entry.builder).parameters.values()
@@ -229,18 +157,3 @@ def model_info(name: str, **hyperparameters: Any) -> ModelInfo:
         is_one_graph=entry.is_one_graph,
         published_by=entry.published_by,
     )
-
-
-def _find(name: str) -> Entry:
-    known = {entry.name: entry for entry in entries()}
-    if name not in known:
-        nearest = difflib.get_close_matches(name, known)
-        hint = f"did you mean {_alternatives(nearest)}?" if nearest else "see list_models()"
-        raise UnknownModelError(f"unknown model {name!r}; {hint}")
-    return known[name]
-
-
-def _alternatives(names: list[str]) -> str:
-    """Join quoted names with commas and ``or``."""
-    quoted = list(map(repr, names))
-    return " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))

@@ -6,7 +6,7 @@ mode, and asserts that each refuses the lines that are marked as refused, and no
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar, assert_type, overload
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, assert_type, overload
 
 import torch
 from jaxtyping import Float, Int64
@@ -23,7 +23,16 @@ from shapezoo import (
     signature,
     unchecked,
 )
-from shapezoo.models import GRU, BatchFirstGRU, LeNet, gru, lenet
+from shapezoo.models import (
+    GRU,
+    BatchFirstGRU,
+    HasPooledFeatures,
+    Headless,
+    LeNet,
+    ResNet,
+    gru,
+    lenet,
+)
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Module)
@@ -281,8 +290,44 @@ def the_zoo(images: Tensor, sequences: Tensor) -> None:
 
     list_models(task="image-classification")
     list_models(task="image classification")  # refused
+    list_models(["lenet*", "gru"])
+    list_models(3)  # refused
     assert_type(model_info("lenet").parameters, int)
+
+
+# A name stands for a class, if the call shows it. Every name is tested in the same way.
+
+
+def models_by_name(images: Tensor, name: str, either: Literal["lenet", "resnet18"]) -> None:
+    assert_type(create_model("lenet"), LeNet)
+    assert_type(create_model("lenet")(images), Tensor)
+    assert_type(create_model("resnet18", weights="DEFAULT", device="cpu", num_classes=7), ResNet)
+    assert_type(create_model(name="resnet18").feature_maps(images)[-1], Tensor)
+    assert_type(create_model("gru"), GRU | BatchFirstGRU)
+    assert_type(create_model(either), Module)
+    assert_type(create_model(name), Module)
+    assert_type(create_model("resnet18".upper()), Module)
+    assert_type(create_model("no_such_model"), Module)
+    model = create_model("resnet18")
+    model.num_classes = 7
+    model.num_classes = "seven"  # refused
+    create_model("lenet")("image.png")  # refused
+    create_model("resnet18").logits()  # refused
     create_model()  # refused
+    create_model("lenet", "weights.safetensors")  # refused
+    create_model("lenet", device=3)  # refused
+
+
+# Models without a head. What has no pooled features is refused.
+
+
+def headless(images: Tensor) -> None:
+    assert_type(Headless(create_model("resnet18"))(images), Tensor)
+    assert_type(Headless(create_model("vit_micro")).num_features, int)
+    encoder: HasPooledFeatures = create_model("vgg11")
+    assert_type(encoder.pooled_features(images), Tensor)
+    Headless(create_model("lenet"))  # refused
+    Headless(nn.Linear(2, 3))  # refused
 
 
 # `scan` knows the type of the state.
@@ -454,9 +499,11 @@ class Overloaded(Module):
         return count or x
 
 
-def what_is_not_typed(module: Module, plain: Plain, inputs: Tensor) -> None:
-    # which model a name stands for shows at run time: call the builder where types matter
-    assert_type(create_model("lenet")(inputs), Any)
+def what_is_not_typed(module: Module, plain: Plain, inputs: Tensor, name: str) -> None:
+    # which model a name stands for that is computed shows at run time
+    assert_type(create_model(name)(inputs), Any)
+    # and so do the keywords of a model: call the builder where they matter
+    create_model("lenet", no_such_option=1)
     assert_type(module(inputs), Any)
     # PyTorch types the call of its own modules and containers so, whatever is inside
     assert_type(plain(inputs), Any)

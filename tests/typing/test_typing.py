@@ -1,5 +1,6 @@
 """Calls are typed: mypy and pyright refuse the bad ones, and only those."""
 
+import inspect
 import json
 import os
 import subprocess
@@ -7,11 +8,12 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from tests.zoo.subjects import shell
 
-from shapezoo import list_models, model_info
+from shapezoo import list_models, model_info, models
 from shapezoo.contracts import (
     Argument,
     ArgumentKind,
@@ -35,8 +37,8 @@ from shapezoo.models import lenet
 lenet(num_classes=26){MARK}
 lenet(num_classes="26")
 lenet(num_classes="27"){MARK}
-def untyped(images: Tensor) -> None:
-    assert_type(create_model("lenet")(images), Tensor)
+def untyped(images: Tensor, name: str) -> None:
+    assert_type(create_model(name)(images), Tensor)
 """
 
 Report = Mapping[str, Mapping[int, str]]
@@ -72,7 +74,9 @@ def calls_of(name: str) -> str:
         "import collections.abc, typing",
         f"from jaxtyping import {', '.join(contract.dtypes)}",
         *(f"from {module} import {cls}" for module, cls in sorted(classes) if module != "builtins"),
+        "from shapezoo import create_model, models",
         f"from shapezoo.models import Backbone, {name}",
+        f"typing.assert_type(create_model({name!r}), {result_of(name)})",
         f"{name}(no_such_option=1){MARK}",
         f"backbone: Backbone = {name}(){'' if isinstance(shell(name), Backbone) else MARK}",
         f"def calls({parameters}) -> None:",
@@ -81,6 +85,12 @@ def calls_of(name: str) -> str:
         f"    {name}()({good[0]}).no_such_attribute(){MARK}",
     ]
     return "\n".join(lines)
+
+
+def result_of(name: str) -> str:
+    """What a builder returns, as its annotation says it."""
+    annotation = inspect.signature(getattr(models, name)).return_annotation
+    return " | ".join(f"models.{cls.__name__}" for cls in get_args(annotation) or [annotation])
 
 
 def by_name(argument: Argument, value: str) -> str:

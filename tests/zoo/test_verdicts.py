@@ -59,6 +59,7 @@ def others(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:dropout option adds dropout")  # of one recurrent layer
 @pytest.mark.parametrize("name", [name for name in SMALL if others(name)])
 def test_some_hyperparameters_change_no_limit(name: str, tool: ModuleType) -> None:
     """In eval mode by proof; in train mode, where that can take minutes, at the boundaries."""
@@ -121,6 +122,9 @@ def test_what_is_known_of_a_model_shows_its_proof() -> None:
     assert "\n  proof       proved for all seq, batch" in str(info)
     assert model_info("gru", hidden_size=3).verdicts == {}
     assert model_info("lenet", num_classes=3).verdicts
+    assert model_info("vgg_micro", dropout=0.1).verdicts
+    assert model_info("resnet_micro", strides=(1, 2, 4, 8)).verdicts == {}
+    assert model_info("googlenet_micro", aux_logits=False).verdicts == {}
 
 
 class Tower(Module):

@@ -45,6 +45,7 @@ from shapezoo.models.vision.googlenet import (
     googlenet,
     googlenet_micro,
 )
+from shapezoo.models.vision.headless import HasPooledFeatures, Headless
 from shapezoo.models.vision.inception import InceptionBlock, SmallInception, inception_small
 from shapezoo.models.vision.inception_modules import (
     InceptionA,
@@ -62,8 +63,6 @@ from shapezoo.models.vision.inception_v3 import (
 from shapezoo.models.vision.lenet import LeNet, SmallLeNet, lenet, lenet_small
 from shapezoo.models.vision.residual import ResidualBlock, SmallResNet, resnet_small
 from shapezoo.models.vision.resnet import (
-    BasicBlock,
-    Bottleneck,
     ResNet,
     resnet18,
     resnet34,
@@ -72,6 +71,7 @@ from shapezoo.models.vision.resnet import (
     resnet152,
     resnet_micro,
 )
+from shapezoo.models.vision.resnet_blocks import BasicBlock, Bottleneck
 from shapezoo.models.vision.resnext import resnext50_32x4d, resnext101_32x8d, resnext101_64x4d
 from shapezoo.models.vision.softmax_classifier import SoftmaxClassifier, softmax_classifier
 from shapezoo.models.vision.vgg import (
@@ -88,8 +88,6 @@ from shapezoo.models.vision.vgg import (
     vgg_micro,
 )
 from shapezoo.models.vision.vit import (
-    Encoder,
-    EncoderBlock,
     VisionTransformer,
     vit_b_16,
     vit_b_32,
@@ -98,6 +96,7 @@ from shapezoo.models.vision.vit import (
     vit_l_32,
     vit_micro,
 )
+from shapezoo.models.vision.vit_encoder import Encoder, EncoderBlock
 from shapezoo.models.vision.wide_resnet import wide_resnet50_2, wide_resnet101_2
 
 __all__ = [
@@ -123,6 +122,8 @@ __all__ = [
     "Forecaster",
     "GoogLeNet",
     "GoogLeNetAuxiliary",
+    "HasPooledFeatures",
+    "Headless",
     "InceptionA",
     "InceptionB",
     "InceptionBlock",

@@ -126,9 +126,15 @@ def test_parameters_are_as_many_as_published() -> None:
     assert model_info("googlenet_micro").parameters < 300_000
 
 
+def auxiliaries(model: GoogLeNet) -> tuple[GoogLeNetAuxiliary, GoogLeNetAuxiliary]:
+    assert model.aux1 is not None
+    assert model.aux2 is not None
+    return model.aux1, model.aux2
+
+
 def test_in_train_mode_the_later_auxiliary_classifier_comes_first() -> None:
     model = googlenet_micro(num_classes=2)
-    for number, head in enumerate((model.fc, model.aux2.fc2, model.aux1.fc2)):
+    for number, head in enumerate((model.fc, *(aux.fc2 for aux in reversed(auxiliaries(model))))):
         nn.init.zeros_(head.weight)
         nn.init.constant_(head.bias, number)
     images = torch.randn(3, 3, 20, 30)
@@ -138,6 +144,34 @@ def test_in_train_mode_the_later_auxiliary_classifier_comes_first() -> None:
     logits = model.eval()(images)
     assert isinstance(logits, Tensor)
     assert torch.equal(logits, torch.zeros(3, 2))
+
+
+def test_without_auxiliary_classifiers_train_mode_returns_the_logits_alone() -> None:
+    torch.manual_seed(1)
+    images = torch.randn(3, 3, 20, 30)
+    without = googlenet_micro(num_classes=2, aux_logits=False)
+    removed = googlenet_micro(num_classes=2)
+    removed.aux1 = removed.aux2 = None
+    removed.load_state_dict(without.state_dict())
+    assert not [key for key in without.state_dict() if key.startswith("aux")]
+    torch.manual_seed(2)
+    logits = without(images)
+    torch.manual_seed(2)
+    same = removed(images)
+    assert isinstance(logits, Tensor)
+    assert isinstance(same, Tensor)
+    assert torch.equal(logits, same)
+    torch.autograd.backward(logits.sum())
+    assert all(parameter.grad is not None for parameter in without.parameters())
+
+
+@pytest.mark.parametrize("name", ["aux1", "aux2"])
+def test_with_one_auxiliary_classifier_train_mode_returns_the_logits_alone(name: str) -> None:
+    model = googlenet_micro(num_classes=2)
+    setattr(model, name, None)
+    logits = model(torch.randn(3, 3, 20, 30))
+    assert isinstance(logits, Tensor)
+    assert logits.shape == (3, 2)
 
 
 def test_auxiliary_classifiers_read_modules_4a_and_4d() -> None:
@@ -160,9 +194,10 @@ def test_what_is_dropped() -> None:
     model = googlenet_micro()
     dropouts = {path: m.p for path, m in model.named_modules() if isinstance(m, nn.Dropout)}
     assert dropouts == {"dropout": 0.2, "aux1.dropout": 0.7, "aux2.dropout": 0.7}
-    model.dropout.p = model.aux1.dropout.p = model.aux2.dropout.p = 1.0
+    first, second = auxiliaries(model)
+    model.dropout.p = first.dropout.p = second.dropout.p = 1.0
     for output, head in zip(
-        model(torch.randn(2, 3, 32, 32)), (model.fc, model.aux2.fc2, model.aux1.fc2), strict=True
+        model(torch.randn(2, 3, 32, 32)), (model.fc, second.fc2, first.fc2), strict=True
     ):
         assert torch.equal(output, head.bias.expand(2, -1))
 
@@ -247,7 +282,7 @@ def test_branches_that_all_lose_the_border_are_refused() -> None:
 
 def test_an_auxiliary_classifier_of_other_labels_is_refused() -> None:
     model = googlenet_micro()
-    model.aux1.fc2 = nn.Linear(64, 7)
+    auxiliaries(model)[0].fc2 = nn.Linear(64, 7)
     with pytest.raises(ShapeError, match="expected classes = 1000, got 7"):
         model(torch.zeros(2, 3, 32, 32))
 

@@ -207,6 +207,7 @@ def test_parameters_are_as_many_as_published() -> None:
 
 def test_in_train_mode_the_auxiliary_logits_come_last() -> None:
     model = inception_v3_micro(num_classes=2)
+    assert model.AuxLogits is not None
     read: list[Tensor] = []
     model.Mixed_6e.register_forward_hook(lambda _module, _args, maps: read.append(maps))
     model.AuxLogits.register_forward_pre_hook(lambda _module, args: read.append(args[0]))
@@ -224,6 +225,24 @@ def test_in_train_mode_the_auxiliary_logits_come_last() -> None:
     assert isinstance(logits, Tensor)
     assert torch.equal(logits, torch.zeros(2, 2))
     assert len(read) == 1
+
+
+def test_without_an_auxiliary_classifier_train_mode_returns_the_logits_alone() -> None:
+    """And takes smaller images, as only that classifier needs those of the paper."""
+    images = torch.randn(3, 3, 80, 90)
+    without = inception_v3_micro(num_classes=2, aux_logits=False)
+    removed = inception_v3_micro(num_classes=2)
+    removed.AuxLogits = None
+    removed.load_state_dict(without.state_dict())
+    results = []
+    for model in (without, removed):
+        torch.manual_seed(2)
+        logits = model(images)
+        assert isinstance(logits, Tensor)
+        results.append(logits)
+    assert torch.equal(*results)
+    torch.autograd.backward(results[0].sum())
+    assert all(parameter.grad is not None for parameter in without.parameters())
 
 
 def test_half_of_the_features_are_dropped() -> None:

@@ -1,16 +1,22 @@
 import functools
+import itertools
+import json
+import operator
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
+import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from shapezoo import ShapeError, create_model, model_info, signature
 from shapezoo.models import Backbone, BasicBlock, Bottleneck, ResNet, resnet_micro
+from shapezoo.testing import assert_proved
 
 SIZES = st.integers(1, 9)
 STRIDES = st.sampled_from([1, 2])
@@ -234,9 +240,11 @@ def test_training_needs_two_values_of_each_map() -> None:
     assert model.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 1000)
 
 
-def smooth(in_channels: int, channels: int, *, stride: int) -> BasicBlock:
+def smooth(
+    in_channels: int, channels: int, *, stride: int, dilation: tuple[int, int]
+) -> BasicBlock:
     """A block of a user."""
-    block = BasicBlock(in_channels, channels, stride=stride)
+    block = BasicBlock(in_channels, channels, stride=stride, dilation=dilation)
     block.relu = nn.SiLU()  # type: ignore[assignment]  # any activation does
     return block
 
@@ -246,7 +254,7 @@ def smooth(in_channels: int, channels: int, *, stride: int) -> BasicBlock:
     [
         (smooth, 32),
         (functools.partial(Bottleneck, groups=2), 128),
-        (lambda given, made, stride: Bottleneck(given, made // 2, stride=stride), 64),
+        (lambda given, made, **options: Bottleneck(given, made // 2, **options), 64),
     ],
     ids=["function", "partial", "lambda"],
 )
@@ -287,3 +295,119 @@ def test_a_stage_without_its_stride_is_refused() -> None:
     model.layer3 = nn.Sequential(BasicBlock(16, 32))
     with pytest.raises(ShapeError, match=r"expected height=\(height-1\)//16\+1 = 4, got 8"):
         model(torch.zeros(2, 3, 64, 64))
+
+
+POSSIBLE = st.sampled_from(
+    [
+        tuple(itertools.accumulate(steps, operator.mul, initial=first))
+        for first in (1, 2, 4)
+        for steps in itertools.product((1, 2), repeat=3)
+    ]
+)
+
+
+@settings(max_examples=30)
+@given(
+    strides=POSSIBLE,
+    block=st.sampled_from([BasicBlock, Bottleneck]),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+)
+def test_strided_maps_are_some_rows_and_columns_of_dilated_ones(
+    strides: tuple[int, int, int, int], block: Any, height: int, width: int
+) -> None:
+    first = strides[0]
+    dilated, strided = (
+        ResNet(block, (1, 2, 1, 2), channels=4, strides=strides).double().eval()
+        for strides in (strides, (first, 2 * first, 4 * first, 8 * first))
+    )
+    dilated.load_state_dict(strided.state_dict())
+    images = torch.randn(1, 3, height, width, dtype=torch.float64)
+    for number, (fine, coarse) in enumerate(
+        zip(dilated.feature_maps(images), strided.feature_maps(images), strict=True)
+    ):
+        step = 2**number * first // strides[number]
+        torch.testing.assert_close(fine[..., ::step, ::step], coarse, rtol=1e-10, atol=1e-10)
+
+
+def shared(ours: nn.Module, theirs: nn.Module) -> list[Tensor]:
+    """Outputs and gradients of two models with the same weights, one after the other."""
+    images = torch.randn(2, 3, 33, 40, dtype=torch.float64)
+    theirs.load_state_dict(ours.double().state_dict())
+    found = []
+    for model in (ours, theirs.double()):
+        logits = model(images)
+        gradients = torch.autograd.grad(logits.square().sum(), list(model.parameters()))
+        found.append(torch.cat([part.flatten() for part in (logits, *gradients)]))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("strides", "is_dilated"),
+    [
+        ((4, 8, 8, 8), [False, True, True]),
+        ((4, 8, 16, 16), [False, False, True]),
+        ((4, 4, 8, 8), [True, False, True]),
+        ((4, 4, 4, 4), [True, True, True]),
+    ],
+)
+def test_dilated_stages_are_those_of_torchvision(
+    strides: tuple[int, int, int, int], is_dilated: list[bool]
+) -> None:
+    depths = (1, 2, 2, 2)
+    block = functools.partial(Bottleneck, groups=2, width_per_group=2)
+    theirs = torchvision.models.ResNet(
+        torchvision.models.resnet.Bottleneck,
+        [*depths],
+        num_classes=5,
+        groups=2,
+        width_per_group=2,
+        replace_stride_with_dilation=is_dilated,
+    )
+    ours, expected = shared(ResNet(block, depths, num_classes=5, strides=strides), theirs)
+    torch.testing.assert_close(ours, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_stems_for_small_images_are_those_that_users_of_torchvision_make(first: int) -> None:
+    theirs = torchvision.models.ResNet(
+        torchvision.models.resnet.BasicBlock, [1, 1, 1, 1], num_classes=5
+    )
+    theirs.maxpool = nn.Identity()
+    if first == 1:
+        theirs.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    strides = (first, 2 * first, 4 * first, 8 * first)
+    model = ResNet(BasicBlock, (1, 1, 1, 1), num_classes=5, strides=strides)
+    ours, expected = shared(model, theirs)
+    torch.testing.assert_close(ours, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("strides", [(1, 2, 4, 8), (2, 4, 8, 16), (4, 8, 8, 8)])
+def test_contracts_follow_the_strides_and_are_proved(strides: tuple[int, int, int, int]) -> None:
+    model = resnet_micro(strides=strides).eval()
+    maps = signature(model.feature_maps).output.parts
+    for stride, map_ in zip(strides, maps, strict=True):
+        assert f"height=(height-1)//{stride}+1 width=(width-1)//{stride}+1" in str(map_)
+    assert assert_proved(model).preconditions == ()
+    assert assert_proved(model.feature_maps).preconditions == ()
+    fx.symbolic_trace(model)
+
+
+def test_strides_from_a_file_are_a_list() -> None:
+    model = create_model("resnet_micro", **json.loads('{"strides": [4, 8, 8, 8]}'))
+    assert model.strides == (4, 8, 8, 8)
+    assert str(model) == str(resnet_micro(strides=(4, 8, 8, 8)))
+
+
+@pytest.mark.parametrize(
+    "strides",
+    [
+        *(8, None, "1248", (), (4, 8, 16), (4, 8, 16, 32, 64)),
+        *((3, 6, 12, 24), (8, 16, 32, 64), (4, 8, 16, 64), (4, 8, 4, 8), (4, 2, 1, 1)),
+        *((4.0, 8, 16, 32), (True, 2, 4, 8), (0, 0, 0, 0)),
+    ],
+)
+def test_strides_that_are_impossible_are_refused(strides: Any) -> None:
+    message = re.escape(f"got {strides!r}; try (4, 8, 16, 32)")
+    with pytest.raises(ValueError, match=f"^strides must be four integers.*{message}"):
+        ResNet(BasicBlock, (1, 1, 1, 1), strides=strides)

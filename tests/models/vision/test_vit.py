@@ -5,7 +5,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.nn import functional
 from torchvision.models.vision_transformer import VisionTransformer as Published
 from torchvision.models.vision_transformer import interpolate_embeddings
 
@@ -230,3 +231,84 @@ def test_calls_that_break_a_contract_are_refused() -> None:
     block.mlp[3] = nn.Linear(128, 1)  # which would be broadcast
     with pytest.raises(ShapeError, match="expected hidden = 32, got 1"):
         model(images)
+
+
+def blocks_by_hand(model: VisionTransformer, images: Tensor) -> list[Tensor]:
+    """The patches that hooks see after each block, normalised."""
+    seen: list[Tensor] = []
+    handles = [
+        block.register_forward_hook(lambda _module, _args, tokens: seen.append(tokens))
+        for block in model.encoder.layers
+    ]
+    model(images)
+    for handle in handles:
+        handle.remove()
+    norm, shape = model.encoder.ln, (-1, model.grid_size, model.grid_size, model.num_features)
+    return [
+        functional.layer_norm(tokens, shape[3:], norm.weight, norm.bias, 1e-6)[:, 1:]
+        .reshape(shape)
+        .movedim(3, 1)
+        for tokens in seen
+    ]
+
+
+@given(layers=st.lists(st.integers(-3, 2), max_size=5))
+def test_intermediate_maps_are_those_after_each_block(layers: list[int]) -> None:
+    model = VisionTransformer(8, patch_size=4, num_layers=3, num_heads=2, hidden_size=6).eval()
+    with_all_parts(model)
+    images = images_for(model)
+    expected = blocks_by_hand(model, images)
+    maps = model.intermediate_maps(images, layers)
+    assert len(maps) == len(layers)
+    for number, map_ in zip(layers, maps, strict=True):
+        torch.testing.assert_close(map_, expected[number])
+    assert torch.equal(model.intermediate_maps(images, (-1,))[0], model.feature_maps(images)[0])
+
+
+def test_blocks_after_the_last_intermediate_map_do_not_run() -> None:
+    model, images = vit_micro(), torch.zeros(1, 3, 32, 32)
+    model.encoder.layers[1] = nn.Flatten()  # which would break the contract of the maps
+    assert model.intermediate_maps(images, [0])[0].shape == (1, 32, 8, 8)
+    assert model.intermediate_maps(images, []) == ()
+
+
+@pytest.mark.parametrize("number", [2, -3, 100])
+def test_blocks_that_are_not_there_are_refused(number: int) -> None:
+    message = f"^layers must be numbers of blocks, from -2 to 1, got {number}$"
+    with pytest.raises(ValueError, match=message):
+        vit_micro().intermediate_maps(torch.zeros(1, 3, 32, 32), [0, number])
+
+
+def test_intermediate_maps_have_a_contract() -> None:
+    model = vit_micro()
+    assert str(signature(model.intermediate_maps)) == (
+        '(images: Float[Tensor, "batch channels=3 height=32 width=32"], layers: Sequence[int]) -> '
+        'tuple[Float[Tensor, "batch channels=32 height=8 width=8"], ...]'
+    )
+    with pytest.raises(ShapeError, match="expected height = 32, got 16"):
+        model.intermediate_maps(torch.zeros(1, 3, 16, 32), [0])
+    block = model.encoder.layers[0]
+    block.register_forward_hook(lambda _module, _args, tokens: tokens.repeat(2, 1, 1))
+    with pytest.raises(ShapeError, match="expected batch = 1, got 2"):
+        model.intermediate_maps(torch.zeros(1, 3, 32, 32), [0])
+
+
+class Pyramid(nn.Module):
+    """Two maps of a vision transformer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vit = vit_micro()
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return self.vit.intermediate_maps(images, [0, -1])
+
+
+def test_intermediate_maps_fit_into_one_graph() -> None:
+    model, images = Pyramid().eval(), torch.randn(2, 3, 32, 32)
+    expected = model(images)
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    programs = fx.symbolic_trace(model), compiled, torch.export.export(model, (images,)).module()
+    for program in programs:
+        for map_, same in zip(program(images), expected, strict=True):
+            torch.testing.assert_close(map_, same)

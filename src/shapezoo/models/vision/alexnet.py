@@ -28,10 +28,17 @@ class AlexNet(Module):
         num_classes: Number of labels.
         channels: Maps of each convolution.
         hidden_features: Width of the hidden linear layers.
-        dropout: The probability that what a hidden linear layer reads is dropped in training.
+        dropout: Probability of dropping an input of a hidden linear layer in train mode.
+
+    Attributes:
+        strides: How much coarser than the image each feature map is, the finest first.
+        feature_channels: Channels of each feature map.
+        num_features: Number of pooled features.
+        head_names: The layers that `pooled_features` does not use.
     """
 
     strides = (8, 16, 32)
+    head_names = ("classifier.6",)
 
     def __init__(
         self,
@@ -47,6 +54,7 @@ class AlexNet(Module):
         self.num_classes = num_classes
         first, second, third, fourth, fifth = channels
         self.feature_channels = first, second, fifth
+        self.num_features = hidden_features
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, first, 11, stride=4, padding=2),
             nn.ReLU(inplace=True),
@@ -82,6 +90,16 @@ class AlexNet(Module):
         return logits
 
     @checked
+    def pooled_features(
+        self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> Float[Tensor, "batch features={self.num_features}"]:
+        """Return the input of the last layer, the hidden features."""
+        x: Tensor = self.avgpool(self.features(images)).flatten(1)
+        for layer in list(self.classifier)[:-1]:
+            x = layer(x)
+        return x
+
+    @checked
     def feature_maps(
         self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> tuple[
@@ -107,10 +125,14 @@ class AlexNet(Module):
             ),
         ],
     ]:
-        """The maps after each pooling, the finest first."""
-        first = self.features[:3](images)
-        second = self.features[3:6](first)
-        return first, second, self.features[6:](second)
+        """Return the maps after each pooling, the finest first."""
+        maps, x = [], images
+        for layer in self.features:
+            x = layer(x)
+            if isinstance(layer, nn.MaxPool2d):
+                maps.append(x)
+        first, second, third = maps
+        return first, second, third
 
 
 _register = functools.partial(
@@ -122,27 +144,32 @@ _register = functools.partial(
 
 
 @_register()
-def alexnet_micro(*, in_channels: int = 3, num_classes: int = 1000) -> AlexNet:
+def alexnet_micro(
+    *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5
+) -> AlexNet:
     """An AlexNet of few maps and features, for tests and first steps.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping an input of a hidden linear layer in train mode.
     """
     return AlexNet(
         in_channels=in_channels,
         num_classes=num_classes,
         channels=(4, 6, 8, 8, 8),
         hidden_features=16,
+        dropout=dropout,
     )
 
 
 @_register(published_by="torchvision")
-def alexnet(*, in_channels: int = 3, num_classes: int = 1000) -> AlexNet:
+def alexnet(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> AlexNet:
     """The AlexNet of one column of layers.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping an input of a hidden linear layer in train mode.
     """
-    return AlexNet(in_channels=in_channels, num_classes=num_classes)
+    return AlexNet(in_channels=in_channels, num_classes=num_classes, dropout=dropout)

@@ -1,4 +1,4 @@
-"""What detection and segmentation build on: a network that gives its feature maps."""
+"""The interface that detection and segmentation build on: a network with feature maps."""
 
 from typing import Protocol, runtime_checkable
 
@@ -7,13 +7,13 @@ from torch import Tensor
 
 @runtime_checkable
 class Backbone(Protocol):
-    """A classifier of images that can give the feature maps under its head.
+    """An image classifier that can return the feature maps under its head.
 
-    The contract of a model's own ``feature_maps`` tells the size of each.
+    The contract of a model's own ``feature_maps`` has the size of each.
 
     Attributes:
-        strides: By how much each map is coarser than the image, the finest first.
-        feature_channels: The channels of each map.
+        strides: How much coarser than the image each map is, the finest first.
+        feature_channels: Channels of each map.
 
     Example:
         ```pycon
@@ -38,5 +38,5 @@ class Backbone(Protocol):
     def feature_channels(self) -> tuple[int, ...]: ...  # noqa: D102  # the class says it
 
     def feature_maps(self, images: Tensor, /) -> tuple[Tensor, ...]:
-        """The maps, the finest first."""
+        """Return the maps, the finest first."""
         ...

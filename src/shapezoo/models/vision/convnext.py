@@ -81,9 +81,16 @@ class ConvNeXt(Module):
         num_classes: Number of labels.
         stochastic_depth: How probably the last block is left out, in train mode. It grows linearly
             with the depth, from 0.
+
+    Attributes:
+        strides: How much coarser than the image each feature map is, the finest first.
+        feature_channels: Channels of each feature map.
+        num_features: Number of pooled features.
+        head_names: The layers that `pooled_features` does not use.
     """
 
     strides = (4, 8, 16, 32)
+    head_names = ("classifier.2",)
 
     def __init__(
         self,
@@ -98,6 +105,7 @@ class ConvNeXt(Module):
         self.in_channels = in_channels
         self.num_classes = num_classes
         self.feature_channels = channels, 2 * channels, 4 * channels, 8 * channels
+        self.num_features = 8 * channels
         last = sum(depths) - 1
         rates = iter([stochastic_depth * index / last for index in range(last + 1)])
         self.features = nn.Sequential(
@@ -124,6 +132,16 @@ class ConvNeXt(Module):
         return logits
 
     @checked
+    def pooled_features(
+        self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> Float[Tensor, "batch features={self.num_features}"]:
+        """Return the input of the last layer: the means of the last maps, normalised."""
+        x: Tensor = self.avgpool(self.features(images))
+        for layer in list(self.classifier)[:-1]:
+            x = layer(x)
+        return x
+
+    @checked
     def feature_maps(
         self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> tuple[
@@ -136,11 +154,14 @@ class ConvNeXt(Module):
             Tensor, "batch channels={self.feature_channels[3]} height=height//32 width=width//32"
         ],
     ]:
-        """The maps of each stage, the finest first."""
-        first = self.features[:2](images)
-        second = self.features[2:4](first)
-        third = self.features[4:6](second)
-        return first, second, third, self.features[6:](third)
+        """Return the maps of each stage, the finest first."""
+        layers = list(self.features)
+        maps, x = [], images
+        for downsampling, stage in zip(layers[::2], layers[1::2], strict=True):
+            x = stage(downsampling(x))
+            maps.append(x)
+        first, second, third, fourth = maps
+        return first, second, third, fourth
 
 
 def _stage(channels: int, rates: Iterable[float]) -> nn.Sequential:

@@ -9,7 +9,7 @@ are dropped instead of 40 %.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from jaxtyping import Float
@@ -109,11 +109,29 @@ class GoogLeNet(Module):
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
         divisor: By how much all other numbers of maps and features are divided.
+        dropout: Probability of dropping a pooled feature in train mode.
+        aux_logits: Whether there are auxiliary classifiers. Without them ``aux1`` and ``aux2`` are
+            None; setting both to None later has the same effect.
+
+    Attributes:
+        strides: How much coarser than the image each feature map is, the finest first.
+        feature_channels: Channels of each feature map.
+        num_features: Number of pooled features.
+        head_names: The layers that `pooled_features` does not use.
     """
 
     strides = (4, 8, 16, 32)
+    head_names = ("fc", "aux1", "aux2")
 
-    def __init__(self, *, in_channels: int = 3, num_classes: int = 1000, divisor: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        in_channels: int = 3,
+        num_classes: int = 1000,
+        divisor: int = 1,
+        dropout: float = 0.2,
+        aux_logits: bool = True,
+    ) -> None:
         super().__init__()
 
         def widths(*maps: int) -> Iterator[int]:
@@ -139,16 +157,19 @@ class GoogLeNet(Module):
         self.inception5a = InceptionModule(*widths(832, 256, 160, 320, 32, 128, 128))
         self.inception5b = InceptionModule(*widths(832, 384, 192, 384, 48, 128, 128))
         channels, features = widths(128, 1024)
-        auxiliary = functools.partial(
-            GoogLeNetAuxiliary,
-            num_classes=num_classes,
-            channels=channels,
-            hidden_features=features,
-        )
+        self.num_features = features
+
+        def auxiliary(in_channels: int) -> GoogLeNetAuxiliary | None:
+            if not aux_logits:
+                return None
+            return GoogLeNetAuxiliary(
+                in_channels, num_classes, channels=channels, hidden_features=features
+            )
+
         self.aux1 = auxiliary(self.inception4a.out_channels)
         self.aux2 = auxiliary(self.inception4d.out_channels)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.dropout = nn.Dropout(0.2)
+        self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(features, num_classes)
         init_truncated_normal(self, std=0.01)  # as in the authors' code, as the paper has none
 
@@ -166,18 +187,25 @@ class GoogLeNet(Module):
 
         Returns:
             In eval mode the logits. In train mode these, those of the second auxiliary classifier
-            and those of the first.
+            and those of the first; only the logits if either classifier is missing.
         """
-        x = self.maxpool2(self._stem(images))  # maps are let go as soon as they are read
-        x = self.maxpool3(self.inception3b(self.inception3a(x)))
-        x = self.inception4a(x)
-        first = self.aux1(x) if self.training else None
-        x = self.inception4d(self.inception4c(self.inception4b(x)))
-        second = self.aux2(x) if self.training else None
-        x = self.maxpool4(self.inception4e(x))
-        x = self.avgpool(self.inception5b(self.inception5a(x)))
-        logits: Tensor = self.fc(self.dropout(x.flatten(1)))
-        return logits if first is None or second is None else (logits, second, first)
+        aux1, aux2 = (self.aux1, self.aux2) if self.training else (None, None)
+        if aux1 is None or aux2 is None:
+            logits: Tensor = self.fc(self.pooled_features(images))
+            return logits
+        x = self._until_4a(images)
+        first = aux1(x)
+        x = self._until_4d(x)
+        second = aux2(x)
+        logits = self.fc(self._pooled(x))
+        return logits, second, first
+
+    @checked
+    def pooled_features(
+        self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> Float[Tensor, "batch features={self.num_features}"]:
+        """Return the input of the last layer: the means of the coarsest maps, after dropout."""
+        return self._pooled(self._until_4d(self._until_4a(images)))
 
     @checked
     def feature_maps(
@@ -206,7 +234,7 @@ class GoogLeNet(Module):
             ),
         ],
     ]:
-        """The last maps of each resolution, the finest first."""
+        """Return the last maps of each resolution, the finest first."""
         first = self._stem(images)
         second = self.inception3b(self.inception3a(self.maxpool2(first)))
         x = self.inception4b(self.inception4a(self.maxpool3(second)))
@@ -214,8 +242,32 @@ class GoogLeNet(Module):
         fourth = self.inception5b(self.inception5a(self.maxpool4(third)))
         return first, second, third, fourth
 
+    def adapted(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return published weights without those of auxiliary classifiers that are missing here.
+
+        Args:
+            weights: The ``state_dict()`` of such a model.
+        """
+        classifiers = {"aux1.": self.aux1, "aux2.": self.aux2}
+        missing = tuple(prefix for prefix, module in classifiers.items() if module is None)
+        return {key: weight for key, weight in weights.items() if not key.startswith(missing)}
+
     def _stem(self, images: Tensor) -> Tensor:
         return self.conv3(self.conv2(self.maxpool1(self.conv1(images))))
+
+    def _until_4a(self, images: Tensor) -> Tensor:
+        x = self.maxpool2(self._stem(images))  # frees the large maps before the next are made
+        x = self.maxpool3(self.inception3b(self.inception3a(x)))
+        return self.inception4a(x)
+
+    def _until_4d(self, x: Tensor) -> Tensor:
+        return self.inception4d(self.inception4c(self.inception4b(x)))
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        x = self.maxpool4(self.inception4e(x))
+        x = self.avgpool(self.inception5b(self.inception5a(x)))
+        features: Tensor = self.dropout(x.flatten(1))
+        return features
 
 
 _register = functools.partial(
@@ -226,22 +278,49 @@ _register = functools.partial(
 
 
 @_register()
-def googlenet_micro(*, in_channels: int = 3, num_classes: int = 1000) -> GoogLeNet:
+def googlenet_micro(
+    *,
+    in_channels: int = 3,
+    num_classes: int = 1000,
+    dropout: float = 0.2,
+    aux_logits: bool = True,
+) -> GoogLeNet:
     """A GoogLeNet of a sixteenth of the width, for tests and first steps.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping a pooled feature in train mode.
+        aux_logits: Whether there are auxiliary classifiers, whose logits train mode returns too.
     """
-    return GoogLeNet(in_channels=in_channels, num_classes=num_classes, divisor=16)
+    return GoogLeNet(
+        in_channels=in_channels,
+        num_classes=num_classes,
+        dropout=dropout,
+        aux_logits=aux_logits,
+        divisor=16,
+    )
 
 
 @_register(published_by="torchvision")
-def googlenet(*, in_channels: int = 3, num_classes: int = 1000) -> GoogLeNet:
+def googlenet(
+    *,
+    in_channels: int = 3,
+    num_classes: int = 1000,
+    dropout: float = 0.2,
+    aux_logits: bool = True,
+) -> GoogLeNet:
     """GoogLeNet, of 22 layers.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping a pooled feature in train mode.
+        aux_logits: Whether there are auxiliary classifiers, whose logits train mode returns too.
     """
-    return GoogLeNet(in_channels=in_channels, num_classes=num_classes)
+    return GoogLeNet(
+        in_channels=in_channels,
+        num_classes=num_classes,
+        dropout=dropout,
+        aux_logits=aux_logits,
+    )

@@ -8,7 +8,7 @@ instead of three convolutions.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -61,11 +61,29 @@ class InceptionV3(Module):
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
         divisor: By how much all other numbers of maps and features are divided.
+        dropout: Probability of dropping a pooled feature in train mode.
+        aux_logits: Whether there is an auxiliary classifier. Without one ``AuxLogits`` is None;
+            setting it to None later has the same effect.
+
+    Attributes:
+        strides: How much coarser than the image each feature map is, the finest first.
+        feature_channels: Channels of each feature map.
+        num_features: Number of pooled features.
+        head_names: The layers that `pooled_features` does not use.
     """
 
     strides = (4, 8, 16, 32)
+    head_names = ("fc", "AuxLogits")
 
-    def __init__(self, *, in_channels: int = 3, num_classes: int = 1000, divisor: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        in_channels: int = 3,
+        num_classes: int = 1000,
+        divisor: int = 1,
+        dropout: float = 0.5,
+        aux_logits: bool = True,
+    ) -> None:
         super().__init__()
 
         def widths(*maps: int) -> Iterator[int]:
@@ -89,20 +107,24 @@ class InceptionV3(Module):
         self.Mixed_6c = InceptionB(*widths(768, 160, 192))
         self.Mixed_6d = InceptionB(*widths(768, 160, 192))
         self.Mixed_6e = InceptionB(*widths(768, 192, 192))
-        channels, features = widths(128, 768)
-        self.AuxLogits = InceptionV3Auxiliary(
-            self.Mixed_6e.out_channels, num_classes, channels=channels, features=features
-        )
+        self.AuxLogits: InceptionV3Auxiliary | None = None
+        if aux_logits:
+            channels, features = widths(128, 768)
+            self.AuxLogits = InceptionV3Auxiliary(
+                self.Mixed_6e.out_channels, num_classes, channels=channels, features=features
+            )
         self.Mixed_7a = ReductionB(*widths(768, 192, 320))
         self.Mixed_7b = InceptionC(*widths(1280, 320, 448, 384, 192))
         self.Mixed_7c = InceptionC(*widths(2048, 320, 448, 384, 192))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.dropout = nn.Dropout(0.5)
-        self.fc = nn.Linear(self.Mixed_7c.out_channels, num_classes)
+        self.dropout = nn.Dropout(dropout)
+        self.num_features = self.Mixed_7c.out_channels
+        self.fc = nn.Linear(self.num_features, num_classes)
         # as in the authors' code, as the paper has none, but for `fc`, which is torchvision's
         init_truncated_normal(self, std=0.1)
-        init_truncated_normal(self.AuxLogits.conv1, std=0.01)
-        init_truncated_normal(self.AuxLogits.fc, std=0.001)
+        if self.AuxLogits is not None:
+            init_truncated_normal(self.AuxLogits.conv1, std=0.01)
+            init_truncated_normal(self.AuxLogits.fc, std=0.001)
 
     def forward(
         self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
@@ -116,12 +138,21 @@ class InceptionV3(Module):
         """Score every class for each image.
 
         Returns:
-            In eval mode the logits. In train mode these, and those of the auxiliary classifier.
+            In eval mode the logits. In train mode these, and those of the auxiliary classifier if
+            there is one.
         """
-        middle = self._sixth(self._fifth(self.maxpool2(self._stem(images))))
-        auxiliary = self.AuxLogits(middle) if self.training else None
-        logits: Tensor = self.fc(self.dropout(self.avgpool(self._seventh(middle)).flatten(1)))
+        middle = self._until_sixth(images)
+        classifier = self.AuxLogits if self.training else None
+        auxiliary = None if classifier is None else classifier(middle)
+        logits: Tensor = self.fc(self._pooled(middle))
         return logits if auxiliary is None else (logits, auxiliary)
+
+    @checked
+    def pooled_features(
+        self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> Float[Tensor, "batch features={self.num_features}"]:
+        """Return the input of the last layer: the means of the coarsest maps, after dropout."""
+        return self._pooled(self._until_sixth(images))
 
     @checked
     def feature_maps(
@@ -156,11 +187,20 @@ class InceptionV3(Module):
             ),
         ],
     ]:
-        """The last maps of each resolution, the finest first."""
+        """Return the last maps of each resolution, the finest first."""
         first = self._stem(images)
         second = self._fifth(self.maxpool2(first))
         third = self._sixth(second)
         return first, second, third, self._seventh(third)
+
+    def adapted(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return published weights without those of an auxiliary classifier that is missing here.
+
+        Args:
+            weights: The ``state_dict()`` of such a model.
+        """
+        missing = "AuxLogits." if self.AuxLogits is None else ()
+        return {key: weight for key, weight in weights.items() if not key.startswith(missing)}
 
     def _stem(self, images: Tensor) -> Tensor:
         x = self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(images))
@@ -177,6 +217,13 @@ class InceptionV3(Module):
     def _seventh(self, x: Tensor) -> Tensor:
         return self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x)))
 
+    def _until_sixth(self, images: Tensor) -> Tensor:
+        return self._sixth(self._fifth(self.maxpool2(self._stem(images))))
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        features: Tensor = self.dropout(self.avgpool(self._seventh(x)).flatten(1))
+        return features
+
 
 _register = functools.partial(
     register,
@@ -187,22 +234,49 @@ _register = functools.partial(
 
 
 @_register()
-def inception_v3_micro(*, in_channels: int = 3, num_classes: int = 1000) -> InceptionV3:
+def inception_v3_micro(
+    *,
+    in_channels: int = 3,
+    num_classes: int = 1000,
+    dropout: float = 0.5,
+    aux_logits: bool = True,
+) -> InceptionV3:
     """An Inception v3 of a sixteenth of the width, for tests and first steps.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping a pooled feature in train mode.
+        aux_logits: Whether there is an auxiliary classifier, whose logits train mode returns too.
     """
-    return InceptionV3(in_channels=in_channels, num_classes=num_classes, divisor=16)
+    return InceptionV3(
+        in_channels=in_channels,
+        num_classes=num_classes,
+        dropout=dropout,
+        aux_logits=aux_logits,
+        divisor=16,
+    )
 
 
 @_register(published_by="torchvision")
-def inception_v3(*, in_channels: int = 3, num_classes: int = 1000) -> InceptionV3:
+def inception_v3(
+    *,
+    in_channels: int = 3,
+    num_classes: int = 1000,
+    dropout: float = 0.5,
+    aux_logits: bool = True,
+) -> InceptionV3:
     """Inception v3, of 48 layers.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping a pooled feature in train mode.
+        aux_logits: Whether there is an auxiliary classifier, whose logits train mode returns too.
     """
-    return InceptionV3(in_channels=in_channels, num_classes=num_classes)
+    return InceptionV3(
+        in_channels=in_channels,
+        num_classes=num_classes,
+        dropout=dropout,
+        aux_logits=aux_logits,
+    )

@@ -1,132 +1,48 @@
 """ResNet, deep residual networks: blocks that learn what to add to their input.
 
 He, Zhang, Ren, Sun, "Deep residual learning for image recognition", 2015, arXiv:1512.03385,
-Table 1 and Figure 5. As torchvision's, whose weights they take, the networks depart from it in
-this: a bottleneck has its stride in the 3x3 convolution, not in the first.
+Table 1. The names of the layers are torchvision's, whose weights they load; `resnet_blocks` has the
+blocks, and where they depart from the paper.
 """
 
 import functools
-from typing import Protocol
+import itertools
+from collections.abc import Mapping
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapezoo.contracts import Module, checked
+from shapezoo.models.vision.resnet_blocks import BasicBlock, Block, Bottleneck, conv
 from shapezoo.registry import register
 
 
-class BasicBlock(Module):
-    """Two 3x3 convolutions whose result is added to what they read (Figure 5, left).
-
-    Args:
-        in_channels: Maps to read.
-        channels: Maps to give.
-        stride: By how much height and width are divided, rounded up.
-    """
-
-    def __init__(self, in_channels: int, channels: int, *, stride: int = 1) -> None:
-        super().__init__()
-        self.in_channels = in_channels
-        self.out_channels = channels
-        self.stride = stride
-        self.conv1 = _conv(in_channels, channels, 3, stride=stride)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.relu = nn.ReLU(inplace=True)
-        self.conv2 = _conv(channels, channels, 3)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.downsample = _shortcut(in_channels, channels, stride)
-
-    def forward(
-        self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
-    ) -> Float[
-        Tensor,
-        (
-            "batch channels={self.out_channels} "
-            "height=(height-1)//{self.stride}+1 width=(width-1)//{self.stride}+1"
-        ),
-    ]:
-        """The maps, corrected (Equations 1 and 2)."""
-        residual = self.relu(self.bn1(self.conv1(x)))
-        residual = self.bn2(self.conv2(residual))
-        residual += self.downsample(x)
-        maps: Tensor = self.relu(residual)
-        return maps
-
-
-class Bottleneck(Module):
-    """A 3x3 convolution of fewer maps between two of 1x1, as residual (Figure 5, right).
-
-    Args:
-        in_channels: Maps to read.
-        channels: A quarter of the maps to give.
-        stride: By how much height and width are divided, rounded up.
-        groups: Into how many groups the maps of the 3x3 convolution are split; the
-            cardinality of ResNeXt.
-        width_per_group: Maps of a group, where there are 64 `channels`; proportionally more
-            where there are more.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        channels: int,
-        *,
-        stride: int = 1,
-        groups: int = 1,
-        width_per_group: int = 64,
-    ) -> None:
-        super().__init__()
-        self.in_channels = in_channels
-        self.out_channels = 4 * channels
-        self.stride = stride
-        width = channels * width_per_group // 64 * groups
-        self.conv1 = _conv(in_channels, width, 1)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _conv(width, width, 3, stride=stride, groups=groups)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = _conv(width, self.out_channels, 1)
-        self.bn3 = nn.BatchNorm2d(self.out_channels)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = _shortcut(in_channels, self.out_channels, stride)
-
-    def forward(
-        self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
-    ) -> Float[
-        Tensor,
-        (
-            "batch channels={self.out_channels} "
-            "height=(height-1)//{self.stride}+1 width=(width-1)//{self.stride}+1"
-        ),
-    ]:
-        """The maps, corrected (Equations 1 and 2)."""
-        residual = self.relu(self.bn1(self.conv1(x)))
-        residual = self.relu(self.bn2(self.conv2(residual)))
-        residual = self.bn3(self.conv3(residual))
-        residual += self.downsample(x)
-        maps: Tensor = self.relu(residual)
-        return maps
-
-
-class Block(Protocol):
-    """What makes a residual block: `BasicBlock`, `Bottleneck`, or one of these in part."""
-
-    def __call__(self, in_channels: int, channels: int, *, stride: int) -> BasicBlock | Bottleneck:
-        """A block that reads and gives this many maps, or a multiple of them."""
-        ...
-
-
 class ResNet(Module):
-    """A classifier of images, of four stages of residual blocks.
+    """An image classifier with four stages of residual blocks.
 
     Args:
-        block: Makes a block, of the maps that it reads, the maps of its stage and its stride.
-        depths: The number of blocks of each stage.
+        block: Builds a block from its input channels, the channels of its stage, its stride and
+            its dilations.
+        depths: Number of blocks of each stage.
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
-        channels: Maps of the first stage, and of what comes before.
+        channels: Channels of the stem and of the first stage.
+        strides: How much coarser than the image the maps of each stage are. The first is 4 with the
+            stem of the paper, 2 without its pooling, or 1 for small images: then the stem is a 3x3
+            convolution. Each of the others is twice the one before, or equal to it: then the stage
+            is dilated instead of strided.
+
+    Attributes:
+        strides: How much coarser than the image each feature map is, the finest first.
+        feature_channels: Channels of each feature map.
+        num_features: Number of pooled features.
+        head_names: The layers that `pooled_features` does not use.
+
+    Raises:
+        ValueError: The strides are not four such numbers.
     """
 
-    strides = (4, 8, 16, 32)
+    head_names = ("fc",)
 
     def __init__(
         self,
@@ -136,19 +52,37 @@ class ResNet(Module):
         in_channels: int = 3,
         num_classes: int = 1000,
         channels: int = 64,
+        strides: tuple[int, int, int, int] = (4, 8, 16, 32),
     ) -> None:
         super().__init__()
+        _require_strides(strides)
         self.in_channels = in_channels
         self.num_classes = num_classes
-        self.conv1 = nn.Conv2d(in_channels, channels, 7, stride=2, padding=3, bias=False)
+        self.strides = tuple(strides)
+        dilations = [strides[0] * 2**index // stride for index, stride in enumerate(strides)]
+
+        def stage(index: int, in_channels: int) -> tuple[nn.Sequential, int]:
+            before = max(index - 1, 0)
+            return _stage(
+                block,
+                in_channels,
+                2**index * channels,
+                depths[index],
+                stride=strides[index] // strides[before],
+                dilation=(dilations[before], dilations[index]),
+            )
+
+        kernel_size = 3 if strides[0] == 1 else 7
+        self.conv1 = conv(in_channels, channels, kernel_size, stride=min(strides[0], 2))
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1, first = _stage(block, channels, channels, depths[0], stride=1)
-        self.layer2, second = _stage(block, first, 2 * channels, depths[1], stride=2)
-        self.layer3, third = _stage(block, second, 4 * channels, depths[2], stride=2)
-        self.layer4, fourth = _stage(block, third, 8 * channels, depths[3], stride=2)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if strides[0] == 4 else nn.Identity()
+        self.layer1, first = stage(0, channels)
+        self.layer2, second = stage(1, first)
+        self.layer3, third = stage(2, second)
+        self.layer4, fourth = stage(3, third)
         self.feature_channels = first, second, third, fourth
+        self.num_features = fourth
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(fourth, num_classes)
         _init_convolutions(self)
@@ -157,9 +91,17 @@ class ResNet(Module):
         self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> Float[Tensor, "batch classes={self.num_classes}"]:
         """Score every class for each image."""
-        maps = self.feature_maps(images)[-1]
-        logits: Tensor = self.fc(self.avgpool(maps).flatten(1))
+        logits: Tensor = self.fc(self.pooled_features(images))
         return logits
+
+    @checked
+    def pooled_features(
+        self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> Float[Tensor, "batch features={self.num_features}"]:
+        """Return the input of the last layer: the means of the coarsest maps."""
+        maps = self.feature_maps(images)[-1]
+        features: Tensor = self.avgpool(maps).flatten(1)
+        return features
 
     @checked
     def feature_maps(
@@ -167,66 +109,86 @@ class ResNet(Module):
     ) -> tuple[
         Float[
             Tensor,
-            "batch channels={self.feature_channels[0]} height=(height-1)//4+1 width=(width-1)//4+1",
+            (
+                "batch channels={self.feature_channels[0]} "
+                "height=(height-1)//{self.strides[0]}+1 width=(width-1)//{self.strides[0]}+1"
+            ),
         ],
         Float[
             Tensor,
-            "batch channels={self.feature_channels[1]} height=(height-1)//8+1 width=(width-1)//8+1",
+            (
+                "batch channels={self.feature_channels[1]} "
+                "height=(height-1)//{self.strides[1]}+1 width=(width-1)//{self.strides[1]}+1"
+            ),
         ],
         Float[
             Tensor,
             (
                 "batch channels={self.feature_channels[2]} "
-                "height=(height-1)//16+1 width=(width-1)//16+1"
+                "height=(height-1)//{self.strides[2]}+1 width=(width-1)//{self.strides[2]}+1"
             ),
         ],
         Float[
             Tensor,
             (
                 "batch channels={self.feature_channels[3]} "
-                "height=(height-1)//32+1 width=(width-1)//32+1"
+                "height=(height-1)//{self.strides[3]}+1 width=(width-1)//{self.strides[3]}+1"
             ),
         ],
     ]:
-        """The maps of each stage, the finest first."""
+        """Return the maps of each stage, the finest first."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         first = self.layer1(x)
         second = self.layer2(first)
         third = self.layer3(second)
         return first, second, third, self.layer4(third)
 
+    def adapted(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return published weights as they are, if they fit the stem.
 
-def _conv(
-    in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, groups: int = 1
-) -> nn.Conv2d:
-    """A convolution whose border is padded; normalisation follows, so it has no bias."""
-    return nn.Conv2d(
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride=stride,
-        padding=kernel_size // 2,
-        groups=groups,
-        bias=False,
-    )
+        Args:
+            weights: The ``state_dict()`` of such a model.
+
+        Raises:
+            ValueError: The first convolution has another kernel size.
+        """
+        ours, theirs = self.conv1.weight.shape, weights.get("conv1.weight", self.conv1.weight).shape
+        if ours[2:] != theirs[2:]:
+            raise ValueError(
+                f"strides={self.strides} make the first convolution {ours[2]}x{ours[3]}, but that "
+                f"of the weights is {theirs[2]}x{theirs[3]}; pass strides that begin with 2 or 4, "
+                f"such as {(2, 4, 8, 16)}, or train without these weights"
+            )
+        return dict(weights)
 
 
-def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """What makes the input of a block as large as its output (option B)."""
-    if stride == 1 and in_channels == out_channels:
-        return nn.Identity()
-    return nn.Sequential(
-        _conv(in_channels, out_channels, 1, stride=stride), nn.BatchNorm2d(out_channels)
+def _require_strides(strides: object) -> None:
+    """Raise ValueError unless the strides of the four stages are possible."""
+    if isinstance(strides, tuple | list) and len(strides) == 4 and strides[0] in (1, 2, 4):
+        steps = itertools.pairwise(strides)
+        if all(type(s) is int for s in strides) and all(b in (a, 2 * a) for a, b in steps):
+            return
+    raise ValueError(
+        f"strides must be four integers: 1, 2 or 4, then each equal to the one before or twice as "
+        f"large, got {strides!r}; try (4, 8, 16, 32), (4, 8, 8, 8) for dilated stages, or "
+        f"(1, 2, 4, 8) for small images"
     )
 
 
 def _stage(
-    block: Block, in_channels: int, channels: int, depth: int, *, stride: int
+    block: Block,
+    in_channels: int,
+    channels: int,
+    depth: int,
+    *,
+    stride: int,
+    dilation: tuple[int, int],
 ) -> tuple[nn.Sequential, int]:
-    """A row of blocks, the first of which has the stride, and the number of maps that it gives."""
-    blocks = [block(in_channels, channels, stride=stride)]
+    """Build a stage, whose first block has the stride, and return it with its output channels."""
+    blocks = [block(in_channels, channels, stride=stride, dilation=dilation)]
+    after = (dilation[1], dilation[1])
     while len(blocks) < depth:
-        blocks.append(block(blocks[-1].out_channels, channels, stride=1))
+        blocks.append(block(blocks[-1].out_channels, channels, stride=1, dilation=after))
     return nn.Sequential(*blocks), blocks[-1].out_channels
 
 
@@ -245,68 +207,139 @@ _register = functools.partial(
 
 
 @_register()
-def resnet_micro(*, in_channels: int = 3, num_classes: int = 1000) -> ResNet:
+def resnet_micro(
+    *,
+    in_channels: int = 3,
+    num_classes: int = 1000,
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+) -> ResNet:
     """A ResNet of one narrow block a stage, for tests and first steps.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        strides: How much coarser than the image the maps of each stage are; see `ResNet`.
     """
     return ResNet(
-        BasicBlock, (1, 1, 1, 1), in_channels=in_channels, num_classes=num_classes, channels=8
+        BasicBlock,
+        (1, 1, 1, 1),
+        in_channels=in_channels,
+        num_classes=num_classes,
+        channels=8,
+        strides=strides,
     )
 
 
 @_register(published_by="torchvision")
-def resnet18(*, in_channels: int = 3, num_classes: int = 1000) -> ResNet:
+def resnet18(
+    *,
+    in_channels: int = 3,
+    num_classes: int = 1000,
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+) -> ResNet:
     """A ResNet of 18 layers.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        strides: How much coarser than the image the maps of each stage are; see `ResNet`.
     """
-    return ResNet(BasicBlock, (2, 2, 2, 2), in_channels=in_channels, num_classes=num_classes)
+    return ResNet(
+        BasicBlock,
+        (2, 2, 2, 2),
+        in_channels=in_channels,
+        num_classes=num_classes,
+        strides=strides,
+    )
 
 
 @_register(published_by="torchvision")
-def resnet34(*, in_channels: int = 3, num_classes: int = 1000) -> ResNet:
+def resnet34(
+    *,
+    in_channels: int = 3,
+    num_classes: int = 1000,
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+) -> ResNet:
     """A ResNet of 34 layers.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        strides: How much coarser than the image the maps of each stage are; see `ResNet`.
     """
-    return ResNet(BasicBlock, (3, 4, 6, 3), in_channels=in_channels, num_classes=num_classes)
+    return ResNet(
+        BasicBlock,
+        (3, 4, 6, 3),
+        in_channels=in_channels,
+        num_classes=num_classes,
+        strides=strides,
+    )
 
 
 @_register(published_by="torchvision")
-def resnet50(*, in_channels: int = 3, num_classes: int = 1000) -> ResNet:
+def resnet50(
+    *,
+    in_channels: int = 3,
+    num_classes: int = 1000,
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+) -> ResNet:
     """A ResNet of 50 layers.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        strides: How much coarser than the image the maps of each stage are; see `ResNet`.
     """
-    return ResNet(Bottleneck, (3, 4, 6, 3), in_channels=in_channels, num_classes=num_classes)
+    return ResNet(
+        Bottleneck,
+        (3, 4, 6, 3),
+        in_channels=in_channels,
+        num_classes=num_classes,
+        strides=strides,
+    )
 
 
 @_register(published_by="torchvision")
-def resnet101(*, in_channels: int = 3, num_classes: int = 1000) -> ResNet:
+def resnet101(
+    *,
+    in_channels: int = 3,
+    num_classes: int = 1000,
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+) -> ResNet:
     """A ResNet of 101 layers.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        strides: How much coarser than the image the maps of each stage are; see `ResNet`.
     """
-    return ResNet(Bottleneck, (3, 4, 23, 3), in_channels=in_channels, num_classes=num_classes)
+    return ResNet(
+        Bottleneck,
+        (3, 4, 23, 3),
+        in_channels=in_channels,
+        num_classes=num_classes,
+        strides=strides,
+    )
 
 
 @_register(published_by="torchvision")
-def resnet152(*, in_channels: int = 3, num_classes: int = 1000) -> ResNet:
+def resnet152(
+    *,
+    in_channels: int = 3,
+    num_classes: int = 1000,
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+) -> ResNet:
     """A ResNet of 152 layers.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        strides: How much coarser than the image the maps of each stage are; see `ResNet`.
     """
-    return ResNet(Bottleneck, (3, 8, 36, 3), in_channels=in_channels, num_classes=num_classes)
+    return ResNet(
+        Bottleneck,
+        (3, 8, 36, 3),
+        in_channels=in_channels,
+        num_classes=num_classes,
+        strides=strides,
+    )

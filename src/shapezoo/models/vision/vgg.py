@@ -25,11 +25,18 @@ class VGG(Module):
         num_classes: Number of labels.
         channels: Maps of each stage.
         hidden_features: Width of the hidden linear layers.
-        dropout: The probability that a hidden feature is dropped in training.
+        dropout: Probability of dropping a hidden feature in train mode.
         batch_norm: Whether the maps of each convolution are normalised.
+
+    Attributes:
+        strides: How much coarser than the image each feature map is, the finest first.
+        feature_channels: Channels of each feature map.
+        num_features: Number of pooled features.
+        head_names: The layers that `pooled_features` does not use.
     """
 
     strides = (2, 4, 8, 16, 32)
+    head_names = ("classifier.6",)
 
     def __init__(
         self,
@@ -46,6 +53,7 @@ class VGG(Module):
         self.in_channels = in_channels
         self.num_classes = num_classes
         self.feature_channels = channels
+        self.num_features = hidden_features
         self.features = nn.Sequential(
             *_layers(in_channels, depths, channels, batch_norm=batch_norm)
         )
@@ -70,6 +78,16 @@ class VGG(Module):
         return logits
 
     @checked
+    def pooled_features(
+        self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> Float[Tensor, "batch features={self.num_features}"]:
+        """Return the input of the last layer, the hidden features after dropout."""
+        x: Tensor = self.avgpool(self.features(images)).flatten(1)
+        for layer in list(self.classifier)[:-1]:
+            x = layer(x)
+        return x
+
+    @checked
     def feature_maps(
         self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> tuple[
@@ -83,7 +101,7 @@ class VGG(Module):
             Tensor, "batch channels={self.feature_channels[4]} height=height//32 width=width//32"
         ],
     ]:
-        """The maps that each stage gives, pooled, the finest first."""
+        """Return the pooled maps of each stage, the finest first."""
         maps, x = [], images
         for layer in self.features:
             x = layer(x)
@@ -131,34 +149,38 @@ _register = functools.partial(
 
 
 @_register()
-def vgg_micro(*, in_channels: int = 3, num_classes: int = 1000) -> VGG:
+def vgg_micro(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
     """A VGG of one narrow convolution a stage, for tests and first steps.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping a hidden feature in train mode.
     """
     return VGG(
         (1, 1, 1, 1, 1),
         in_channels=in_channels,
         num_classes=num_classes,
+        dropout=dropout,
         channels=(4, 4, 8, 8, 8),
         hidden_features=16,
     )
 
 
 @_register()
-def vgg_bn_micro(*, in_channels: int = 3, num_classes: int = 1000) -> VGG:
+def vgg_bn_micro(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
     """A VGG of one narrow normalised convolution a stage, for tests and first steps.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping a hidden feature in train mode.
     """
     return VGG(
         (1, 1, 1, 1, 1),
         in_channels=in_channels,
         num_classes=num_classes,
+        dropout=dropout,
         channels=(4, 4, 8, 8, 8),
         hidden_features=16,
         batch_norm=True,
@@ -166,88 +188,120 @@ def vgg_bn_micro(*, in_channels: int = 3, num_classes: int = 1000) -> VGG:
 
 
 @_register(published_by="torchvision")
-def vgg11(*, in_channels: int = 3, num_classes: int = 1000) -> VGG:
+def vgg11(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
     """A VGG of 11 layers (Table 1, A).
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping a hidden feature in train mode.
     """
-    return VGG((1, 1, 2, 2, 2), in_channels=in_channels, num_classes=num_classes)
+    return VGG((1, 1, 2, 2, 2), in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 
 @_register(published_by="torchvision")
-def vgg11_bn(*, in_channels: int = 3, num_classes: int = 1000) -> VGG:
+def vgg11_bn(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
     """A VGG of 11 layers with batch normalisation (Table 1, A).
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping a hidden feature in train mode.
     """
-    return VGG((1, 1, 2, 2, 2), in_channels=in_channels, num_classes=num_classes, batch_norm=True)
+    return VGG(
+        (1, 1, 2, 2, 2),
+        in_channels=in_channels,
+        num_classes=num_classes,
+        dropout=dropout,
+        batch_norm=True,
+    )
 
 
 @_register(published_by="torchvision")
-def vgg13(*, in_channels: int = 3, num_classes: int = 1000) -> VGG:
+def vgg13(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
     """A VGG of 13 layers (Table 1, B).
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping a hidden feature in train mode.
     """
-    return VGG((2, 2, 2, 2, 2), in_channels=in_channels, num_classes=num_classes)
+    return VGG((2, 2, 2, 2, 2), in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 
 @_register(published_by="torchvision")
-def vgg13_bn(*, in_channels: int = 3, num_classes: int = 1000) -> VGG:
+def vgg13_bn(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
     """A VGG of 13 layers with batch normalisation (Table 1, B).
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping a hidden feature in train mode.
     """
-    return VGG((2, 2, 2, 2, 2), in_channels=in_channels, num_classes=num_classes, batch_norm=True)
+    return VGG(
+        (2, 2, 2, 2, 2),
+        in_channels=in_channels,
+        num_classes=num_classes,
+        dropout=dropout,
+        batch_norm=True,
+    )
 
 
 @_register(published_by="torchvision")
-def vgg16(*, in_channels: int = 3, num_classes: int = 1000) -> VGG:
+def vgg16(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
     """A VGG of 16 layers (Table 1, D).
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping a hidden feature in train mode.
     """
-    return VGG((2, 2, 3, 3, 3), in_channels=in_channels, num_classes=num_classes)
+    return VGG((2, 2, 3, 3, 3), in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 
 @_register(published_by="torchvision")
-def vgg16_bn(*, in_channels: int = 3, num_classes: int = 1000) -> VGG:
+def vgg16_bn(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
     """A VGG of 16 layers with batch normalisation (Table 1, D).
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping a hidden feature in train mode.
     """
-    return VGG((2, 2, 3, 3, 3), in_channels=in_channels, num_classes=num_classes, batch_norm=True)
+    return VGG(
+        (2, 2, 3, 3, 3),
+        in_channels=in_channels,
+        num_classes=num_classes,
+        dropout=dropout,
+        batch_norm=True,
+    )
 
 
 @_register(published_by="torchvision")
-def vgg19(*, in_channels: int = 3, num_classes: int = 1000) -> VGG:
+def vgg19(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
     """A VGG of 19 layers (Table 1, E).
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping a hidden feature in train mode.
     """
-    return VGG((2, 2, 4, 4, 4), in_channels=in_channels, num_classes=num_classes)
+    return VGG((2, 2, 4, 4, 4), in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 
 @_register(published_by="torchvision")
-def vgg19_bn(*, in_channels: int = 3, num_classes: int = 1000) -> VGG:
+def vgg19_bn(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
     """A VGG of 19 layers with batch normalisation (Table 1, E).
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping a hidden feature in train mode.
     """
-    return VGG((2, 2, 4, 4, 4), in_channels=in_channels, num_classes=num_classes, batch_norm=True)
+    return VGG(
+        (2, 2, 4, 4, 4),
+        in_channels=in_channels,
+        num_classes=num_classes,
+        dropout=dropout,
+        batch_norm=True,
+    )

@@ -1,15 +1,14 @@
 """Vision transformer (ViT): an image as a sequence of patches, which attend to each other.
 
 Dosovitskiy et al., "An image is worth 16x16 words: transformers for image recognition at scale",
-2020, arXiv:2010.11929, Figure 1, Table 1 and Equations 1 to 4. The hidden layer of each MLP is four
-times as wide as a token, as in all rows of the table. The paper does not say how weights begin;
-they do as torchvision's.
+2020, arXiv:2010.11929, Figure 1, Table 1 and Equations 1 to 4. The paper does not say how weights
+are initialised; they are as in torchvision.
 """
 
 import functools
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -17,70 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shapezoo.contracts import Module, checked
-from shapezoo.layers import MLPBlock, SelfAttention
+from shapezoo.models.vision.vit_encoder import Encoder
 from shapezoo.registry import register
-
-
-class EncoderBlock(Module):
-    """Attention and an MLP, both of normalised tokens and as residuals (Figure 1, right).
-
-    Args:
-        hidden_size: Width of a token.
-        num_heads: Heads of the attention.
-        dropout: The probability that a number becomes zero in train mode, after each linear layer
-            but those that make queries, keys and values (Appendix B.1).
-    """
-
-    def __init__(self, hidden_size: int, *, num_heads: int, dropout: float) -> None:
-        super().__init__()
-        self.hidden_size = hidden_size
-        self.ln_1 = nn.LayerNorm(hidden_size, eps=1e-6)
-        self.self_attention = SelfAttention(hidden_size, num_heads)
-        self.dropout = nn.Dropout(dropout)
-        self.ln_2 = nn.LayerNorm(hidden_size, eps=1e-6)
-        self.mlp = MLPBlock(hidden_size, 4 * hidden_size, dropout=dropout)
-
-    def forward(
-        self, tokens: Float[Tensor, "batch seq hidden={self.hidden_size}"]
-    ) -> Float[Tensor, "batch seq hidden={self.hidden_size}"]:
-        """The tokens, corrected (Equations 2 and 3)."""
-        tokens = tokens + self.dropout(self.self_attention(self.ln_1(tokens)))
-        corrected: Tensor = tokens + self.mlp(self.ln_2(tokens))
-        return corrected
-
-
-class Encoder(Module):
-    """Position embeddings, a row of blocks, and normalisation.
-
-    Args:
-        hidden_size: Width of a token.
-        seq_length: Number of tokens.
-        num_layers: Number of blocks.
-        num_heads: Heads of the attention.
-        dropout: As in `EncoderBlock`, and after the position embeddings are added.
-    """
-
-    def __init__(
-        self, hidden_size: int, *, seq_length: int, num_layers: int, num_heads: int, dropout: float
-    ) -> None:
-        super().__init__()
-        self.hidden_size = hidden_size
-        self.seq_length = seq_length
-        self.pos_embedding = nn.Parameter(torch.empty(1, seq_length, hidden_size))
-        self.dropout = nn.Dropout(dropout)
-        self.layers = nn.Sequential()
-        for index in range(num_layers):
-            block = EncoderBlock(hidden_size, num_heads=num_heads, dropout=dropout)
-            self.layers.add_module(f"encoder_layer_{index}", block)
-        self.ln = nn.LayerNorm(hidden_size, eps=1e-6)
-        nn.init.normal_(self.pos_embedding, std=0.02)
-
-    def forward(
-        self, tokens: Float[Tensor, "batch seq={self.seq_length} hidden={self.hidden_size}"]
-    ) -> Float[Tensor, "batch seq={self.seq_length} hidden={self.hidden_size}"]:
-        """The tokens as all layers together leave them, normalised."""
-        encoded: Tensor = self.ln(self.layers(self.dropout(tokens + self.pos_embedding)))
-        return encoded
 
 
 class VisionTransformer(Module):
@@ -94,16 +31,21 @@ class VisionTransformer(Module):
         hidden_size: Width of a token.
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
-        dropout: The probability that a number becomes zero in train mode (Appendix B.1).
+        dropout: Probability of dropping an output of a linear layer in train mode
+            (Appendix B.1).
 
     Attributes:
-        strides: By how much the feature map is coarser than the image.
-        feature_channels: The channels of the feature map.
+        strides: How much coarser than the image the feature map is.
+        feature_channels: Channels of the feature map.
+        num_features: Width of the class token, which is the pooled features.
+        head_names: The layers that `pooled_features` does not use.
 
     Raises:
         ValueError: The images cannot be cut into whole patches, or the width of a token not into
             heads.
     """
+
+    head_names = ("heads",)
 
     def __init__(
         self,
@@ -128,6 +70,7 @@ class VisionTransformer(Module):
         self.grid_size = image_size // patch_size
         self.strides = (patch_size,)
         self.feature_channels = (hidden_size,)
+        self.num_features = hidden_size
         self.class_token = nn.Parameter(torch.zeros(1, 1, hidden_size))
         self.conv_proj = nn.Conv2d(in_channels, hidden_size, patch_size, stride=patch_size)
         self.encoder = Encoder(
@@ -149,8 +92,20 @@ class VisionTransformer(Module):
         ],
     ) -> Float[Tensor, "batch classes={self.num_classes}"]:
         """Score every class for each image, from the class token (Equation 4)."""
-        logits: Tensor = self.heads(self._encoded(images)[:, 0])
+        logits: Tensor = self.heads(self.pooled_features(images))
         return logits
+
+    @checked
+    def pooled_features(
+        self,
+        images: Float[
+            Tensor,
+            "batch channels={self.in_channels} height={self.image_size} width={self.image_size}",
+        ],
+    ) -> Float[Tensor, "batch features={self.num_features}"]:
+        """Return the encoded class token, the input of the last layer."""
+        encoded: Tensor = self.encoder(self._tokens(images))
+        return encoded[:, 0]
 
     @checked
     def feature_maps(
@@ -168,10 +123,57 @@ class VisionTransformer(Module):
             ),
         ]
     ]:
-        """The encoded patches, where they were in the image."""
-        patches = self._encoded(images)[:, 1:]
-        (hidden,) = self.feature_channels
-        return (patches.transpose(1, 2).reshape(-1, hidden, self.grid_size, self.grid_size),)
+        """Return the encoded patches, arranged as in the image."""
+        return (self._map(self.encoder(self._tokens(images))),)
+
+    @checked
+    def intermediate_maps(
+        self,
+        images: Float[
+            Tensor,
+            "batch channels={self.in_channels} height={self.image_size} width={self.image_size}",
+        ],
+        layers: Sequence[int],
+    ) -> tuple[
+        Float[
+            Tensor,
+            (
+                "batch channels={self.feature_channels[0]} "
+                "height={self.grid_size} width={self.grid_size}"
+            ),
+        ],
+        ...,
+    ]:
+        """Return the patches after some blocks of the encoder, arranged as in the image.
+
+        They are normalised by the last layer normalisation of the encoder, so the map of the last
+        block is that of `feature_maps`. Blocks after the last one asked for do not run.
+
+        Args:
+            images: The images.
+            layers: Numbers of the blocks, from 0. Negative ones count from the last block, -1.
+
+        Returns:
+            A map for each number, in the order of the numbers.
+
+        Raises:
+            ValueError: There is no block of such a number.
+        """
+        num_layers = len(self.encoder.layers)
+        for number in layers:
+            if not -num_layers <= number < num_layers:
+                raise ValueError(
+                    f"layers must be numbers of blocks, from {-num_layers} to {num_layers - 1}, "
+                    f"got {number}"
+                )
+        wanted = [number % num_layers for number in layers]
+        x = self.encoder.dropout(self._tokens(images) + self.encoder.pos_embedding)
+        maps = {}
+        for number, block in enumerate(list(self.encoder.layers)[: max(wanted, default=-1) + 1]):
+            x = block(x)
+            if number in wanted:
+                maps[number] = self._map(self.encoder.ln(x))
+        return tuple(maps[number] for number in wanted)
 
     def adapted(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights for images of another size, fitted to this one (Section 3.2).
@@ -202,11 +204,15 @@ class VisionTransformer(Module):
         )
         return {**weights, name: torch.cat([of_class, resized.flatten(2).transpose(1, 2)], dim=1)}
 
-    def _encoded(self, images: Tensor) -> Tensor:
-        """The class token and the patches, row by row, after the encoder (Equation 1)."""
+    def _tokens(self, images: Tensor) -> Tensor:
+        """Return the class token and the patches, row by row (Equation 1)."""
         tokens = self.conv_proj(images).flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.class_token.repeat(images.shape[0], 1, 1), tokens], dim=1)
-        return self.encoder(tokens)
+        return torch.cat([self.class_token.repeat(images.shape[0], 1, 1), tokens], dim=1)
+
+    def _map(self, tokens: Tensor) -> Tensor:
+        """Arrange the tokens of patches as in the image, without the class token."""
+        patches = tokens[:, 1:].transpose(1, 2)
+        return patches.reshape(-1, self.num_features, self.grid_size, self.grid_size)
 
 
 def _renamed(name: str) -> str:
@@ -240,7 +246,11 @@ _huge = functools.partial(VisionTransformer, num_layers=32, num_heads=16, hidden
 
 @_register()
 def vit_micro(
-    *, image_size: int = 32, in_channels: int = 3, num_classes: int = 1000
+    *,
+    image_size: int = 32,
+    in_channels: int = 3,
+    num_classes: int = 1000,
+    dropout: float = 0.0,
 ) -> VisionTransformer:
     """A vision transformer of two narrow blocks, for tests and first steps.
 
@@ -248,13 +258,24 @@ def vit_micro(
         image_size: Height and width of the images, a multiple of 4.
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping an output of a linear layer in train mode.
     """
-    return _micro(image_size, patch_size=4, in_channels=in_channels, num_classes=num_classes)
+    return _micro(
+        image_size,
+        patch_size=4,
+        in_channels=in_channels,
+        num_classes=num_classes,
+        dropout=dropout,
+    )
 
 
 @_register(published_by="torchvision")
 def vit_b_16(
-    *, image_size: int = 224, in_channels: int = 3, num_classes: int = 1000
+    *,
+    image_size: int = 224,
+    in_channels: int = 3,
+    num_classes: int = 1000,
+    dropout: float = 0.0,
 ) -> VisionTransformer:
     """ViT-Base, with patches of 16 x 16 pixels.
 
@@ -262,13 +283,24 @@ def vit_b_16(
         image_size: Height and width of the images, a multiple of 16.
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping an output of a linear layer in train mode.
     """
-    return _base(image_size, patch_size=16, in_channels=in_channels, num_classes=num_classes)
+    return _base(
+        image_size,
+        patch_size=16,
+        in_channels=in_channels,
+        num_classes=num_classes,
+        dropout=dropout,
+    )
 
 
 @_register(published_by="torchvision")
 def vit_b_32(
-    *, image_size: int = 224, in_channels: int = 3, num_classes: int = 1000
+    *,
+    image_size: int = 224,
+    in_channels: int = 3,
+    num_classes: int = 1000,
+    dropout: float = 0.0,
 ) -> VisionTransformer:
     """ViT-Base, with patches of 32 x 32 pixels.
 
@@ -276,13 +308,24 @@ def vit_b_32(
         image_size: Height and width of the images, a multiple of 32.
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping an output of a linear layer in train mode.
     """
-    return _base(image_size, patch_size=32, in_channels=in_channels, num_classes=num_classes)
+    return _base(
+        image_size,
+        patch_size=32,
+        in_channels=in_channels,
+        num_classes=num_classes,
+        dropout=dropout,
+    )
 
 
 @_register(published_by="torchvision")
 def vit_l_16(
-    *, image_size: int = 224, in_channels: int = 3, num_classes: int = 1000
+    *,
+    image_size: int = 224,
+    in_channels: int = 3,
+    num_classes: int = 1000,
+    dropout: float = 0.0,
 ) -> VisionTransformer:
     """ViT-Large, with patches of 16 x 16 pixels.
 
@@ -290,13 +333,24 @@ def vit_l_16(
         image_size: Height and width of the images, a multiple of 16.
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping an output of a linear layer in train mode.
     """
-    return _large(image_size, patch_size=16, in_channels=in_channels, num_classes=num_classes)
+    return _large(
+        image_size,
+        patch_size=16,
+        in_channels=in_channels,
+        num_classes=num_classes,
+        dropout=dropout,
+    )
 
 
 @_register(published_by="torchvision")
 def vit_l_32(
-    *, image_size: int = 224, in_channels: int = 3, num_classes: int = 1000
+    *,
+    image_size: int = 224,
+    in_channels: int = 3,
+    num_classes: int = 1000,
+    dropout: float = 0.0,
 ) -> VisionTransformer:
     """ViT-Large, with patches of 32 x 32 pixels.
 
@@ -304,13 +358,24 @@ def vit_l_32(
         image_size: Height and width of the images, a multiple of 32.
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping an output of a linear layer in train mode.
     """
-    return _large(image_size, patch_size=32, in_channels=in_channels, num_classes=num_classes)
+    return _large(
+        image_size,
+        patch_size=32,
+        in_channels=in_channels,
+        num_classes=num_classes,
+        dropout=dropout,
+    )
 
 
 @_register(published_by="torchvision")
 def vit_h_14(
-    *, image_size: int = 224, in_channels: int = 3, num_classes: int = 1000
+    *,
+    image_size: int = 224,
+    in_channels: int = 3,
+    num_classes: int = 1000,
+    dropout: float = 0.0,
 ) -> VisionTransformer:
     """ViT-Huge, with patches of 14 x 14 pixels.
 
@@ -318,5 +383,12 @@ def vit_h_14(
         image_size: Height and width of the images, a multiple of 14.
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of labels.
+        dropout: Probability of dropping an output of a linear layer in train mode.
     """
-    return _huge(image_size, patch_size=14, in_channels=in_channels, num_classes=num_classes)
+    return _huge(
+        image_size,
+        patch_size=14,
+        in_channels=in_channels,
+        num_classes=num_classes,
+        dropout=dropout,
+    )

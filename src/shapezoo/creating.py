@@ -1,0 +1,339 @@
+"""Building the models of the zoo by name.
+
+`create_model` has an overload for each class of models, so that type checkers know what a name
+stands for. `tools/overloads.py` writes the overloads from the registry; a test compares them.
+"""
+
+import difflib
+import inspect
+from typing import Any, Literal, TypeAlias, overload
+
+import torch
+
+from shapezoo import models
+from shapezoo.contracts import Module
+from shapezoo.registry import Entry, entries
+from shapezoo.weights.building import build_with
+from shapezoo.weights.choosing import Weights
+
+
+class UnknownModelError(LookupError):
+    """No model has this name; the message gives the nearest ones."""
+
+
+# overloads: written by `python tools/overloads.py`
+_Weights: TypeAlias = Weights | None
+_Device: TypeAlias = torch.device | str | None
+
+
+@overload
+def create_model(
+    name: Literal["alexnet", "alexnet_micro"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.AlexNet: ...
+@overload
+def create_model(
+    name: Literal[
+        "convnext_base", "convnext_large", "convnext_micro", "convnext_small", "convnext_tiny"
+    ],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.ConvNeXt: ...
+@overload
+def create_model(
+    name: Literal["character_rnn", "embedding_tagger"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.EmbeddingTagger: ...
+@overload
+def create_model(
+    name: Literal["conv_linear", "fourier_linear", "haar_linear"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.FeatureClassifier: ...
+@overload
+def create_model(
+    name: Literal["rnn_forecaster"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.Forecaster: ...
+@overload
+def create_model(
+    name: Literal["gru"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.GRU | models.BatchFirstGRU: ...
+@overload
+def create_model(
+    name: Literal["googlenet", "googlenet_micro"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.GoogLeNet: ...
+@overload
+def create_model(
+    name: Literal["inception_v3", "inception_v3_micro"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.InceptionV3: ...
+@overload
+def create_model(
+    name: Literal["lstm"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.LSTM | models.BatchFirstLSTM: ...
+@overload
+def create_model(
+    name: Literal["lenet"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.LeNet: ...
+@overload
+def create_model(
+    name: Literal["linear_regression"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.LinearRegression: ...
+@overload
+def create_model(
+    name: Literal["logistic_regression"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.LogisticRegression: ...
+@overload
+def create_model(
+    name: Literal["mlp"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.MLP: ...
+@overload
+def create_model(
+    name: Literal["name_classifier"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.NameClassifier: ...
+@overload
+def create_model(
+    name: Literal["onehot_cell_tagger", "onehot_tagger"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.OneHotTagger: ...
+@overload
+def create_model(
+    name: Literal["rnn"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.RNN | models.BatchFirstRNN: ...
+@overload
+def create_model(
+    name: Literal[
+        "resnet101",
+        "resnet152",
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "resnet_micro",
+        "resnext101_32x8d",
+        "resnext101_64x4d",
+        "resnext50_32x4d",
+        "wide_resnet101_2",
+        "wide_resnet50_2",
+    ],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.ResNet: ...
+@overload
+def create_model(
+    name: Literal["inception_small"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.SmallInception: ...
+@overload
+def create_model(
+    name: Literal["lenet_small"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.SmallLeNet: ...
+@overload
+def create_model(
+    name: Literal["resnet_small"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.SmallResNet: ...
+@overload
+def create_model(
+    name: Literal["softmax_classifier"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.SoftmaxClassifier: ...
+@overload
+def create_model(
+    name: Literal["stepped_rnn"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.SteppedRNN | models.BatchFirstSteppedRNN: ...
+@overload
+def create_model(
+    name: Literal[
+        "vgg11",
+        "vgg11_bn",
+        "vgg13",
+        "vgg13_bn",
+        "vgg16",
+        "vgg16_bn",
+        "vgg19",
+        "vgg19_bn",
+        "vgg_bn_micro",
+        "vgg_micro",
+    ],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.VGG: ...
+@overload
+def create_model(
+    name: Literal["vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16", "vit_l_32", "vit_micro"],
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.VisionTransformer: ...
+@overload
+def create_model(
+    name: str, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> Module: ...
+# end of overloads
+def create_model(
+    name: str,
+    *,
+    weights: Weights | None = None,
+    device: torch.device | str | None = None,
+    **hyperparameters: Any,
+) -> Module:
+    """Build a model of the zoo.
+
+    Args:
+        name: The name of the model, one of `list_models`.
+        weights: Published weights: their name, as ``model_info(name).weights`` lists them, or
+            ``"DEFAULT"`` for the best of them; one of the `PublishedWeights` listed; or a member of
+            torchvision's enum, such as ``ResNet18_Weights.DEFAULT``. Or the path of a file, as for
+            `shapezoo.weights.load`; a string that could be a Python identifier is a name, so write
+            ``"./name"`` for such a file. Without it the weights are random, drawn from torch's
+            global generator.
+        device: Where to put the model; its random weights do not depend on it. Without it the
+            model is on torch's default device.
+        **hyperparameters: Keywords of the builder, as `model_info` lists them.
+
+    Published weights are downloaded once, into the cache of `torch.hub`. They can be used with
+    other hyper-parameters than they were made for. So can files with the sizes of published
+    weights:
+
+    - With another ``num_classes`` the layers that score the classes are new, with random weights.
+    - With another ``in_channels`` the first convolution is adapted: one or two channels share the
+      sum of its weights for red, green and blue; of more, the first is taken as red, the next as
+      green, then blue, then red again, and those of one colour share its weight.
+    - ``image_size`` is that of published weights unless it is given; position embeddings are
+      interpolated.
+    - With ``aux_logits=False`` the weights of auxiliary classifiers are left out.
+
+    For a model without the layer that scores the classes, pass it to `shapezoo.models.Headless`.
+
+    Raises:
+        UnknownModelError: There is no such model.
+        TypeError: The builder has no such keyword, or a value is of the wrong type.
+        ValueError: A size is less than 1, or a number is infinite or NaN.
+        WeightsError: There are no such weights, they cannot be downloaded or read, or do not fit
+            the model.
+
+    Example:
+        ```pycon
+        >>> import torch
+        >>> from shapezoo import create_model
+        >>> model = create_model("lenet", num_classes=26)
+        >>> model(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 26])
+
+        ```
+    """
+    entry = find_entry(name)
+    known = inspect.signature(entry.builder).parameters
+    if unknown := [keyword for keyword in hyperparameters if keyword not in known]:
+        nearest = difflib.get_close_matches(unknown[0], known)
+        hint = f"; did you mean {_alternatives(nearest)}?" if nearest else ""
+        if "pretrained" in unknown and entry.published_by is not None:
+            hint = "; for published weights, pass weights='DEFAULT'"
+        raise TypeError(
+            f"unexpected argument {unknown[0]!r} for model {name!r} (accepts {', '.join(known)})"
+            f"{hint}"
+        )
+    model = (
+        entry.builder(**hyperparameters)
+        if weights is None
+        else build_with(entry, weights, hyperparameters)
+    )
+    return model if device is None else model.to(device)
+
+
+def find_entry(name: str) -> Entry:
+    """Return the registered model of this name.
+
+    Raises:
+        UnknownModelError: There is no such model.
+    """
+    known = {entry.name: entry for entry in entries()}
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known)
+        hint = f"did you mean {_alternatives(nearest)}?" if nearest else "see list_models()"
+        raise UnknownModelError(f"unknown model {name!r}; {hint}")
+    return known[name]
+
+
+def _alternatives(names: list[str]) -> str:
+    """Join quoted names with commas and ``or``."""
+    quoted = list(map(repr, names))
+    return " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))

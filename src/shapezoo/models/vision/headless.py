@@ -1,0 +1,98 @@
+"""Image models without the layer that scores the classes."""
+
+import copy
+import itertools
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shapezoo.contracts import Module
+
+
+@runtime_checkable
+class HasPooledFeatures(Protocol):
+    """An image classifier that can return the input of its last layer.
+
+    Every model with published weights is one.
+
+    Attributes:
+        in_channels: Channels of the images.
+        num_features: Number of pooled features.
+        head_names: The layers that `pooled_features` does not use, as ``named_modules`` names them.
+    """
+
+    @property
+    def in_channels(self) -> int: ...  # noqa: D102  # the class says it
+
+    @property
+    def num_features(self) -> int: ...  # noqa: D102  # the class says it
+
+    @property
+    def head_names(self) -> tuple[str, ...]: ...  # noqa: D102  # the class says it
+
+    def pooled_features(self, images: Tensor, /) -> Tensor:
+        """Return a vector of features for each image."""
+        ...
+
+
+class Headless(Module):
+    """A classifier without its head: it returns the pooled features of images.
+
+    It shares parameters and buffers with the classifier, which stays as it is. Layers that only
+    score classes are not among its own, so all its parameters are used, as
+    `DistributedDataParallel` requires. The contract of the model's own ``pooled_features`` is
+    checked too: that of a vision transformer fixes height and width.
+
+    Args:
+        model: A model with ``pooled_features``, such as any with published weights.
+
+    Attributes:
+        num_features: Number of features.
+
+    Raises:
+        TypeError: The model has no ``pooled_features``.
+
+    Example:
+        ```pycon
+        >>> import torch
+        >>> from shapezoo import create_model
+        >>> from shapezoo.models import Headless
+        >>> encoder = Headless(create_model("resnet18"))
+        >>> encoder(torch.zeros(2, 3, 64, 64)).shape
+        torch.Size([2, 512])
+
+        ```
+    """
+
+    def __init__(self, model: HasPooledFeatures) -> None:
+        super().__init__()
+        if not isinstance(model, nn.Module) or not isinstance(model, HasPooledFeatures):
+            raise TypeError(
+                "model must be a module with pooled_features, num_features, in_channels and "
+                f"head_names, such as create_model('resnet18'), got {type(model).__name__}"
+            )
+        self.in_channels = model.in_channels
+        self.num_features = model.num_features
+        self.model = _without_heads(model)
+        self.training = model.training
+
+    def forward(
+        self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
+    ) -> Float[Tensor, "batch features={self.num_features}"]:
+        """Return a vector of features for each image."""
+        return self.model.pooled_features(images)
+
+
+def _without_heads(model: HasPooledFeatures) -> HasPooledFeatures:
+    """Copy the modules of a model, but not its tensors, and leave out its heads.
+
+    Removing the heads from the model itself would change it for everybody else who uses it.
+    """
+    assert isinstance(model, nn.Module)
+    tensors = itertools.chain(model.parameters(), model.buffers())
+    shared = {id(tensor): tensor for tensor in tensors}  # a memo of copies that exist already
+    twin = copy.deepcopy(model, shared)
+    for name in model.head_names:
+        twin.set_submodule(name, nn.Identity())
+    return twin

@@ -1,0 +1,75 @@
+"""Write the overloads of `create_model`, one for each class of models, from the registry.
+
+Run with `python tools/overloads.py` after a model was added, removed or renamed; a test tells when
+that is needed.
+"""
+
+import inspect
+import subprocess
+import sys
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+
+import shapezoo.models  # noqa: F401  # its builders register themselves
+from shapezoo._files import replacing
+from shapezoo.registry import Entry, entries
+
+PATH = Path(__file__).parent.parent / "src/shapezoo/creating.py"
+START = "# overloads: written by `python tools/overloads.py`\n"
+END = "# end of overloads\n"
+
+ALIASES = """\
+_Weights: TypeAlias = Weights | None
+_Device: TypeAlias = torch.device | str | None
+"""
+
+OVERLOAD = """\
+@overload
+def create_model(
+    name: {name}, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> {result}: ...
+"""
+
+
+def overloads(known: Iterable[Entry]) -> str:
+    """Return the overloads for these models, as Python code."""
+    by_result: dict[str, list[str]] = {}
+    for entry in known:
+        by_result.setdefault(" | ".join(result_names(entry)), []).append(entry.name)
+    typed = [
+        OVERLOAD.format(name=f"Literal{names}", result=result)
+        for result, names in sorted(by_result.items())
+    ]
+    return "".join([ALIASES, *typed, OVERLOAD.format(name="str", result="Module")])
+
+
+def result_names(entry: Entry) -> list[str]:
+    """Return the names of the classes that a builder may return."""
+    result = inspect.signature(entry.builder).return_annotation
+    return [f"models.{cls.__name__}" for cls in typing.get_args(result) or [result]]
+
+
+def updated(source: str, known: Iterable[Entry]) -> str:
+    """Return the source of `creating.py` with the overloads for these models."""
+    before, start, rest = source.partition(START)
+    _, end, after = rest.partition(END)
+    return _formatted("".join([before, start, overloads(known), end, after]))
+
+
+def _formatted(source: str) -> str:
+    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(PATH), "-"]
+    return subprocess.run(
+        command, input=source, capture_output=True, text=True, check=True, encoding="utf-8"
+    ).stdout
+
+
+def main() -> None:
+    """Write the file anew."""
+    source = updated(PATH.read_text("utf-8"), entries())
+    with replacing(PATH) as path:
+        path.write_text(source, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -27,6 +27,17 @@ def require_regular(path: str | os.PathLike[str]) -> None:
         raise OSError(errno.EINVAL, "Is a pipe or a device, not a regular file", os.fspath(path))
 
 
+def read_text(path: Path, *, errors: str = "strict") -> str:
+    """Read a text file in UTF-8, but nothing that is not a regular file.
+
+    Raises:
+        OSError: It cannot be read.
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    require_regular(path)
+    return path.read_text(encoding="utf-8", errors=errors)
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path to write to; rename it to `path` once the block has succeeded.

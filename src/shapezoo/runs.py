@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 import shapezoo.weights
 from shapezoo import __version__
-from shapezoo._files import replacing
+from shapezoo._files import read_text, replacing
 from shapezoo.configuration import RunConfig, RunError
 from shapezoo.contracts import Module
 from shapezoo.plots import draw_confusion, draw_curves
@@ -106,13 +106,15 @@ class Run:
         """
         file = Path(path) / "config.json"
         try:
-            record = json.loads(file.read_text())
+            record = json.loads(read_text(file))
             known = {part.name for part in dataclasses.fields(RunConfig)}
             settings = {name: record[name] for name in record.keys() & known}
             classes = tuple(record.get("classes", ()))
             if not all(isinstance(name, str) for name in classes):
                 raise TypeError(f"classes must be texts, got {classes!r}")
-            return cls(Path(path), RunConfig(**settings), classes)
+            config = RunConfig(**settings)
+            config.outcome()  # fails if it is nested more deeply than can be copied
+            return cls(Path(path), config, classes)
         except OSError as error:
             raise RunError(f"{os.fspath(path)!r} is no run folder: {error}") from error
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
@@ -148,16 +150,20 @@ class Run:
             os.close(folder)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The figures of each epoch, as they were written; half a line is none."""
+        """The figures of each epoch, as they were written; lines that are damaged are left out.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
         try:
-            lines = (self.path / "metrics.jsonl").read_text(errors="replace").splitlines()
+            lines = read_text(self.path / "metrics.jsonl", errors="replace").splitlines()
         except FileNotFoundError:
             return []
         records = []
         for line in lines:
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, RecursionError):
                 records.append(json.loads(line))
-        return [record for record in records if _tells_of_an_epoch(record)]
+        return [record for record in records if _is_of_an_epoch(record)]
 
     def rewind(self, epochs: int) -> None:
         """Forget the figures of all epochs after the first ones, and what was half written."""
@@ -270,15 +276,18 @@ def _make_folder(folder: Path, config: str) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _tells_of_an_epoch(record: object) -> bool:
+def _is_of_an_epoch(record: object) -> bool:
     match record:
-        case {
-            "epoch": int(),
-            "loss": int() | float() | None,
-            "test": {"loss": int() | float() | None, "accuracy": int() | float() | None},
-        }:
-            return True
+        case {"epoch": int(epoch), "loss": loss, "test": {"loss": other, "accuracy": accuracy}}:
+            return type(epoch) is int and all(map(_is_figure, (loss, other, accuracy)))
     return False
+
+
+def _is_figure(value: object) -> bool:
+    """Whether this is a number that a picture can show, or None for one that is not finite."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or (type(value) is int and abs(value) < 2**63)
 
 
 def _write(path: Path, text: str) -> None:

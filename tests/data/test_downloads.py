@@ -1,8 +1,10 @@
 """Torchvision's own loaders, on files of the real formats with other images in them."""
 
+import contextlib
 import functools
 import gzip
 import hashlib
+import os
 import pickle
 import re
 import shutil
@@ -14,6 +16,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.damage import mutated
 from torch import Tensor
 from torchvision.datasets import CIFAR10, MNIST, FashionMNIST
 
@@ -110,6 +115,29 @@ def test_truncated_files_are_told(root: Path, name: str, download: bool) -> None
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(DatasetError, match=f"{name} is damaged; delete what is damaged"):
         fashion_mnist(root, download=download)
+
+
+@pytest.mark.parametrize("name", IDX_FILES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(data=st.data())
+def test_no_damage_raises_anything_else(root: Path, name: str, data: st.DataObject) -> None:
+    file = root / "MNIST/raw" / name
+    whole = file.read_bytes()
+    try:
+        file.write_bytes(data.draw(mutated(st.just(whole)) | st.binary(max_size=40)))
+        with contextlib.suppress(DatasetError):
+            mnist(root)
+    finally:
+        file.write_bytes(whole)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_refused_instead_of_waited_for(root: Path) -> None:
+    file = root / "MNIST/raw" / IDX_FILES[0]
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(DatasetError, match="Is a pipe or a device"):
+        mnist(root)
 
 
 @pytest.mark.parametrize("name", IDX_FILES)

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from shapezoo._files import require_regular
 from shapezoo.contracts import checked
 from shapezoo.data.handwriting import CLASSES
 from shapezoo.data.images import ImageDataset
@@ -150,9 +151,11 @@ def _read(
     try:
         for file, md5 in files.items():
             path = folder / file
-            if path.exists() and not is_intact(path, md5):
-                raise ValueError(f"{file} is damaged")
-            if not path.exists() and not download:
+            if path.exists():
+                require_regular(path)
+                if not is_intact(path, md5):
+                    raise ValueError(f"{file} is damaged")
+            elif not download:
                 raise ValueError(f"{file} is missing")
         return Split(part(train=True), part(train=False))
     except Exception as error:  # torchvision's readers raise many kinds

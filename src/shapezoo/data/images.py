@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from shapezoo._seeding import draws_nothing
 from shapezoo.contracts import checked
 from shapezoo.data.memory import InMemory, require_classes
 
@@ -72,6 +73,7 @@ class ImageDataset(InMemory[ImageBatch]):
     def __len__(self) -> int:
         return len(self.labels)
 
+    @draws_nothing
     def select(self, indices: Tensor) -> ImageBatch:
         """The examples at these indices, as a batch."""
         return ImageBatch(self.images[indices].float() / 255, self.labels[indices])

@@ -1,18 +1,21 @@
 """The loop over epochs, which reports to whoever listens."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.utils import data
 
+from shapezoo._datasets import require_selectable
+from shapezoo._seeding import kept_normal
 from shapezoo.train import losses, metrics
 from shapezoo.train.evaluation import Correct, Metrics, evaluate
+from shapezoo.train.order import ExampleOrder, order_of
 from shapezoo.train.processes import ALONE, Processes
 from shapezoo.train.schedules import Schedule, constant
+from shapezoo.train.selecting import Steps, select
 from shapezoo.train.state import MakeOptimizer, State
 from shapezoo.train.step import Batch, Loss, Training
 
@@ -90,12 +93,14 @@ class Checkpoint:
             targets.
         examples: How many targets these were.
         best: The best epoch so far, of a training that looks for it.
+        order: What decided which examples the steps saw, which `fit` compares; None if unknown.
     """
 
     state: State
     loss: float = 0.0
     examples: int = 0
     best: Best | None = None
+    order: ExampleOrder | None = None
 
 
 def iterations(examples: int, batch_size: int) -> int:
@@ -196,6 +201,8 @@ def fit(
     }.items():
         if number is not None and number < 1:
             raise ValueError(f"{name} must be at least 1, got {number}")
+    for name, dataset in {"train": train, "test": test}.items():
+        require_selectable(name, dataset)
     if (steps := iterations(len(train), batch_size)) == 0:
         raise ValueError("train: there are no examples to learn from")
     checkpoint = start if isinstance(start, Checkpoint) else Checkpoint(start)
@@ -217,7 +224,10 @@ def fit(
             yield indices[processes.rank :: processes.size]
 
     def measure() -> Metrics:
-        batches = (test.select(share) for share in shares(len(test)))
+        batches = (
+            select(test, share, (seed, "test"), step, processes.rank)
+            for step, share in enumerate(shares(len(test)))
+        )
         return evaluate(
             model, training.state(), batches, loss=loss, correct=correct, processes=processes
         )
@@ -228,20 +238,25 @@ def fit(
 
     def keep() -> None:
         if save:
-            save(Checkpoint(training.snapshot(), total, examples, best))
+            save(Checkpoint(training.snapshot(), total, examples, best, order))
 
     def is_stopped() -> bool:
         return any(processes.numbers(stop(), device=training.device)) if stop else False
 
+    order = checkpoint.order
+    if save or order:
+        order = order_of(train, batch_size=batch_size, seed=seed, reached=order)
     epoch, behind = divmod(checkpoint.state.step, steps)
     total, examples = checkpoint.loss, checkpoint.examples
     best = checkpoint.best if patience else None
-    with training.running():
+    with training.running(), kept_normal():
         while epoch < epochs and not (patience and best and epoch - best.epoch >= patience):
             epoch += 1
             generator = _generator(seed, epoch)
-            ahead = list(shares(len(train), generator))[behind:]
-            batches = _Parts(train, accumulate).fetched(ahead, num_workers, generator)
+            ahead = list(enumerate(shares(len(train), generator), start=1))[behind:]
+            batches = Steps(
+                train, (seed, "train", epoch), accumulate=accumulate, processes=processes
+            ).fetched(ahead, num_workers, generator)
             for number, parts in enumerate(batches, start=behind + 1):
                 value, count = training.step(parts)
                 total += value * count
@@ -263,31 +278,6 @@ def fit(
             if is_stopped():
                 return training.state()
     return best.state if best else training.state()
-
-
-class _Parts(data.Dataset[list[Batch]]):
-    """A dataset whose items are the batches of a step, found by the indices of their examples."""
-
-    def __init__(self, dataset: Dataset, accumulate: int) -> None:
-        self._dataset = dataset
-        self._accumulate = accumulate
-
-    def __getitem__(self, share: Tensor) -> list[Batch]:
-        return [self._dataset.select(part) for part in share.tensor_split(self._accumulate)]
-
-    def fetched(
-        self, shares: list[Tensor], num_workers: int, generator: torch.Generator
-    ) -> Iterable[list[Batch]]:
-        """The items, by this process or by others, which the generator seeds, ahead of time."""
-        if num_workers == 0:
-            return map(self.__getitem__, shares)
-        return data.DataLoader(
-            self,
-            batch_size=None,  # an item is a batch already
-            sampler=shares,
-            num_workers=num_workers,
-            generator=generator,
-        )
 
 
 def _is_lower(loss: float, than: float) -> bool:

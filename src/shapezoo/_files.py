@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -11,23 +12,40 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path to write to, renamed to `path` once the block has succeeded.
 
     The content reaches the disk before the name does. If the block fails, the temporary file
-    is removed and whatever stood at `path` stays.
+    is removed and whatever stood at `path` stays. An OSError names `path`, not the temporary file.
     """
     target = Path(path).resolve()  # a link stays a link
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        try:
+        with _named(path, temporary):
             temporary.touch()
-        except OSError as error:  # told with the name that the caller knows
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        mode = temporary.stat().st_mode  # some writers make private files; this is the usual mode
-        yield temporary
-        temporary.chmod(mode)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        try:
+            mode = temporary.stat().st_mode  # some writers make private files; this is usual
+            yield temporary
+            temporary.chmod(mode)
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
             temporary.replace(target)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _named(path: str | os.PathLike[str], temporary: Path) -> Iterator[None]:
+    """Let errors name the file that the caller knows; that the disk is full names none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise  # it is about something else
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def leftovers(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Temporary files that `replacing` left behind where its process was killed.
+
+    Args:
+        folder: The folder of the files.
+        names: The names of the files.
+    """
+    ours = re.compile(rf"\.({'|'.join(map(re.escape, names))})\.\d+\.tmp")
+    return [path for path in folder.glob(".*.tmp") if ours.fullmatch(path.name) and path.is_file()]

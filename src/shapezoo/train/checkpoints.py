@@ -103,7 +103,7 @@ def load_checkpoint(
 
 def _record(metadata: dict[str, str], shown: str) -> dict[str, Any]:
     """The JSON in the metadata of a file, if it is a checkpoint of this version."""
-    record = json.loads(metadata.get(_KEY, "null"))
+    record: Any = json.loads(metadata.get(_KEY, "null"))
     if metadata.get("format") == "shapezoo checkpoint 1":
         record = {"version": 1}
     match record:
@@ -113,7 +113,7 @@ def _record(metadata: dict[str, str], shown: str) -> dict[str, Any]:
                 f"version {_VERSION}; resume the training with the shapezoo that began it"
             )
         case {"version": int(), "about": str(), "tree": _, "digest": str()} if len(record) == 4:
-            return record
+            return dict(record)
     raise CheckpointError(f"{shown} is not a checkpoint")
 
 

@@ -16,19 +16,22 @@ from shapezoo.train.order import ExampleOrder, order_of
 from shapezoo.train.processes import ALONE, Processes
 from shapezoo.train.schedules import Schedule, constant
 from shapezoo.train.selecting import Steps, select
-from shapezoo.train.state import MakeOptimizer, State
+from shapezoo.train.state import MakeOptimizer, State, reshard
 from shapezoo.train.step import Batch, Loss, Training
 
 
 class Dataset(Protocol):
-    """Examples that are found by their numbers."""
+    """Examples that are found by their indices; `shapezoo.data.as_dataset` makes one."""
 
     def __len__(self) -> int:
-        """How many examples there are."""
+        """The number of examples."""
         ...
 
     def select(self, indices: Tensor, /) -> Batch:
-        """The examples at these indices, from 0, as a batch; none is an empty batch."""
+        """The examples at these indices, from 0, as a batch.
+
+        Only models of `fully_shard` are given empty batches, and so ask for no indices.
+        """
         ...
 
 
@@ -227,6 +230,7 @@ def fit(
         batches = (
             select(test, share, (seed, "test"), step, processes.rank)
             for step, share in enumerate(shares(len(test)))
+            if len(share) or is_sharded
         )
         return evaluate(
             model, training.state(), batches, loss=loss, correct=correct, processes=processes
@@ -243,6 +247,7 @@ def fit(
     def is_stopped() -> bool:
         return any(processes.numbers(stop(), device=training.device)) if stop else False
 
+    is_sharded = reshard(model)
     order = checkpoint.order
     if save or order:
         order = order_of(train, batch_size=batch_size, seed=seed, reached=order)
@@ -255,7 +260,11 @@ def fit(
             generator = _generator(seed, epoch)
             ahead = list(enumerate(shares(len(train), generator), start=1))[behind:]
             batches = Steps(
-                train, (seed, "train", epoch), accumulate=accumulate, processes=processes
+                train,
+                (seed, "train", epoch),
+                accumulate=accumulate,
+                rank=processes.rank,
+                with_empty=is_sharded,
             ).fetched(ahead, num_workers, generator)
             for number, parts in enumerate(batches, start=behind + 1):
                 value, count = training.step(parts)

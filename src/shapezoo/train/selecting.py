@@ -9,7 +9,6 @@ from torch.utils import data
 
 from shapezoo._datasets import Batch, Selectable
 from shapezoo._seeding import Key, is_known_to_draw_nothing, seeded_batch
-from shapezoo.train.processes import Processes
 
 
 def select(dataset: Selectable[Batch], indices: Tensor, stream: Key, *place: int) -> Batch:
@@ -38,24 +37,34 @@ def select(dataset: Selectable[Batch], indices: Tensor, stream: Key, *place: int
 
 
 class Steps(data.Dataset[list[Batch]]):
-    """The batches of an epoch's steps, each found by its step and the indices of its examples."""
+    """The batches of an epoch's steps, each found by its step and the indices of its examples.
+
+    Empty parts are left out unless parameters lie in parts on several processes, for then all of
+    these must take as many.
+    """
 
     def __init__(
-        self, dataset: Selectable[Batch], stream: Key, *, accumulate: int, processes: Processes
+        self,
+        dataset: Selectable[Batch],
+        stream: Key,
+        *,
+        accumulate: int,
+        rank: int,
+        with_empty: bool,
     ) -> None:
         self._dataset = dataset
         self._stream = stream
         self._accumulate = accumulate
-        self._rank, self._is_alone = processes.rank, processes.size == 1
+        self._rank = rank
+        self._with_empty = with_empty
 
     def __getitem__(self, item: tuple[int, Tensor]) -> list[Batch]:
         step, share = item
-        # FSDP wants every process to take as many parts; one alone needs no empty ones
-        count = min(self._accumulate, len(share)) if self._is_alone else self._accumulate
         first = self._rank * self._accumulate  # no two parts of a step draw the same numbers
         return [
             select(self._dataset, part, self._stream, step, first + number)
-            for number, part in enumerate(share.tensor_split(count))
+            for number, part in enumerate(share.tensor_split(self._accumulate))
+            if len(part) or self._with_empty
         ]
 
     def fetched(

@@ -31,6 +31,12 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 # the one lays uneven parts in one row, the other writes to elements that it picks
 _UNSHARDED = (torch.optim.LBFGS, torch.optim.Rprop)
 
+# those of torch.optim in PyTorch 2.13 that can be off
+_OPTIONS = {
+    *("adjust_lr_fn", "amsgrad", "capturable", "centered", "decoupled_weight_decay"),
+    *("differentiable", "foreach", "fused", "line_search_fn", "max_eval", "maximize", "nesterov"),
+}
+
 
 class Batch(Protocol):
     """Examples that a model can learn from."""
@@ -149,8 +155,8 @@ class Training:
                 f"make_optimizer: {type(self._optimizer).__name__} cannot train parameters that "
                 "lie in parts on several processes; Adam and SGD can"
             )
-        _require_same_settings(self._optimizer, state.optimizer)
-        _load(self._optimizer, tree_copied(state.optimizer))
+        saved = _require_same_settings(self._optimizer, state.optimizer)
+        _load(self._optimizer, tree_copied(saved))
         self._random = state.random
         self.steps = state.step
 
@@ -277,20 +283,47 @@ class Training:
             now.copy_(before[name] + whole.to(now.dtype))
 
 
-def _require_same_settings(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
-    """Refuse the state of another optimizer, whose settings would silently replace these."""
-    ours, theirs = optimizer.param_groups, saved["param_groups"]
-    kind = type(optimizer).__name__
+def _require_same_settings(optimizer: Optimizer, saved: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Raise StateError for the state of another optimizer, whose settings would replace these.
+
+    Releases of PyTorch add options, which the states of earlier releases lack. Such an option may
+    be off. One that only the state has is refused, as this optimizer would ignore it.
+
+    Returns:
+        The state, with the options that it lacks.
+    """
+    kind, ours = type(optimizer).__name__, optimizer.param_groups
+    match saved:
+        case {"state": dict(), "param_groups": [*theirs]} if all(map(_is_group, theirs)):
+            pass
+        case _:
+            raise StateError("state: its optimizer state is not the state_dict of an optimizer")
     if len(ours) != len(theirs):
         raise StateError(
             f"state: its optimizer has {len(theirs)} parameter groups, {kind} has {len(ours)}"
         )
     for mine, other in zip(map(_settings, ours), map(_settings, theirs), strict=True):
+        other |= {name: mine[name] for name in mine.keys() - other if _is_later(name, mine[name])}
         for name in {**mine, **other}:
             if (a := other.get(name, "missing")) != (b := mine.get(name, "missing")):
                 raise StateError(
                     f"state: {name!r} is {a} in the state of the optimizer and {b} in {kind}"
                 )
+    groups = [{**mine, **other} for mine, other in zip(ours, theirs, strict=True)]
+    return {**saved, "param_groups": groups}
+
+
+def _is_group(group: object) -> bool:
+    """Whether this is a parameter group of an optimizer's ``state_dict``."""
+    return isinstance(group, dict) and isinstance(group.get("params"), list) and "lr" in group
+
+
+def _is_later(name: str, value: object) -> bool:
+    """Whether an option has come after the first release that shapezoo works with, and is off.
+
+    The earlier ones tell apart optimizers that have the other options in common.
+    """
+    return name not in _OPTIONS and (value is None or value is False)
 
 
 def _settings(group: Mapping[str, Any]) -> dict[str, Any]:

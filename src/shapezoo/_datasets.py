@@ -49,11 +49,11 @@ def require_selectable(name: str, dataset: object) -> None:
         dataset: What was given.
     """
     if isinstance(dataset, DataLoader):
+        size = "" if dataset.batch_size is None else f"batch_size={dataset.batch_size} and "
         raise TypeError(
             f"{name}: expected a dataset, got a DataLoader, whose batch size, order and workers "
             f"would be ignored; pass as_dataset({name}.dataset, collate={name}.collate_fn) from "
-            f"shapezoo.data, with batch_size={dataset.batch_size} and "
-            f"num_workers={dataset.num_workers}"
+            f"shapezoo.data, with {size}num_workers={dataset.num_workers}"
         )
     if not isinstance(dataset, Selectable):
         wrapped = name

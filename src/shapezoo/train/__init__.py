@@ -28,6 +28,7 @@ from shapezoo.train.metrics import (
     per_class,
 )
 from shapezoo.train.optimizers import OPTIMIZERS, UnknownOptimizerError, choose_optimizer
+from shapezoo.train.order import ExampleOrder
 from shapezoo.train.processes import ALONE, Processes, accelerated, joined
 from shapezoo.train.progress import Progress
 from shapezoo.train.schedules import (
@@ -60,6 +61,7 @@ __all__ = [
     "DeviceError",
     "EpochDone",
     "Event",
+    "ExampleOrder",
     "Interruption",
     "LinearDecay",
     "Loss",

@@ -161,15 +161,22 @@ def fit(
     Args:
         model: The model; neither it nor what the training starts from is modified.
         make_optimizer: Builds the optimizer.
-        start: Where to start from; the steps that lie behind it count, so the settings must be
-            those that it was reached with.
-        train: What to learn from.
+        start: Where to start from; the steps that lie behind it count. With a checkpoint the
+            training examples, `batch_size` and `seed` must be those that it was reached with,
+            or steps would see other examples than in one go; the other settings should be. Its
+            digest of the examples covers at most 256 of them, evenly spread, and all that is
+            held in memory by a dataclass of tensors.
+        train: What to learn from; `shapezoo.data.as_dataset` adapts datasets of PyTorch. What
+            its `select` draws from torch's generator on the CPU, from Python's `random` and from
+            ``numpy.random`` is seeded by `seed`, the epoch and the step, or for each example as
+            `shapezoo.data.seeded_example` says; `evaluate` sees the same draws in every epoch.
         test: What to measure on.
         epochs: How often each example is seen, at least 1.
         batch_size: Examples of a step, at least 1.
-        seed: Seeds the order of the examples, which is another in each epoch.
+        seed: Seeds the order of the examples, which is another in each epoch, and what is drawn
+            when they are picked.
         accumulate: How many parts to cut a batch into, whose gradients are added up; for batches
-            that are too large for the memory. Parts may be empty.
+            that are too large for the memory.
         num_workers: How many processes pick the examples to learn from, with PyTorch's
             DataLoader; for datasets that read files. Where processes are spawned, as on Windows
             and macOS, the script must train under ``if __name__ == "__main__":``.
@@ -192,8 +199,10 @@ def fit(
         The state after the last step, or with `patience` the best one.
 
     Raises:
+        TypeError: A dataset cannot select examples, or returns something else than a batch.
         ValueError: A number is not positive, or there are no examples.
-        StateError: The state is that of another model or optimizer.
+        StateError: The state is that of another model or optimizer, or the checkpoint that of a
+            training on other examples or with another batch size or seed.
     """
     for name, number in {
         "epochs": epochs,

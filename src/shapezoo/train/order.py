@@ -16,7 +16,7 @@ from shapezoo._datasets import Batch, Selectable
 from shapezoo.train.selecting import select
 from shapezoo.train.state import StateError
 
-_SAMPLED = 256  # examples of a dataset that is not in memory
+_SAMPLED = 256  # examples at most
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,18 @@ def _changed(then: str, now: str) -> StateError:
 
 
 def examples_digest(dataset: Selectable[Batch]) -> str:
-    """A SHA-256 of a dataset: of all its fields, or of a sample of its examples.
+    """A SHA-256 of a dataset: of a sample of its examples, and of all that it holds in memory.
 
-    Dataclasses of tensors are read as a whole. Of any other dataset at most 256 examples are
-    selected, evenly spread, each alone and under the same seeds.
+    At most 256 examples are selected, evenly spread, each alone and under the same seeds. The
+    fields of a dataclass are read too if they are made of tensors, numbers and strings. Both are
+    needed: a sample misses most examples, and a field may be the name of a folder.
     """
     digest = hashlib.sha256()
     if is_dataclass(dataset) and _is_data(dataset):
         _update(digest, dataset)
-    else:
-        for index in _spread(len(dataset)):
-            batch = select(dataset, torch.tensor([index]), ("digest",), index)
-            _update(digest, [index, *batch.inputs, batch.targets])
+    for index in _spread(len(dataset)):
+        batch = select(dataset, torch.tensor([index]), ("digest",), index)
+        _update(digest, [index, *batch.inputs, batch.targets])
     return digest.hexdigest()
 
 

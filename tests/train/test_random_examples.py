@@ -117,6 +117,19 @@ def trained(
     return state, model.seen, events
 
 
+class Listed(Examples, torch.utils.data.Dataset[Any]):
+    """The same as PyTorch has it."""
+
+
+def subset() -> Any:
+    """The same examples, by other indices of the dataset below."""
+    below = torch.utils.data.ConcatDataset[Any]([Listed(), Listed()])
+    return as_dataset(torch.utils.data.Subset(below, range(4, 4 + COUNT)))
+
+
+DATASETS["subset"] = subset()
+
+
 @pytest.mark.parametrize("name", DATASETS)
 def test_a_resume_in_the_middle_of_an_epoch_ends_in_the_same_bits(
     name: str, tmp_path: Path, fingerprint: Fingerprint

@@ -138,3 +138,10 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     weights.save(lenet(), tmp_path / "link.safetensors")
     assert (tmp_path / "link.safetensors").is_symlink()
     weights.load(lenet(), tmp_path / "target.safetensors")
+
+
+def test_equal_weights_are_equal_files(tmp_path: Path) -> None:
+    model = lenet()
+    for number in range(10):
+        weights.save(model, tmp_path / str(number))
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1

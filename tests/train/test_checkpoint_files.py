@@ -312,3 +312,16 @@ def test_tensors_that_no_file_can_hold_are_refused(
     with pytest.raises(ValueError, match=f"a Tensor cannot be stored in a checkpoint.*{message}"):
         save_checkpoint(holding([make()]), file)
     assert file.read_bytes() == whole
+
+
+def test_a_device_without_memory_is_not_a_damaged_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(file)
+
+    def fail(tensor: Tensor, device: object) -> Tensor:
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(Tensor, "to", fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        load_checkpoint(file)

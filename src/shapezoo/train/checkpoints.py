@@ -84,7 +84,7 @@ def load_checkpoint(
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             record = _record(metadata, shown)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+            tensors = _tensors(file)
         is_as_written = metadata[_KEY] == _dumped(record)
         if record.pop("digest") != _digest(record, tensors) or not is_as_written:
             raise CheckpointError(f"{shown} is damaged: its content does not match its digest")
@@ -95,10 +95,22 @@ def load_checkpoint(
         raise
     except RecursionError as error:
         raise CheckpointError(f"{shown} is not a checkpoint: it is nested too deeply") from error
-    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
-        # the last two are torch's: a header may state sizes that no tensor can have
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{shown} is damaged, or not a checkpoint: {reason}") from error
+    except OSError as error:
+        raise CheckpointError(f"{shown} cannot be read: {error}") from error
+    except (SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{shown} is damaged, or not a checkpoint: {error}") from error
+
+
+def _tensors(file: Any) -> dict[str, Tensor]:
+    """The tensors of an open file, by name.
+
+    Raises:
+        ValueError: The header states a shape that no tensor can have.
+    """
+    try:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+    except (TypeError, RuntimeError) as error:  # torch's, of several lines
+        raise ValueError(str(error).partition("\n")[0]) from error
 
 
 def _record(metadata: dict[str, str], shown: str) -> dict[str, Any]:

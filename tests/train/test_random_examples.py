@@ -180,6 +180,13 @@ def test_processes_change_no_example(name: str, size: int) -> None:
     )
 
 
+def test_a_process_without_a_share_selects_nothing() -> None:
+    for rank in range(5):  # the last batch has three examples
+        processes = Processes(rank, 5, lambda tensor: tensor + 1)  # the others have something
+        own = OwnSelect()  # cannot make an empty batch
+        assert trained(own, test=own, processes=processes)[0].step == 6
+
+
 def test_every_epoch_and_example_draws_other_numbers() -> None:
     for dataset in DATASETS.values():
         _, seen, _ = trained(dataset, epochs=3)

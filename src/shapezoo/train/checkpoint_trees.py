@@ -49,7 +49,7 @@ def encoded(value: Any, tensors: dict[str, Tensor]) -> Json:
             _require_storable(value)
             name, axes = str(len(tensors)), _outer_first(value)
             # copies: the format has no views, and shared memory is refused
-            rows = value.detach().cpu().resolve_conj().resolve_neg().permute(axes)
+            rows = value.detach().cpu().permute(axes)
             tensors[name] = rows.clone(memory_format=torch.contiguous_format)
             return {"tensor": [name, axes]}
         case dict():

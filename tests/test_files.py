@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shapezoo._files import replacing, require_regular
+from shapezoo._files import leftovers, replacing, require_regular
 
 
 def test_a_link_is_replaced_and_its_target_left_alone(tmp_path: Path) -> None:
@@ -123,3 +123,32 @@ def test_two_threads_may_write_the_same_file(tmp_path: Path) -> None:
         thread.join()
     assert failures == []
     assert (tmp_path / "file").read_text() in ("one", "two")
+
+
+def test_a_full_disk_is_reported_with_the_name_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("old")
+
+    def write() -> None:
+        with replacing(file):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match=r"No space left on device: .*file'$") as raised:
+        write()
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(file))
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_only_temporary_files_of_these_names_are_left_over(tmp_path: Path) -> None:
+    ours = {".a.json.12-3.tmp", ".b.7-7.tmp"}
+    others = {
+        *(".c.1-2.tmp", ".a.json.tmp", ".a.json.1.tmp", ".a.json.x-1.tmp", ".axjson.1-1.tmp"),
+        *(".notes.tmp", "a.json"),
+    }
+    for name in ours | others:
+        (tmp_path / name).touch()
+    (tmp_path / ".b.8-8.tmp").mkdir()
+    assert {path.name for path in leftovers(tmp_path, ["a.json", "b"])} == ours
+    with replacing(tmp_path / "b") as temporary:
+        assert temporary in leftovers(tmp_path, ["b"])

@@ -236,6 +236,14 @@ def test_half_a_line_of_the_metrics_is_forgotten(tmp_path: Path) -> None:
     assert (run.path / "metrics.jsonl").read_text().splitlines() == lines[:2]
 
 
+def test_a_run_deletes_only_its_own_temporary_files(tmp_path: Path) -> None:
+    run = Run.create(CONFIG, tmp_path / "run")
+    for name in (".checkpoint-new.safetensors.7.tmp", ".model.safetensors.12.tmp", ".notes.tmp"):
+        (run.path / name).touch()
+    run.rewind(1)
+    assert [path.name for path in run.path.glob(".*")] == [".notes.tmp"]
+
+
 def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
     run = stopped(tmp_path / "run")
     before = (run.path / "metrics.jsonl").read_bytes()

@@ -3,9 +3,10 @@
 import contextlib
 import errno
 import os
+import re
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -86,3 +87,14 @@ def _errors_naming(path: str | os.PathLike[str], temporary: Path) -> Iterator[No
         if is_other_file or error.errno is None:  # without a number the message is the raiser's
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def leftovers(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Temporary files that `replacing` left behind where its process was killed.
+
+    Args:
+        folder: The folder of the files.
+        names: The names of the files.
+    """
+    ours = re.compile(rf"\.({'|'.join(map(re.escape, names))})\.\d+-\d+\.tmp")
+    return [path for path in folder.glob(".*.tmp") if ours.fullmatch(path.name) and path.is_file()]

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 import shapezoo.weights
 from shapezoo import __version__
-from shapezoo._files import read_text, replacing
+from shapezoo._files import leftovers, read_text, replacing
 from shapezoo.configuration import RunConfig, RunError
 from shapezoo.contracts import Module
 from shapezoo.plots import draw_confusion, draw_curves
@@ -45,6 +45,12 @@ from shapezoo.train import (
 )
 
 __all__ = ["Run", "RunConfig", "RunError"]
+
+_FILES = (
+    *("config.json", "metrics.jsonl", "model.safetensors", "confusion.tsv"),
+    *("checkpoint.safetensors", "checkpoint-before.safetensors", "checkpoint-new.safetensors"),
+    *("confusion.png", "curves.png"),
+)
 
 
 @dataclass(frozen=True)
@@ -167,9 +173,8 @@ class Run:
 
     def rewind(self, epochs: int) -> None:
         """Forget the figures of all epochs after the first ones, and what was half written."""
-        for leftover in self.path.glob(".*.tmp"):
-            if leftover.is_file():
-                leftover.unlink()
+        for leftover in leftovers(self.path, _FILES):
+            leftover.unlink()
         kept = {record["epoch"]: record for record in self.metrics() if record["epoch"] <= epochs}
         text = "".join(json.dumps(record) + "\n" for record in kept.values())
         _write(self.path / "metrics.jsonl", text)

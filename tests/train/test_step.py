@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from shapezoo.train import (
     CosineDecay,
     MakeOptimizer,
     State,
+    StateError,
     choose_optimizer,
     evaluate,
     init,
@@ -406,6 +408,40 @@ def test_the_state_of_another_optimizer_is_refused(name: str) -> None:
     for other in OPTIMIZERS.keys() - {name}:
         with pytest.raises(ValueError, match=r"is .* in the state of the optimizer and .* in"):
             train_step(model, OPTIMIZERS[other], state, batches(1)[0])
+
+
+class Later(torch.optim.Adam):
+    """Adam in a release with one more option."""
+
+    def __init__(self, params: Any, *, later: bool | None = False, **options: Any) -> None:
+        super().__init__(params, **options)
+        for group in self.param_groups:
+            group["later"] = later
+
+
+def test_an_option_of_a_later_release_may_be_off(fingerprint: Fingerprint) -> None:
+    model, batch = classifier(), batches(1)[0]
+    adam, later = (functools.partial(kind, lr=0.01) for kind in (torch.optim.Adam, Later))
+    state, _ = train_step(model, adam, init(model, adam), batch)
+    expected, _ = train_step(model, adam, state, batch)
+    reached, _ = train_step(model, later, state, batch)
+    assert fingerprint(reached.parameters) == fingerprint(expected.parameters)
+    assert reached.optimizer["param_groups"][0]["later"] is False
+    with pytest.raises(StateError, match=r"'later' is missing in the state .* and True in Later"):
+        train_step(model, functools.partial(later, later=True), state, batch)
+    with pytest.raises(StateError, match=r"'later' is False in the state .* and missing in Adam"):
+        train_step(model, adam, reached, batch)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [{}, {"state": {}}, {"state": 1, "param_groups": []}, {"state": {}, "param_groups": [{}]}],
+)
+def test_what_is_not_the_state_of_an_optimizer_is_refused(optimizer: dict[str, Any]) -> None:
+    model = classifier()
+    state = replace(init(model, ADAM), optimizer=optimizer)
+    with pytest.raises(StateError, match="not the state_dict of an optimizer"):
+        train_step(model, ADAM, state, batches(1)[0])
 
 
 def test_other_parameter_groups_are_refused() -> None:

@@ -201,7 +201,7 @@ def digest(state: State) -> str:
     path = FOLDER / f"digest-{os.getpid()}"
     save_checkpoint(Checkpoint(whole(state)), path)
     with safe_open(path, "pt") as file:
-        return str(file.metadata()["digest"])
+        return str(file.metadata())
 
 
 def compared(alone: tuple[State, list[float]], several: tuple[State, list[float]]) -> Any:

@@ -335,3 +335,10 @@ def test_damage_is_found_where_it_changes_a_tensor(tmp_path: Path) -> None:
     (tmp_path / "w").write_bytes(content[:index] + b"\xff" + content[index + 1 :])
     with pytest.raises(WeightsError, match=r"is damaged.*the checksum of archive/data/"):
         weights.load(nn.Linear(2, 3), tmp_path / "w")
+
+
+def test_equal_weights_are_equal_files(tmp_path: Path) -> None:
+    model = lenet()
+    for number in range(10):
+        weights.save(model, tmp_path / str(number))
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1

@@ -1,5 +1,7 @@
 """Datasets as typed batches."""
 
+from shapezoo._datasets import Selectable
+from shapezoo._seeding import seeded_example
 from shapezoo.data.downloads import (
     CIFAR10_CLASSES,
     FASHION_MNIST_CLASSES,
@@ -23,6 +25,7 @@ from shapezoo.data.series import SeriesBatch, SeriesDataset, weather
 from shapezoo.data.surnames import COUNTRIES, NameBatch, NameDataset, encode_names, names
 from shapezoo.data.tables import TableBatch, TableDataset, breast_cancer, diabetes
 from shapezoo.data.texts import TextDataset, decode_text, encode_text, text
+from shapezoo.data.torch_datasets import TensorBatch, TensorRows, as_dataset
 from shapezoo.layers import SequenceError
 
 __all__ = [
@@ -37,14 +40,18 @@ __all__ = [
     "NameBatch",
     "NameDataset",
     "PaddedSequences",
+    "Selectable",
     "SequenceError",
     "SeriesBatch",
     "SeriesDataset",
     "Split",
     "TableBatch",
     "TableDataset",
+    "TensorBatch",
+    "TensorRows",
     "TextDataset",
     "TokenBatch",
+    "as_dataset",
     "breast_cancer",
     "cifar10",
     "decode_text",
@@ -60,6 +67,7 @@ __all__ = [
     "read_digit",
     "read_picture",
     "restore_order",
+    "seeded_example",
     "sort_by_length",
     "text",
     "weather",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from shapezoo._files import require_regular
 from shapezoo._pictures import as_bytes, on_white
+from shapezoo._seeding import draws_nothing
 from shapezoo.contracts import checked
 from shapezoo.data.memory import InMemory, require_classes
 
@@ -74,6 +75,7 @@ class ImageDataset(InMemory[ImageBatch]):
     def __len__(self) -> int:
         return len(self.labels)
 
+    @draws_nothing
     def select(self, indices: Tensor) -> ImageBatch:
         """The examples at these indices, as a batch."""
         return ImageBatch(self.images[indices] / 255, self.labels[indices])

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from shapezoo.data.memory import InMemory, index_batches
+from shapezoo._datasets import Selectable, require_selectable
+from shapezoo.data.memory import index_batches
 
 B = TypeVar("B")
 
@@ -15,7 +16,7 @@ B = TypeVar("B")
 class _Batches(Dataset[B]):
     """A dataset whose items are whole batches, each found by the indices of its examples."""
 
-    def __init__(self, dataset: InMemory[B]) -> None:
+    def __init__(self, dataset: Selectable[B]) -> None:
         self._dataset = dataset
 
     def __getitem__(self, indices: Tensor) -> B:
@@ -39,7 +40,7 @@ class _Indices(Sampler[Tensor]):
 
 
 def loader(
-    dataset: InMemory[B],
+    dataset: Selectable[B],
     batch_size: int,
     generator: torch.Generator | None = None,
     *,
@@ -48,12 +49,13 @@ def loader(
 ) -> DataLoader[B]:
     """PyTorch's DataLoader over the typed batches of a dataset.
 
-    The batches are those of ``dataset.batches(batch_size, generator)``, epoch by epoch. Where
+    The batches of a dataset in memory are those of ``dataset.batches(batch_size, generator)``,
+    epoch by epoch. Where
     worker processes are spawned, which is how they start on Windows and macOS, the script that
     uses the loader must do so under ``if __name__ == "__main__":``, for each worker imports it.
 
     Args:
-        dataset: The examples.
+        dataset: The examples: one of `shapezoo.data`, or what `as_dataset` returns.
         batch_size: Examples of a batch, at least 1.
         generator: Draws the order; without it the examples come as they are stored.
         num_workers: How many processes prepare batches; with 0 the caller's does.
@@ -61,8 +63,10 @@ def loader(
             as is usual on this system.
 
     Raises:
+        TypeError: The dataset cannot select examples; `as_dataset` makes one that can.
         ValueError: The batch size is not positive.
     """
+    require_selectable("dataset", dataset)
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     return DataLoader(

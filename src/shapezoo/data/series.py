@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from shapezoo._seeding import draws_nothing
 from shapezoo.contracts import checked
 from shapezoo.data.memory import InMemory, Split
 from shapezoo.layers import scan
@@ -65,6 +66,7 @@ class SeriesDataset(InMemory[SeriesBatch]):
     def __len__(self) -> int:
         return len(self.targets)
 
+    @draws_nothing
     def select(self, indices: Tensor) -> SeriesBatch:
         """The examples at these indices, as a batch."""
         return SeriesBatch(self.windows[:, indices], self.targets[indices])

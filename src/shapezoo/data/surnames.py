@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from shapezoo._seeding import draws_nothing
 from shapezoo.contracts import checked
 from shapezoo.data.memory import InMemory, Split, split
 from shapezoo.data.packaged import read_packaged
@@ -127,6 +128,7 @@ class NameDataset(InMemory[NameBatch]):
     def __len__(self) -> int:
         return len(self.labels)
 
+    @draws_nothing
     def select(self, indices: Tensor) -> NameBatch:
         """The examples at these indices, as a batch as wide as its longest name."""
         names = self.names.select(indices)

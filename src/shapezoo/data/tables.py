@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from shapezoo._seeding import draws_nothing
 from shapezoo.contracts import checked
 from shapezoo.data.memory import InMemory, Split, order, require_classes
 
@@ -70,6 +71,7 @@ class TableDataset(InMemory[TableBatch]):
     def __len__(self) -> int:
         return len(self.features)
 
+    @draws_nothing
     def select(self, indices: Tensor) -> TableBatch:
         """The examples at these indices, as a batch."""
         return TableBatch(self.features[indices], self.targets[indices])

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from shapezoo._seeding import draws_nothing
 from shapezoo.contracts import checked
 from shapezoo.data.memory import InMemory, Split, require_classes
 from shapezoo.data.packaged import DatasetError, read_packaged
@@ -42,6 +43,7 @@ class TextDataset(InMemory[TokenBatch]):
     def __len__(self) -> int:
         return self.tokens.shape[1]
 
+    @draws_nothing
     def select(self, indices: Tensor) -> TokenBatch:
         """The examples at these indices, as a batch."""
         return TokenBatch(self.tokens[:, indices], self.labels[:, indices])

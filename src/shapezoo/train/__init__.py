@@ -29,6 +29,7 @@ from shapezoo.train.metrics import (
     per_class,
 )
 from shapezoo.train.optimizers import OPTIMIZERS, UnknownOptimizerError, choose_optimizer
+from shapezoo.train.order import ExampleOrder
 from shapezoo.train.processes import ALONE, Processes, accelerated, joined
 from shapezoo.train.progress import Progress
 from shapezoo.train.schedules import (
@@ -61,6 +62,7 @@ __all__ = [
     "DeviceError",
     "EpochDone",
     "Event",
+    "ExampleOrder",
     "Interruption",
     "LinearDecay",
     "Loss",

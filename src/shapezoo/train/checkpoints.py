@@ -1,7 +1,8 @@
 """Checkpoints in files: a training in one safetensors file, with all that it goes on from.
 
-Tensors are stored as tensors; what they are nested in stands as JSON in the metadata of the file,
-beside a digest of the whole.
+Tensors are stored as tensors. What they are nested in is JSON in the metadata of the file, with a
+digest of the whole. It is the only entry of the metadata, because safetensors writes several
+entries in a random order, and equal checkpoints are to be equal files.
 """
 
 import hashlib
@@ -16,16 +17,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from shapezoo._files import replacing
-from shapezoo.train.loop import Best, Checkpoint
-from shapezoo.train.state import State
+from shapezoo.train.checkpoint_trees import decoded, encoded
+from shapezoo.train.loop import Checkpoint
 
-_FORMAT = "shapezoo checkpoint 1"
-_UNSTORABLE = (torch.complex32, torch.complex128)  # the format has no such numbers
-_RECORDS = {kind.__name__: kind for kind in (Best, Checkpoint, State)}
+_KEY = "shapezoo checkpoint"
+_VERSION = 2  # of the format; the first one had several entries in the metadata
 
 
 class CheckpointError(ValueError):
-    """A checkpoint cannot be read, or is damaged."""
+    """A checkpoint is missing, is damaged, or is not a checkpoint."""
 
 
 def save_checkpoint(
@@ -33,25 +33,31 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint to a safetensors file.
 
-    The file appears under its name only when it is whole and on the disk.
+    The file appears under its name only when it is whole and on the disk. Equal checkpoints give
+    equal files, byte for byte.
 
     Args:
         checkpoint: What `fit` hands to its `save`.
         path: The file; one that exists is replaced.
-        about: A note to keep with it, such as what the training was asked for.
+        about: A note to keep with it, such as the settings of the training.
 
     Raises:
         OSError: The file cannot be written.
-        ValueError: The parameters lie in parts on several processes.
+        ValueError: A value cannot be stored: the parameters lie in parts on several processes, for
+            example, or the optimizer keeps a sparse tensor.
     """
     tensors: dict[str, Tensor] = {}
-    tree = json.dumps(_encoded(checkpoint, tensors))
-    metadata = {"format": _FORMAT, "about": about, "tree": tree}
-    metadata["digest"] = _digest(metadata, tensors)
+    try:
+        tree = encoded(checkpoint, tensors)
+        record = {"version": _VERSION, "about": about, "tree": tree}
+        record["digest"] = _digest(record, tensors)
+        text = _dumped(record)
+    except RecursionError as error:
+        raise ValueError("checkpoint: it is nested too deeply to be stored") from error
     with replacing(path) as temporary:
         try:
-            save_file(tensors, temporary, metadata)
-        except SafetensorError as error:  # how the library tells of a full disk
+            save_file(tensors, temporary, {_KEY: text})
+        except SafetensorError as error:  # how the library reports a full disk
             raise OSError(f"{os.fspath(path)!r} cannot be written: {error}") from error
 
 
@@ -59,6 +65,8 @@ def load_checkpoint(
     path: str | os.PathLike[str], *, device: torch.device | None = None
 ) -> tuple[Checkpoint, str]:
     """Read a checkpoint.
+
+    No code is run, whatever the file holds. The digest detects damage; it is not a signature.
 
     Args:
         path: A file that `save_checkpoint` wrote.
@@ -68,82 +76,66 @@ def load_checkpoint(
         The checkpoint, and the note that was kept with it.
 
     Raises:
-        CheckpointError: The file is missing, is no checkpoint, or is not as it was written.
+        CheckpointError: The file is missing, is not a checkpoint, is of another version of the
+            format, or is not as it was written.
     """
+    shown = repr(os.fspath(path))
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict
+            record = _record(metadata, shown)
+            tensors = _tensors(file)
+        is_as_written = metadata[_KEY] == _dumped(record)
+        if record.pop("digest") != _digest(record, tensors) or not is_as_written:
+            raise CheckpointError(f"{shown} is damaged: its content does not match its digest")
+        return decoded(record["tree"], tensors, device), record["about"]
     except FileNotFoundError as error:
-        raise CheckpointError(f"no checkpoint at {os.fspath(path)!r}") from error
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{os.fspath(path)!r} is damaged, or no checkpoint: {error}"
-        ) from error
-    if metadata.get("format") != _FORMAT:
-        raise CheckpointError(f"{os.fspath(path)!r} is no checkpoint of a training")
-    if metadata.pop("digest", None) != _digest(metadata, tensors):
-        raise CheckpointError(f"{os.fspath(path)!r} is damaged: it is not as it was written")
-    checkpoint: Checkpoint = _decoded(json.loads(metadata["tree"]), tensors, device)
-    return checkpoint, metadata["about"]
+        raise CheckpointError(f"no checkpoint at {shown}") from error
+    except CheckpointError:
+        raise
+    except RecursionError as error:
+        raise CheckpointError(f"{shown} is not a checkpoint: it is nested too deeply") from error
+    except OSError as error:
+        raise CheckpointError(f"{shown} cannot be read: {error}") from error
+    except (SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{shown} is damaged, or not a checkpoint: {error}") from error
 
 
-def _digest(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+def _tensors(file: Any) -> dict[str, Tensor]:
+    """The tensors of an open file, by name.
+
+    Raises:
+        ValueError: The header states a shape that no tensor can have.
+    """
+    try:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+    except (TypeError, RuntimeError) as error:  # torch's, of several lines
+        raise ValueError(str(error).partition("\n")[0]) from error
+
+
+def _record(metadata: dict[str, str], shown: str) -> dict[str, Any]:
+    """The JSON in the metadata of a file, if it is a checkpoint of this version."""
+    record: Any = json.loads(metadata.get(_KEY, "null"))
+    if metadata.get("format") == "shapezoo checkpoint 1":
+        record = {"version": 1}
+    match record:
+        case {"version": int(version)} if version != _VERSION:
+            raise CheckpointError(
+                f"{shown} has version {version} of the checkpoint format, and this shapezoo reads "
+                f"version {_VERSION}; resume the training with the shapezoo that began it"
+            )
+        case {"version": int(), "about": str(), "tree": _, "digest": str()} if len(record) == 4:
+            return dict(record)
+    raise CheckpointError(f"{shown} is not a checkpoint")
+
+
+def _dumped(record: object) -> str:
+    return json.dumps(record, sort_keys=True, separators=(",", ":"))
+
+
+def _digest(record: object, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(_dumped(record).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _encoded(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """The same as JSON can hold it; tensors are put aside under a name."""
-    match value:
-        case Tensor() if value.dtype not in _UNSTORABLE:
-            if type(value) is not Tensor:
-                raise ValueError(
-                    f"a {type(value).__name__} cannot be stored in a checkpoint; for parameters "
-                    "that lie in parts on several processes use torch.distributed.checkpoint"
-                )
-            name, order = str(len(tensors)), _outer_first(value)
-            # copies: the format has no views, and shared memory is refused
-            rows = value.detach().cpu().permute(order)
-            tensors[name] = rows.clone(memory_format=torch.contiguous_format)
-            return {"tensor": [name, order]}
-        case dict():
-            return {"dict": [[_encoded(part, tensors) for part in item] for item in value.items()]}
-        case list() | tuple() if type(value) in (list, tuple):
-            return {type(value).__name__: [_encoded(part, tensors) for part in value]}
-        case Best() | Checkpoint() | State():
-            return {type(value).__name__: _encoded(vars(value), tensors)}
-        case None | bool() | int() | float() | str():
-            return value
-    raise ValueError(f"a {type(value).__name__} cannot be stored in a checkpoint: {value!r}")
-
-
-def _outer_first(tensor: Tensor) -> list[int]:
-    """The axes as they lie in memory, for a copy of the same layout: sums depend on it."""
-    return sorted(range(tensor.ndim), key=lambda axis: -tensor.stride()[axis])
-
-
-def _decoded(value: Any, tensors: Mapping[str, Tensor], device: torch.device | None) -> Any:
-    if not isinstance(value, dict):
-        return value
-    ((kind, content),) = value.items()
-    if kind == "tensor":
-        name, order = content
-        return tensors[name].permute([order.index(axis) for axis in range(len(order))])
-    if kind in _RECORDS:
-        fields = _decoded(content, tensors, device)
-        if kind == "State":  # the optimizer brings its own tensors to where the parameters are
-            for name in ("parameters", "buffers"):
-                fields[name] = {key: tensor.to(device) for key, tensor in fields[name].items()}
-        return _RECORDS[kind](**fields)
-    parts = (_decoded(part, tensors, device) for part in content)
-    if kind == "tuple":
-        return tuple(parts)
-    if kind == "list":
-        return list(parts)
-    return {
-        _decoded(key, tensors, device): _decoded(part, tensors, device) for key, part in content
-    }

@@ -1,17 +1,19 @@
 """The loop over epochs, which reports to whoever listens."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.utils import data
 
+from shapezoo._datasets import require_selectable
+from shapezoo._seeding import kept_normal
 from shapezoo.train import losses, metrics
 from shapezoo.train.averages import Loss
 from shapezoo.train.evaluation import Correct, Metrics, evaluate
+from shapezoo.train.order import ExampleOrder, order_of
 from shapezoo.train.preflight import (
     better_batch_size,
     has_single_example,
@@ -20,19 +22,23 @@ from shapezoo.train.preflight import (
 )
 from shapezoo.train.processes import ALONE, Processes
 from shapezoo.train.schedules import Schedule, constant
-from shapezoo.train.state import MakeOptimizer, State
+from shapezoo.train.selecting import Steps, select
+from shapezoo.train.state import MakeOptimizer, State, reshard
 from shapezoo.train.step import Batch, OnNan, Training
 
 
 class Dataset(Protocol):
-    """Examples that are found by their numbers."""
+    """Examples that are found by their indices; `shapezoo.data.as_dataset` makes one."""
 
     def __len__(self) -> int:
-        """How many examples there are."""
+        """The number of examples."""
         ...
 
     def select(self, indices: Tensor, /) -> Batch:
-        """The examples at these indices, from 0, as a batch; none is an empty batch."""
+        """The examples at these indices, from 0, as a batch.
+
+        Only models of `fully_shard` are given empty batches, and so ask for no indices.
+        """
         ...
 
 
@@ -96,12 +102,14 @@ class Checkpoint:
         loss: The sum of the losses of the epoch that has begun, each times its weight.
         examples: The sum of these weights: the number of targets, unless the loss returns another.
         best: The best epoch so far, of a training that looks for it.
+        order: What decided which examples the steps saw, which `fit` compares; None if unknown.
     """
 
     state: State
     loss: float = 0.0
     examples: float = 0
     best: Best | None = None
+    order: ExampleOrder | None = None
 
 
 def iterations(examples: int, batch_size: int) -> int:
@@ -160,15 +168,22 @@ def fit(
     Args:
         model: The model; neither it nor what the training starts from is modified.
         make_optimizer: Builds the optimizer.
-        start: Where to start from; the steps that lie behind it count, so the settings must be
-            those that it was reached with.
-        train: What to learn from.
+        start: Where to start from; the steps that lie behind it count. With a checkpoint the
+            training examples, `batch_size` and `seed` must be those that it was reached with,
+            or steps would see other examples than in one go; the other settings should be. Its
+            digest of the examples covers at most 256 of them, evenly spread, and all that is
+            held in memory by a dataclass of tensors.
+        train: What to learn from; `shapezoo.data.as_dataset` adapts datasets of PyTorch. What
+            its `select` draws from torch's generator on the CPU, from Python's `random` and from
+            ``numpy.random`` is seeded by `seed`, the epoch and the step, or for each example as
+            `shapezoo.data.seeded_example` says; `evaluate` sees the same draws in every epoch.
         test: What to measure on.
         epochs: How often each example is seen, at least 1.
         batch_size: Examples of a step, at least 1.
-        seed: Seeds the order of the examples, which is another in each epoch.
+        seed: Seeds the order of the examples, which is another in each epoch, and what is drawn
+            when they are picked.
         accumulate: How many parts to cut a batch into, whose gradients are added up; for batches
-            that are too large for the memory. Parts may be empty.
+            that are too large for the memory.
         num_workers: How many processes pick the examples to learn from, with PyTorch's
             DataLoader; for datasets that read files. Where processes are spawned, as on Windows
             and macOS, the script must train under ``if __name__ == "__main__":``.
@@ -194,10 +209,12 @@ def fit(
         The state after the last step, or with `patience` the best one.
 
     Raises:
-        TypeError: A count is not a whole number.
+        TypeError: A count is not a whole number; or a dataset cannot select examples, or returns
+            something else than a batch.
         ValueError: A setting is out of range, there are no examples, the last batch is too small
             for BatchNorm, or the loss of several batches cannot be computed from theirs.
-        StateError: The state is that of another model or optimizer.
+        StateError: The state is that of another model or optimizer, or the checkpoint that of a
+            training on other examples or with another batch size or seed.
         NonFiniteLossError: A loss is NaN or infinite, and `on_nan` is ``"stop"``.
     """
     for name, number in {
@@ -211,6 +228,8 @@ def fit(
     require_count("seed", seed, least=0)
     require_count("num_workers", num_workers, least=0)
     batch_size, accumulate = int(batch_size), int(accumulate)  # torch wants no integers of numpy
+    for name, dataset in {"train": train, "test": test}.items():
+        require_selectable(name, dataset)
     if (steps := iterations(len(train), batch_size)) == 0:
         raise ValueError("train: there are no examples to learn from")
     if len(test) == 0:
@@ -227,6 +246,9 @@ def fit(
         on_nan=on_nan,
         processes=processes,
     )
+    is_sharded, order = reshard(model), checkpoint.order
+    if save or order:
+        order = order_of(train, batch_size=batch_size, seed=seed, reached=order)
     epoch, behind = divmod(checkpoint.state.step, steps)
     total, examples = checkpoint.loss, checkpoint.examples
     best = checkpoint.best if patience else None
@@ -240,7 +262,11 @@ def fit(
 
     def measure() -> Metrics:
         training.release_gradients()  # their memory is enough for the copies of `evaluate`
-        batches = (test.select(share) for share in shares(len(test)))
+        batches = (
+            select(test, share, (seed, "test"), step, processes.rank)
+            for step, share in enumerate(shares(len(test)))
+            if len(share) or is_sharded
+        )
         return evaluate(
             model, training.state(), batches, loss=loss, correct=correct, processes=processes
         )
@@ -251,18 +277,24 @@ def fit(
 
     def keep(state: State) -> None:
         if save:
-            save(Checkpoint(state, total, examples, best))
+            save(Checkpoint(state, total, examples, best, order))
 
     def is_stopped() -> bool:
         return any(processes.numbers(stop(), device=training.device)) if stop else False
 
     _rehearse(training, model, train, batch_size, accumulate, processes.size)
-    with training.running():
+    with training.running(), kept_normal():
         while epoch < epochs and not (patience and best and epoch - best.epoch >= patience):
             epoch += 1
             generator = _generator(seed, epoch)
-            ahead = list(shares(len(train), generator))[behind:]
-            batches = _Parts(train, accumulate).fetched(ahead, num_workers, generator)
+            ahead = list(enumerate(shares(len(train), generator), start=1))[behind:]
+            batches = Steps(
+                train,
+                (seed, "train", epoch),
+                accumulate=accumulate,
+                rank=processes.rank,
+                with_empty=is_sharded,
+            ).fetched(ahead, num_workers, generator)
             for number, parts in enumerate(batches, start=behind + 1):
                 value, weight = training.step(parts)
                 total += value * weight
@@ -303,7 +335,7 @@ def _rehearse(
     if not (normalises_batches(model) and has_single_example(len(train), batch_size, **division)):
         return
     try:
-        training.rehearse(train.select(torch.zeros(1, dtype=torch.int64)))
+        training.rehearse(select(train, torch.zeros(1, dtype=torch.int64), ("rehearsal",), 0))
     except ValueError as error:
         other = better_batch_size(len(train), batch_size, **division)
         advice = "use other examples" if other is None else f"use batch_size={other}"
@@ -312,31 +344,6 @@ def _rehearse(
             f"part of one has a single example, which the model cannot learn from; {advice}: "
             f"{error}"
         ) from error
-
-
-class _Parts(data.Dataset[list[Batch]]):
-    """A dataset whose items are the batches of a step, found by the indices of their examples."""
-
-    def __init__(self, dataset: Dataset, accumulate: int) -> None:
-        self._dataset = dataset
-        self._accumulate = accumulate
-
-    def __getitem__(self, share: Tensor) -> list[Batch]:
-        return [self._dataset.select(part) for part in share.tensor_split(self._accumulate)]
-
-    def fetched(
-        self, shares: list[Tensor], num_workers: int, generator: torch.Generator
-    ) -> Iterable[list[Batch]]:
-        """The items, by this process or by others, which the generator seeds, ahead of time."""
-        if num_workers == 0:
-            return map(self.__getitem__, shares)
-        return data.DataLoader(
-            self,
-            batch_size=None,  # an item is a batch already
-            sampler=shares,
-            num_workers=num_workers,
-            generator=generator,
-        )
 
 
 def _is_lower(loss: float, than: float) -> bool:

@@ -4,20 +4,20 @@ import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Protocol, Self, TypeVar, get_args
+from typing import Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
+from shapezoo._datasets import Batch
 from shapezoo.train import losses
 from shapezoo.train.averages import BatchLosses, Loss
+from shapezoo.train.optimizer_state import restore
 from shapezoo.train.processes import ALONE, Processes
 from shapezoo.train.schedules import Schedule, constant
 from shapezoo.train.state import (
     MakeOptimizer,
     State,
-    StateError,
     copied,
     generators,
     lent,
@@ -36,24 +36,6 @@ _UNSHARDED = (torch.optim.LBFGS, torch.optim.Rprop)
 
 class NonFiniteLossError(ValueError):
     """The loss of a step is NaN or infinite."""
-
-
-class Batch(Protocol):
-    """Examples that a model can learn from."""
-
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """What a model takes."""
-        ...
-
-    @property
-    def targets(self) -> Tensor:
-        """What a loss compares with."""
-        ...
-
-    def to(self, device: torch.device) -> Self:
-        """The same examples on a device, but for what a model wants elsewhere."""
-        ...
 
 
 SomeBatch = TypeVar("SomeBatch", bound=Batch)
@@ -172,8 +154,7 @@ class Training:
         for group in self._optimizer.param_groups:
             if not math.isfinite(group["lr"]):
                 raise ValueError(f"make_optimizer: the learning rate is {group['lr']}")
-        _require_same_settings(self._optimizer, state.optimizer)
-        _load(self._optimizer, tree_copied(state.optimizer))
+        restore(self._optimizer, state.optimizer)
         self._random = state.random
         self.steps = state.step
 
@@ -352,37 +333,3 @@ def _require_settings(clip_norm: float | None, autocast: torch.dtype | None, on_
         )
     if on_nan not in get_args(OnNan):
         raise ValueError(f"on_nan must be 'continue' or 'stop', got {on_nan!r}")
-
-
-def _require_same_settings(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
-    """Refuse the state of another optimizer, whose settings would silently replace these."""
-    ours, theirs = optimizer.param_groups, saved["param_groups"]
-    kind = type(optimizer).__name__
-    if len(ours) != len(theirs):
-        raise StateError(
-            f"state: its optimizer has {len(theirs)} parameter groups, {kind} has {len(ours)}"
-        )
-    for mine, other in zip(map(_settings, ours), map(_settings, theirs), strict=True):
-        for name in {**mine, **other}:
-            if (a := other.get(name, "missing")) != (b := mine.get(name, "missing")):
-                raise StateError(
-                    f"state: {name!r} is {a} in the state of the optimizer and {b} in {kind}"
-                )
-
-
-def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
-    """What must not change, with the learning rate from before any schedule."""
-    settings = {name: value for name, value in group.items() if name != "initial_lr"}
-    base = group.get("initial_lr", group["lr"])
-    return settings | {"lr": base, "params": len(group["params"])}
-
-
-def _load(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
-    """Load a state; torch would cast what is kept beside parameters of another dtype."""
-    optimizer.load_state_dict(dict(saved))
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for index, parts in saved["state"].items():
-        loaded = optimizer.state[parameters[index]]
-        for name, part in parts.items():
-            if isinstance(part, Tensor):
-                loaded[name] = part.to(loaded[name].device)

@@ -1,0 +1,77 @@
+"""Restoring the state of an optimizer, unless it is that of another one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from shapezoo.train.state import StateError, tree_copied
+
+# those of torch.optim in PyTorch 2.13 that can be off
+_OPTIONS = {
+    *("adjust_lr_fn", "amsgrad", "capturable", "centered", "decoupled_weight_decay"),
+    *("differentiable", "foreach", "fused", "line_search_fn", "max_eval", "maximize", "nesterov"),
+}
+
+
+def restore(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
+    """Load copies of a state into an optimizer of the same kind and settings.
+
+    Releases of PyTorch add options, which the states of earlier releases lack. Such an option may
+    be off. One that only the state has is refused, as this optimizer would ignore it.
+
+    Raises:
+        StateError: It is the state of another optimizer, whose settings would replace these.
+    """
+    state = tree_copied(_completed(optimizer, saved))
+    optimizer.load_state_dict(state)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, parts in state["state"].items():
+        loaded = optimizer.state[parameters[index]]
+        for name, part in parts.items():  # torch casts what it keeps beside other dtypes
+            if isinstance(part, Tensor):
+                loaded[name] = part.to(loaded[name].device)
+
+
+def _completed(optimizer: Optimizer, saved: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A state with the options that it lacks, unless it is that of another optimizer."""
+    kind, ours = type(optimizer).__name__, optimizer.param_groups
+    match saved:
+        case {"state": dict(), "param_groups": [*theirs]} if all(map(_is_group, theirs)):
+            pass
+        case _:
+            raise StateError("state: its optimizer state is not the state_dict of an optimizer")
+    if len(ours) != len(theirs):
+        raise StateError(
+            f"state: its optimizer has {len(theirs)} parameter groups, {kind} has {len(ours)}"
+        )
+    for mine, other in zip(map(_settings, ours), map(_settings, theirs), strict=True):
+        other |= {name: mine[name] for name in mine.keys() - other if _is_later(name, mine[name])}
+        for name in {**mine, **other}:
+            if (a := other.get(name, "missing")) != (b := mine.get(name, "missing")):
+                raise StateError(
+                    f"state: {name!r} is {a} in the state of the optimizer and {b} in {kind}"
+                )
+    groups = [{**mine, **other} for mine, other in zip(ours, theirs, strict=True)]
+    return {**saved, "param_groups": groups}
+
+
+def _is_group(group: object) -> bool:
+    """Whether this is a parameter group of an optimizer's ``state_dict``."""
+    return isinstance(group, dict) and isinstance(group.get("params"), list) and "lr" in group
+
+
+def _is_later(name: str, value: object) -> bool:
+    """Whether an option has come after the first release that shapezoo works with, and is off.
+
+    The earlier ones tell apart optimizers that have the other options in common.
+    """
+    return name not in _OPTIONS and (value is None or value is False)
+
+
+def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
+    """What must not change, with the learning rate from before any schedule."""
+    settings = {name: value for name, value in group.items() if name != "initial_lr"}
+    base = group.get("initial_lr", group["lr"])
+    return settings | {"lr": base, "params": len(group["params"])}

@@ -104,14 +104,13 @@ def forge(path: Path, tree: object, tensors: dict[str, Tensor] | None = None) ->
     save_file(tensors or {}, path, {checkpoints._KEY: checkpoints._dumped(record)})
 
 
-def encoded(tensors: dict[str, Tensor]) -> Any:
-    return checkpoint_trees.encoded(holding({"a": torch.ones(2, 3), (1, None): [0.5]}), tensors)
+def encoded() -> tuple[Any, dict[str, Tensor]]:
+    return checkpoint_trees.encoded(holding({"a": torch.ones(2, 3), (1, None): [0.5]}))
 
 
 def test_a_forged_file_is_as_good_as_a_written_one(file: Path) -> None:
     """Or else the tests below would prove nothing."""
-    tensors: dict[str, Tensor] = {}
-    forge(file, encoded(tensors), tensors)
+    forge(file, *encoded())
     kept = load_checkpoint(file)[0].state.optimizer["kept"]
     assert kept["a"].tolist() == [[1.0] * 3] * 2
     assert kept[(1, None)] == [0.5]
@@ -160,8 +159,7 @@ def replaced(tree: Any, path: tuple[Any, ...], part: Any) -> Any:
 def test_trees_with_another_part_load_or_are_refused(
     data: st.DataObject, part: Any, file: Path
 ) -> None:
-    tensors: dict[str, Tensor] = {}
-    tree = encoded(tensors)
+    tree, tensors = encoded()
     forge(file, replaced(tree, data.draw(st.sampled_from(places(tree))), part), tensors)
     with contextlib.suppress(CheckpointError):
         assert isinstance(load_checkpoint(file)[0], Checkpoint)
@@ -220,8 +218,7 @@ ONES = torch.ones(2, 3)
 def test_what_is_wrong_with_a_tree_is_named(
     kept: Any, tensors: dict[str, Tensor], message: str, file: Path
 ) -> None:
-    unused: dict[str, Tensor] = {}
-    tree = checkpoint_trees.encoded(holding("HERE"), unused)
+    tree, _ = checkpoint_trees.encoded(holding("HERE"))
     (path,) = (p for p in places(tree) if p and part_at(tree, p) == "HERE")
     forge(file, replaced(tree, path, kept), tensors)
     with pytest.raises(CheckpointError, match=message):
@@ -246,7 +243,7 @@ def part_at(tree: Any, path: tuple[Any, ...]) -> Any:
     ],
 )
 def test_fields_of_another_type_are_refused(name: str, value: object, file: Path) -> None:
-    tree = checkpoint_trees.encoded(holding(None), {})
+    tree, _ = checkpoint_trees.encoded(holding(None))
     items = tree["Checkpoint"]["dict"]
     tree["Checkpoint"]["dict"] = [[key, value if key == name else part] for key, part in items]
     forge(file, tree)

@@ -1,5 +1,6 @@
 """Training as pure functions, with a thin loop on top."""
 
+from shapezoo._datasets import Batch
 from shapezoo.train.averages import Loss
 from shapezoo.train.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from shapezoo.train.devices import DeviceError, choose_device
@@ -44,7 +45,7 @@ from shapezoo.train.schedules import (
     constant,
 )
 from shapezoo.train.state import MakeOptimizer, State, StateError, init, install
-from shapezoo.train.step import Batch, NonFiniteLossError, OnNan, train_step
+from shapezoo.train.step import NonFiniteLossError, OnNan, train_step
 from shapezoo.train.tensorboard import TensorBoard
 
 __all__ = [

@@ -7,7 +7,7 @@ record, so a forged file can neither run code nor take much more memory than its
 """
 
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -34,33 +34,57 @@ class TreeError(ValueError):
     """JSON that no object was encoded as."""
 
 
-def encoded(value: Any, tensors: dict[str, Tensor]) -> Json:
-    """The same as JSON.
+def encoded(value: Any) -> tuple[Json, dict[str, Tensor]]:
+    """The same as JSON, and the tensors in it by the names that they have there.
 
     Args:
         value: Records, dicts, lists, tuples, tensors, numbers, strings and None.
-        tensors: Takes the tensors, each under a new name.
 
     Raises:
         ValueError: Something else is among them.
     """
+    tensors: dict[str, Tensor] = {}
+    return _encoded(value, tensors, set()), tensors
+
+
+def _encoded(value: Any, tensors: dict[str, Tensor], storages: set[int]) -> Json:
+    def inside(values: Iterable[Any]) -> list[Json]:
+        return [_encoded(part, tensors, storages) for part in values]
+
     match value:
         case Tensor():
             _require_storable(value)
             name, axes = str(len(tensors)), _outer_first(value)
-            # copies: the format has no views, and shared memory is refused
-            rows = value.detach().cpu().permute(axes)
-            tensors[name] = rows.clone(memory_format=torch.contiguous_format)
+            tensors[name] = _on_its_own(_plain(value).permute(axes), storages)
             return {"tensor": [name, axes]}
         case dict():
-            return {"dict": [[encoded(part, tensors) for part in item] for item in value.items()]}
+            return {"dict": [inside(item) for item in value.items()]}
         case list() | tuple() if type(value) in (list, tuple):
-            return {type(value).__name__: [encoded(part, tensors) for part in value]}
+            return {type(value).__name__: inside(value)}
         case Best() | Checkpoint() | ExampleOrder() | State():
-            return {type(value).__name__: encoded(vars(value), tensors)}
+            return {type(value).__name__: _encoded(vars(value), tensors, storages)}
         case None | bool() | int() | float() | str():
             return value
     raise ValueError(f"a {type(value).__name__} cannot be stored in a checkpoint: {value!r}")
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().resolve_conj().resolve_neg()
+
+
+def _on_its_own(tensor: Tensor, storages: set[int]) -> Tensor:
+    """A tensor as safetensors takes it: dense, and nothing else in its memory; a copy if need be.
+
+    Args:
+        tensor: The tensor.
+        storages: The addresses of the memory in use, to which its own is added.
+    """
+    storage = tensor.untyped_storage()
+    is_whole = tensor.is_contiguous() and storage.nbytes() == tensor.nbytes
+    if not is_whole or storage.data_ptr() in storages:
+        return tensor.clone(memory_format=torch.contiguous_format)
+    storages.add(storage.data_ptr())
+    return tensor
 
 
 def _require_storable(tensor: Tensor) -> None:

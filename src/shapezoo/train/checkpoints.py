@@ -46,9 +46,8 @@ def save_checkpoint(
         ValueError: A value cannot be stored: the parameters lie in parts on several processes, for
             example, or the optimizer keeps a sparse tensor.
     """
-    tensors: dict[str, Tensor] = {}
     try:
-        tree = encoded(checkpoint, tensors)
+        tree, tensors = encoded(checkpoint)
         record = {"version": _VERSION, "about": about, "tree": tree}
         record["digest"] = _digest(record, tensors)
         text = _dumped(record)

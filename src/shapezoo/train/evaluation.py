@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shapezoo._datasets import Batch
 from shapezoo.train import losses, metrics
 from shapezoo.train.averages import BatchLosses, Loss
 from shapezoo.train.processes import ALONE, Processes
 from shapezoo.train.state import State, copied, generators, lent, require_same, reshard
-from shapezoo.train.step import Batch
 
 Correct = Callable[[Any, Tensor], Tensor | tuple[Tensor, Tensor | int]]
 """Counts the targets that a model's output gets right, of all; or these, and how many count."""

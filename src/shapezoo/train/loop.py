@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from shapezoo._datasets import require_selectable
+from shapezoo._datasets import Batch, require_selectable
 from shapezoo._seeding import kept_normal
 from shapezoo.train import losses, metrics
 from shapezoo.train.averages import Loss
@@ -24,7 +24,7 @@ from shapezoo.train.processes import ALONE, Processes
 from shapezoo.train.schedules import Schedule, constant
 from shapezoo.train.selecting import Steps, select
 from shapezoo.train.state import MakeOptimizer, State, reshard
-from shapezoo.train.step import Batch, OnNan, Training
+from shapezoo.train.step import OnNan, Training
 
 
 class Dataset(Protocol):

@@ -41,6 +41,21 @@ class Selectable(Protocol[B_co]):
         ...
 
 
+def require_batch(name: str, batch: object) -> None:
+    """Raise TypeError unless given a batch, and say how to make one.
+
+    Args:
+        name: What returned the batch, or the argument that it was given as.
+        batch: What was given.
+    """
+    if not isinstance(batch, Batch):
+        raise TypeError(
+            f"{name}: expected a batch with inputs, targets and to(device), got a "
+            f"{type(batch).__name__}; shapezoo.data has TensorBatch((images,), labels), and "
+            "as_dataset makes such batches of a dataset for PyTorch's DataLoader"
+        )
+
+
 def require_selectable(name: str, dataset: object) -> None:
     """Raise TypeError unless given a dataset with ``select``, and say how to make one.
 

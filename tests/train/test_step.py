@@ -401,6 +401,19 @@ def test_a_step_needs_examples(batch: Batch | list[Batch]) -> None:
         run(classifier(), ADAM, [batch])
 
 
+@pytest.mark.parametrize("batch", [(torch.zeros(2, 6), torch.zeros(2)), {"x": torch.zeros(2, 6)}])
+def test_what_is_not_a_batch_is_refused_with_advice(batch: Any) -> None:
+    model = classifier()
+    state = init(model, ADAM)
+    for call in (
+        lambda: train_step(model, ADAM, state, batch),
+        lambda: train_step(model, ADAM, state, [batch]),
+        lambda: evaluate(model, state, [batch]),
+    ):
+        with pytest.raises(TypeError, match=r"expected a batch .* TensorBatch\(.*as_dataset"):
+            call()
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_state_of_another_optimizer_is_refused(name: str) -> None:
     model = classifier()

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shapezoo._datasets import Batch
+from shapezoo._datasets import Batch, require_batch
 from shapezoo.train import losses, metrics
 from shapezoo.train.averages import BatchLosses, Loss
 from shapezoo.train.processes import ALONE, Processes
@@ -52,6 +52,7 @@ def evaluate(
         processes: Those that measure together, each on its own share of the examples.
 
     Raises:
+        TypeError: An item is not a batch, but a tuple of tensors, for example.
         StateError: The state is that of another model.
         ValueError: There are no examples, none of the targets counts, or the loss of several
             batches cannot be computed from theirs.
@@ -70,6 +71,7 @@ def evaluate(
         torch.no_grad(),
     ):
         for batch in batches:
+            require_batch("batches", batch)
             batch = batch.to(state.device)
             if (count := batch.targets.numel()) or sharded:  # where all must take part
                 outputs = model(*batch.inputs)

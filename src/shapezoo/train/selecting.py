@@ -7,10 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils import data
 
-from shapezoo._datasets import Batch, Selectable
+from shapezoo._datasets import Batch, Selectable, require_batch
 from shapezoo._seeding import Key, is_known_to_draw_nothing, seeded_batch
-
-_batch_types = set[type]()  # those that were checked, which takes 7 µs
 
 
 def select(dataset: Selectable[Batch], indices: Tensor, stream: Key, *place: int) -> Batch:
@@ -29,19 +27,8 @@ def select(dataset: Selectable[Batch], indices: Tensor, stream: Key, *place: int
         return dataset.select(indices)
     with seeded_batch(stream, *place):
         batch = dataset.select(indices)
-    if type(batch) not in _batch_types:
-        _require_batch(batch, dataset)
-        _batch_types.add(type(batch))
+    require_batch(f"{type(dataset).__name__}.select", batch)
     return batch
-
-
-def _require_batch(batch: object, dataset: object) -> None:
-    if not isinstance(batch, Batch):
-        raise TypeError(
-            f"{type(dataset).__name__}.select: expected it to return a batch with inputs, targets "
-            f"and to(device), got a {type(batch).__name__}; shapezoo.data.as_dataset makes such "
-            "batches of a dataset for PyTorch's DataLoader"
-        )
 
 
 class Steps(data.Dataset[list[Batch]]):

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar, get_args
 import torch
 from torch import Tensor, nn
 
-from shapezoo._datasets import Batch
+from shapezoo._datasets import Batch, require_batch
 from shapezoo.train import losses
 from shapezoo.train.averages import BatchLosses, Loss
 from shapezoo.train.optimizer_state import restore
@@ -81,6 +81,7 @@ def train_step(
         The state after the step, and the loss before it.
 
     Raises:
+        TypeError: `batch` is not a batch, but a tuple of tensors, for example.
         StateError: The state is that of another model or optimizer.
         ValueError: There are no examples, all parameters are frozen, a setting is out of range, or
             the loss of several batches cannot be computed from theirs.
@@ -97,8 +98,11 @@ def train_step(
         on_nan=on_nan,
         processes=processes,
     )
+    batches = batch if isinstance(batch, list) else [batch]
+    for part in batches:
+        require_batch("batch", part)
     with training.running():
-        value, _ = training.step(batch if isinstance(batch, list) else [batch])
+        value, _ = training.step(batches)
     return training.state(), value
 
 

@@ -274,7 +274,7 @@ class HuggingFace(Dicts):
 
 def test_a_select_that_returns_no_batch_is_refused() -> None:
     module, good = model(), as_dataset(pairs())
-    with pytest.raises(TypeError, match=r"HuggingFace\.select: expected it to return a batch"):
+    with pytest.raises(TypeError, match=r"HuggingFace\.select: expected a batch"):
         fit(
             module,
             MAKE_OPTIMIZER,

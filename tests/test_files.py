@@ -44,11 +44,11 @@ def test_folders_pipes_and_devices_are_never_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe", Path("/dev/null"), Path("/dev/full"), Path("/")):
         before = os.stat(path).st_mode
-        with pytest.raises(OSError, match=r"[Nn]ot a") as error, replacing(path):
+        with pytest.raises(OSError, match=r"[Nn]ot a|Is a dir") as error, replacing(path):
             pytest.fail("nothing must be written")
         assert error.value.filename == str(path)
         assert os.stat(path).st_mode == before
-        with pytest.raises(OSError, match=r"[Nn]ot a"):
+        with pytest.raises(OSError, match=r"[Nn]ot a|Is a dir"):
             require_regular(path)
     assert [file.name for file in tmp_path.iterdir()] == ["pipe"]
 

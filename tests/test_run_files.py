@@ -115,5 +115,5 @@ def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
     run = run_with_metrics(str(tmp_path), b"")
     (run.path / "metrics.jsonl").unlink()
     (run.path / "metrics.jsonl").mkdir()
-    with pytest.raises(OSError, match=r"Is a folder.*metrics\.jsonl"):
+    with pytest.raises(OSError, match=r"Is a directory.*metrics\.jsonl"):
         run.metrics()

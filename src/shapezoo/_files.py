@@ -23,7 +23,7 @@ def require_regular(path: str | os.PathLike[str]) -> None:
     except ValueError as error:  # a null character, which no name of a file can have
         raise OSError(errno.EINVAL, str(error), os.fspath(path)) from error
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, "Is a folder, not a file", os.fspath(path))
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "Is a pipe or a device, not a regular file", os.fspath(path))
 
@@ -56,7 +56,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     unique = f"{os.getpid()}-{threading.get_native_id()}"
     temporary = target.parent / f".{target.name}.{unique}.tmp"
     try:
-        with _errors_naming(path, temporary):
+        with _errors_naming(path, temporary, target):
             _require_replaceable(target)
             temporary.touch()
             mode = temporary.stat().st_mode  # some writers make private files; this is the default
@@ -78,12 +78,12 @@ def _require_replaceable(target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _errors_naming(path: str | os.PathLike[str], temporary: Path) -> Iterator[None]:
+def _errors_naming(path: str | os.PathLike[str], *ours: Path) -> Iterator[None]:
     """Make an OSError of the block name the file that the caller asked for."""
     try:
         yield
     except OSError as error:
-        is_other_file = error.filename not in (None, str(temporary), temporary)
+        is_other_file = error.filename not in (None, *map(str, ours), *ours)
         if is_other_file or error.errno is None:  # without a number the message is the raiser's
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error

@@ -197,7 +197,9 @@ def test_damaged_photographs_are_told(batches: Path, name: str, damage: str) -> 
     elif damage != "missing":
         file.write_bytes(content if damage == "flipped" else content[:-1])
     fault = "missing" if damage == "missing" else "damaged"
-    told = f"Is a folder.*{name}" if damage == "folder" else f"{batches.name}/{name} is {fault}; "
+    told = (
+        f"Is a directory.*{name}" if damage == "folder" else f"{batches.name}/{name} is {fault}; "
+    )
     with pytest.raises(DatasetError, match=f"no CIFAR10 .*: .*{told}"):
         cifar10(batches.parent)
 

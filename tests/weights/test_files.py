@@ -233,7 +233,7 @@ def test_a_write_that_the_system_refuses_carries_the_name(tmp_path: Path) -> Non
 def test_folders_and_pipes_are_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path, message in (
-        (tmp_path, "cannot be read: Is a folder"),
+        (tmp_path, "cannot be read: Is a directory"),
         (tmp_path / "pipe", "cannot be read: Is a pipe"),
         (tmp_path / "null\0byte", "cannot be read: embedded null"),
         (tmp_path / ("x" * 300), "cannot be read: File name too long"),

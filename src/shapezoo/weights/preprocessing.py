@@ -1,6 +1,6 @@
 """Turning pictures into what published weights were trained on."""
 
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
@@ -18,19 +18,23 @@ _LUMINANCE = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in grey, as in Pillow: those of torchvision do not add up to 1."""
 
 
-@checked
+@overload
 def preprocess(
-    images: Union[  # a | fails: the name in quotes is a str at run time
-        UInt8[Tensor, "*batch channels height width"],
-        Float[Tensor, "*batch channels height width"],
-        "Image",
-    ],
+    images: UInt8[Tensor, "*batch channels height width"]
+    | Float[Tensor, "*batch channels height width"],
     weights: PublishedWeights,
     *,
     channels: int = 3,
 ) -> Float[
-    Tensor, "... channels={channels} height={weights.image_size} width={weights.image_size}"
-]:
+    Tensor, "*batch channels={channels} height={weights.image_size} width={weights.image_size}"
+]: ...
+@overload
+def preprocess(
+    images: "Image", weights: PublishedWeights, *, channels: int = 3
+) -> Float[
+    Tensor, "channels={channels} height={weights.image_size} width={weights.image_size}"
+]: ...
+def preprocess(images: "Tensor | Image", weights: PublishedWeights, *, channels: int = 3) -> Tensor:
     """Scale images, cut out their middle, and normalise them, as weights want it.
 
     Grey images are repeated for red, green and blue; a fourth channel, alpha, is put on white.
@@ -52,6 +56,8 @@ def preprocess(
         channels: How many channels the model reads: 3, or 1.
 
     Raises:
+        TypeError: The images are neither a tensor nor a picture.
+        ShapeError: The tensor has fewer than three axes, or is of whole numbers but not of bytes.
         ValueError: The images have another number of channels or no pixels, `channels` is another
             number, or the range of a picture of Pillow is not known.
 
@@ -73,24 +79,43 @@ def preprocess(
             f"models that read more"
         )
     if isinstance(images, Tensor):
-        _require_pixels(images)
-        middle = _middle_of_tensor(_without_alpha(images), weights)
-    else:
-        middle = _middle_of_picture(images, weights)
-    return _normalized(middle, weights, channels)
+        return _of_tensor(images, weights, channels)
+    from PIL import Image  # only who has a picture waits for it
+
+    if not isinstance(images, Image.Image):
+        raise TypeError(
+            f"images must be a tensor or a picture of Pillow, got {images!r:.100}; open a file "
+            "with PIL.Image.open"
+        )
+    return _of_picture(images, weights, channels)
 
 
-def _middle_of_tensor(images: Tensor, weights: PublishedWeights) -> Tensor:
-    """The middle of scaled images with any number of axes before theirs."""
+@checked
+def _of_tensor(
+    images: UInt8[Tensor, "*batch channels height width"]
+    | Float[Tensor, "*batch channels height width"],
+    weights: PublishedWeights,
+    channels: int,
+) -> Float[
+    Tensor, "*batch channels={channels} height={weights.image_size} width={weights.image_size}"
+]:
+    _require_pixels(images)
+    images = _without_alpha(images)
     flat = images.reshape(images.shape[:-3].numel(), *images.shape[-3:])  # resize takes one more
     middle: Tensor = _middle(flat, weights)
-    return middle.reshape(*images.shape[:-3], *middle.shape[1:])
+    unflattened = middle.reshape(*images.shape[:-3], *middle.shape[1:])
+    return _normalized(unflattened, weights, channels)
 
 
-def _middle_of_picture(picture: "Image", weights: PublishedWeights) -> Tensor:
-    """The middle of a picture, scaled by Pillow, which rounds otherwise than PyTorch."""
-    pixels = np.array(_middle(on_white(picture, "L" if is_grey(picture) else "RGB"), weights))
-    return torch.from_numpy(pixels).view(*pixels.shape[:2], -1).movedim(-1, 0)
+@checked
+def _of_picture(
+    picture: Any, weights: PublishedWeights, channels: int
+) -> Float[Tensor, "channels={channels} height={weights.image_size} width={weights.image_size}"]:
+    """Scale with Pillow, which rounds otherwise than PyTorch."""
+    mode: Literal["L", "RGB"] = "L" if is_grey(picture) else "RGB"
+    pixels = np.array(_middle(on_white(picture, mode), weights))
+    middle = torch.from_numpy(pixels).view(*pixels.shape[:2], -1).movedim(-1, 0)
+    return _normalized(middle, weights, channels)
 
 
 def _middle(images: Any, weights: PublishedWeights) -> Any:
@@ -103,13 +128,7 @@ def _middle(images: Any, weights: PublishedWeights) -> Any:
     return functional.center_crop(scaled, [weights.image_size])
 
 
-@checked
-def _normalized(
-    images: UInt8[Tensor, "*batch channels height width"]
-    | Float[Tensor, "*batch channels height width"],
-    weights: PublishedWeights,
-    channels: int,
-) -> Float[Tensor, "*batch channels={channels} height width"]:
+def _normalized(images: Tensor, weights: PublishedWeights, channels: int) -> Tensor:
     """Images as floats with this many channels, normalised."""
     from torchvision.transforms import functional
 

@@ -300,7 +300,8 @@ class Scripted:
 
     def fit(self, start: Checkpoint | None = None, **settings: Any) -> tuple[State, list[Event]]:
         done = start.state.step // 3 if start else 0
-        scripted = iter([loss for loss in self.losses[done:] for _ in range(2)])  # two batches
+        rest = self.losses[done:]
+        scripted = iter([0.0, 0.0, *(loss for loss in rest for _ in range(2))])  # two batches
 
         def loss(outputs: Tensor, targets: Tensor) -> Tensor | tuple[Tensor, int]:
             if torch.is_grad_enabled():

@@ -10,9 +10,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
 
-from shapezoo.data import ImageDataset
+from shapezoo import ShapeError
+from shapezoo.data import ImageDataset, TensorBatch
+from shapezoo.models import resnet_micro
 from shapezoo.train import (
+    Checkpoint,
+    EpochDone,
+    Event,
     NonFiniteLossError,
     State,
     choose_optimizer,
@@ -74,6 +80,17 @@ class Untouched:
         ({"on_nan": "skip"}, ValueError, "on_nan must be 'continue' or 'stop', got 'skip'"),
         ({"num_workers": -1}, ValueError, "num_workers must be at least 0, got -1"),
         ({"seed": 0.5}, TypeError, r"seed must be a whole number, got 0\.5"),
+        ({"seed": None}, TypeError, "seed must be a whole number, got None"),
+        ({"epochs": None}, TypeError, "epochs must be a whole number, got None"),
+        ({"batch_size": None}, TypeError, "batch_size must be a whole number, got None"),
+        ({"clip_norm": "1"}, ValueError, "clip_norm must be positive and finite, got '1'"),
+        ({"loss": nn.CrossEntropyLoss}, TypeError, r"pass CrossEntropyLoss\(\)"),
+        ({"schedule": 0.5}, TypeError, r"schedule must be a function, got 0\.5"),
+        ({"observers": print}, TypeError, "observers must be a list of functions"),
+        ({"observers": [3]}, TypeError, r"observers\[0\] must be a function, got 3"),
+        ({"save": "ck.pt"}, TypeError, "save must be a function, got 'ck.pt'"),
+        ({"stop": True}, TypeError, "stop must be a function, got True"),
+        ({"correct": 1}, TypeError, "correct must be a function, got 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(
@@ -81,6 +98,116 @@ def test_settings_out_of_range_are_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         fitted(normalised(), Untouched(), Untouched(), **settings)
+
+
+@pytest.mark.parametrize(
+    ("start", "advice"),
+    [
+        ((Checkpoint(init(normalised(), ADAM)), ""), r"pass checkpoint, _ = load_checkpoint"),
+        ("checkpoint", r"pass load_checkpoint\(path\)\[0\]"),
+        (None, r"got a NoneType; pass init\(model, make_optimizer\)"),
+        ({}, r"got a dict; pass init\(model, make_optimizer\)"),
+    ],
+)
+def test_what_is_no_start_is_refused_with_advice(start: Any, advice: str) -> None:
+    with pytest.raises(TypeError, match=f"start must be a State or a Checkpoint.*{advice}"):
+        fit(normalised(), ADAM, start, Untouched(), Untouched(), epochs=1, batch_size=4)
+
+
+def groups_of_the_model(model: nn.Sequential) -> Any:
+    return lambda parameters: torch.optim.SGD([{"params": model[4].parameters()}], lr=0.1)
+
+
+def test_an_optimizer_for_other_parameters_is_refused() -> None:
+    """It would train the model itself, which nobody looks at, and so nothing."""
+    model = normalised()
+    state = init(model, ADAM)
+    for make_optimizer in (
+        groups_of_the_model(model),
+        lambda parameters: torch.optim.SGD(model.parameters(), lr=0.1),
+    ):
+        for call in (
+            lambda make=make_optimizer: init(model, make),
+            lambda make=make_optimizer: train_step(
+                model, make, state, images(8).select(torch.arange(8))
+            ),
+        ):
+            with pytest.raises(ValueError, match=r"make_optimizer: .* that it was not given"):
+                call()
+
+
+def test_parameters_come_in_the_order_of_their_names() -> None:
+    model = normalised()
+    names = [name for name, _ in model.named_parameters()]
+
+    def head_only(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        named = dict(zip(names, parameters, strict=True))
+        return torch.optim.SGD([p for name, p in named.items() if name.startswith("4.")], lr=0.1)
+
+    before = init(model, head_only)
+    after, _ = train_step(model, head_only, before, images(8).select(torch.arange(8)))
+    changed = [n for n in names if not torch.equal(before.parameters[n], after.parameters[n])]
+    assert changed == ["4.weight", "4.bias"]
+
+
+@pytest.mark.parametrize(
+    ("make_optimizer", "message"),
+    [
+        (torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1), "got SGD; pass functools.partial"),
+        ("adam", "must be a function that builds an optimizer, got str"),
+        (lambda parameters: parameters, "must return an optimizer, got a list"),
+    ],
+)
+def test_what_builds_no_optimizer_is_refused(make_optimizer: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=f"make_optimizer .*{message}"):
+        init(normalised(), make_optimizer)
+
+
+class Pixels:
+    """Nine pictures with a label for each pixel."""
+
+    def __len__(self) -> int:
+        return 9
+
+    def select(self, indices: Tensor) -> TensorBatch:
+        generator = torch.Generator().manual_seed(0)
+        pictures = torch.randn(9, 1, 4, 4, generator=generator)
+        labels = torch.randint(3, (9, 4, 4), generator=generator)
+        labels[:, 0] = 255
+        return TensorBatch((pictures[indices],), labels[indices])
+
+
+def of_pixels(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    is_counted = labels != 255
+    return ((scores.argmax(1) == labels) & is_counted).sum(), is_counted.sum()
+
+
+def test_what_cannot_be_measured_fails_before_the_first_step() -> None:
+    model = nn.Conv2d(1, 3, 1)
+    per_pixel = nn.CrossEntropyLoss(ignore_index=255)
+
+    def hidden(scores: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(scores, labels, ignore_index=255).sqrt()
+
+    steps: list[Event] = []
+    settings: dict[str, Any] = {"observers": [steps.append]}
+    with pytest.raises(ShapeError) as default:
+        fitted(model, Pixels(), Pixels(), loss=per_pixel, **settings)
+    assert "pass correct=None, or a function that returns" in default.value.__notes__[0]
+    with pytest.raises(ShapeError) as default:
+        fitted(model, Pixels(), Pixels(), correct=of_pixels)
+    assert "pass loss=nn.CrossEntropyLoss()" in default.value.__notes__[0]
+    with pytest.raises(ValueError, match="not a mean over all targets"):
+        fitted(model, Pixels(), Pixels(), loss=hidden, correct=of_pixels, **settings)
+    with pytest.raises(IndexError) as outside:
+        fitted(model, Pixels(), Pixels(), loss=nn.CrossEntropyLoss(), correct=None, **settings)
+    assert "labels from 0 to 255" in outside.value.__notes__[0]
+    assert steps == []
+    reached = fitted(model, Pixels(), Pixels(), loss=per_pixel, correct=of_pixels, **settings)
+    assert reached.step == 3
+    last = steps[-1]
+    assert isinstance(last, EpochDone)
+    assert last.test.examples == 9 * 12
 
 
 def test_counts_may_be_those_of_numpy() -> None:
@@ -128,6 +255,13 @@ def test_a_batch_of_one_is_refused_under_batch_norm(
     fitted(model, images(count), images(2), **advice)
     model[2].eval()  # then it takes one example too
     fitted(model, images(count), images(2), **settings)
+
+
+def test_a_limit_of_a_contract_is_refused_alike() -> None:
+    """The maps of the last stage have one pixel; the contract knows the limit."""
+    data = ImageDataset(torch.zeros(5, 3, 32, 32, dtype=torch.uint8), torch.zeros(5).long(), ("a",))
+    with pytest.raises(ValueError, match=r"a single example.*; use batch_size="):
+        fitted(resnet_micro(num_classes=1), data, data)
 
 
 def test_maps_of_several_pixels_may_come_one_by_one() -> None:
@@ -215,6 +349,15 @@ def test_modules_in_eval_mode_stay_in_it(wrap: Callable[..., nn.Sequential]) -> 
     kept = buffers_after(model)
     assert all(torch.equal(kept[name], value) for name, value in before.items())
     assert [module.training for module in inner] == [True, True, False, True, True]
+
+
+def test_a_head_in_train_mode_leaves_the_rest_in_eval_mode() -> None:
+    model = normalised().eval()
+    model[4].train()
+    before = dict(model.named_buffers())
+    kept = buffers_after(model)
+    assert all(torch.equal(kept[name], value) for name, value in before.items())
+    fitted(model, images(9), images(2))  # a last batch of one is no harm then
 
 
 def test_a_model_in_eval_mode_is_trained_as_a_whole() -> None:

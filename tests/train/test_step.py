@@ -23,6 +23,7 @@ from shapezoo.train import (
     choose_optimizer,
     evaluate,
     init,
+    install,
     train_step,
 )
 
@@ -419,7 +420,7 @@ def test_the_state_of_another_optimizer_is_refused(name: str) -> None:
     model = classifier()
     state = init(model, OPTIMIZERS[name])
     for other in OPTIMIZERS.keys() - {name}:
-        with pytest.raises(ValueError, match=r"is .* in the state of the optimizer and .* in"):
+        with pytest.raises(ValueError, match=r"has .*, and the optimizer .* had .*install"):
             train_step(model, OPTIMIZERS[other], state, batches(1)[0])
 
 
@@ -440,9 +441,9 @@ def test_an_option_of_a_later_release_may_be_off(fingerprint: Fingerprint) -> No
     reached, _ = train_step(model, later, state, batch)
     assert fingerprint(reached.parameters) == fingerprint(expected.parameters)
     assert reached.optimizer["param_groups"][0]["later"] is False
-    with pytest.raises(StateError, match=r"'later' is missing in the state .* and True in Later"):
+    with pytest.raises(StateError, match=r"Later has later=True, and .* had no later;"):
         train_step(model, functools.partial(later, later=True), state, batch)
-    with pytest.raises(StateError, match=r"'later' is False in the state .* and missing in Adam"):
+    with pytest.raises(StateError, match=r"Adam has no later, and .* had later=False;"):
         train_step(model, adam, reached, batch)
 
 
@@ -457,9 +458,23 @@ def test_what_is_not_the_state_of_an_optimizer_is_refused(optimizer: dict[str, A
         train_step(model, ADAM, state, batches(1)[0])
 
 
+def test_what_a_refusal_advises_works() -> None:
+    """Another learning rate, with what the model has learned so far."""
+    model, batch = classifier(), batches(1)[0]
+    state, _ = train_step(model, ADAM, init(model, ADAM), batch)
+    slower = choose_optimizer("adam", lr=0.001)
+    with pytest.raises(StateError, match=r"had lr=0\.01; .*install\(model, state\), then fit from"):
+        train_step(model, slower, state, batch)
+    install(model, state)
+    reached, _ = train_step(model, slower, init(model, slower), batch)
+    assert reached.optimizer["param_groups"][0]["lr"] == 0.001
+    for name, value in reached.parameters.items():
+        torch.testing.assert_close(value, state.parameters[name], rtol=0, atol=0.0011)
+
+
 def test_other_parameter_groups_are_refused() -> None:
     model = classifier()
-    with pytest.raises(ValueError, match="optimizer has 1 parameter groups, AdamW has 2"):
+    with pytest.raises(ValueError, match=r"AdamW has 2 parameter groups, and .* had 1;"):
         train_step(model, weights_decay, init(model, OPTIMIZERS["adamw"]), batches(1)[0])
 
 

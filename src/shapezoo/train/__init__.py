@@ -2,6 +2,7 @@
 
 from shapezoo._datasets import Batch
 from shapezoo.train.averages import Loss
+from shapezoo.train.building import MakeOptimizer
 from shapezoo.train.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from shapezoo.train.devices import DeviceError, choose_device
 from shapezoo.train.evaluation import Correct, Metrics, evaluate
@@ -44,7 +45,7 @@ from shapezoo.train.schedules import (
     choose_schedule,
     constant,
 )
-from shapezoo.train.state import MakeOptimizer, State, StateError, init, install
+from shapezoo.train.state import State, StateError, init, install
 from shapezoo.train.step import NonFiniteLossError, OnNan, train_step
 from shapezoo.train.tensorboard import TensorBoard
 

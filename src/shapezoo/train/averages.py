@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from shapezoo.contracts import ShapeError
 from shapezoo.train import losses
 
 Loss = Callable[[Any, Tensor], Tensor | tuple[Tensor, Tensor | float]]
@@ -88,7 +89,23 @@ class BatchLosses:
             weight = _counted(self._cross_entropy, targets)
             if weight == 0:  # the mean would be NaN, and with it all gradients
                 return BatchLoss(0 * outputs.sum(), 0, is_mean=False)
-        result = self._loss(outputs, targets)
+        try:
+            result = self._loss(outputs, targets)
+        except ShapeError as error:
+            if self._loss is losses.cross_entropy:
+                error.add_note(
+                    "note: this is the default of loss; for scores with the classes in axis 1, "
+                    "such as those of pixels, pass loss=nn.CrossEntropyLoss()"
+                )
+            raise
+        except IndexError as error:
+            if self._cross_entropy and targets.numel():
+                error.add_note(
+                    f"note: the targets have labels from {targets.min()} to {targets.max()}; build "
+                    "the model for all of them, as with num_classes, or let the loss ignore one "
+                    "with ignore_index"
+                )
+            raise
         if not isinstance(result, tuple):
             return BatchLoss(_scalar("loss", result), weight, is_mean=True)
         if len(result) != 2:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from shapezoo._datasets import Batch, require_batch
+from shapezoo.contracts import ShapeError
 from shapezoo.train import losses, metrics
 from shapezoo.train.averages import BatchLosses, Loss
 from shapezoo.train.processes import ALONE, Processes
@@ -57,6 +58,36 @@ def evaluate(
         ValueError: There are no examples, none of the targets counts, or the loss of several
             batches cannot be computed from theirs.
     """
+    total, weight, right, counted = processes.numbers(
+        *_sums(model, state, batches, loss, correct, processes), device=state.device
+    )
+    if weight == 0:
+        raise ValueError("batches: there are no examples to evaluate, or none whose targets count")
+    accuracy = right / (counted or 1) if correct else None
+    return Metrics(total / weight, accuracy, int(counted))
+
+
+def rehearse(
+    model: nn.Module,
+    state: State,
+    batches: Iterable[Batch],
+    *,
+    loss: Loss,
+    correct: Correct | None,
+) -> None:
+    """Raise what `evaluate` would, except that no target of a few examples may count."""
+    _sums(model, state, batches, loss, correct, ALONE)
+
+
+def _sums(
+    model: nn.Module,
+    state: State,
+    batches: Iterable[Batch],
+    loss: Loss,
+    correct: Correct | None,
+    processes: Processes,
+) -> tuple[float, float, int, int]:
+    """The sum of the losses and of their weights, and how many answers are right, of how many."""
     require_same(model, state)
     batch_losses = BatchLosses(loss)
     total, weight, right, counted = 0.0, 0.0, 0, 0
@@ -70,7 +101,7 @@ def evaluate(
         generators(state.random, state.device),
         torch.no_grad(),
     ):
-        for batch in batches:
+        for number, batch in enumerate(batches):
             require_batch("batches", batch)
             batch = batch.to(state.device)
             if (count := batch.targets.numel()) or sharded:  # where all must take part
@@ -78,24 +109,26 @@ def evaluate(
             if count:
                 part = batch_losses(outputs, batch.targets)
                 obstacle = obstacle or batch_losses.obstacle(part, outputs, batch.targets)
-                if obstacle and (weight or processes.size > 1):
+                if obstacle and (number or processes.size > 1):
                     raise ValueError(obstacle)
                 total += part.total
                 weight += part.weight
                 hits, answers = _answers(correct, outputs, batch.targets)
                 right += hits
                 counted += answers
-    total, weight, right_of_all, counted_of_all = processes.numbers(
-        total, weight, right, counted, device=state.device
-    )
-    if weight == 0:
-        raise ValueError("batches: there are no examples to evaluate, or none whose targets count")
-    accuracy = right_of_all / (counted_of_all or 1) if correct else None
-    return Metrics(total / weight, accuracy, int(counted_of_all))
+    return total, weight, right, counted
 
 
 def _answers(correct: Correct | None, outputs: Any, targets: Tensor) -> tuple[int, int]:
     """How many targets are right, and how many count."""
-    result = correct(outputs, targets) if correct else targets.new_zeros(())
+    try:
+        result = correct(outputs, targets) if correct else targets.new_zeros(())
+    except ShapeError as error:
+        if correct is metrics.correct:
+            error.add_note(
+                "note: this is the default of correct; pass correct=None, or a function that "
+                "returns how many targets are right, or (right, counted)"
+            )
+        raise
     right, counted = result if isinstance(result, tuple) else (result, targets.numel())
     return int(right), int(counted)

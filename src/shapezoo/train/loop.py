@@ -1,6 +1,7 @@
 """The loop over epochs, which reports to whoever listens."""
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,18 +13,19 @@ from shapezoo._datasets import Batch, require_selectable
 from shapezoo._seeding import kept_normal
 from shapezoo.train import losses, metrics
 from shapezoo.train.averages import Loss
+from shapezoo.train.building import MakeOptimizer
 from shapezoo.train.evaluation import Correct, Metrics, evaluate
 from shapezoo.train.order import ExampleOrder, order_of
 from shapezoo.train.preflight import (
-    better_batch_size,
-    has_single_example,
-    normalises_batches,
+    rehearse_last_batch,
+    rehearse_test,
     require_count,
+    require_functions,
 )
 from shapezoo.train.processes import ALONE, Processes
 from shapezoo.train.schedules import Schedule, constant
 from shapezoo.train.selecting import Steps, select
-from shapezoo.train.state import MakeOptimizer, State, reshard
+from shapezoo.train.state import State, reshard
 from shapezoo.train.step import OnNan, Training
 
 
@@ -217,24 +219,22 @@ def fit(
             training on other examples or with another batch size or seed.
         NonFiniteLossError: A loss is NaN or infinite, and `on_nan` is ``"stop"``.
     """
-    for name, number in {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "accumulate": accumulate,
-        "patience": patience,
-        "save_every": save_every,
-    }.items():
-        require_count(name, number)
+    counts = {"epochs": epochs, "batch_size": batch_size, "accumulate": accumulate}
+    optional = {"patience": patience, "save_every": save_every}
+    counts |= {name: count for name, count in optional.items() if count is not None}
+    for name, count in counts.items():
+        require_count(name, count)
     require_count("seed", seed, least=0)
     require_count("num_workers", num_workers, least=0)
     batch_size, accumulate = int(batch_size), int(accumulate)  # torch wants no integers of numpy
+    require_functions(loss, correct, schedule, save, stop, observers)
     for name, dataset in {"train": train, "test": test}.items():
         require_selectable(name, dataset)
     if (steps := iterations(len(train), batch_size)) == 0:
         raise ValueError("train: there are no examples to learn from")
     if len(test) == 0:
         raise ValueError("test: there are no examples to measure on")
-    checkpoint = start if isinstance(start, Checkpoint) else Checkpoint(start)
+    checkpoint = _as_checkpoint(start)
     training = Training(
         model,
         make_optimizer,
@@ -282,8 +282,10 @@ def fit(
     def is_stopped() -> bool:
         return any(processes.numbers(stop(), device=training.device)) if stop else False
 
-    _rehearse(training, model, train, batch_size, accumulate, processes.size)
     with training.running(), kept_normal():
+        rehearse_last_batch(training, model, train, batch_size, accumulate, processes.size)
+        if epoch < epochs:
+            rehearse_test(model, training.state(), test, batch_size, loss, correct)
         while epoch < epochs and not (patience and best and epoch - best.epoch >= patience):
             epoch += 1
             generator = _generator(seed, epoch)
@@ -322,28 +324,19 @@ def fit(
     return best.state if best else training.state()
 
 
-def _rehearse(
-    training: Training,
-    model: nn.Module,
-    train: Dataset,
-    batch_size: int,
-    accumulate: int,
-    processes: int,
-) -> None:
-    """Refuse a last batch of one example that a model with BatchNorm cannot take."""
-    division = {"parts": accumulate, "processes": processes}
-    if not (normalises_batches(model) and has_single_example(len(train), batch_size, **division)):
-        return
-    try:
-        training.rehearse(select(train, torch.zeros(1, dtype=torch.int64), ("rehearsal",), 0))
-    except ValueError as error:
-        other = better_batch_size(len(train), batch_size, **division)
-        advice = "use other examples" if other is None else f"use batch_size={other}"
-        raise ValueError(
-            f"batch_size: with {len(train)} examples and batch_size={batch_size}, a batch or a "
-            f"part of one has a single example, which the model cannot learn from; {advice}: "
-            f"{error}"
-        ) from error
+def _as_checkpoint(start: object) -> Checkpoint:
+    if isinstance(start, Checkpoint):
+        return start
+    if isinstance(start, State):
+        return Checkpoint(start)
+    advice = "init(model, make_optimizer)"
+    if isinstance(start, tuple) and start and isinstance(start[0], Checkpoint):
+        advice = "checkpoint, _ = load_checkpoint(path), and then the checkpoint"
+    elif isinstance(start, str | os.PathLike):
+        advice = "load_checkpoint(path)[0]"
+    raise TypeError(
+        f"start must be a State or a Checkpoint, got a {type(start).__name__}; pass {advice}"
+    )
 
 
 def _is_lower(loss: float, than: float) -> bool:

@@ -14,6 +14,11 @@ _OPTIONS = {
     *("differentiable", "foreach", "fused", "line_search_fn", "max_eval", "maximize", "nesterov"),
 }
 
+_ADVICE = (
+    "pass the same, or go on from what it has learned with a new optimizer: install(model, state), "
+    "then fit from init(model, make_optimizer)"
+)
+
 
 def restore(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
     """Load copies of a state into an optimizer of the same kind and settings.
@@ -44,17 +49,23 @@ def _completed(optimizer: Optimizer, saved: Mapping[str, Any]) -> Mapping[str, A
             raise StateError("state: its optimizer state is not the state_dict of an optimizer")
     if len(ours) != len(theirs):
         raise StateError(
-            f"state: its optimizer has {len(theirs)} parameter groups, {kind} has {len(ours)}"
+            f"make_optimizer: {kind} has {len(ours)} parameter groups, and the optimizer of the "
+            f"training that is resumed had {len(theirs)}; {_ADVICE}"
         )
     for mine, other in zip(map(_settings, ours), map(_settings, theirs), strict=True):
         other |= {name: mine[name] for name in mine.keys() - other if _is_later(name, mine[name])}
         for name in {**mine, **other}:
-            if (a := other.get(name, "missing")) != (b := mine.get(name, "missing")):
+            if (now := _shown(mine, name)) != (then := _shown(other, name)):
                 raise StateError(
-                    f"state: {name!r} is {a} in the state of the optimizer and {b} in {kind}"
+                    f"make_optimizer: {kind} has {now}, and the optimizer of the training that is "
+                    f"resumed had {then}; {_ADVICE}"
                 )
     groups = [{**mine, **other} for mine, other in zip(ours, theirs, strict=True)]
     return {**saved, "param_groups": groups}
+
+
+def _shown(settings: Mapping[str, Any], name: str) -> str:
+    return f"{name}={settings[name]!r}" if name in settings else f"no {name}"
 
 
 def _is_group(group: object) -> bool:

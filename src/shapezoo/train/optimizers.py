@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import optim
 
-from shapezoo.train.state import MakeOptimizer
+from shapezoo.train.building import MakeOptimizer
 from shapezoo.train.unknown import unknown
 
 OPTIMIZERS: Mapping[str, type[optim.Optimizer]] = MappingProxyType(

@@ -1,26 +1,112 @@
 """What `fit` refuses before its first step, rather than hours later."""
 
 import operator
+from collections.abc import Sequence
 from typing import SupportsIndex
 
+import torch
 from torch import nn
+
+from shapezoo._datasets import Batch, Selectable
+from shapezoo.contracts import ShapeError
+from shapezoo.train.averages import Loss
+from shapezoo.train.evaluation import Correct, rehearse
+from shapezoo.train.selecting import select
+from shapezoo.train.state import State
+from shapezoo.train.step import Training
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
-def require_count(name: str, value: int | None, *, least: int = 1) -> None:
-    """Refuse what is not a whole number, or is too small; None is an option that is not used.
+def require_count(name: str, value: int, *, least: int = 1) -> None:
+    """Refuse what is not a whole number, or is too small.
 
     Raises:
         TypeError: It is not a whole number.
         ValueError: It is less than `least`.
     """
-    if value is None:
-        return
     if isinstance(value, bool) or not isinstance(value, SupportsIndex):  # as numpy's integers
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     if operator.index(value) < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def require_functions(
+    loss: object, correct: object, schedule: object, save: object, stop: object, observers: object
+) -> None:
+    """Refuse what cannot be called, and classes that were meant to be instantiated.
+
+    Raises:
+        TypeError: One of them, or one of the observers, is no function.
+    """
+    for name, function in (("loss", loss), ("schedule", schedule)):
+        _require_function(name, function)
+    for name, function in (("correct", correct), ("save", save), ("stop", stop)):
+        if function is not None:
+            _require_function(name, function)
+    if not isinstance(observers, Sequence):
+        raise TypeError(
+            f"observers must be a list of functions, got a {type(observers).__name__}; put it into "
+            "a list"
+        )
+    for index, observer in enumerate(observers):
+        _require_function(f"observers[{index}]", observer)
+
+
+def _require_function(name: str, value: object) -> None:
+    if isinstance(value, type):
+        raise TypeError(
+            f"{name} must be a function, got the class {value.__name__}; pass {value.__name__}()"
+        )
+    if not callable(value):
+        raise TypeError(f"{name} must be a function, got {value!r:.100}; see the docstring of fit")
+
+
+def rehearse_last_batch(
+    training: Training,
+    model: nn.Module,
+    train: Selectable[Batch],
+    batch_size: int,
+    accumulate: int,
+    processes: int,
+) -> None:
+    """Refuse a last batch of one example that a model with BatchNorm cannot take.
+
+    Raises:
+        ValueError: There is one.
+    """
+    division = {"parts": accumulate, "processes": processes}
+    if not (normalises_batches(model) and has_single_example(len(train), batch_size, **division)):
+        return
+    try:
+        training.rehearse(select(train, torch.zeros(1, dtype=torch.int64), ("rehearsal",), 0))
+    except (ValueError, ShapeError) as error:
+        other = better_batch_size(len(train), batch_size, **division)
+        advice = "use other examples" if other is None else f"use batch_size={other}"
+        raise ValueError(
+            f"batch_size: with {len(train)} examples and batch_size={batch_size}, a batch or a "
+            f"part of one has a single example, which the model cannot learn from; {advice}: "
+            f"{error}"
+        ) from error
+
+
+def rehearse_test(
+    model: nn.Module,
+    state: State,
+    test: Selectable[Batch],
+    batch_size: int,
+    loss: Loss,
+    correct: Correct | None,
+) -> None:
+    """Measure a few test examples, so that what cannot be measured fails before an epoch is over.
+
+    Raises:
+        Exception: What `evaluate` raises.
+    """
+    few = torch.arange(min(len(test), 4))
+    parts = few.tensor_split(2) if len(test) > batch_size else (few,)  # as many as there will be
+    batches = (select(test, part, ("rehearsal",), n) for n, part in enumerate(parts) if len(part))
+    rehearse(model, state, batches, loss=loss, correct=correct)
 
 
 def has_single_example(examples: int, batch_size: int, *, parts: int, processes: int) -> bool:
@@ -49,5 +135,6 @@ def better_batch_size(examples: int, batch_size: int, *, parts: int, processes: 
 
 def normalises_batches(model: nn.Module) -> bool:
     """Whether a module of the model computes with the statistics of a batch in train mode."""
-    modes = {True} if model.training else {True, False}  # one in eval mode is trained as a whole
-    return any(isinstance(m, _BATCH_NORMS) and m.training in modes for m in model.modules())
+    modules = list(model.modules())
+    is_all = not any(module.training for module in modules)  # then it is trained as a whole
+    return any(isinstance(m, _BATCH_NORMS) and (m.training or is_all) for m in modules)

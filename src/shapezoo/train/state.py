@@ -2,16 +2,14 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
-MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]
-"""Builds an optimizer for parameters: ``functools.partial(torch.optim.Adam, lr=1e-3)``."""
+from shapezoo.train.building import MakeOptimizer, built
 
 
 class StateError(ValueError):
@@ -58,13 +56,17 @@ def init(
         seed: Seeds what is random in a step, such as dropout.
         device: Where to put the state, and so where `train_step`, `evaluate` and `fit` compute;
             without it the state is where the model is.
+
+    Raises:
+        TypeError: `make_optimizer` is not a function that returns an optimizer.
+        ValueError: The optimizer has other parameters than it was given, or a learning rate that
+            is not finite.
     """
     reshard(model)
     parameters = copied(model.named_parameters(), device)
     buffers = copied(model.named_buffers(), device)
-    optimizer = make_optimizer(
-        [nn.Parameter(parameters[name], p.requires_grad) for name, p in model.named_parameters()]
-    )
+    trained = [nn.Parameter(parameters[n], p.requires_grad) for n, p in model.named_parameters()]
+    optimizer = built(make_optimizer, trained)
     before = State(parameters, buffers, optimizer.state_dict(), random={}, step=0)
     return replace(before, random=seeded(seed, before.device))
 
@@ -141,11 +143,11 @@ def reshard(model: nn.Module) -> bool:
 def lent(model: nn.Module, tensors: Mapping[str, Tensor], *, training: bool) -> Iterator[None]:
     """Let a model compute with these parameters and buffers, in a mode; then put its own back.
 
-    In train mode, modules that are in eval mode inside a model in train mode stay so: whoever
-    freezes BatchNorm's statistics does it that way.
+    In train mode, modules that are in eval mode stay so, as BatchNorm is frozen that way; unless
+    all are, as a model that was measured before.
     """
     modes = [(module, module.training) for module in model.modules()]
-    is_partly_frozen = training and model.training
+    is_partly_frozen = training and any(mode for _, mode in modes)
     frozen = [module for module, mode in modes if is_partly_frozen and not mode]
     reshard(model)
     own = dict([*model.named_parameters(), *model.named_buffers()])

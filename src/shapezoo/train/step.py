@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from shapezoo._datasets import Batch, require_batch
 from shapezoo.train import losses
 from shapezoo.train.averages import BatchLosses, Loss
+from shapezoo.train.building import MakeOptimizer, built
 from shapezoo.train.optimizer_state import restore
 from shapezoo.train.processes import ALONE, Processes
 from shapezoo.train.schedules import Schedule, constant
 from shapezoo.train.state import (
-    MakeOptimizer,
     State,
     copied,
     generators,
@@ -149,15 +149,12 @@ class Training:
                 "requires_grad=True; unfreeze the layers to train with .requires_grad_(True)"
             )
         self._buffers = copied(state.buffers.items())
-        self._optimizer = make_optimizer(list(self._parameters.values()))
+        self._optimizer = built(make_optimizer, list(self._parameters.values()))
         if self._sharded and isinstance(self._optimizer, _UNSHARDED):
             raise ValueError(
                 f"make_optimizer: {type(self._optimizer).__name__} cannot train parameters that "
                 "lie in parts on several processes; Adam and SGD can"
             )
-        for group in self._optimizer.param_groups:
-            if not math.isfinite(group["lr"]):
-                raise ValueError(f"make_optimizer: the learning rate is {group['lr']}")
         restore(self._optimizer, state.optimizer)
         self._random = state.random
         self.steps = state.step
@@ -264,8 +261,9 @@ class Training:
             value *= self._scale_gradients(count / self._weight)
         if self._on_nan == "stop" and not math.isfinite(value):
             raise NonFiniteLossError(
-                f"the loss of step {self.steps + 1} is {value}; the step was not taken. Use a "
-                "smaller learning rate or clip_norm, and look for NaN or infinity in the examples"
+                f"the loss of step {self.steps + 1} is {value}; the step was not taken. Start "
+                "again with a smaller learning rate or clip_norm, and look for NaN or infinity in "
+                "the examples"
             )
         if self._clip_norm is not None:
             nn.utils.clip_grad_norm_(self._trained, self._clip_norm)
@@ -328,12 +326,14 @@ class Training:
 
 def _require_settings(clip_norm: float | None, autocast: torch.dtype | None, on_nan: OnNan) -> None:
     """Raise ValueError if a setting of a step is out of range."""
-    if clip_norm is not None and not 0 < clip_norm < math.inf:
-        raise ValueError(f"clip_norm must be positive and finite, got {clip_norm}")
+    if clip_norm is not None and not (
+        isinstance(clip_norm, float | int) and 0 < clip_norm < math.inf
+    ):
+        raise ValueError(f"clip_norm must be positive and finite, got {clip_norm!r}")
     if autocast not in (None, torch.bfloat16):
         raise ValueError(
-            f"autocast must be torch.bfloat16 or None, got {autocast}; float16 would need a "
-            "gradient scaler, which training has not"
+            f"autocast must be torch.bfloat16 or None, got {autocast!r}; float16 is not supported, "
+            "as it needs a gradient scaler"
         )
     if on_nan not in get_args(OnNan):
         raise ValueError(f"on_nan must be 'continue' or 'stop', got {on_nan!r}")

@@ -1,6 +1,7 @@
 """Files that other code wrote: what is found in them, and what is never guessed."""
 
 import argparse
+import dataclasses
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from shapezoo import create_model, weights
 from shapezoo.models import lenet, resnet_micro
+from shapezoo.registry import entries
 from shapezoo.weights import WeightsError
+from shapezoo.weights.building import build_with
 
 
 def assert_loads(content: Any, expected: State, folder: Path) -> None:
@@ -196,6 +199,90 @@ def _pairs(state: State, found: Any) -> list[tuple[str, str]]:
     return [(by_identity[id(tensor)], name) for name, tensor in found.items()]
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"rng_state": torch.get_rng_state()},
+        {"class_weights": torch.ones(3)},
+        {"optimizer": {"state": {0: {"exp_avg": torch.ones(2)}}, "param_groups": [{"lr": 0.1}]}},
+        {"history": [{"loss": torch.ones(1)}]},
+    ],
+)
+def test_other_tensors_beside_an_entry_do_not_matter(beside: State, tmp_path: Path) -> None:
+    state = net().state_dict()
+    for content in ({"state_dict": state, **beside}, {**beside, "ckpt": {"model": state}}):
+        assert_loads(content, state, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda state: {"models": [state]},
+        lambda state: {"ckpt": {"model": state}},
+        lambda state: {0: state},
+        lambda state: {"runs": ({"last": [{"net": state}]},)},
+    ],
+)
+def test_no_place_is_overlooked_where_another_one_fits(
+    wrapped: Callable[[State], State], tmp_path: Path
+) -> None:
+    """A decoy that is easier to find must not be loaded in silence."""
+    state = net().state_dict()
+    decoy = {name: torch.zeros_like(tensor) for name, tensor in state.items()}
+    model = net()
+    with pytest.raises(WeightsError, match="fit the model several times"):
+        weights.load(model, saved({**wrapped(state), "grads": decoy}, tmp_path))
+
+
+@pytest.mark.parametrize("extra", [{"epoch": 3}, {"ema": {"a": 1}}, {"step": None, "name": "x"}])
+def test_a_state_dict_with_other_things_in_it_gets_a_fix_that_works(
+    extra: State, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    state = net().state_dict()
+    for content in ({**state, **extra}, {"model": under("module.", state) | extra}):
+        saved(content, tmp_path)
+        with pytest.raises(WeightsError) as error:
+            weights.load(net(), "w.pth")
+        (fix,) = (
+            line.partition(": ")[2]
+            for line in str(error.value).splitlines()
+            if "to keep only" in line
+        )
+        exec(fix, {"torch": torch})
+        model = net()
+        weights.load(model, "weights.pth")
+        assert_equal(model.state_dict(), state)
+
+
+def test_many_extra_names_are_left_out_by_how_they_start(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    state = net().state_dict()
+    saved({**state, **{f"head.{i}.weight": torch.ones(1) for i in range(20)}}, tmp_path)
+    model = nn.DataParallel(net())
+    with pytest.raises(WeightsError, match=r"not key\.startswith\(\('head\.',\)\)") as error:
+        weights.load(model, "w.pth")
+    fix = str(error.value).splitlines()[-1].partition(": ")[2]
+    exec(fix, {"torch": torch})
+    weights.load(model, "weights.pth")
+    assert_equal(model.module.state_dict(), state)
+
+
+def test_an_average_beside_the_weights_is_not_guessed_after_names_are_adapted(
+    tmp_path: Path,
+) -> None:
+    """Names that `adapted` drops stand in neither entry's way."""
+    state = create_model("googlenet_micro").state_dict()
+    average = {name: tensor + 1 for name, tensor in state.items()}
+    file = saved({"ema": average, "state_dict": state}, tmp_path)
+    entry = next(entry for entry in entries() if entry.name == "googlenet_micro")
+    published = dataclasses.replace(entry, published_by="torchvision")
+    with pytest.raises(WeightsError, match="fit the model several times"):
+        build_with(published, file, {"aux_logits": False})
+    file = saved({"state_dict": state, "step": torch.ones(1)}, tmp_path)
+    build_with(published, file, {"aux_logits": False})
+
+
 # What else may be in a file.
 
 
@@ -206,7 +293,7 @@ def _pairs(state: State, found: Any) -> list[tuple[str, str]]:
         (torch.ones(1), "got a Tensor"),
         ({"epoch": 3, "lr": 0.1}, r"got \{'epoch': int, 'lr': float\}"),
         ({n: n for n in range(20)}, "and 12 more"),
-        ({}, "0.weight: in the model, not in the file"),
+        ({}, "its dict is empty"),
         ({"0.weight": "text"}, r"got \{'0.weight': str\}"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from shapezoo.weights.choosing import Weights, choose
 from shapezoo.weights.published import PublishedWeights, download
 from shapezoo.weights.reading import read
 from shapezoo.weights.taking import WeightsError, require_values, take
-from shapezoo.weights.unwrapping import unwrap
+from shapezoo.weights.unwrapping import Found, unwrap
 
 
 def build_with(entry: Entry, weights: Weights, hyperparameters: dict[str, Any]) -> Module:
@@ -45,8 +45,30 @@ def build_with(entry: Entry, weights: Weights, hyperparameters: dict[str, Any]) 
     tensors = found.tensors
     if entry.published_by is not None:
         tensors = _adapted(entry, model, tensors, hyperparameters, file)
+        _require_unambiguous(model, tensors, found, file)
     take(model, tensors, repr(file), found.note)
     return model
+
+
+def _require_unambiguous(
+    model: Module, tensors: Mapping[str, Tensor], found: Found, file: str
+) -> None:
+    """Refuse to choose between state dicts that all fit once they are adapted."""
+    if not isinstance(model, Adaptable) or model.state_dict().keys() != tensors.keys():
+        return
+    for entry, other in found.others.items():
+        if _names_after(model, other) == tensors.keys():
+            raise WeightsError(
+                f"{file!r} holds weights that fit the model several times, one of them as the "
+                f"entry {entry}; write the ones you want to a file of their own"
+            )
+
+
+def _names_after(model: Adaptable, tensors: Mapping[str, Tensor]) -> Set[str]:
+    try:
+        return model.adapted(tensors).keys()
+    except (IndexError, RuntimeError, ValueError):
+        return set()
 
 
 def _adapted(

@@ -2,15 +2,15 @@
 
 Training code saves ``{"state_dict": ..., "epoch": ...}``; wrappers put ``module.`` or
 ``_orig_mod.`` before every name; Lightning puts the name of an attribute there. None of these names
-is known to this module. It looks for the places whose names are exactly those of the model after a
-common prefix: as prefixing keeps names distinct, there is at most one prefix per state dict. If
-exactly one place fits, its weights are the only ones that can be meant. Otherwise nothing is
-guessed, and the error shows how to pick a place.
+is known to this module. It looks through all that was saved for the places whose names are exactly
+those of the model after a common prefix: as prefixing keeps names distinct, there is at most one
+prefix per state dict. If exactly one place fits, its weights are the only ones that can be meant.
+Otherwise nothing is guessed, and the error shows how to pick a place.
 """
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -20,6 +20,12 @@ from shapezoo.weights.taking import WeightsError
 
 COUNTER = "num_batches_tracked"
 """A buffer of batch norm that files from before PyTorch 0.4.1 do not have."""
+
+_DEEPEST = 6
+"""How many containers deep weights are looked for."""
+
+_MOST_LISTED = 6
+"""How many extra names the code in an error lists."""
 
 _MOST_PLACES = 3
 """How many places an error shows. A model of few names is found in more by coincidence."""
@@ -38,36 +44,65 @@ class Found:
     Attributes:
         tensors: The weights, under the names of the model if they were found for certain.
         note: What else an error about them should say.
+        others: Other state dicts in the file, by where they stand; none if these were found for
+            certain.
     """
 
     tensors: Mapping[str, Tensor]
     note: str = ""
+    others: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+
+
+Entry = tuple[Any, ...]
+"""The keys and indices that lead to a state dict in what was saved."""
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where all the names of a model stand: in an entry of what was saved, after a prefix."""
+    """Where all the names of a model stand: in an entry of what was saved, after a prefix.
 
-    entry: str | None
+    Attributes:
+        entry: The keys that lead there.
+        prefix: What stands before the names.
+        tensors: What stands there, without counters that are no weights.
+        extra: Names there that the model does not have.
+        ignored: The counters that are no weights.
+    """
+
+    entry: Entry
     prefix: str
     tensors: Mapping[str, Tensor]
-    is_exact: bool
+    extra: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether no other names stand there."""
+        return not self.extra
 
     def __str__(self) -> str:
-        entry = f"entry {self.entry!r}" if self.entry is not None else ""
+        entry = f"entry {_shown(self.entry)}" if self.entry else ""
         prefix = f"prefix {self.prefix!r}" if self.prefix else ""
         return " with ".join(filter(None, (entry, prefix)))
 
     def fix(self, file: str) -> str:
         """Code that writes these weights to a file of their own."""
-        entry = f"[{self.entry!r}]" if self.entry is not None else ""
-        loaded = f"{loading_code(file)}{entry}"
-        if self.is_exact and not self.prefix:
+        loaded = loading_code(file) + "".join(f"[{key!r}]" for key in self.entry)
+        left_out = (*self.extra, *self.ignored)
+        if not left_out and not self.prefix:
             return f"torch.save({loaded}, 'weights.pth')"
-        start = f"{self.prefix!r} + " if self.prefix else ""
-        kept = f"for key in model.state_dict() if {start}key in saved"
-        renamed = f"{{key: saved[{start}key] {kept}}}"
+        name = f"key.removeprefix({self.prefix!r})" if self.prefix else "key"
+        kept = f" if {self._is_wanted(left_out)}" if left_out else ""
+        renamed = f"{{{name}: value for key, value in saved.items(){kept}}}"
         return f"saved = {loaded}; torch.save({renamed}, 'weights.pth')"
+
+    def _is_wanted(self, left_out: tuple[str, ...]) -> str:
+        """A condition that tells the names of the model from the others."""
+        starts = {name.partition(".")[0] + "." for name in left_out}
+        own = {name.partition(".")[0] + "." for name in self.tensors if name not in self.extra}
+        if len(left_out) <= _MOST_LISTED or starts & own:
+            return f"key not in {left_out!r}"
+        return f"not key.startswith({tuple(sorted(starts))!r})"
 
 
 def unwrap(content: Any, names: Iterable[str], path: str | os.PathLike[str]) -> Found:
@@ -82,11 +117,12 @@ def unwrap(content: Any, names: Iterable[str], path: str | os.PathLike[str]) -> 
         WeightsError: There is no state dict in it, or several fit the model.
     """
     file = os.fspath(path)
+    wanted = {name for name in names if not _is_counter(name)}
+    if not wanted and isinstance(content, Mapping) and not content:
+        return Found({})
     states = dict(_states(content))
     if not states:
         raise WeightsError(f"{file!r} holds no state dict: {_described(content)}")
-    wanted = {name for name in names if not _is_counter(name)}
-    states = {entry: _without_bookkeeping(state, wanted) for entry, state in states.items()}
     places = [place for entry, state in states.items() for place in _places(entry, state, wanted)]
     exact = [place for place in places if place.is_exact]
     if len(exact) == 1:
@@ -99,14 +135,16 @@ def unwrap(content: Any, names: Iterable[str], path: str | os.PathLike[str]) -> 
             f"{', '.join(map(str, exact))}; write the ones you want to a file of their own:\n"
             + "\n".join(f"  {place.fix(file)}" for place in exact)
         )
-    entry, state = next(iter(states.items()))
+    entry = max(states, key=lambda entry: len(states[entry]))
+    others = {_shown(other): state for other, state in states.items() if other != entry}
     notes = []
-    if entry is not None:
-        others = f", the first of {', '.join(map(repr, states))}" if len(states) > 1 else ""
-        notes.append(f"compared with the entry {entry!r}{others}")
+    if entry:
+        more = f", the largest of {len(states)} in the file" if others else ""
+        notes.append(f"compared with the entry {_shown(entry)}{more}")
     is_hint = 0 < len(places) <= _MOST_PLACES
+    state = _without_bookkeeping(states[entry], wanted)
     nearest = _beside_others(places, file) if is_hint else _without_common_prefix(state, wanted)
-    return Found(nearest.tensors, "\n  ".join(filter(None, [*notes, nearest.note])))
+    return Found(nearest.tensors, "\n  ".join(filter(None, [*notes, nearest.note])), others)
 
 
 def _beside_others(places: list[_Place], file: str) -> Found:
@@ -133,23 +171,26 @@ def _without_common_prefix(state: Mapping[str, Tensor], wanted: set[str]) -> Fou
     return Found(state, note)
 
 
-def _states(content: Any) -> Iterator[tuple[str | None, dict[str, Tensor]]]:
-    """The state dicts in what was saved: that itself, or its entries."""
-    if not isinstance(content, Mapping):
+def _states(content: Any, entry: Entry = ()) -> Iterator[tuple[Entry, dict[str, Any]]]:
+    """The dicts with tensors under names in what was saved: that itself, or inside of it."""
+    if isinstance(content, Mapping):
+        items: Iterable[tuple[Any, Any]] = content.items()
+        if any(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
+            yield entry, {key: value for key, value in content.items() if isinstance(key, str)}
+    elif isinstance(content, list | tuple):
+        items = enumerate(content)
+    else:
         return
-    if _is_state(content):
-        yield None, dict(content)
-        return
-    for entry, value in content.items():
-        if isinstance(entry, str) and value and isinstance(value, Mapping) and _is_state(value):
-            yield entry, dict(value)
+    if len(entry) < _DEEPEST:
+        for key, value in items:
+            yield from _states(value, (*entry, key))
 
 
-def _is_state(value: Mapping[Any, Any]) -> bool:
-    return all(isinstance(key, str) and isinstance(part, Tensor) for key, part in value.items())
+def _shown(entry: Entry) -> str:
+    return " in ".join(repr(key) for key in reversed(entry))
 
 
-def _without_bookkeeping(state: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
+def _without_bookkeeping(state: Mapping[str, Any], wanted: set[str]) -> dict[str, Any]:
     """The same without counters that are no weights, unless the model has such names itself."""
     skipped = () if any(_last(name) in _BOOKKEEPING for name in wanted) else _BOOKKEEPING
     kept = {name: tensor for name, tensor in state.items() if _last(name) not in skipped}
@@ -159,19 +200,22 @@ def _without_bookkeeping(state: Mapping[str, Tensor], wanted: set[str]) -> dict[
     return kept
 
 
-def _places(entry: str | None, state: Mapping[str, Tensor], wanted: set[str]) -> Iterator[_Place]:
+def _places(entry: Entry, state: Mapping[str, Any], wanted: set[str]) -> Iterator[_Place]:
     """Where all wanted names stand in a state dict, but for counters of batch norm."""
     if not wanted:
         return
+    whole, state = state, _without_bookkeeping(state, wanted)
     names = {name for name in state if not _is_counter(name)}
+    tensors = {name for name in names if isinstance(state[name], Tensor)}
     longest = max(wanted, key=len)  # few other names end like it
     for name in sorted(names):
         prefix = name.removesuffix(longest)
         if not name.endswith(longest) or not (prefix == "" or prefix.endswith(".")):
             continue
         moved = {prefix + name for name in wanted}
-        if moved <= names:
-            yield _Place(entry, prefix, state, is_exact=moved == names)
+        if moved <= tensors:
+            ignored = tuple(whole.keys() - state.keys())
+            yield _Place(entry, prefix, state, tuple(sorted(names - moved)), ignored)
 
 
 def _is_counter(name: str) -> bool:

@@ -1,6 +1,7 @@
 """Putting tensors into a model, strictly."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,8 @@ def take(model: nn.Module, tensors: Mapping[str, Tensor], source: str, note: str
     Args:
         model: The module that takes them; its device and dtype stay.
         tensors: A ``state_dict`` without the names that wrappers add. Counters of batch norm that
-            are missing, as in old files, stay as they are.
+            are missing, as in old files, stay as they are. Of the names of a shared parameter, one
+            is enough.
         source: Where the tensors come from, for the error.
         note: What else the error should say.
 
@@ -33,11 +35,57 @@ def take(model: nn.Module, tensors: Mapping[str, Tensor], source: str, note: str
     require_values(model)
     own = plain_state(model)
     counters = {name: own[name] for name in own if name.endswith("num_batches_tracked")}
-    tensors = {**counters, **tensors}
-    if differences := _differences(own, tensors):
+    shared = _shared(own)
+    tensors = {**counters, **_of_shared(tensors, shared), **tensors}
+    if differences := [*_differences(own, tensors), *_conflicts(tensors, shared)]:
         title = f"{source} does not fit {type(unwrapped(model)).__name__}:"
         raise WeightsError("\n  ".join([title, *differences, *filter(None, [note])]))
     model.load_state_dict(wrapped_names(model, tensors))
+
+
+def _shared(own: Mapping[str, Tensor]) -> list[list[str]]:
+    """The names of parameters and buffers that have several, such as tied weights."""
+    names: dict[tuple[Any, ...], list[str]] = {}
+    for name, tensor in own.items():
+        if tensor.numel():
+            key = tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
+            names.setdefault(key, []).append(name)
+    return [group for group in names.values() if len(group) > 1]
+
+
+def _of_shared(tensors: Mapping[str, Tensor], shared: list[list[str]]) -> dict[str, Tensor]:
+    """Shared tensors of a file under all their names."""
+    found: dict[str, Tensor] = {}
+    for group in shared:
+        if present := [name for name in group if name in tensors]:
+            found |= dict.fromkeys(group, tensors[present[0]])
+    return found
+
+
+def _conflicts(tensors: Mapping[str, Tensor], shared: list[list[str]]) -> list[str]:
+    """A line for each shared tensor of a model that has several values in a file."""
+    return [
+        f"{_printable(other)}: the same tensor as {_printable(first)} in the model, another one in "
+        "the file"
+        for first, *others in shared
+        for other in others
+        if first in tensors and other in tensors and not _are_equal(tensors[first], tensors[other])
+    ]
+
+
+def _are_equal(one: Tensor, other: Tensor) -> bool:
+    if one is other or not (_is_plain(one) and _is_plain(other)):
+        return True  # what is not plain is refused anyway
+    if (one.dtype, one.shape) != (other.dtype, other.shape):
+        return False
+    left, right = (tensor.contiguous().flatten().view(torch.uint8) for tensor in (one, other))
+    return torch.equal(left, right)  # of bytes, where NaN is itself
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.layout is torch.strided and not (
+        tensor.is_nested or tensor.is_meta or tensor.is_quantized
+    )
 
 
 def require_values(model: nn.Module) -> None:
@@ -92,6 +140,12 @@ def _printable(name: str) -> str:
 
 def _difference(model: Tensor, file: Tensor) -> str:
     """Why a tensor in a file cannot take the place of one in a model; empty if it can."""
+    if not isinstance(file, Tensor):
+        return f"a {type(file).__name__} in the file"
+    if file.is_nested:
+        return "a nested tensor in the file; only plain tensors are loaded"
+    if _overlaps(model):
+        return "an expanded tensor in the model, which cannot be written to; register a .clone()"
     if file.is_meta:
         return "without values in the file (it was saved on the meta device)"
     if file.is_quantized or file.layout is not torch.strided:
@@ -101,7 +155,31 @@ def _difference(model: Tensor, file: Tensor) -> str:
         return f"{tuple(model.shape)} in the model, {tuple(file.shape)} in the file"
     if _family(model) != _family(file):
         return f"{model.dtype} in the model, {file.dtype} in the file"
+    if not _has_room(model.dtype, file):
+        return f"{model.dtype} in the model, which cannot hold the {file.dtype} values in the file"
     return ""
+
+
+def _overlaps(tensor: Tensor) -> bool:
+    """Whether elements of a tensor share memory, as those of an expanded one."""
+    return any(
+        stride == 0 and size > 1 for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
+    )
+
+
+def _has_room(dtype: torch.dtype, tensor: Tensor) -> bool:
+    """Whether values stay what they are in another dtype, but for rounding."""
+    if dtype == tensor.dtype:
+        return True
+    cast = tensor.to(dtype)
+    if dtype.is_floating_point or dtype.is_complex:
+        return torch.equal(_finite(tensor), _finite(cast))
+    return torch.equal(cast.to(tensor.dtype), tensor)
+
+
+def _finite(tensor: Tensor) -> Tensor:
+    """Where numbers are finite; 8-bit floats do not know it themselves."""
+    return (tensor.float() if tensor.dtype.itemsize == 1 else tensor).isfinite()
 
 
 def _family(tensor: Tensor) -> tuple[bool, bool]:

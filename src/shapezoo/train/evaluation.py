@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shapezoo._datasets import Batch, require_batch
+from shapezoo._datasets import Batch, require_batch, require_batches
 from shapezoo.train import losses, metrics
 from shapezoo.train.averages import BatchLosses, Loss
 from shapezoo.train.processes import ALONE, Processes
@@ -58,6 +58,7 @@ def evaluate(
             batches cannot be computed from theirs.
     """
     require_same(model, state)
+    require_batches("batches", batches)
     batch_losses = BatchLosses(loss)
     total, weight, right, counted = 0.0, 0.0, 0, 0
     obstacle = None  # no harm where there is one batch only

@@ -260,7 +260,7 @@ def _described(value: object) -> str:
         return "None"
     if isinstance(value, type):
         return f"the class {value.__name__}"
-    if isinstance(value, str | os.PathLike):
+    if isinstance(value, str | bytes | os.PathLike):
         return reprlib.repr(os.fspath(value))
     if isinstance(value, np.ndarray):
         return "a NumPy array"

@@ -127,7 +127,7 @@ HOPELESS: dict[str, tuple[Callable[[], Any], str]] = {
     "nothing": (lambda: None, "None; pass a dataset of shapezoo.data, or as_dataset"),
     "string": (lambda: "data/", r"'data/'; .* as_dataset\(torchvision\.datasets\.ImageFolder\("),
     "path": (lambda: Path("data"), "'data'; pass a dataset that reads the files"),
-    "bytes": (lambda: b"data", "pass a dataset that reads the files"),
+    "bytes": (lambda: b"data", "b'data'; pass a dataset that reads the files"),
     "class": (lambda: TensorDataset, "the class TensorDataset; pass an instance"),
     "class with select": (lambda: ImageDataset, "the class ImageDataset; pass an instance"),
     "splits": (lambda: {"train": [1], "test": [2]}, "'train', 'test'; pass one of its values"),

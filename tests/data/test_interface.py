@@ -24,6 +24,7 @@ from shapezoo.data import (
     text,
     weather,
 )
+from shapezoo.data.memory import split
 
 MAKERS: dict[str, Callable[[Path], Split[Any]]] = {
     "breast_cancer": lambda _: breast_cancer(),
@@ -36,6 +37,17 @@ MAKERS: dict[str, Callable[[Path], Split[Any]]] = {
     "text": lambda _: text(),
     "weather": lambda _: weather(),
 }
+
+
+@pytest.mark.parametrize("test_size", [-1, 10_000])
+def test_no_more_examples_are_set_aside_than_there_are(test_size: int) -> None:
+    data = diabetes().train
+    with pytest.raises(
+        ValueError, match=f"test_size must be from 0 to {len(data)}, .* {test_size}"
+    ):
+        split(data, test_size=test_size)
+    for allowed in (0, len(data)):
+        assert len(split(data, test_size=allowed).test) == allowed
 
 
 @pytest.fixture(params=MAKERS)

@@ -205,6 +205,134 @@ def test_a_loss_that_cannot_be_combined_is_refused_where_it_would_be(name: str) 
         evaluate(ours, start, data.cut(4, 5), loss=loss, correct=None)
 
 
+class Named(nn.Module):
+    """Returns its scores in a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3, dtype=torch.float64)
+
+    def forward(self, rows: Tensor) -> dict[str, Any]:
+        return {"logits": self.layer(rows), "more": [rows]}
+
+
+class TimeFirst(nn.Module):
+    """Returns scores with time in axis 0."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return rows.log_softmax(1).view(-1, 2, 2).transpose(0, 1) * 1.0
+
+
+def test_outputs_in_containers_are_checked_too() -> None:
+    ours = Named()
+    start = init(ours, SGD)
+
+    def total(outputs: dict[str, Tensor], targets: Tensor) -> Tensor:
+        return functional.cross_entropy(outputs["logits"], targets, reduction="sum")
+
+    def mean(outputs: dict[str, Tensor], targets: Tensor) -> Tensor:
+        return functional.cross_entropy(outputs["logits"], targets)
+
+    with pytest.raises(ValueError, match="not a mean over all targets"):
+        evaluate(ours, start, LABELS.cut(4, 5), loss=total, correct=None)
+    measured = evaluate(ours, start, LABELS.cut(4, 5), loss=mean, correct=None)
+    whole = evaluate(ours, start, [LABELS], loss=mean, correct=None)
+    assert measured.loss == pytest.approx(whole.loss, rel=1e-12)
+
+
+def test_sums_of_small_values_are_noticed() -> None:
+    ours = model()
+    small = Rows(LABELS.features, model()(LABELS.features).detach().float() + 1e-3)
+    total: Loss = lambda o, t: ((o.float() - t) ** 2).sum()  # noqa: E731  # as users write it
+    with pytest.raises(ValueError, match="not a mean over all targets"):
+        evaluate(ours, init(ours, SGD), small.cut(4, 5), loss=total, correct=None)
+
+
+def test_padding_at_the_end_of_long_batches_is_noticed() -> None:
+    """Each batch has its longest row first, and only some rows fit into what is computed again."""
+    words = nn.Sequential(nn.Embedding(9, 20_000))
+    lengths = torch.tensor([60, 40, 20, 5])
+    drawn = torch.randint(1, 9, (4, 60), generator=torch.Generator().manual_seed(0))
+    labels = drawn * (torch.arange(60) < lengths[:, None])
+
+    def hidden(outputs: Tensor, targets: Tensor) -> Tensor:
+        return functional.cross_entropy(outputs.flatten(0, 1), targets.flatten(), ignore_index=0)
+
+    batches = [Rows(labels, labels), Rows(drawn, drawn)]
+    with pytest.raises(ValueError, match="not a mean over all targets"):
+        evaluate(words, init(words, SGD), batches, loss=hidden, correct=None)
+
+
+def test_a_loss_that_cannot_be_checked_is_refused_where_it_is_combined() -> None:
+    ours = TimeFirst()
+    ours.register_parameter("unused", nn.Parameter(torch.zeros(1)))
+    start = init(ours, SGD)
+
+    def last(outputs: Tensor, targets: Tensor) -> Tensor:
+        return functional.cross_entropy(outputs[-1], targets % 2)
+
+    evaluate(ours, start, [LABELS], loss=last, correct=None)
+    with pytest.raises(ValueError, match="cannot be checked, as not all outputs have"):
+        evaluate(ours, start, LABELS.cut(4, 5), loss=last, correct=None)
+
+
+def test_rows_of_other_widths_cannot_be_checked() -> None:
+    """A mean over examples and one over all their steps are the same within a batch."""
+    ours = nn.Identity()
+    ours.register_parameter("unused", nn.Parameter(torch.zeros(1)))
+    start = init(ours, SGD)
+    short, long = (Rows(torch.ones(2, n, 3), torch.zeros(2, n, 3)) for n in (2, 9))
+    per_example: Loss = lambda o, t: ((o - t) ** 2).mean((1, 2)).mean()  # noqa: E731
+    with pytest.raises(ValueError, match=r"rows of shape \(2, 3\) and \(9, 3\)"):
+        evaluate(ours, start, [short, long], loss=per_example, correct=None)
+    evaluate(ours, start, [short, long], loss=nn.MSELoss(), correct=None)  # which is known
+
+
+def test_a_loss_of_pairs_is_refused_only_where_it_is_combined() -> None:
+    ours = model()
+    start = init(ours, SGD)
+    pairs = LABELS.select(torch.arange(6))
+
+    def paired(outputs: Tensor, targets: Tensor) -> Tensor:
+        one, other = outputs.view(2, -1, 3)
+        return functional.mse_loss(one, other)
+
+    assert evaluate(ours, start, [pairs], loss=paired, correct=None).examples == 6
+    train_step(ours, SGD, start, pairs, loss=paired)
+    with pytest.raises(ValueError, match="on some rows of a batch it raises RuntimeError"):
+        evaluate(ours, start, [pairs, pairs], loss=paired, correct=None)
+
+
+def test_a_loss_that_draws_at_random_is_no_other_mean() -> None:
+    ours = model()
+    start = init(ours, SGD)
+
+    def noisy(outputs: Tensor, targets: Tensor) -> Tensor:
+        return functional.cross_entropy(outputs + 0.5 * torch.randn_like(outputs), targets)
+
+    parts = LABELS.cut(4, 5)
+    evaluate(ours, start, parts, loss=noisy, correct=None)
+    after, _ = train_step(ours, SGD, start, parts, loss=noisy)
+    with torch.random.fork_rng(devices=()):
+        torch.set_rng_state(start.random["cpu"])
+        for part in parts:  # the check draws nothing from the generator of the training
+            torch.randn(len(part), 3, dtype=torch.float64)
+        assert torch.equal(after.random["cpu"], torch.get_rng_state())
+
+
+def test_infinite_scores_do_not_matter_where_nothing_counts() -> None:
+    features = torch.zeros(4, 3)
+    features[:, 0] = -math.inf
+    ours = nn.Identity()
+    ours.register_parameter("unused", nn.Parameter(torch.zeros(1)))
+    ignored = Rows(features, torch.full((4,), -100))
+    counted_ = Rows(features, torch.tensor([1, 2, 1, 2]))
+    measured = evaluate(
+        ours, init(ours, SGD), [counted_, ignored], loss=nn.CrossEntropyLoss(), correct=None
+    )
+    assert measured.loss == pytest.approx(math.log(2), rel=1e-6)
+
+
 def test_what_the_message_advises_works() -> None:
     def as_sum(outputs: Tensor, targets: Tensor) -> tuple[Tensor, int]:
         return nn.MSELoss(reduction="sum")(outputs, targets), len(targets)

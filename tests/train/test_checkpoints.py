@@ -1,8 +1,12 @@
 """A checkpoint comes back as it was, or not at all."""
 
 import collections
+import os
+import pickle
+import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+import shapezoo.weights
 from shapezoo.train import (
     Best,
     Checkpoint,
@@ -24,6 +29,7 @@ from shapezoo.train import (
     load_checkpoint,
     save_checkpoint,
 )
+from shapezoo.weights import save as save_weights
 
 Fingerprint = Callable[..., str]
 
@@ -159,6 +165,57 @@ def test_files_that_are_no_checkpoint_are_told(tmp_path: Path) -> None:
     for name in ("folder", "text", "zeros", "weights", "others", "missing", "text/below"):
         with pytest.raises(CheckpointError, match=name):
             load_checkpoint(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "new.pth", "old.pth"])
+def test_a_file_of_weights_is_named_with_what_reads_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = nn.Linear(2, 1)
+    save_weights(model, "weights.safetensors")
+    torch.save(model.state_dict(), "new.pth")
+    torch.save(model.state_dict(), "old.pth", _use_new_zipfile_serialization=False)
+    what = "a safetensors file with 2 tensors" if name.endswith("s") else "written by torch.save"
+    with pytest.raises(CheckpointError, match=f"^'{name}' (is|was) {what}") as error:
+        load_checkpoint(name)
+    other = nn.Linear(2, 1)
+    shown = re.search(r"with (shapezoo\.weights\.load\(.*?\))", str(error.value))
+    assert shown
+    exec(shown[1], {"shapezoo": shapezoo, "model": other})
+    assert torch.equal(other.weight, model.weight)
+
+
+def test_other_archives_and_pickles_are_not_taken_for_those_of_torch(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "archive", "w") as archive:
+        archive.writestr("text", "text")
+    (tmp_path / "pickle").write_bytes(pickle.dumps({"x": 1}))
+    save_file({}, tmp_path / "nothing")
+    for name in ("archive", "pickle", "nothing"):
+        with pytest.raises(CheckpointError, match=f"{name}' is .*not a checkpoint"):
+            load_checkpoint(tmp_path / name)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
+def test_a_folder_or_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, reason in ((tmp_path, "Is a directory"), (tmp_path / "pipe", "Is a pipe")):
+        with pytest.raises(CheckpointError, match=f"{path.name}' cannot be read: {reason}"):
+            load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (holding(None).state, r"got State; pass Checkpoint\(state\)"),
+        (nn.Linear(2, 1), r"got Linear; shapezoo\.weights\.save\(model, path\)"),
+        ("checkpoint.safetensors", "got str; pass the checkpoint first, then the path"),
+    ],
+)
+def test_only_checkpoints_are_saved(other: Any, message: str, file: Path, whole: bytes) -> None:
+    with pytest.raises(TypeError, match=f"checkpoint: expected a Checkpoint, {message}"):
+        save_checkpoint(other, file)
+    assert file.read_bytes() == whole
 
 
 FILLS_THE_DISK = """

@@ -2,6 +2,7 @@
 
 from shapezoo._datasets import Selectable
 from shapezoo._seeding import seeded_example
+from shapezoo.data.collating import TensorBatch
 from shapezoo.data.downloads import (
     CIFAR10_CLASSES,
     FASHION_MNIST_CLASSES,
@@ -25,7 +26,7 @@ from shapezoo.data.series import SeriesBatch, SeriesDataset, weather
 from shapezoo.data.surnames import COUNTRIES, NameBatch, NameDataset, encode_names, names
 from shapezoo.data.tables import TableBatch, TableDataset, breast_cancer, diabetes
 from shapezoo.data.texts import TextDataset, decode_text, encode_text, text
-from shapezoo.data.torch_datasets import TensorBatch, TensorRows, as_dataset
+from shapezoo.data.torch_datasets import TensorRows, as_dataset
 from shapezoo.layers import SequenceError
 
 __all__ = [

@@ -1,58 +1,24 @@
-"""Datasets that were written for PyTorch's DataLoader, as datasets that `fit` takes."""
+"""Datasets written for PyTorch's DataLoader, adapted for `fit`."""
 
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self, TypeGuard, overload, runtime_checkable
+from typing import Any, Self, overload
 
 import torch
 from torch import Tensor
-from torch.utils.data import (
-    ConcatDataset,
-    DataLoader,
-    IterableDataset,
-    Subset,
-    TensorDataset,
-    default_collate,
+from torch.utils.data import ConcatDataset, Subset, TensorDataset, default_collate
+
+from shapezoo._datasets import (
+    Batch,
+    MapStyle,
+    Selectable,
+    is_selectable,
+    require_dataset,
+    require_examples,
 )
-
-from shapezoo._datasets import Batch, Selectable
 from shapezoo._seeding import draws_nothing, kept_for_examples, seed_example
+from shapezoo.data.collating import Collate, TensorBatch, collated
 from shapezoo.data.memory import InMemory
-
-Collate = Callable[[list[Any]], Any]
-_TARGETS = ("label", "labels", "target", "targets", "y")  # usual keys in dataset dicts
-
-
-@runtime_checkable
-class _MapStyle(Protocol):
-    """A dataset whose examples are found by their index."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> Any: ...
-
-
-@dataclass(frozen=True, eq=False)
-class TensorBatch:
-    """Examples as plain tensors.
-
-    Attributes:
-        inputs: The arguments of the model.
-        targets: What the loss compares its output with.
-    """
-
-    inputs: tuple[Tensor, ...]
-    targets: Tensor
-
-    def to(self, device: torch.device) -> Self:
-        """The same examples on a device."""
-        inputs = tuple(tensor.to(device) for tensor in self.inputs)
-        return replace(self, inputs=inputs, targets=self.targets.to(device))
-
-    def pin_memory(self) -> Self:
-        """The same examples in page-locked memory; ``DataLoader(pin_memory=True)`` calls this."""
-        inputs = tuple(tensor.pin_memory() for tensor in self.inputs)
-        return replace(self, inputs=inputs, targets=self.targets.pin_memory())
 
 
 @overload
@@ -62,20 +28,22 @@ def as_dataset(dataset: object, *, collate: Collate) -> Selectable[Any]: ...
 def as_dataset(dataset: object, *, collate: Collate = default_collate) -> Selectable[Any]:
     """Make a map-style dataset of PyTorch usable with `shapezoo.train.fit`.
 
-    Takes torchvision's datasets, `TensorDataset`, `Subset`, lists of tuples and anything else with
-    a length and integer indices. Transforms that draw at random are seeded in `fit` for each
-    example, as `seeded_example` does; what `collate` draws is seeded for each batch.
+    Accepts torchvision's datasets, `TensorDataset`, `Subset`, lists of tuples and any other object
+    with a length and integer indices. Random transforms are seeded by `fit` for each example, as
+    with `seeded_example`; random numbers drawn in `collate` are seeded for each batch.
 
     Args:
         dataset: The examples. The tensors of a `TensorDataset` are indexed as a whole, which is
-            much faster.
-        collate: Makes a batch from a list of examples, like the ``collate_fn`` of a DataLoader:
-            tensors ``(*inputs, targets)``, of which the last is what the loss compares with, or
-            an object with ``inputs``, ``targets`` and ``to(device)``.
+            much faster. A `Subset` may also be of a dataset that `as_dataset` returned, or one of
+            `shapezoo.data`, so `torch.utils.data.random_split` works before and after.
+        collate: Makes a batch from a list of examples, like the ``collate_fn`` of a DataLoader. It
+            returns tensors ``(*inputs, targets)``, of which the last is what the loss compares
+            with, or an object with ``inputs``, ``targets`` and ``to(device)``.
 
     Raises:
-        TypeError: The dataset has no length or no indices, or is a DataLoader. Selecting examples
-            raises it if `collate` returns something else than the above.
+        TypeError: The dataset has no length or no indices, or it is something else: a DataLoader,
+            a path, or tensors such as ``(images, labels)``. Selecting examples raises it for types
+            that `collate` cannot handle, and if `collate` returns something other than the above.
 
     Example:
         ```pycon
@@ -87,6 +55,16 @@ def as_dataset(dataset: object, *, collate: Collate = default_collate) -> Select
 
         ```
     """
+    require_dataset("dataset", dataset)
+    if collate is default_collate:  # another function may well take the rows of a tensor
+        require_examples("dataset", dataset)
+    if type(dataset) is Subset and (subset := _selectable_subset(dataset)) is not None:
+        if collate is not default_collate:
+            raise TypeError(
+                f"collate: {type(dataset.dataset).__name__}, of which this is a Subset, makes "
+                "batches itself; leave collate out, or pass it to as_dataset before the split"
+            )
+        return subset
     examples = _map_style(dataset)
     if type(examples) is TensorDataset and collate is default_collate and examples.tensors[1:]:
         *inputs, targets = examples.tensors
@@ -96,7 +74,7 @@ def as_dataset(dataset: object, *, collate: Collate = default_collate) -> Select
 
 @dataclass(frozen=True, eq=False)
 class TensorRows(InMemory[TensorBatch]):
-    """The tensors of a `TensorDataset`, in which row ``i`` of each belongs to example ``i``."""
+    """The tensors of a `TensorDataset`: row ``i`` of each belongs to example ``i``."""
 
     inputs: tuple[Tensor, ...]
     targets: Tensor
@@ -106,31 +84,31 @@ class TensorRows(InMemory[TensorBatch]):
 
     @draws_nothing
     def select(self, indices: Tensor) -> TensorBatch:
-        """The examples at these indices, as a batch."""
+        """Return the examples at these indices as a batch."""
         inputs = tuple(tensor[indices] for tensor in self.inputs)
         return TensorBatch(inputs, self.targets[indices])
 
     def subset(self, indices: Tensor) -> Self:
-        """The examples at these indices, as a dataset."""
+        """Return the examples at these indices as a dataset."""
         inputs = tuple(tensor[indices] for tensor in self.inputs)
         return replace(self, inputs=inputs, targets=self.targets[indices])
 
 
 @dataclass(frozen=True, eq=False)
 class _Collated:
-    """Examples that are picked one by one and made into a batch."""
+    """Examples that are picked one by one and collated."""
 
-    examples: _MapStyle
+    examples: MapStyle
     collate: Collate
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def select(self, indices: Tensor) -> Batch:
-        """The examples at these indices, as a batch."""
+        """Return the examples at these indices as a batch."""
         if len(indices) == 0:
             return self._empty()
-        return _batch(self.collate(self._picked(indices.tolist())))
+        return collated(self._picked(indices.tolist()), self.collate)
 
     def _picked(self, indices: list[int]) -> list[Any]:
         if _draw_nothing(self.examples):  # seeding takes 9 µs an example
@@ -143,11 +121,37 @@ class _Collated:
         return picked
 
     def _empty(self) -> TensorBatch:
-        """No examples, with the shapes that one has: collating an empty list would fail."""
+        """Return an empty batch with the shapes of an example; an empty list cannot be collated."""
         if len(self) == 0:
-            raise ValueError("dataset: there are no examples in it")
+            raise ValueError("dataset: it is empty; expected at least one example")
         one = self.select(torch.tensor([0]))
         return TensorBatch(tuple(tensor[:0] for tensor in one.inputs), one.targets[:0])
+
+
+@dataclass(frozen=True, eq=False)
+class _Selected:
+    """Some of the examples of a dataset with ``select``."""
+
+    dataset: Selectable[Any]
+    indices: Tensor
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def select(self, indices: Tensor) -> Any:
+        """Return the examples at these indices as a batch."""
+        return self.dataset.select(self.indices[indices])
+
+
+def _selectable_subset(subset: Subset[Any]) -> Selectable[Any] | None:
+    """Return the same examples as a dataset with ``select``, if only that can return them."""
+    dataset: object = subset.dataset
+    if type(dataset) is Subset:
+        dataset = _selectable_subset(dataset)
+    if isinstance(dataset, MapStyle) or not is_selectable(dataset):
+        return None
+    indices = torch.as_tensor(subset.indices, dtype=torch.int64)
+    return dataset.subset(indices) if isinstance(dataset, InMemory) else _Selected(dataset, indices)
 
 
 def _draw_nothing(examples: object) -> bool:
@@ -159,67 +163,17 @@ def _draw_nothing(examples: object) -> bool:
     return type(examples) in (list, tuple, TensorDataset)
 
 
-def _map_style(dataset: object) -> _MapStyle:
-    """The same, or a TypeError that says what to pass instead."""
-    if isinstance(dataset, IterableDataset):
-        raise TypeError(
-            "dataset: an IterableDataset has no indices, without which a training cannot shuffle, "
-            "share out or resume; pass as_dataset(list(dataset)) if its examples fit into memory, "
-            "or give it __len__ and __getitem__"
-        )
-    if isinstance(dataset, DataLoader):
-        raise TypeError(
-            "dataset: expected a dataset, got a DataLoader, whose batch size, order and workers "
-            "would be ignored; pass as_dataset(loader.dataset, collate=loader.collate_fn)"
-        )
-    if isinstance(dataset, Mapping):
-        raise TypeError(
-            f"dataset: expected one dataset, got a {type(dataset).__name__} with the keys "
-            f"{', '.join(map(repr, dataset))}; pass one of its values"
-        )
-    if not isinstance(dataset, _MapStyle):
+def _map_style(dataset: object) -> MapStyle:
+    """Return the dataset, or raise a TypeError that says what to pass instead."""
+    if not isinstance(dataset, MapStyle):
         missing = "__getitem__" if isinstance(dataset, Sized) else "__len__"
-        advice = f"add {missing}, or pass a list of its examples"
-        if isinstance(dataset, Selectable):
-            advice = "it has select already, so pass it to fit as it is"
-        raise TypeError(f"dataset: {type(dataset).__name__} has no {missing}; {advice}")
+        advice = f"add {missing}, or pass a list of examples"
+        if is_selectable(dataset):
+            advice = "it has select already, so pass it to fit unchanged"
+        elif isinstance(dataset, Iterable):
+            advice = "pass as_dataset(list(dataset))"
+        raise TypeError(
+            f"dataset: expected a dataset with __len__ and __getitem__, but "
+            f"{type(dataset).__name__} has no {missing}; {advice}"
+        )
     return dataset
-
-
-def _batch(collated: object) -> Batch:
-    """What a collate function returned, as a batch."""
-    match collated:
-        case tuple() | list() if len(collated) > 1 and _are_tensors(collated):
-            return TensorBatch(tuple(collated[:-1]), collated[-1])
-        case Batch():
-            return collated
-        case Mapping():
-            raise TypeError(_advice_for_dict(list(collated)))
-        case tuple() | list():
-            came = f"({', '.join(type(part).__name__ for part in collated)})"
-        case _:
-            came = f"a {type(collated).__name__}"
-    raise TypeError(
-        f"collate: expected it to return tensors (*inputs, targets), got {came}; pass "
-        "as_dataset(..., collate=...) a function that makes such a tuple from a list of examples"
-    )
-
-
-def _are_tensors(parts: Sequence[object]) -> TypeGuard[Sequence[Tensor]]:
-    return all(isinstance(part, Tensor) for part in parts)
-
-
-def _advice_for_dict(keys: list[object]) -> str:
-    """Show a collate function for examples that are dicts with these keys."""
-    target = next((key for key in keys if key in _TARGETS), keys[-1] if keys else "label")
-    order = [*(key for key in keys if key != target), target]
-    returned = ", ".join(f"batch[{key!r}]" for key in order)
-    return (
-        f"collate: expected it to return tensors (*inputs, targets), got a dict with the keys "
-        f"{', '.join(map(repr, keys))}; say which are inputs and which is the target:\n"
-        "    from torch.utils.data import default_collate\n"
-        "    def collate(examples):\n"
-        "        batch = default_collate(examples)\n"
-        f"        return {returned}\n"
-        "    as_dataset(dataset, collate=collate)"
-    )

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from shapezoo.contracts import ShapeError
 from shapezoo.train import losses
+from shapezoo.train.combining import Rows, rows_of, why_not_combinable
 
 Loss = Callable[[Any, Tensor], Tensor | tuple[Tensor, Tensor | float]]
 """Maps a model's output and the targets to the mean over all targets, as a scalar; or to a sum and
@@ -29,10 +29,17 @@ _MEANS = (
     losses.cross_entropy,
     losses.mean_squared_error,
 )
+_MEAN_MODULES = (  # over all elements of the targets
+    *(nn.BCELoss, nn.BCEWithLogitsLoss, nn.HuberLoss, nn.L1Loss, nn.MSELoss),
+    *(nn.PoissonNLLLoss, nn.SmoothL1Loss, nn.SoftMarginLoss),
+)
 _AS_MODULE = ((functional.cross_entropy, nn.CrossEntropyLoss), (functional.nll_loss, nn.NLLLoss))
-# a mean over halves differs from the mean only by the order of its additions
-_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
-_TOLERANCE_OF_HALVES = 0.02  # for bfloat16 and float16
+
+_ADVICE = (
+    "so the losses of several batches cannot be combined. Return (sum, weight), where weight is "
+    "what to divide the sum by; or give nn.CrossEntropyLoss or nn.NLLLoss itself, which shapezoo "
+    "splits"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +82,8 @@ class BatchLosses:
     def __init__(self, loss: Loss) -> None:
         self._loss = loss
         self._cross_entropy = _as_cross_entropy(loss)
-        self._before: list[Tensor] | None = None
-        self._is_known = self._cross_entropy or any(_function(loss) is mean for mean in _MEANS)
+        self._before: Rows | None = None
+        self._is_known = self._cross_entropy or _is_mean(loss)
 
     def __call__(self, outputs: Any, targets: Tensor) -> BatchLoss:
         """Compute the loss of a batch.
@@ -87,8 +94,9 @@ class BatchLosses:
         weight: float = targets.numel()
         if self._cross_entropy:
             weight = _counted(self._cross_entropy, targets)
-            if weight == 0:  # the mean would be NaN, and with it all gradients
-                return BatchLoss(0 * outputs.sum(), 0, is_mean=False)
+            if weight == 0:  # the mean would be NaN, and so would 0 times an infinite score
+                nothing = 0 * outputs.nan_to_num(0, 0, 0).sum()
+                return BatchLoss(nothing, 0, is_mean=False)
         try:
             result = self._loss(outputs, targets)
         except ShapeError as error:
@@ -116,39 +124,16 @@ class BatchLosses:
         return BatchLoss(total, weight, is_mean=False)
 
     def obstacle(self, result: BatchLoss, outputs: Any, targets: Tensor) -> str | None:
-        """Return why the losses of batches cannot be combined, if this batch shows it.
+        """Return why the loss of this batch cannot be combined with others; None if it can.
 
         A loss of which nothing is known is computed again on rows of this batch and of the one
         before, apart and together: for a mean over all targets, the parts make up the whole.
-        Outputs that cannot be cut into the rows of the targets leave the loss unchecked.
         """
-        if self._is_known or not result.is_mean or not (rows := _rows(outputs, targets)):
+        if self._is_known or not result.is_mean:
             return None
-        before, self._before = self._before, rows
-        if before is None or [t.shape[1:] for t in before] != [t.shape[1:] for t in rows]:
-            half = len(rows[-1]) // 2
-            before, rows = [t[:half] for t in rows], [t[half:] for t in rows]
-        if len(before[-1]) == 0:
-            return None
-
-        def mean(tensors: list[Tensor]) -> float:
-            *parts, labels = tensors
-            return self(parts[0] if isinstance(outputs, Tensor) else (*parts,), labels).mean.item()
-
-        together = [torch.cat(pair) for pair in zip(before, rows, strict=True)]
-        share = before[-1].numel() / together[-1].numel()
-        with torch.no_grad():
-            whole, combined = mean(together), share * mean(before) + (1 - share) * mean(rows)
-        tolerance = _TOLERANCE.get(result.value.dtype, _TOLERANCE_OF_HALVES) * max(1, abs(whole))
-        if not math.isfinite(whole) or abs(whole - combined) <= tolerance:
-            return None
-        return (
-            f"loss: it is {whole:.6g} for {together[-1].numel()} targets, but {combined:.6g} as "
-            "the mean over two parts of them: it is not a mean over all targets, so the losses of "
-            "several batches cannot be combined. Return (sum, weight), where weight is what to "
-            "divide the sum by; or give nn.CrossEntropyLoss or nn.NLLLoss itself, which shapezoo "
-            "splits"
-        )
+        before, self._before = self._before, rows_of(outputs, targets)
+        reason = why_not_combinable(self, before, self._before, result.value.dtype)
+        return f"loss: {reason}, {_ADVICE}" if reason else None
 
 
 def _scalar(name: str, value: object) -> Tensor:
@@ -158,21 +143,16 @@ def _scalar(name: str, value: object) -> Tensor:
     raise ValueError(f"{name} must be a tensor with a single number, got {came}")
 
 
-def _rows(outputs: Any, targets: Tensor) -> list[Tensor]:
-    """The first rows of outputs, and of the targets; none unless all have as many rows.
-
-    At least one, and not more than hold a million numbers: scores of words can fill a memory.
-    """
-    tensors = [*outputs, targets] if isinstance(outputs, tuple) else [outputs, targets]
-    if not all(isinstance(t, Tensor) and t.ndim and len(t) == len(targets) for t in tensors):
-        return []
-    widest = max(t[:1].numel() for t in tensors)
-    return [t.detach()[: max(1, 2**20 // max(1, widest))] for t in tensors]
-
-
 def _function(loss: Loss) -> Any:
     """The loss itself, or the function to which `functools.partial` adds keywords."""
     return loss.func if isinstance(loss, functools.partial) and not loss.args else loss
+
+
+def _is_mean(loss: Loss) -> bool:
+    """Whether a loss is known to be a mean over all elements of the targets."""
+    if isinstance(loss, _MEAN_MODULES) and type(loss) in _MEAN_MODULES:
+        return loss.reduction == "mean"
+    return any(_function(loss) is mean for mean in _MEANS)
 
 
 def _as_cross_entropy(loss: Loss) -> nn.CrossEntropyLoss | nn.NLLLoss | None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shapezoo._datasets import Batch, require_batch
+from shapezoo._datasets import Batch, require_batch, require_batches
 from shapezoo.contracts import ShapeError
 from shapezoo.train import losses, metrics
 from shapezoo.train.averages import BatchLosses, Loss
@@ -89,6 +89,7 @@ def _sums(
 ) -> tuple[float, float, int, int]:
     """The sum of the losses and of their weights, and how many answers are right, of how many."""
     require_same(model, state)
+    require_batches("batches", batches)
     batch_losses = BatchLosses(loss)
     total, weight, right, counted = 0.0, 0.0, 0, 0
     obstacle = None  # no harm where there is one batch only

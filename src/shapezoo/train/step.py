@@ -9,7 +9,7 @@ from typing import Literal, TypeVar, get_args
 import torch
 from torch import Tensor, nn
 
-from shapezoo._datasets import Batch, require_batch
+from shapezoo._datasets import Batch, require_batch_or_list
 from shapezoo.train import losses
 from shapezoo.train.averages import BatchLosses, Loss
 from shapezoo.train.building import MakeOptimizer, built
@@ -98,9 +98,8 @@ def train_step(
         on_nan=on_nan,
         processes=processes,
     )
+    require_batch_or_list("batch", batch)
     batches = batch if isinstance(batch, list) else [batch]
-    for part in batches:
-        require_batch("batch", part)
     with training.running():
         value, _ = training.step(batches)
     return training.state(), value

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]
@@ -12,6 +12,16 @@ MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]
 They come in the order of ``model.named_parameters()``. An optimizer may leave some out, or put them
 into groups.
 """
+
+
+def copy_of(parameter: nn.Parameter, value: Tensor) -> nn.Parameter:
+    """A parameter with another value, but with the attributes that a model has given to one.
+
+    They tell an optimizer which to treat otherwise, as ``_no_weight_decay`` does.
+    """
+    copied = nn.Parameter(value, parameter.requires_grad)
+    vars(copied).update(vars(parameter))
+    return copied
 
 
 def built(make_optimizer: MakeOptimizer, parameters: Sequence[nn.Parameter]) -> Optimizer:

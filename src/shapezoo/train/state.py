@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shapezoo.train.building import MakeOptimizer, built
+from shapezoo.train.building import MakeOptimizer, built, copy_of
 
 
 class StateError(ValueError):
@@ -65,7 +65,7 @@ def init(
     reshard(model)
     parameters = copied(model.named_parameters(), device)
     buffers = copied(model.named_buffers(), device)
-    trained = [nn.Parameter(parameters[n], p.requires_grad) for n, p in model.named_parameters()]
+    trained = [copy_of(p, parameters[name]) for name, p in model.named_parameters()]
     optimizer = built(make_optimizer, trained)
     before = State(parameters, buffers, optimizer.state_dict(), random={}, step=0)
     return replace(before, random=seeded(seed, before.device))
@@ -87,7 +87,12 @@ def install(model: nn.Module, state: State) -> None:
 
 
 def require_same(model: nn.Module, state: State) -> None:
-    """Refuse the state of another model."""
+    """Refuse the state of another model, and what is not a state."""
+    if not isinstance(state, State):
+        raise TypeError(
+            f"state must be a State, got a {type(state).__name__}; init(model, make_optimizer) "
+            "makes the first one"
+        )
     ours = _shapes(model.named_parameters(), model.named_buffers())
     theirs = _shapes(state.parameters.items(), state.buffers.items())
     if ours != theirs:
@@ -152,6 +157,7 @@ def lent(model: nn.Module, tensors: Mapping[str, Tensor], *, training: bool) -> 
     reshard(model)
     own = dict([*model.named_parameters(), *model.named_buffers()])
     places = _places(model, own)
+    caches = _buffer_places(model)
     try:
         _put(model, tensors, places)
         model.train(training)  # called even if it is in this mode: some models override it
@@ -162,7 +168,18 @@ def lent(model: nn.Module, tensors: Mapping[str, Tensor], *, training: bool) -> 
         for module, mode in modes:
             if module.training != mode:
                 module.training = mode
+        for module, name in _buffer_places(model) - caches:
+            setattr(module, name, None)
         _put(model, own, places)
+
+
+def _buffer_places(model: nn.Module) -> set[tuple[nn.Module, str]]:
+    """Where a model has buffers. Some make one in their first forward, such as a mask."""
+    return {
+        (module, name)
+        for module in model.modules()
+        for name, _ in module.named_buffers(recurse=False, remove_duplicate=False)
+    }
 
 
 def _places(model: nn.Module, own: Mapping[str, Tensor]) -> list[tuple[nn.Module, str, str]]:

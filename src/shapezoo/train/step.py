@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from shapezoo._datasets import Batch, require_batch_or_list
 from shapezoo.train import losses
 from shapezoo.train.averages import BatchLosses, Loss
-from shapezoo.train.building import MakeOptimizer, built
+from shapezoo.train.building import MakeOptimizer, built, copy_of
 from shapezoo.train.optimizer_state import restore
 from shapezoo.train.processes import ALONE, Processes
 from shapezoo.train.schedules import Schedule, constant
@@ -138,7 +138,7 @@ class Training:
         self._sharded = reshard(model)
         self.device = state.device
         self._parameters = {
-            name: nn.Parameter(state.parameters[name].clone(), parameter.requires_grad)
+            name: copy_of(parameter, state.parameters[name].clone())
             for name, parameter in model.named_parameters()
         }
         self._trained = [p for p in self._parameters.values() if p.requires_grad]

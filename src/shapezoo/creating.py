@@ -20,6 +20,8 @@ from shapezoo.weights.choosing import Weights
 class UnknownModelError(LookupError):
     """No model has this name; the message gives the nearest ones."""
 
+    __module__ = "shapezoo"
+
 
 # overloads: written by `python tools/overloads.py`
 _Weights: TypeAlias = Weights | None

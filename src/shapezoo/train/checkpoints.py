@@ -27,6 +27,8 @@ _VERSION = 2  # of the format; the first one had several entries in the metadata
 class CheckpointError(ValueError):
     """A checkpoint is missing, is damaged, or is not a checkpoint."""
 
+    __module__ = "shapezoo.train"
+
 
 def save_checkpoint(
     checkpoint: Checkpoint, path: str | os.PathLike[str], *, about: str = ""

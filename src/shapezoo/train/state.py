@@ -17,6 +17,8 @@ MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]
 class StateError(ValueError):
     """A state is that of another model or optimizer."""
 
+    __module__ = "shapezoo.train"
+
 
 @dataclass(frozen=True, eq=False)
 class State:

@@ -15,6 +15,8 @@ from typing import Any, SupportsFloat, SupportsIndex, TypeVar
 import numpy as np
 import torch
 
+from shapezoo.contracts.describing import shown
+
 T = TypeVar("T")
 
 Convert = Callable[[Any], Any]
@@ -56,7 +58,7 @@ class Hyperparameters:
         try:
             return convert(value)
         except (TypeError, ValueError) as error:
-            problem = f"{self._name}(): {name} must be {expected}, got {value!r}"
+            problem = f"{self._name}(): {name} must be {expected}, got {shown(value)}"
             raise type(error)(f"{problem}{_hint(name, value, convert)}") from None
 
 

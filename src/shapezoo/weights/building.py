@@ -5,15 +5,15 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from shapezoo.contracts import Module
-from shapezoo.registry import Entry, without_values
+from shapezoo.registry import Entry
 from shapezoo.weights.adapting import Adaptable, fitted
 from shapezoo.weights.choosing import Weights, choose
 from shapezoo.weights.published import PublishedWeights, download
 from shapezoo.weights.reading import read
+from shapezoo.weights.resizing import CHANNELS, CLASSES, hint, sized_by
 from shapezoo.weights.taking import WeightsError, require_values, take
 from shapezoo.weights.unwrapping import unwrap
 
@@ -44,39 +44,29 @@ def build_with(entry: Entry, weights: Weights, hyperparameters: dict[str, Any]) 
     found = unwrap(content, model.state_dict(), file)
     tensors = found.tensors
     if entry.published_by is not None:
-        tensors = _adapted(entry, model, tensors, hyperparameters, file)
-    take(model, tensors, repr(file), found.note)
+        tensors = _adapted(model, tensors, file)
+    tensors = fitted(
+        tensors,
+        model,
+        # only weights for images are known to read red, green and blue
+        inputs=_given(entry, hyperparameters, CHANNELS) if entry.published_by else (),
+        heads=_given(entry, hyperparameters, CLASSES),
+    )
+    sizes = hint(entry, hyperparameters, model.state_dict(), tensors)
+    take(model, tensors, repr(file), "\n  ".join(filter(None, (found.note, sizes))))
     return model
 
 
-def _adapted(
-    entry: Entry,
-    model: Module,
-    tensors: Mapping[str, Tensor],
-    hyperparameters: dict[str, Any],
-    file: str,
-) -> Mapping[str, Tensor]:
-    """Weights made for the default hyper-parameters, fitted to those of a model."""
+def _adapted(model: Module, tensors: Mapping[str, Tensor], file: str) -> Mapping[str, Tensor]:
+    """Weights under the names of a model, and for images of its size."""
+    if not isinstance(model, Adaptable):
+        return tensors
     try:
-        if isinstance(model, Adaptable):
-            tensors = model.adapted(tensors)
+        return model.adapted(tensors)
     except (IndexError, RuntimeError, ValueError) as error:  # ranks and sizes that no model has
         raise WeightsError(f"{file!r} does not fit {type(model).__name__}: {error}") from error
-    inputs, heads = (
-        _sized_by(entry, hyperparameters, keyword) for keyword in ("in_channels", "num_classes")
-    )
-    return fitted(tensors, model, inputs=inputs, heads=heads)
 
 
-def _sized_by(entry: Entry, hyperparameters: dict[str, Any], keyword: str) -> dict[str, torch.Size]:
-    """The names whose shapes the value of a keyword changes, with their shapes by default."""
-    if keyword not in hyperparameters:
-        return {}
-    default = {key: value for key, value in hyperparameters.items() if key != keyword}
-    with without_values():
-        other = entry.builder(**default).state_dict()
-        return {
-            key: other[key].shape
-            for key, tensor in entry.builder(**hyperparameters).state_dict().items()
-            if tensor.shape != other[key].shape
-        }
+def _given(entry: Entry, hyperparameters: dict[str, Any], keyword: str) -> set[str]:
+    """The names of the weights that an argument sizes, if it was given: then it may differ."""
+    return sized_by(entry, hyperparameters, keyword) if keyword in hyperparameters else set()

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from shapezoo._files import replacing
+from shapezoo.contracts.describing import shown
 from shapezoo.weights.naming import plain_state, unwrapped
 from shapezoo.weights.reading import read
 from shapezoo.weights.taking import WeightsError, require_values, take
@@ -31,11 +32,13 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
             and what it points to stays as it was.
 
     Raises:
+        TypeError: The model is not an ``nn.Module``, or the path is not a path.
         OSError: The file cannot be written; the error names it.
         WeightsError: A parameter or buffer has no values, as on the meta device, or is of a kind
             that the format does not have: sparse, quantized, a subclass of Tensor, or complex
             numbers other than complex64.
     """
+    _require_model_and_path("save", model, path)
     require_values(model)
     state = plain_state(model)
     _require_storable(unwrapped(model), state)
@@ -68,13 +71,33 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> None:
         path: The file.
 
     Raises:
+        TypeError: The model is not an ``nn.Module``, or the path is not a path.
         WeightsError: The file is missing, damaged, or holds other things than tensors; it has a
             name or shape that the model does not have, or the other way round; or the model has no
             values.
     """
+    _require_model_and_path("load", model, path)
     require_values(model)
     found = unwrap(read(path), plain_state(model), path)
     take(model, found.tensors, repr(os.fspath(path)), found.note)
+
+
+def _require_model_and_path(function: str, model: object, path: object) -> None:
+    """Raise TypeError unless given a model and a path, in this order."""
+    if isinstance(model, nn.Module) and isinstance(path, str | os.PathLike):
+        return
+    if isinstance(path, nn.Module) and isinstance(model, str | os.PathLike):
+        raise TypeError(
+            f"{function}: the model comes first, then the path; write {function}(model, "
+            f"{os.fspath(model)!r})"
+        )
+    if not isinstance(model, nn.Module):
+        state = "; for a state dict use safetensors.torch.save_file(state, path)"
+        hint = state if function == "save" and isinstance(model, Mapping) else ""
+        raise TypeError(f"model must be a torch.nn.Module, got {shown(model)}{hint}")
+    state = "; use model.load_state_dict(state) for a state dict"
+    hint = state if function == "load" and isinstance(path, Mapping) else ""
+    raise TypeError(f"path must be a string or a path, got {shown(path)}{hint}")
 
 
 def _require_storable(model: nn.Module, state: Mapping[str, Tensor]) -> None:

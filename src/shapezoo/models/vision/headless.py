@@ -44,6 +44,9 @@ class Headless(Module):
     `DistributedDataParallel` requires. The contract of the model's own ``pooled_features`` is
     checked too: that of a vision transformer fixes height and width.
 
+    To freeze the encoder, call ``encoder.requires_grad_(False).eval()``. In train mode BatchNorm
+    would change its statistics, which are buffers of the classifier too.
+
     Args:
         model: A model with ``pooled_features``, such as any with published weights.
 

@@ -421,8 +421,11 @@ def test_the_error_says_which_sizes_the_file_has(
     file = saved({"state_dict": under("module.", old)}, tmp_path)
     with pytest.raises(WeightsError) as error:
         create_model(name, weights=file)
+    with pytest.raises(WeightsError) as same:
+        weights.load(nn.DataParallel(create_model(name)), file)
+    assert str(same.value) == str(error.value)
     counts = {"num_classes": "class", "in_channels": "input channel"}
-    advice = str(error.value).splitlines()[-1].strip()
+    advice = str(error.value).splitlines()[-1].strip().removesuffix(" when you build the model")
     for keyword, size in sizes.items():
         assert f"{size} {counts[keyword]}" in advice
     assert advice.startswith("the file has ")
@@ -471,7 +474,7 @@ def test_a_recurrent_layer_that_scores_the_classes_is_not_replaced(tmp_path: Pat
 def test_channels_of_models_without_published_weights_are_never_adapted(tmp_path: Path) -> None:
     """Nothing says that their three channels are red, green and blue."""
     file = saved(create_model("resnet_micro").state_dict(), tmp_path)
-    with pytest.raises(WeightsError, match=r"3 input channels; pass in_channels=3$"):
+    with pytest.raises(WeightsError, match=r"3 input channels; pass in_channels=3 when you"):
         create_model("resnet_micro", weights=file, in_channels=1)
 
 

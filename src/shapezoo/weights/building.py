@@ -52,8 +52,7 @@ def build_with(entry: Entry, weights: Weights, hyperparameters: dict[str, Any]) 
         inputs=_given(entry, hyperparameters, CHANNELS) if entry.published_by else (),
         heads=_given(entry, hyperparameters, CLASSES),
     )
-    sizes = hint(entry, hyperparameters, model.state_dict(), tensors)
-    take(model, tensors, repr(file), "\n  ".join(filter(None, (found.note, sizes))))
+    take(model, tensors, repr(file), "\n  ".join(filter(None, (found.note, hint(model, tensors)))))
     return model
 
 

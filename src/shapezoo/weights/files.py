@@ -12,6 +12,7 @@ from shapezoo._files import replacing
 from shapezoo.contracts.describing import shown
 from shapezoo.weights.naming import plain_state, unwrapped
 from shapezoo.weights.reading import read
+from shapezoo.weights.resizing import hint
 from shapezoo.weights.taking import WeightsError, require_values, take
 from shapezoo.weights.unwrapping import unwrap
 
@@ -79,7 +80,8 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> None:
     _require_model_and_path("load", model, path)
     require_values(model)
     found = unwrap(read(path), plain_state(model), path)
-    take(model, found.tensors, repr(os.fspath(path)), found.note)
+    note = "\n  ".join(filter(None, (found.note, hint(model, found.tensors))))
+    take(model, found.tensors, repr(os.fspath(path)), note)
 
 
 def _require_model_and_path(function: str, model: object, path: object) -> None:

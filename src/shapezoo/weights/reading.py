@@ -24,7 +24,7 @@ _UNSUPPORTED = re.compile(r"nsupported (?:global: )?GLOBAL ([\w.]+)")
 """How `torch.load` reports an object that is not a tensor; its type stands nowhere else."""
 
 _CHECKPOINT = "shapezoo checkpoint"
-"""What is in the metadata of a file of `shapezoo.train.save_checkpoint`, of any version."""
+"""A key in the metadata of what `shapezoo.train.save_checkpoint` writes; once a format."""
 
 _ZIP = b"PK\x03\x04"
 _PICKLE = b"\x80"
@@ -83,7 +83,8 @@ def _is_safetensors(start: bytes) -> bool:
 def _read_safetensors(path: str | os.PathLike[str]) -> Mapping[str, Tensor]:
     try:
         with safe_open(path, "pt") as file:
-            if _CHECKPOINT in str(file.metadata()):
+            metadata = file.metadata() or {}
+            if _CHECKPOINT in metadata or metadata.get("format", "").startswith(_CHECKPOINT):
                 raise _checkpoint(path)
         return load_file(path)
     except WeightsError:

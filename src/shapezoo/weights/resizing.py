@@ -4,9 +4,10 @@ import inspect
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from shapezoo.registry import Entry, without_values
+from shapezoo.registry import Entry, entries, origin_of, without_values
+from shapezoo.weights.naming import plain_state, unwrapped
 from shapezoo.weights.unwrapping import COUNTER
 
 CLASSES, CHANNELS = "num_classes", "in_channels"
@@ -74,20 +75,18 @@ def other_size(
     return sizes.pop() if len(sizes) == 1 else None
 
 
-def hint(
-    entry: Entry,
-    hyperparameters: Mapping[str, Any],
-    own: Mapping[str, Tensor],
-    tensors: Mapping[str, Tensor],
-) -> str:
+def hint(model: nn.Module, tensors: Mapping[str, Tensor]) -> str:
     """Return which hyper-parameters to pass for weights of other sizes; empty if none would do.
 
     Args:
-        entry: The model.
-        hyperparameters: The arguments that its builder got.
-        own: The weights of the model.
+        model: A model; there are only hints for models of the zoo.
         tensors: The weights of a file.
     """
+    origin, own = origin_of(unwrapped(model)), plain_state(model)
+    if origin is None:
+        return ""
+    (entry,) = (entry for entry in entries() if entry.name == origin.name)
+    hyperparameters = origin.hyperparameters
     if any(not name.endswith(COUNTER) for name in own.keys() ^ tensors.keys()):
         return ""
     if not _differ(own, tensors):  # do not build models for nothing
@@ -106,7 +105,8 @@ def hint(
     if not sizes or _differ(other, tensors):
         return ""
     found = " and ".join(f"{size} {_NOUNS[key][size != 1]}" for key, size in sizes.items())
-    return f"the file has {found}; pass {', '.join(f'{key}={sizes[key]}' for key in sizes)}"
+    keywords = ", ".join(f"{keyword}={size}" for keyword, size in sizes.items())
+    return f"the file has {found}; pass {keywords} when you build the model"
 
 
 def _differ(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> bool:

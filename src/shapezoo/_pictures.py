@@ -46,6 +46,11 @@ def as_bytes(picture: "Image") -> "Image":
             f"{values.max()}; scale the picture to 0 to 255 and convert it with "
             f"picture.convert('L')"
         )
+    if picture.mode == "I" and 0 < values.max(initial=0) <= 255:  # 8 bits, more likely than black
+        raise ValueError(
+            f"mode 'I' is read as 16 bits, in which values of at most {values.max()} are black; "
+            "for values from 0 to 255 pass picture.convert('L')"
+        )
     scaled = (values * 255 + _MOST // 2) // _MOST
     return Image.fromarray(scaled.astype(np.uint8))
 

@@ -303,8 +303,8 @@ def predict(run: Path, example: str, /, *, device: str = "auto") -> None:
 
     Args:
         run: The folder that 'shapezoo train' wrote.
-        example: A picture file (of digits, one on an even background), a name, or the beginning
-            of a text, whose next character is then told.
+        example: An image file (of a digit, on a plain background), a name, or the beginning of a
+            text, whose next character is predicted.
         device: What to compute on: auto, cpu, cuda or mps.
     """
     prediction = recipes.predict(run, example, device=device)

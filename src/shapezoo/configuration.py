@@ -19,6 +19,8 @@ from shapezoo.train import OPTIMIZERS, SCHEDULES, OnNan
 class RunError(ValueError):
     """A run cannot be configured, or its folder cannot be made or read."""
 
+    __module__ = "shapezoo.runs"
+
 
 _LEAST = {
     "epochs": 1,

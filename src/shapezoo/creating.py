@@ -20,6 +20,8 @@ from shapezoo.weights.choosing import Weights
 class UnknownModelError(LookupError):
     """No model has this name; the message gives the nearest ones."""
 
+    __module__ = "shapezoo"
+
 
 # overloads: written by `python tools/overloads.py`
 _Weights: TypeAlias = Weights | None
@@ -269,17 +271,22 @@ def create_model(
             model is on torch's default device.
         **hyperparameters: Keywords of the builder, as `model_info` lists them.
 
-    Published weights are downloaded once, into the cache of `torch.hub`. They can be used with
-    other hyper-parameters than they were made for. So can files with the sizes of published
-    weights:
+    Published weights are downloaded once, into the cache of `torch.hub`. Weights can be used with
+    other hyper-parameters than they were made for:
 
-    - With another ``num_classes`` the layers that score the classes are new, with random weights.
-    - With another ``in_channels`` the first convolution is adapted: one or two channels share the
-      sum of its weights for red, green and blue; of more, the first is taken as red, the next as
-      green, then blue, then red again, and those of one colour share its weight.
+    - If ``num_classes`` is given, and differs from that of the weights, the layers that score the
+      classes are new, with random weights. This also holds for files of any model of the zoo,
+      unless a recurrent layer scores the classes.
+
+    For models with published weights, these and files with the same keys also fit these arguments:
+
+    - If ``in_channels`` is given, the first convolution, which must read three channels, is
+      adapted: one or two channels share the sum of its weights for red, green and blue; of more,
+      the first is treated as red, the next as green, then blue, then red again, and those of one
+      colour share its weight.
     - ``image_size`` is that of published weights unless it is given; position embeddings are
       interpolated.
-    - With ``aux_logits=False`` the weights of auxiliary classifiers are left out.
+    - With ``aux_logits=False`` the weights of auxiliary classifiers are ignored.
 
     For a model without the layer that scores the classes, pass it to `shapezoo.models.Headless`.
 

@@ -15,6 +15,8 @@ from typing import Any, SupportsFloat, SupportsIndex, TypeVar
 import numpy as np
 import torch
 
+from shapezoo.contracts.describing import shown
+
 T = TypeVar("T")
 
 Convert = Callable[[Any], Any]
@@ -32,7 +34,7 @@ class Hyperparameters:
         self._name = builder.__name__
         parameters = inspect.signature(builder, eval_str=True).parameters.values()
         self._checks = {
-            parameter.name: _CHECKS[parameter.annotation]
+            parameter.name: _BY_NAME.get(parameter.name, _CHECKS[parameter.annotation])
             for parameter in parameters
             if parameter.annotation in _CHECKS
         }
@@ -56,12 +58,12 @@ class Hyperparameters:
         try:
             return convert(value)
         except (TypeError, ValueError) as error:
-            problem = f"{self._name}(): {name} must be {expected}, got {value!r}"
+            problem = f"{self._name}(): {name} must be {expected}, got {shown(value)}"
             raise type(error)(f"{problem}{_hint(name, value, convert)}") from None
 
 
 def _size(value: Any) -> int:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, SupportsIndex):
+    if _is_flag(value) or not isinstance(value, SupportsIndex):
         raise TypeError
     size = operator.index(value)
     if size < 1:
@@ -70,12 +72,24 @@ def _size(value: Any) -> int:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool | np.bool_ | str) or not isinstance(value, SupportsFloat):
+    if _is_flag(value) or isinstance(value, str) or not isinstance(value, SupportsFloat):
         raise TypeError
     number = float(value)
     if not math.isfinite(number):
         raise ValueError
     return number
+
+
+def _probability(value: Any) -> float:
+    number = _number(value)
+    if not 0 <= number <= 1:
+        raise ValueError
+    return number
+
+
+def _is_flag(value: Any) -> bool:
+    is_tensor = isinstance(value, torch.Tensor) and (value.dtype == torch.bool or value.ndim > 0)
+    return is_tensor or isinstance(value, bool | np.bool_)
 
 
 def _switch(value: Any) -> bool:
@@ -104,6 +118,11 @@ _CHECKS: dict[Any, tuple[str, Convert]] = {
     Sequence[int]: ("a sequence of ints of at least 1", _sizes),
     tuple[int, int, int, int]: ("four ints of at least 1", _four_sizes),
 }
+
+
+_BY_NAME: dict[str, tuple[str, Convert]] = dict.fromkeys(
+    ("dropout", "stochastic_depth"), ("a probability from 0 to 1", _probability)
+)
 
 
 def _hint(name: str, value: Any, convert: Convert) -> str:

@@ -36,6 +36,8 @@ from shapezoo.zoo import model_info
 class DataMismatchError(ValueError):
     """A model cannot take the inputs that a dataset gives, or has other classes."""
 
+    __module__ = "shapezoo.recipes"
+
 
 @dataclass(frozen=True)
 class Job:

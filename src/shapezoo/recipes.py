@@ -249,7 +249,7 @@ def predict(run: str | os.PathLike[str], example: Example, *, device: str = "aut
     Args:
         run: The folder of the run.
         example: What the data of the run are made of: for images a picture file, of digits with
-            one on an even background, of clothes light on black; for names a name; for texts the
+            one on a plain background, of clothes light on black; for names a name; for texts the
             beginning of one, of which the next character is told.
         device: What to compute on, as `shapezoo.train.choose_device` takes it.
 

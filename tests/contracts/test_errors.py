@@ -4,7 +4,9 @@ import copy
 import importlib
 import pickle
 import pkgutil
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +48,41 @@ def test_an_exception_survives(kind: type[Exception]) -> None:
         assert type(other) is kind
         assert str(other) == "a message\nof two lines"
         assert vars(other) == vars(error)
+
+
+API = Path(__file__).parents[2] / "docs/api"
+
+
+def documented() -> dict[type[Exception], set[str]]:
+    """The exceptions in the API reference, with the modules that it names for each."""
+    found: dict[type[Exception], set[str]] = {}
+    for page in API.glob("*.md"):
+        for module, name in re.findall(r"^::: ([\w.]+)\.(\w+)$", page.read_text(), re.MULTILINE):
+            value = getattr(importlib.import_module(module), name)
+            if isinstance(value, type) and issubclass(value, Exception):
+                found.setdefault(value, set()).add(module)
+    return found
+
+
+def exported() -> Iterator[type[Exception]]:
+    """The exceptions in the ``__all__`` of any module."""
+    for module in pkgutil.walk_packages(shapezoo.__path__, "shapezoo."):
+        if module.name != "shapezoo.__main__":
+            imported = importlib.import_module(module.name)
+            for name in getattr(imported, "__all__", ()):
+                value = getattr(imported, name)
+                if isinstance(value, type) and issubclass(value, Exception):
+                    yield value
+
+
+@pytest.mark.parametrize("kind", documented())
+def test_a_traceback_shows_where_an_exception_is_imported_from(kind: type[Exception]) -> None:
+    assert kind.__module__ in documented()[kind]
+    assert getattr(importlib.import_module(kind.__module__), kind.__name__) is kind
+
+
+def test_every_exported_exception_is_documented() -> None:
+    assert {*exported()} <= documented().keys()
 
 
 def test_what_a_shape_error_tells_survives() -> None:

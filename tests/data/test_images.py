@@ -277,5 +277,5 @@ def test_whatever_pillow_raises_is_an_image_error(
 def test_folders_and_pipes_are_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(ImageError, match=r"cannot be read as a picture: .* not a"):
+        with pytest.raises(ImageError, match=r"cannot be read as a picture: .*(not a|Is a dir)"):
             read_picture(path, height=2, width=2, channels=3)

@@ -2,6 +2,7 @@ import io
 import json
 import os
 import pickle
+import re
 import resource
 import stat
 import zipfile
@@ -20,7 +21,7 @@ from tests.damage import mutated
 from torch import nn
 
 from shapezoo import create_model, weights
-from shapezoo.models import gru, lenet
+from shapezoo.models import LeNet, gru, lenet
 from shapezoo.weights import WeightsError
 
 
@@ -155,6 +156,38 @@ def test_a_link_into_a_cache_leaves_the_cache_alone(tmp_path: Path) -> None:
     weights.save(lenet(), link)
     assert blob.read_bytes() == before
     weights.load(lenet(), link)
+
+
+def test_arguments_of_the_wrong_type_are_named(tmp_path: Path) -> None:
+    model, path = lenet(), tmp_path / "w"
+    state = model.state_dict()
+    load: Any = weights.load
+    save: Any = weights.save
+    wrong: list[tuple[Callable[[], None], str]] = [
+        (lambda: load("w.pth", model), r"^load: the model comes first.*load\(model, 'w"),
+        (lambda: save(path, model), rf"the model comes first.*save\(model, '{path}'\)$"),
+        (lambda: load(model, state), r"^path .* 6 tensors; use model\.load_state_dict"),
+        (lambda: load(state, path), r"^model must be a torch\.nn\.Module, got Ordered.*6"),
+        (lambda: save(state, path), r"^model .*; for a state dict use safetensors\.torch"),
+        (lambda: load(model, b"w"), r"^path must be a string or a path, got b'w'$"),
+        (lambda: save(model, 3), r"^path must be a string or a path, got 3$"),
+        (lambda: load(LeNet, path), r"^model must be a torch\.nn\.Module, got <class"),
+    ]
+    for call, message in wrong:
+        with pytest.raises(TypeError, match=message):
+            call()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_file_is_reported_with_the_folder_that_was_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    where = re.escape(f" in the working directory {str(tmp_path)!r}")
+    with pytest.raises(WeightsError, match=f"^no weights file at 'w'{where}$"):
+        weights.load(lenet(), "w")
+    with pytest.raises(WeightsError, match=r"^no weights file at '/nowhere/w'$"):
+        weights.load(lenet(), "/nowhere/w")
 
 
 class Subclass(torch.Tensor):
@@ -333,7 +366,7 @@ def test_damage_is_found_where_it_changes_a_tensor(tmp_path: Path) -> None:
     content = WHOLE[1]
     index = content.index(STATE["weight"].numpy().tobytes())
     (tmp_path / "w").write_bytes(content[:index] + b"\xff" + content[index + 1 :])
-    with pytest.raises(WeightsError, match=r"is damaged.*the checksum of archive/data/"):
+    with pytest.raises(WeightsError, match=r"is damaged.*the checksum of 'archive/data/"):
         weights.load(nn.Linear(2, 3), tmp_path / "w")
 
 

@@ -1,8 +1,11 @@
 """Preprocessing is that of the publisher, and fits the model."""
 
+import enum
 import itertools
+import re
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +19,9 @@ from torch import nn
 
 from shapezoo import ShapeError, create_model, list_models, model_info, signature
 from shapezoo.models import resnet_micro
-from shapezoo.weights import PublishedWeights, preprocess
+from shapezoo.weights import PublishedWeights, WeightsError, preprocess
 from shapezoo.weights.adapting import with_channels
+from shapezoo.weights.published import find
 
 WEIGHTS = [weights for name in list_models(published=True) for weights in model_info(name).weights]
 
@@ -180,13 +184,82 @@ def test_other_arguments_are_refused() -> None:
     for channels in (0, 2, 4):
         with pytest.raises(ValueError, match=f"channels must be 1 or 3, got {channels}"):
             preprocess(torch.zeros(3, 9, 9), RESNET, channels=channels)
-    for wrong in (torch.zeros(9, 9), torch.zeros(3, 9, 9, dtype=torch.int32)):
-        with pytest.raises(ShapeError, match="argument 'images'"):
-            preprocess(wrong, RESNET)
+    with pytest.raises(ShapeError, match="argument 'images'"):
+        preprocess(torch.zeros(3, 9, 9, dtype=torch.int32), RESNET)
     with pytest.raises(TypeError, match=r"got 'picture\.png'; open a file with PIL\.Image\.open"):
         preprocess("picture.png", RESNET)  # type: ignore[call-overload]  # the fault under test
     with pytest.raises(ValueError, match=r"mode 'F' .* which value is white.*convert\('L'\)"):
         preprocess(Image.new("F", (9, 9)), RESNET)
+
+
+IMAGES: list[Any] = [
+    torch.zeros(9, 8),
+    np.zeros((9, 8), np.uint8),
+    np.zeros((3, 9, 8), np.uint8),
+    np.zeros((9, 8, 3), np.uint8),
+    np.zeros((2, 9, 8, 4), np.float32),
+    [torch.zeros(3, 9, 8), torch.zeros(3, 7, 8)],
+    (Image.new("RGB", (9, 8)), Image.new("L", (8, 9))),
+]
+
+
+@pytest.mark.parametrize("number", range(len(IMAGES)))
+def test_hints_for_images_work(number: int) -> None:
+    images = IMAGES[number]
+    with pytest.raises((TypeError, ValueError), match=r"^images must .*; .*pass ") as error:
+        preprocess(images, RESNET)
+    hint = str(error.value).rpartition("pass ")[2].removesuffix(" to the model")
+    names = {"torch": torch, "images": images, "preprocess": preprocess, "weights": RESNET}
+    result = eval(hint, names)
+    if "preprocess" not in hint:
+        result = preprocess(result, RESNET)
+    assert result.shape[-3:] == (3, 224, 224)
+
+
+@pytest.mark.parametrize("shape", [(), (5,)])
+def test_tensors_that_are_no_images_get_no_hint(shape: tuple[int, ...]) -> None:
+    expected = re.escape(str(shape))
+    with pytest.raises(ValueError, match=rf"^images must have three axes .*, got {expected}$"):
+        preprocess(torch.zeros(shape), RESNET)
+
+
+@pytest.mark.parametrize("name", torchvision.models.list_models(module=torchvision.models))
+def test_members_of_the_enums_of_torchvision_are_taken(name: str) -> None:
+    """Also of models that the zoo does not have: the preprocessing is that of the weights."""
+    member = torchvision.models.get_model_weights(name).DEFAULT
+    picture = torch.randint(256, (3, 41, 33), dtype=torch.uint8)
+    assert torch.equal(preprocess(picture, member), preprocess(picture, find(name, "DEFAULT")))
+    if name not in ("googlenet", "inception_v3"):  # theirs is checked above
+        torch.testing.assert_close(preprocess(picture, member), member.transforms()(picture))
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+NOT_WEIGHTS: list[tuple[Any, str]] = [
+    (model_info("resnet50").weights, r"a tuple of 2 PublishedWeights; .*such as weights\[1\]$"),
+    ("DEFAULT", "got 'DEFAULT'; a name does not say how images .* ResNet18_Weights.DEFAULT"),
+    ("ResNet18_Weights.DEFAULT", "a name does not say how"),
+    ("my.pth", "got 'my.pth'; a file does not record how its images were preprocessed"),
+    (Path("w"), "a file does not record"),
+    (torchvision.models.ResNet18_Weights, r"a member of it, such as ResNet18_Weights\.DEFAULT$"),
+    (None, "got None$"),
+    ({}, r"got \{\}$"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(NOT_WEIGHTS)))
+def test_weights_of_the_wrong_type_are_refused(number: int) -> None:
+    weights, message = NOT_WEIGHTS[number]
+    expected = "^weights must be PublishedWeights or a member of torchvision's enum of them, "
+    with pytest.raises(TypeError, match=f"{expected}.*{message}"):
+        preprocess(torch.zeros(3, 9, 9), weights)
+
+
+def test_enums_of_others_are_refused() -> None:
+    with pytest.raises(WeightsError, match=r"^Colour\.RED are not weights that torchvision"):
+        preprocess(torch.zeros(3, 9, 9), Colour.RED)
 
 
 def test_the_result_is_checked() -> None:

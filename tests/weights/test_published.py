@@ -26,7 +26,7 @@ from torchvision.models.vision_transformer import interpolate_embeddings
 import shapezoo.weights.published as published_module
 from shapezoo import create_model, list_models, model_info
 from shapezoo.models import ResNet, resnet18
-from shapezoo.weights import PublishedWeights, WeightsError
+from shapezoo.weights import PublishedWeights, WeightsError, save
 from shapezoo.weights.published import download, find, published
 
 FILE = "resnet18-f37072fd.pth"
@@ -182,7 +182,7 @@ def test_code_in_a_file_is_not_run(theirs: Weights, cache: Path) -> None:
     [
         ("resnet18", "IMAGENET1K_V7", "'IMAGENET1K_V7'; there are IMAGENET1K_V1, DEFAULT"),
         ("resnet50", "V1", "'V1'; there are IMAGENET1K_V1, IMAGENET1K_V2, DEFAULT"),
-        ("lenet", "DEFAULT", "nobody publishes weights for lenet; .* './DEFAULT'"),
+        ("lenet", "DEFAULT", "nobody publishes weights for lenet; pass the path of a file"),
         ("resnet_micro", "IMAGENET1K_V1", "nobody publishes weights for resnet_micro"),
         ("resnet18", "./DEFAULT", "no weights file at './DEFAULT'"),
     ],
@@ -190,6 +190,19 @@ def test_code_in_a_file_is_not_run(theirs: Weights, cache: Path) -> None:
 def test_what_is_not_there_is_told(model: str, name: str, message: str, cache: Path) -> None:
     with pytest.raises(WeightsError, match=message):
         create_model(model, weights=name)
+
+
+@pytest.mark.parametrize("model", ["resnet18", "lenet"])
+def test_a_file_without_an_extension_is_mentioned_if_it_exists(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for is_there in (False, True):
+        with pytest.raises(WeightsError) as error:
+            create_model(model, weights="noext")
+        assert str(error.value).endswith("; for the file of this name pass './noext'") == is_there
+        save(create_model(model), tmp_path / "noext")
+    create_model(model, weights="./noext")
 
 
 def test_a_model_without_values_downloads_nothing(cache: Path) -> None:
@@ -334,8 +347,8 @@ OTHERS: list[tuple[str, Any, str]] = [
     ),
     ("resnet18", "ResNet50_Weights.DEFAULT", "are weights of resnet50"),
     ("resnet18", find("resnet50", "DEFAULT"), "IMAGENET1K_V2 are weights of resnet50"),
-    ("resnet18", Colour.RED, r"Colour\.RED are not weights that torchvision publishes"),
-    ("resnet18", "ResNet19_Weights.DEFAULT", "are not weights that torchvision publishes"),
+    ("resnet18", Colour.RED, r"Colour\.RED are not weights of a model of the zoo"),
+    ("resnet18", "ResNet19_Weights.DEFAULT", "are not weights of a model of the zoo"),
     ("resnet18", "ResNet18_Weights.IMAGENET1K_V9", "'IMAGENET1K_V9'; there are IMAGENET1K_V1"),
     ("lenet", ENUM.DEFAULT, "nobody publishes weights for lenet, got ResNet18_Weights"),
     ("lenet", find("resnet50", "DEFAULT"), "are weights of resnet50"),
@@ -359,11 +372,19 @@ def test_weights_of_others_are_refused(number: int, cache: Path) -> None:
         (1, "got 1$"),
         (b"DEFAULT", "got b'DEFAULT'$"),
         ({}, r"got \{\}$"),
+        ([1] * 99, r"got list of 99$"),
+        (
+            resnet18().state_dict(),
+            r"OrderedDict of 122 tensors; use model\.load_state_dict\(weights\), or save it",
+        ),
+        (resnet18(), r"ResNet; use model\.load_state_dict\(weights\.state_dict\(\)\)$"),
+        (published("resnet50"), r"a tuple of 2 PublishedWeights; .* such as weights\[1\]$"),
+        (ENUM, r"<enum 'ResNet18_Weights'>; .* such as ResNet18_Weights\.DEFAULT$"),
     ],
 )
 def test_what_is_not_weights_is_refused(weights: Any, hint: str) -> None:
     for model in ("resnet18", "lenet"):
-        with pytest.raises(TypeError, match=f"weights must be the name of .* a file, {hint}"):
+        with pytest.raises(TypeError, match=f"weights must be the name of .* a file, .*{hint}"):
             create_model(model, weights=weights)
 
 

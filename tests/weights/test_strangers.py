@@ -2,11 +2,15 @@
 
 import argparse
 import dataclasses
+import datetime
+import functools
+import types
 import warnings
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -16,9 +20,10 @@ from tests.weights.nets import State, assert_equal, net, saved, under
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from shapezoo import create_model, weights
-from shapezoo.models import lenet, resnet_micro
+from shapezoo import create_model, model_info, weights
+from shapezoo.models import resnet_micro
 from shapezoo.registry import entries
+from shapezoo.train import Checkpoint, init, save_checkpoint
 from shapezoo.weights import WeightsError
 from shapezoo.weights.building import build_with
 
@@ -283,6 +288,42 @@ def test_an_average_beside_the_weights_is_not_guessed_after_names_are_adapted(
     build_with(published, file, {"aux_logits": False})
 
 
+def test_a_file_for_images_of_another_size_is_named(tmp_path: Path) -> None:
+    """It would be interpolated to a size that nobody has asked for."""
+    entry = next(entry for entry in entries() if entry.name == "vit_micro")
+    published = dataclasses.replace(entry, published_by="torchvision")
+    state = create_model("vit_micro", image_size=48).state_dict()
+    file = saved(state, tmp_path)
+    with pytest.raises(
+        WeightsError, match=r"pos_embedding is \(1, 145, 32\) in the file.*image_size"
+    ):
+        build_with(published, file, {})
+    assert_equal(build_with(published, file, {"image_size": 48}).state_dict(), state)
+    build_with(published, file, {"image_size": 32})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda weight: weight.to_sparse(),
+        lambda weight: weight.long(),
+        lambda weight: weight > 0,
+        lambda weight: weight.to(torch.float8_e4m3fn),
+    ],
+    ids=["sparse", "whole numbers", "bool", "float8"],
+)
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor")
+def test_channels_of_odd_weights_are_refused(
+    changed: Callable[[torch.Tensor], torch.Tensor], tmp_path: Path
+) -> None:
+    entry = next(entry for entry in entries() if entry.name == "resnet_micro")
+    published = dataclasses.replace(entry, published_by="torchvision")
+    state = create_model("resnet_micro").state_dict()
+    file = saved({**state, "conv1.weight": changed(state["conv1.weight"])}, tmp_path)
+    with pytest.raises(WeightsError, match=r"conv1\.weight: "):
+        build_with(published, file, {"in_channels": 1})
+
+
 # What else may be in a file.
 
 
@@ -309,22 +350,86 @@ def test_a_model_without_weights_survives_a_file(tmp_path: Path) -> None:
     weights.load(nn.ReLU(), tmp_path / "w")
 
 
-@pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}])
-def test_other_objects_are_refused_with_a_fix_that_works(
-    options: dict[str, Any], tmp_path: Path, monkeypatch: Any
+HARMLESS: dict[str, Any] = {
+    "args": argparse.Namespace(lr=1, out=Path("runs")),
+    "best_acc": np.float64(0.5),
+    "small": np.float32(0.5),
+    "epoch": np.int64(3),
+    "is_best": np.bool_(True),
+    "losses": np.ones(3),
+    "random": np.random.default_rng(0).integers(9, size=3),
+    "config": types.SimpleNamespace(depth=3),
+    "began": datetime.datetime(2026, 1, 2),
+    "took": datetime.timedelta(seconds=3),
+    "folder": Path("runs/1"),
+    "other folder": PureWindowsPath("C:/runs"),
+}
+
+
+def code_of(error: BaseException) -> str:
+    """The code that an error shows, as somebody would paste it."""
+    lines = str(error).splitlines()[1:]
+    assert all(line.startswith("  ") for line in lines)
+    return "\n".join(line[2:] for line in lines)
+
+
+@pytest.mark.parametrize("name", [*HARMLESS, "all of them"])
+def test_objects_that_are_harmless_are_allowed_by_the_code_in_the_error(
+    name: str, tmp_path: Path, monkeypatch: Any
 ) -> None:
+    """The weights are found whatever their entry is called, and no code in the file is run."""
     monkeypatch.chdir(tmp_path)
     state = net().state_dict()
-    for content, type_, fix in (
-        ({"state_dict": state, "args": argparse.Namespace(lr=1)}, "argparse.Namespace", -2),
-        (net().double(), "torch.nn.modules.container.Sequential", -1),
-    ):
-        saved(content, tmp_path, **options)
-        with pytest.raises(WeightsError, match=f"holds an object of {type_}; only") as error:
+    objects = HARMLESS if name == "all of them" else {name: HARMLESS[name]}
+    for content in ({"model": state, **objects}, {**state, **objects}):
+        saved(content, tmp_path)
+        with pytest.raises(WeightsError, match=r"holds an object of .*without running") as error:
             weights.load(net(), "w.pth")
-        lines = [line.strip() for line in str(error.value).splitlines()]
-        exec("\n".join([lines[-3], lines[fix]]), {"torch": torch})
-        weights.load(net(), "weights.pth")
+        code = code_of(error.value)
+        assert "weights_only=False" not in code.partition("# if loading fails")[0]
+        exec(code, {})
+        model = net()
+        weights.load(model, "weights.pth")
+        assert_equal(model.state_dict(), state)
+
+
+@pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}])
+@pytest.mark.parametrize("entry", [None, "state_dict", "net", "whole model"])
+def test_other_objects_are_refused_with_a_fix_that_works(
+    entry: str | None, options: dict[str, Any], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = net().double()
+    state = model.state_dict()
+    content: Any = {entry: state, "loss": nn.L1Loss(), "optimizer": {"state": {}, "lr": [0.1]}}
+    if entry is None or entry == "whole model":
+        content = model if entry is None else {"model": model, "epoch": 3}
+    saved(content, tmp_path, **options)
+    with pytest.raises(WeightsError, match=r"holds an object of torch\.nn\..*; only") as error:
+        weights.load(net(), "w.pth")
+    assert "safe_globals" not in str(error.value)
+    exec(code_of(error.value), {})
+    twin = net()
+    weights.load(twin, "weights.pth")
+    assert_equal(twin.double().state_dict(), state)
+
+
+def test_a_checkpoint_of_a_training_is_named_with_a_fix_that_works(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trained = create_model("lenet")
+    state = init(trained, functools.partial(torch.optim.SGD, lr=0.1))
+    save_checkpoint(Checkpoint(state), "c.safetensors")
+    model = create_model("lenet")
+    for load in (
+        lambda: create_model("lenet", weights="c.safetensors"),
+        lambda: weights.load(model, "c.safetensors"),
+    ):
+        with pytest.raises(WeightsError, match=r"'c\.safetensors' is a checkpoint of") as error:
+            load()
+    exec(code_of(error.value), {"model": model})
+    assert_equal(model.state_dict(), trained.state_dict())
 
 
 class Attack:
@@ -339,8 +444,9 @@ class Attack:
 
 def test_code_is_not_run(tmp_path: Path) -> None:
     saved({"state_dict": net().state_dict(), "x": Attack(tmp_path / "ran")}, tmp_path)
-    with pytest.raises(WeightsError, match=r"holds an object of \w+\.open"):
+    with pytest.raises(WeightsError, match=r"holds an object of \w+\.open") as error:
         weights.load(net(), tmp_path / "w.pth")
+    assert "safe_globals" not in str(error.value)  # would let the file call it
     assert not (tmp_path / "ran").exists()
 
 
@@ -399,39 +505,107 @@ def test_a_file_is_fitted_as_published_weights_are(tmp_path: Path) -> None:
 
 
 def test_a_file_with_these_labels_keeps_its_head(tmp_path: Path) -> None:
-    """Only what has the default sizes is adapted, one keyword at a time."""
     theirs = create_model("resnet18", num_classes=10).state_dict()
     file = saved(theirs, tmp_path)
     same = create_model("resnet18", weights=file, num_classes=10)
     assert_equal(same.state_dict(), theirs)
     grey = create_model("resnet18", weights=file, num_classes=10, in_channels=1).state_dict()
     assert torch.equal(grey["fc.weight"], theirs["fc.weight"])
-    others: tuple[dict[str, Any], ...] = ({}, {"num_classes": 7})
-    for keywords in others:
-        with pytest.raises(WeightsError, match=r"fc\.weight: \(\d+, 512\) in the model, \(10, 512"):
-            create_model("resnet18", weights=file, **keywords)
 
 
-def test_models_that_nobody_publishes_weights_for_are_never_adapted(tmp_path: Path) -> None:
-    """What depends on a keyword may be any weight there, also the recurrent ones."""
-    file = saved(lenet().state_dict(), tmp_path)
-    assert_equal(create_model("lenet", weights=file).state_dict(), lenet_state(file))
-    with pytest.raises(WeightsError, match=r"classifier\.weight: \(26, 320\) in the model"):
-        create_model("lenet", weights=file, num_classes=26)
+@pytest.mark.parametrize("name", ["resnet_micro", "lenet", "googlenet_micro", "name_classifier"])
+@pytest.mark.parametrize("wanted", ["default", "other"])
+def test_labels_that_are_asked_for_get_a_new_head(name: str, wanted: str, tmp_path: Path) -> None:
+    """Also if the file was made for other labels than the default ones."""
+    default = model_info(name).hyperparameters["num_classes"]
+    num_classes = default if wanted == "default" else default + 3
+    theirs = create_model(name, num_classes=7).state_dict()
+    file = saved(theirs, tmp_path)
+    torch.manual_seed(1)
+    fresh = create_model(name, num_classes=num_classes).state_dict()
+    torch.manual_seed(1)
+    fitted = create_model(name, weights=file, num_classes=num_classes).state_dict()
+    changed = {key for key in theirs if fitted[key].shape != theirs[key].shape}
+    assert changed
+    assert all(torch.equal(fitted[key], fresh[key]) for key in changed)
+    assert all(torch.equal(fitted[key], theirs[key]) for key in theirs.keys() - changed)
 
 
-def lenet_state(file: Path) -> State:
-    state: State = torch.load(file, weights_only=True)
-    return state
+SIZES = [{"num_classes": 7}, {"in_channels": 2}, {"num_classes": 1, "in_channels": 5}]
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("name", ["resnet_micro", "lenet", "vit_micro", "conv_linear"])
+def test_the_error_says_which_sizes_the_file_has(
+    name: str, sizes: dict[str, Any], tmp_path: Path
+) -> None:
+    theirs = create_model(name, **sizes).state_dict()
+    old = {key: t for key, t in theirs.items() if "num_batches" not in key}
+    file = saved({"state_dict": under("module.", old)}, tmp_path)
+    with pytest.raises(WeightsError) as error:
+        create_model(name, weights=file)
+    with pytest.raises(WeightsError) as same:
+        weights.load(nn.DataParallel(create_model(name)), file)
+    assert str(same.value) == str(error.value)
+    counts = {"num_classes": "class", "in_channels": "input channel"}
+    advice = str(error.value).splitlines()[-1].strip().removesuffix(" when you build the model")
+    for keyword, size in sizes.items():
+        assert f"{size} {counts[keyword]}" in advice
+    assert advice.startswith("the file has ")
+    keywords: dict[str, Any] = eval(f"dict({advice.partition('; pass ')[2]})")
+    assert keywords == sizes
+    assert_equal(create_model(name, weights=file, **keywords).state_dict(), theirs)
+
+
+def test_no_sizes_are_named_that_would_not_do(tmp_path: Path) -> None:
+    theirs = create_model("resnet_micro", num_classes=7).state_dict()
+    odd = {"conv1.weight": torch.ones(9, 3, 7, 7)}
+    head = ("fc.weight", "fc.bias")  # more classes than any model has
+    forged = {key: torch.ones(1).expand(2**56, *theirs[key].shape[1:]) for key in head}
+    for content in (
+        {**theirs, **odd},
+        {**theirs, "fc.bias": torch.ones(8)},
+        {**theirs, "fc.weight": torch.ones(7, 65)},
+        {**theirs, "fc.weight": torch.ones(0, 64), "fc.bias": torch.ones(0)},
+        {**theirs, "more": torch.ones(1)},
+        {**theirs, **forged},
+    ):
+        with pytest.raises(WeightsError, match=r"fc\.bias: \(1000,\) in the model") as error:
+            create_model("resnet_micro", weights=saved(content, tmp_path))
+        assert "the file has" not in str(error.value)
+
+
+def test_only_a_head_that_differs_in_its_labels_is_replaced(tmp_path: Path) -> None:
+    theirs = create_model("resnet_micro", num_classes=7).state_dict()
+    for odd in (
+        {"fc.weight": torch.ones(7, 65)},
+        {"fc.bias": torch.ones(8)},
+        {"fc.bias": torch.ones(7, 1)},
+        {"fc.bias": torch.tensor(1.0)},
+    ):
+        with pytest.raises(WeightsError, match=r"fc\.bias: \(5,\) in the model"):
+            create_model("resnet_micro", weights=saved({**theirs, **odd}, tmp_path), num_classes=5)
+
+
+def test_a_recurrent_layer_that_scores_the_classes_is_not_replaced(tmp_path: Path) -> None:
+    """It is the whole model: new, random weights would leave nothing of the file."""
+    file = saved(create_model("onehot_tagger").state_dict(), tmp_path)
+    with pytest.raises(WeightsError, match=r"weight_hh_l0: \(5, 5\) in the model, \(4, 4\) in"):
+        create_model("onehot_tagger", weights=file, num_classes=5)
+
+
+def test_channels_of_models_without_published_weights_are_never_adapted(tmp_path: Path) -> None:
+    """Nothing says that their three channels are red, green and blue."""
+    file = saved(create_model("resnet_micro").state_dict(), tmp_path)
+    with pytest.raises(WeightsError, match=r"3 input channels; pass in_channels=3 when you"):
+        create_model("resnet_micro", weights=file, in_channels=1)
 
 
 def test_position_embeddings_of_a_wrong_rank_are_refused(tmp_path: Path) -> None:
     state = create_model("vit_micro").state_dict()
     name = "encoder.pos_embedding"
-    from shapezoo.registry import entries
     from shapezoo.weights.building import _adapted
 
-    (entry,) = (entry for entry in entries() if entry.name == "vit_micro")
     for odd in (torch.ones(3), torch.ones(1, 4, 8), torch.tensor(1.0)):
         with pytest.raises(WeightsError, match="'w' does not fit VisionTransformer: "):
-            _adapted(entry, entry.builder(), {**state, name: odd}, {}, "w")
+            _adapted(create_model("vit_micro"), {**state, name: odd}, "w")

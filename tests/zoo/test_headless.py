@@ -237,3 +237,30 @@ def test_a_backbone_of_another_model_can_be_traced_by_fx() -> None:
         model = Maps(subject(name))
         images = images_for(model.backbone)
         assert torch.equal(fx.symbolic_trace(model)(images), model(images))
+
+
+@pytest.mark.parametrize("name", ["googlenet_micro", "inception_v3_micro"])
+def test_models_without_auxiliary_classifiers_have_features_too(name: str) -> None:
+    images = torch.rand(2, 3, 96, 96)
+    model = create_model(name, aux_logits=False).eval()
+    assert isinstance(model, HasPooledFeatures)
+    assert torch.equal(Headless(model)(images), model.pooled_features(images))
+
+
+def test_a_change_of_dtype_or_mode_reaches_both() -> None:
+    images = torch.rand(2, 3, 64, 64)
+    for first_is_encoder in (False, True):
+        model = create_model("resnet_micro")
+        encoder = Headless(model)
+        (encoder if first_is_encoder else model).double().eval()
+        model.fc.double()
+        assert model(images.double()).dtype == encoder(images.double()).dtype == torch.float64
+        assert not model.bn1.training
+        assert model.fc.weight.requires_grad
+
+
+def test_a_head_that_does_not_exist_is_an_error() -> None:
+    model = create_model("resnet_micro")
+    vars(model)["head_names"] = ("head",)
+    with pytest.raises(AttributeError, match="head"):
+        Headless(model)

@@ -50,6 +50,21 @@ def describe(value: object, depth: int = 2) -> str:
     return f"{name} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
+def shown(value: object) -> str:
+    """Return the repr of a value if it fits into an error message, else describe it."""
+    if isinstance(value, nn.Module):
+        return describe(value)  # its repr can fill pages
+    if isinstance(value, dict) and value and all(isinstance(t, Tensor) for t in value.values()):
+        return f"{type(value).__name__} of {len(value)} tensors"
+    if isinstance(value, list | tuple | dict) and len(value) > 8:
+        return describe(value)
+    try:
+        text = repr(value)
+    except Exception:  # a repr that fails must not hide the mistake
+        return describe(value)
+    return text if len(text) <= 100 else describe(value)
+
+
 def is_image(value: object) -> TypeGuard[Any]:
     """Whether a value is a PIL image; PIL is not imported for this."""
     pil = sys.modules.get("PIL.Image")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class ImageError(ValueError):
     """A picture cannot be read or cannot be used."""
 
+    __module__ = "shapezoo.data"
+
 
 @checked
 @dataclass(frozen=True, eq=False)

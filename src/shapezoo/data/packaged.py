@@ -15,6 +15,8 @@ CHECKSUMS = {
 class DatasetError(ValueError):
     """A dataset is not there, or its files cannot be read."""
 
+    __module__ = "shapezoo.data"
+
 
 def read_packaged(name: str) -> bytes:
     """The content of a file of the package.

@@ -10,6 +10,8 @@ from shapezoo.contracts.symbolic_runs import is_proving
 class SequenceError(ValueError):
     """Sequences are missing or empty, or cannot have the lengths they are said to have."""
 
+    __module__ = "shapezoo.layers"
+
 
 @checked
 def require_lengths(tokens: Int64[Tensor, "batch seq"], lengths: Int64[Tensor, "batch"]) -> None:

@@ -15,6 +15,8 @@ Sizes = Mapping[str, int]
 class SubjectError(TypeError):
     """This is nothing that can be proved, or it cannot be made with these arguments."""
 
+    __module__ = "shapezoo.proving"
+
 
 Outcome = Literal["holds", "raises", "breaks", "void", "unknown"]
 """How a run ended: the contract held, something was raised, the result broke a contract, there

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from shapezoo._modules import as_written, copied, floating_dtype, require_plain
 from shapezoo.contracts import ContractError, Signature, checked, is_checked, signature, switch
 from shapezoo.contracts.braces import read_braces
+from shapezoo.contracts.describing import shown
 from shapezoo.contracts.examples import example_arguments
 from shapezoo.contracts.explain import public_name
 from shapezoo.contracts.reading import function_signature
@@ -94,7 +95,7 @@ def _subject(
     if isinstance(obj, type) and issubclass(obj, nn.Module):
         return subject_of_class(obj, init or {})
     if init is not None:
-        raise SubjectError(f"init is for a class of modules, got {obj!r}")
+        raise SubjectError(f"init is for a class of modules, got {shown(obj)}")
     if isinstance(obj, nn.Module):
         require_plain(as_written(obj))
         model = as_written(obj)
@@ -121,7 +122,7 @@ def _subject(
         name = public_name(obj)
         return Subject(name, signature(obj), (), False, lambda _: function, lambda _: code)
     raise SubjectError(
-        f"prove takes a module, a method of one, a class of modules or a function, got {obj!r}"
+        f"prove takes a module, a method of one, a class of modules or a function, got {shown(obj)}"
     )
 
 

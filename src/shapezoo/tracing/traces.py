@@ -159,6 +159,8 @@ class TraceError(RuntimeError):
 class SizesError(ValueError):
     """The sizes that a trace was asked for do not suit the model; the message says why."""
 
+    __module__ = "shapezoo.tracing"
+
 
 def _data(value: object) -> Any:
     """A record as JSON-ready data."""

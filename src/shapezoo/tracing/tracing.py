@@ -10,6 +10,7 @@ from torch import nn
 
 from shapezoo._modules import as_written, require_plain
 from shapezoo.contracts import ContractError, Signature, signature
+from shapezoo.contracts.describing import shown
 from shapezoo.contracts.examples import example_arguments, free_axes
 from shapezoo.tracing.running import run_once
 from shapezoo.tracing.symbolic import (
@@ -82,9 +83,11 @@ def trace(
         ```
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"trace takes a module, got {model!r}; a builder has to be called first")
+        raise TypeError(
+            f"trace takes a module, got {shown(model)}; a builder has to be called first"
+        )
     if sizes is not None and not isinstance(sizes, Mapping):
-        raise TypeError(f"sizes must be a mapping from axes to sizes, got {sizes!r}")
+        raise TypeError(f"sizes must be a mapping from axes to sizes, got {shown(sizes)}")
     model = as_written(model)
     require_plain(model)
     if inputs or any(True for _ in leaves(keywords)):

@@ -34,6 +34,8 @@ _OLD_TORCH_SAVE = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 class CheckpointError(ValueError):
     """A checkpoint file is missing, damaged, or something else than a checkpoint."""
 
+    __module__ = "shapezoo.train"
+
 
 def save_checkpoint(
     checkpoint: Checkpoint, path: str | os.PathLike[str], *, about: str = ""

@@ -6,6 +6,8 @@ import torch
 class DeviceError(ValueError):
     """There is no such device on this machine."""
 
+    __module__ = "shapezoo.train"
+
 
 def choose_device(name: str = "auto") -> torch.device:
     """The device of this name, once it is known to be there.

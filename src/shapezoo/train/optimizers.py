@@ -30,6 +30,8 @@ OPTIMIZERS: Mapping[str, type[optim.Optimizer]] = MappingProxyType(
 class UnknownOptimizerError(LookupError):
     """No optimizer has this name; the message gives the nearest ones and all."""
 
+    __module__ = "shapezoo.train"
+
 
 def choose_optimizer(name: str, **settings: Any) -> MakeOptimizer:
     """How to build the optimizer of this name, as `init`, `train_step` and `fit` take it.

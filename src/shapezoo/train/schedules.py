@@ -139,6 +139,8 @@ SCHEDULES: Mapping[str, Callable[[int], Schedule]] = MappingProxyType(
 class UnknownScheduleError(LookupError):
     """No schedule has this name; the message gives the nearest ones and all."""
 
+    __module__ = "shapezoo.train"
+
 
 def choose_schedule(name: str, total_steps: int, *, warmup_steps: int = 0) -> Schedule:
     """The schedule of this name, for a training of so many steps.

@@ -15,6 +15,8 @@ from shapezoo.train.building import MakeOptimizer, built, copy_of
 class StateError(ValueError):
     """A state is that of another model or optimizer."""
 
+    __module__ = "shapezoo.train"
+
 
 @dataclass(frozen=True, eq=False)
 class State:

@@ -37,6 +37,8 @@ _UNSHARDED = (torch.optim.LBFGS, torch.optim.Rprop)
 class NonFiniteLossError(ValueError):
     """The loss of a step is NaN or infinite."""
 
+    __module__ = "shapezoo.train"
+
 
 SomeBatch = TypeVar("SomeBatch", bound=Batch)
 

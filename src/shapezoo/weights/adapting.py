@@ -1,10 +1,14 @@
-"""Fitting published weights to a model with other channels or labels."""
+"""Fitting weights to a model with other channels or labels."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+
+from shapezoo.weights.resizing import AXES, CHANNELS, CLASSES, other_size
+
+_COLOURS = 3  # red, green and blue
 
 
 @runtime_checkable
@@ -20,33 +24,36 @@ def fitted(
     tensors: Mapping[str, Tensor],
     model: nn.Module,
     *,
-    inputs: Mapping[str, torch.Size],
-    heads: Mapping[str, torch.Size],
+    inputs: Collection[str],
+    heads: Collection[str],
 ) -> dict[str, Tensor]:
     """Fit weights that were made for other channels or labels to a model.
 
-    What already has the sizes of the model stays as it is.
+    Weights that already have the sizes of the model, or that differ in more than these sizes, stay
+    as they are.
 
     Args:
         tensors: The weights.
         model: The model.
-        inputs: The convolutions that read the channels of images, if the model has another number
-            of channels than by default: their names, with the shapes that they have by default.
-        heads: The same for the layers that score the classes. The model keeps its own, random
-            weights in them.
+        inputs: The names of the convolutions that read red, green and blue; they are adapted to the
+            channels of the model.
+        heads: The names of the layers that score the classes. If the weights are for another
+            number of classes, the model keeps its own, random ones in all of them.
     """
     own = model.state_dict()
     result = dict(tensors)
-    if _have(tensors, heads):
+    if other_size(tensors, own, heads, AXES[CLASSES]) is not None:
         result |= {name: own[name] for name in heads}
-    if _have(tensors, inputs):
+    can_be_summed = all(name in tensors and _is_summable(tensors[name]) for name in inputs)
+    if can_be_summed and other_size(tensors, own, inputs, AXES[CHANNELS]) == _COLOURS:
         result |= {name: with_channels(tensors[name], own[name].shape[1]) for name in inputs}
     return result
 
 
-def _have(tensors: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> bool:
-    """Whether all tensors of these names are there in these shapes."""
-    return all(name in tensors and tensors[name].shape == shapes[name] for name in shapes)
+def _is_summable(weight: Tensor) -> bool:
+    """Whether a weight has numbers that can be added up; others do not fit the model anyway."""
+    is_plain = weight.layout is torch.strided and not weight.is_quantized
+    return is_plain and weight.dtype.is_floating_point and weight.dtype.itemsize > 1
 
 
 def with_channels(weight: Tensor, channels: int) -> Tensor:

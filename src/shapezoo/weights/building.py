@@ -5,15 +5,15 @@ import os
 from collections.abc import Mapping, Set
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from shapezoo.contracts import Module
-from shapezoo.registry import Entry, without_values
+from shapezoo.registry import Entry
 from shapezoo.weights.adapting import Adaptable, fitted
 from shapezoo.weights.choosing import Weights, choose
 from shapezoo.weights.published import PublishedWeights, download
 from shapezoo.weights.reading import read
+from shapezoo.weights.resizing import CHANNELS, CLASSES, hint, sized_by
 from shapezoo.weights.taking import WeightsError, require_values, take
 from shapezoo.weights.unwrapping import Found, unwrap
 
@@ -44,9 +44,18 @@ def build_with(entry: Entry, weights: Weights, hyperparameters: dict[str, Any]) 
     found = unwrap(content, model.state_dict(), file)
     tensors = found.tensors
     if entry.published_by is not None:
-        tensors = _adapted(entry, model, tensors, hyperparameters, file)
+        tensors = _adapted(model, tensors, file)
         _require_unambiguous(model, tensors, found, file)
-    take(model, tensors, repr(file), found.note)
+        if not isinstance(chosen, PublishedWeights) and "image_size" not in hyperparameters:
+            _require_same_shapes(found.tensors, tensors, file)
+    tensors = fitted(
+        tensors,
+        model,
+        # only weights for images are known to read red, green and blue
+        inputs=_given(entry, hyperparameters, CHANNELS) if entry.published_by else (),
+        heads=_given(entry, hyperparameters, CLASSES),
+    )
+    take(model, tensors, repr(file), "\n  ".join(filter(None, (found.note, hint(model, tensors)))))
     return model
 
 
@@ -71,34 +80,29 @@ def _names_after(model: Adaptable, tensors: Mapping[str, Tensor]) -> Set[str]:
         return set()
 
 
-def _adapted(
-    entry: Entry,
-    model: Module,
-    tensors: Mapping[str, Tensor],
-    hyperparameters: dict[str, Any],
-    file: str,
-) -> Mapping[str, Tensor]:
-    """Weights made for the default hyper-parameters, fitted to those of a model."""
+def _require_same_shapes(
+    tensors: Mapping[str, Tensor], adapted: Mapping[str, Tensor], file: str
+) -> None:
+    """Refuse to fit the weights of a file to images of another size, unless asked to."""
+    for name in adapted.keys() & tensors.keys():
+        if adapted[name].shape != tensors[name].shape:
+            raise WeightsError(
+                f"{file!r} is for images of another size: {name} is {tuple(tensors[name].shape)} "
+                f"in the file, {tuple(adapted[name].shape)} in the model; pass image_size: that of "
+                "the file, or another one, to which it is interpolated"
+            )
+
+
+def _adapted(model: Module, tensors: Mapping[str, Tensor], file: str) -> Mapping[str, Tensor]:
+    """Weights under the names of a model, and for images of its size."""
+    if not isinstance(model, Adaptable):
+        return tensors
     try:
-        if isinstance(model, Adaptable):
-            tensors = model.adapted(tensors)
+        return model.adapted(tensors)
     except (IndexError, RuntimeError, ValueError) as error:  # ranks and sizes that no model has
         raise WeightsError(f"{file!r} does not fit {type(model).__name__}: {error}") from error
-    inputs, heads = (
-        _sized_by(entry, hyperparameters, keyword) for keyword in ("in_channels", "num_classes")
-    )
-    return fitted(tensors, model, inputs=inputs, heads=heads)
 
 
-def _sized_by(entry: Entry, hyperparameters: dict[str, Any], keyword: str) -> dict[str, torch.Size]:
-    """The names whose shapes the value of a keyword changes, with their shapes by default."""
-    if keyword not in hyperparameters:
-        return {}
-    default = {key: value for key, value in hyperparameters.items() if key != keyword}
-    with without_values():
-        other = entry.builder(**default).state_dict()
-        return {
-            key: other[key].shape
-            for key, tensor in entry.builder(**hyperparameters).state_dict().items()
-            if tensor.shape != other[key].shape
-        }
+def _given(entry: Entry, hyperparameters: dict[str, Any], keyword: str) -> set[str]:
+    """The names of the weights that an argument sizes, if it was given: then it may differ."""
+    return sized_by(entry, hyperparameters, keyword) if keyword in hyperparameters else set()

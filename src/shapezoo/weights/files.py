@@ -9,13 +9,21 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from shapezoo._files import replacing
+from shapezoo.contracts.describing import shown
 from shapezoo.weights.naming import plain_state, unwrapped
 from shapezoo.weights.reading import read
+from shapezoo.weights.resizing import hint
 from shapezoo.weights.taking import WeightsError, require_values, take
 from shapezoo.weights.unwrapping import unwrap
 
-_UNSTORABLE = (torch.complex32, torch.complex128)
-"""Types of numbers that the safetensors format does not have."""
+_STORABLE = {
+    torch.bool,
+    *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
+    *(torch.int8, torch.int16, torch.int32, torch.int64),
+    *(torch.float8_e4m3fn, torch.float8_e4m3fnuz, torch.float8_e5m2, torch.float8_e5m2fnuz),
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64),
+}
+"""Types of numbers that the safetensors format has."""
 
 
 def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
@@ -31,11 +39,13 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
             and what it points to stays as it was.
 
     Raises:
+        TypeError: The model is not an ``nn.Module``, or the path is not a path.
         OSError: The file cannot be written; the error names it.
         WeightsError: A parameter or buffer has no values, as on the meta device, or is of a kind
             that the format does not have: sparse, quantized, a subclass of Tensor, or complex
             numbers other than complex64.
     """
+    _require_model_and_path("save", model, path)
     require_values(model)
     state = plain_state(model)
     _require_storable(unwrapped(model), state)
@@ -68,13 +78,34 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> None:
         path: The file.
 
     Raises:
+        TypeError: The model is not an ``nn.Module``, or the path is not a path.
         WeightsError: The file is missing, damaged, or holds other things than tensors; it has a
             name or shape that the model does not have, or the other way round; or the model has no
             values.
     """
+    _require_model_and_path("load", model, path)
     require_values(model)
     found = unwrap(read(path), plain_state(model), path)
-    take(model, found.tensors, repr(os.fspath(path)), found.note)
+    note = "\n  ".join(filter(None, (found.note, hint(model, found.tensors))))
+    take(model, found.tensors, repr(os.fspath(path)), note)
+
+
+def _require_model_and_path(function: str, model: object, path: object) -> None:
+    """Raise TypeError unless given a model and a path, in this order."""
+    if isinstance(model, nn.Module) and isinstance(path, str | os.PathLike):
+        return
+    if isinstance(path, nn.Module) and isinstance(model, str | os.PathLike):
+        raise TypeError(
+            f"{function}: the model comes first, then the path; write {function}(model, "
+            f"{os.fspath(model)!r})"
+        )
+    if not isinstance(model, nn.Module):
+        state = "; for a state dict use safetensors.torch.save_file(state, path)"
+        hint = state if function == "save" and isinstance(model, Mapping) else ""
+        raise TypeError(f"model must be a torch.nn.Module, got {shown(model)}{hint}")
+    state = "; use model.load_state_dict(state) for a state dict"
+    hint = state if function == "load" and isinstance(path, Mapping) else ""
+    raise TypeError(f"path must be a string or a path, got {shown(path)}{hint}")
 
 
 def _require_storable(model: nn.Module, state: Mapping[str, Tensor]) -> None:
@@ -94,6 +125,7 @@ def _problem(tensor: Tensor) -> str:
         return "it is quantized; dequantize() it first"
     if tensor.layout is not torch.strided:
         return f"its layout is {tensor.layout}; make it dense first with to_dense()"
-    if tensor.dtype in _UNSTORABLE:
-        return f"safetensors has no {tensor.dtype}; convert it to torch.complex64 first"
+    if tensor.dtype not in _STORABLE:
+        other = torch.complex64 if tensor.is_complex() else "another dtype"
+        return f"safetensors has no {tensor.dtype}; convert it to {other} first"
     return ""

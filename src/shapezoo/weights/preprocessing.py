@@ -1,5 +1,7 @@
 """Turning pictures into what published weights were trained on."""
 
+import enum
+import os
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -9,6 +11,8 @@ from torch import Tensor
 
 from shapezoo._pictures import is_grey, on_white
 from shapezoo.contracts import checked
+from shapezoo.contracts.describing import shown
+from shapezoo.weights.choosing import resolve
 from shapezoo.weights.published import PublishedWeights
 
 if TYPE_CHECKING:
@@ -22,7 +26,7 @@ _LUMINANCE = (0.299, 0.587, 0.114)
 def preprocess(
     images: UInt8[Tensor, "*batch channels height width"]
     | Float[Tensor, "*batch channels height width"],
-    weights: PublishedWeights,
+    weights: PublishedWeights | enum.Enum,
     *,
     channels: int = 3,
 ) -> Float[
@@ -30,14 +34,17 @@ def preprocess(
 ]: ...
 @overload
 def preprocess(
-    images: "Image", weights: PublishedWeights, *, channels: int = 3
+    images: "Image", weights: PublishedWeights | enum.Enum, *, channels: int = 3
 ) -> Float[
     Tensor, "channels={channels} height={weights.image_size} width={weights.image_size}"
 ]: ...
-def preprocess(images: "Tensor | Image", weights: PublishedWeights, *, channels: int = 3) -> Tensor:
-    """Scale images, cut out their middle, and normalise them, as weights want it.
+def preprocess(
+    images: "Tensor | Image", weights: PublishedWeights | enum.Enum, *, channels: int = 3
+) -> Tensor:
+    """Resize images, crop their centre, and normalise them as in the training of the weights.
 
-    Grey images are repeated for red, green and blue; a fourth channel, alpha, is put on white.
+    Grey images are repeated for red, green and blue; images with a fourth channel, alpha, are
+    composited onto white. Images of different sizes are preprocessed one by one, and stacked then.
 
     For a model with ``in_channels=1``, whose first convolution has the sum of the weights for red,
     green and blue, pass ``channels=1``. Colours become grey, and the mean and deviation are the
@@ -52,14 +59,17 @@ def preprocess(images: "Tensor | Image", weights: PublishedWeights, *, channels:
         images: Grey, RGB or RGBA, from 0 to 255 if they are bytes, else from 0 to 1; with any
             number of axes before those of an image. Or a picture of Pillow, of any mode with a
             known range.
-        weights: Weights of a model, as ``model_info(name).weights`` lists them.
+        weights: Weights of a model, as ``model_info(name).weights`` lists them, or a member of
+            torchvision's enum, such as ``ResNet18_Weights.DEFAULT``.
         channels: How many channels the model reads: 3, or 1.
 
     Raises:
-        TypeError: The images are neither a tensor nor a picture.
-        ShapeError: The tensor has fewer than three axes, or is of whole numbers but not of bytes.
-        ValueError: The images have another number of channels or no pixels, `channels` is another
-            number, or the range of a picture of Pillow is not known.
+        TypeError: The images are neither a tensor nor a picture, or the weights neither
+            `PublishedWeights` nor a member of torchvision's enum.
+        ShapeError: The tensor is of whole numbers but not of bytes.
+        WeightsError: The enum is not one of torchvision's.
+        ValueError: The images have another number of channels, fewer than three axes or no pixels,
+            `channels` is another number, or the range of a picture of Pillow is not known.
 
     Example:
         ```pycon
@@ -78,14 +88,15 @@ def preprocess(images: "Tensor | Image", weights: PublishedWeights, *, channels:
             f"channels must be 1 or 3, got {channels}; stack the results of separate calls for "
             f"models that read more"
         )
+    weights = resolve(weights)
     if isinstance(images, Tensor):
+        _require_axes(images)
         return _of_tensor(images, weights, channels)
     from PIL import Image  # only who has a picture waits for it
 
     if not isinstance(images, Image.Image):
         raise TypeError(
-            f"images must be a tensor or a picture of Pillow, got {images!r:.100}; open a file "
-            "with PIL.Image.open"
+            f"images must be a tensor or a picture of Pillow, got {shown(images)}{_hint(images)}"
         )
     return _of_picture(images, weights, channels)
 
@@ -143,6 +154,31 @@ def _normalized(images: Tensor, weights: PublishedWeights, channels: int) -> Ten
         pixels = pixels.expand(*images.shape[:-3], 3, -1, -1)
     normalised: Tensor = functional.normalize(pixels, mean, std)
     return normalised
+
+
+def _require_axes(images: Tensor) -> None:
+    if images.dim() < 3:
+        hint = "; for one grey image pass images.unsqueeze(0)" if images.dim() == 2 else ""
+        raise ValueError(
+            "images must have three axes (channels, height, width), or more before them, got "
+            f"{tuple(images.shape)}{hint}"
+        )
+
+
+def _hint(images: object) -> str:
+    """How to make images of what was given instead, if that is known."""
+    if isinstance(images, str | os.PathLike):
+        return "; open a file with PIL.Image.open"
+    if isinstance(images, np.ndarray):
+        axes = ""
+        if images.ndim == 2:
+            axes = ".unsqueeze(0)"
+        elif images.ndim > 2 and images.shape[-1] in (1, 3, 4):
+            axes = ".movedim(-1, -3)"
+        return f"; pass torch.from_numpy(images){axes}"
+    if isinstance(images, list | tuple):
+        return "; pass torch.stack([preprocess(image, weights) for image in images]) to the model"
+    return ""
 
 
 def _require_pixels(images: Tensor) -> None:

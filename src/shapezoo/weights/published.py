@@ -87,7 +87,7 @@ class PublishedWeights:
 
 
 def published(model: str) -> tuple[PublishedWeights, ...]:
-    """The weights that torchvision publishes for its model of this name."""
+    """Return the weights that torchvision publishes for its model of this name."""
     from torchvision.models import get_model_weights
 
     enum = get_model_weights(model)
@@ -117,12 +117,13 @@ def published(model: str) -> tuple[PublishedWeights, ...]:
     return tuple(found)
 
 
-def find(model: str, name: str) -> PublishedWeights:
-    """The published weights of a model that have a name.
+def find(model: str, name: str, hint: str = "") -> PublishedWeights:
+    """Return the published weights of a model that have a name.
 
     Args:
         model: A model of torchvision.
         name: One of their names, or ``"DEFAULT"``.
+        hint: What the error should add.
 
     Raises:
         WeightsError: There are none of this name; the message lists the names.
@@ -132,11 +133,11 @@ def find(model: str, name: str) -> PublishedWeights:
         if name == weights.name or (name == DEFAULT and weights.is_default):
             return weights
     names = ", ".join([*(weights.name for weights in known), DEFAULT])
-    raise WeightsError(f"no weights of {model} are called {name!r}; there are {names}")
+    raise WeightsError(f"no weights of {model} are called {name!r}; there are {names}{hint}")
 
 
 def owner(enum: str) -> str | None:
-    """The model whose weights are in an enum of torchvision; None if there is no such enum."""
+    """Return the model whose weights are in an enum of torchvision; None for any other."""
     import torchvision
     from torchvision.models import get_model_weights, list_models
 

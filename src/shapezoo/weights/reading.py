@@ -12,14 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from shapezoo._files import require_regular
+from shapezoo.weights.refusing import refused
 from shapezoo.weights.taking import WeightsError
 
 _UNSUPPORTED = re.compile(r"nsupported (?:global: )?GLOBAL ([\w.]+)")
 """How `torch.load` reports an object that is not a tensor; its type stands nowhere else."""
+
+_CHECKPOINT = "shapezoo checkpoint"
+"""A key in the metadata of what `shapezoo.train.save_checkpoint` writes; once a format."""
 
 _ZIP = b"PK\x03\x04"
 _PICKLE = b"\x80"
@@ -65,7 +70,8 @@ def _start(path: str | os.PathLike[str]) -> bytes:
         with Path(path).open("rb") as file:
             return file.read(9)
     except FileNotFoundError as error:
-        raise WeightsError(f"no weights file at {os.fspath(path)!r}") from error
+        where = "" if os.path.isabs(path) else f" in the working directory {os.getcwd()!r}"
+        raise WeightsError(f"no weights file at {os.fspath(path)!r}{where}") from error
     except OSError as error:
         raise WeightsError(f"{os.fspath(path)!r} cannot be read: {error.strerror}") from error
 
@@ -76,7 +82,13 @@ def _is_safetensors(start: bytes) -> bool:
 
 def _read_safetensors(path: str | os.PathLike[str]) -> Mapping[str, Tensor]:
     try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if _CHECKPOINT in metadata or metadata.get("format", "").startswith(_CHECKPOINT):
+                raise _checkpoint(path)
         return load_file(path)
+    except WeightsError:
+        raise
     except Exception as error:  # SafetensorError, or what torch raises for an odd dtype
         raise _damaged(path, "safetensors", error) from error
 
@@ -91,7 +103,7 @@ def _read_pickle(path: str | os.PathLike[str], *, is_zip: bool) -> Any:
         raise
     except Exception as error:  # of many types, depending on where the file is damaged
         if found := _UNSUPPORTED.search(str(error)):
-            raise _refused(path, found[1]) from error
+            raise refused(path, found[1]) from error
         raise _damaged(path, "PyTorch", error) from error
 
 
@@ -111,19 +123,18 @@ def _require_intact_weights(path: str | os.PathLike[str]) -> None:
                 f"  torch.save(torch.jit.load({file!r}).state_dict(), 'weights.pth')"
             )
         if wrong := archive.testzip():
-            raise zipfile.BadZipFile(f"the checksum of {wrong} is wrong")
+            raise zipfile.BadZipFile(f"the checksum of {wrong!r} is wrong")
 
 
-def _refused(path: str | os.PathLike[str], type_: str) -> WeightsError:
-    """The error for a file that holds more than tensors."""
+def _checkpoint(path: str | os.PathLike[str]) -> WeightsError:
+    """The error for a checkpoint of a training, which holds more than weights."""
     file = os.fspath(path)
     return WeightsError(
-        f"{file!r} holds an object of {type_}; only tensors, numbers, strings and containers of "
-        f"them are loaded, because other objects can run code. If you trust the file, write its "
-        f"weights to a file of their own:\n"
-        f"  saved = torch.load({file!r}, weights_only=False, map_location='cpu')\n"
-        f"  torch.save(saved['state_dict'], 'weights.pth')  # or the entry that has the weights;\n"
-        f"  torch.save(saved.state_dict(), 'weights.pth')  # if `saved` is a model"
+        f"{file!r} is a checkpoint of shapezoo.train.fit, not a weights file; build the model "
+        f"without it, then take the weights from the checkpoint:\n"
+        f"  from shapezoo.train import install, load_checkpoint\n"
+        f"  checkpoint, _ = load_checkpoint({file!r})\n"
+        f"  install(model, checkpoint.state)"
     )
 
 
@@ -135,8 +146,9 @@ def _damaged(path: str | os.PathLike[str], format_: str, error: Exception) -> We
 
 
 def _plain(text: str) -> str:
-    """Return a text without the escape sequences that set colours in a terminal."""
-    return re.sub(r"\x1b\[\d*m", "", text)
+    """Return a text without what would control a terminal."""
+    coloured = re.sub(r"\x1b\[\d*m", "", text)
+    return "".join(letter if letter.isprintable() else "?" for letter in coloured)
 
 
 def _described(start: bytes) -> str:

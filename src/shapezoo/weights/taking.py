@@ -16,6 +16,8 @@ _MOST_LINES = 5
 class WeightsError(ValueError):
     """Weights cannot be read or downloaded, or do not fit the model."""
 
+    __module__ = "shapezoo.weights"
+
 
 def take(model: nn.Module, tensors: Mapping[str, Tensor], source: str, note: str = "") -> None:
     """Put tensors into a model: all of them, or the model stays as it was.

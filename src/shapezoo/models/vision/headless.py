@@ -1,8 +1,7 @@
 """Image models without the layer that scores the classes."""
 
 import copy
-import itertools
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -39,10 +38,13 @@ class HasPooledFeatures(Protocol):
 class Headless(Module):
     """A classifier without its head: it returns the pooled features of images.
 
-    It shares parameters and buffers with the classifier, which stays as it is. Layers that only
-    score classes are not among its own, so all its parameters are used, as
-    `DistributedDataParallel` requires. The contract of the model's own ``pooled_features`` is
+    It shares its layers with the classifier: moving one of them to a device, or changing its dtype
+    or mode, changes the other. The classifier keeps its head, whose layers are not among those of
+    the encoder, so all parameters are used, as `DistributedDataParallel` requires. The contract of the model's own ``pooled_features`` is
     checked too: that of a vision transformer fixes height and width.
+
+    To freeze the encoder, call ``encoder.requires_grad_(False).eval()``. In train mode BatchNorm
+    would change its statistics, which are buffers of the classifier too.
 
     Args:
         model: A model with ``pooled_features``, such as any with published weights.
@@ -85,14 +87,22 @@ class Headless(Module):
 
 
 def _without_heads(model: HasPooledFeatures) -> HasPooledFeatures:
-    """Copy the modules of a model, but not its tensors, and leave out its heads.
+    """Return a view of a model without its heads.
 
-    Removing the heads from the model itself would change it for everybody else who uses it.
+    Only the modules on the way to a head are copied: all others are those of the model, or a change
+    of dtype would give each its own buffers.
     """
-    assert isinstance(model, nn.Module)
-    tensors = itertools.chain(model.parameters(), model.buffers())
-    shared = {id(tensor): tensor for tensor in tensors}  # a memo of copies that exist already
-    twin = copy.deepcopy(model, shared)
+    twin: Any = model
     for name in model.head_names:
-        twin.set_submodule(name, nn.Identity())
+        twin = _without(twin, name.split("."))
+    return twin  # type: ignore[no-any-return]  # a copy of the model
+
+
+def _without(module: nn.Module, path: list[str]) -> Any:
+    first, *rest = path
+    child = getattr(module, first)  # an AttributeError for a name that does not exist
+    twin = copy.copy(module)
+    twin._modules = dict(module._modules)  # copy.copy shares it
+    if child is not None:  # auxiliary classifiers may be left out
+        setattr(twin, first, _without(child, rest) if rest else nn.Identity())
     return twin

@@ -154,10 +154,13 @@ class ResNet(Module):
         """
         ours, theirs = self.conv1.weight.shape, weights.get("conv1.weight", self.conv1.weight).shape
         if ours[2:] != theirs[2:]:
+            advice = "strides that begin with 2 or 4, such as (2, 4, 8, 16)"
+            if theirs[2:] == (3, 3):
+                advice = "strides that begin with 1, such as (1, 2, 4, 8)"
             raise ValueError(
                 f"strides={self.strides} make the first convolution {ours[2]}x{ours[3]}, but that "
-                f"of the weights is {theirs[2]}x{theirs[3]}; pass strides that begin with 2 or 4, "
-                f"such as {(2, 4, 8, 16)}, or train without these weights"
+                f"of the weights is {theirs[2]}x{theirs[3]}; pass {advice}, or train without these "
+                "weights"
             )
         return dict(weights)
 

@@ -1,0 +1,103 @@
+"""The error for a file of `torch.save` with other objects than tensors, and code that repairs it.
+
+`torch.load` refuses such objects unless their types are allowed by name. Allowing a name lets the
+file call it with any arguments, so code that allows names is only shown for those that are known
+to be harmless. For any other the only way is to trust the file.
+"""
+
+import os
+from pathlib import Path
+
+import torch
+
+from shapezoo.weights.taking import WeightsError
+
+_NUMBERS = (  # a NumPy scalar also needs the type of its dtype, which the file does not name
+    "*{type(numpy.dtype(code)) for code in numpy.typecodes['AllInteger'] + "
+    "numpy.typecodes['AllFloat'] + '?'}"
+)
+
+_SCALAR = "numpy.float64().__reduce__()[0]"  # its own name is private, and not the same everywhere
+
+_ARRAY = "numpy.empty(0).__reduce__()[0]"
+
+_HARMLESS = {
+    "argparse.Namespace": "argparse.Namespace",
+    "datetime.date": "datetime.date",
+    "datetime.datetime": "datetime.datetime",
+    "datetime.timedelta": "datetime.timedelta",
+    "numpy._core.multiarray._reconstruct": f"({_ARRAY}, 'numpy._core.multiarray._reconstruct')",
+    "numpy._core.multiarray.scalar": f"({_SCALAR}, 'numpy._core.multiarray.scalar')",
+    "numpy.core.multiarray._reconstruct": f"({_ARRAY}, 'numpy.core.multiarray._reconstruct')",
+    "numpy.core.multiarray.scalar": f"({_SCALAR}, 'numpy.core.multiarray.scalar')",
+    "numpy.dtype": f"numpy.dtype, {_NUMBERS}",
+    "numpy.ndarray": "numpy.ndarray",
+    **{
+        f"{module}.{name}": f"(pathlib.{pure}, '{module}.{name}')"
+        for module in ("pathlib", "pathlib._local")  # the second is that of Python 3.13
+        for pure in ("PurePosixPath", "PureWindowsPath")
+        for name in (pure, pure.removeprefix("Pure"))  # a path of another system cannot be built
+    },
+    "types.SimpleNamespace": "types.SimpleNamespace",
+}
+"""What a file may call without harm, by the names in it, with the code that allows it."""
+
+_MODULES_TO_STATES = """\
+saved = saved.state_dict() if isinstance(saved, torch.nn.Module) else saved
+saved = {key: part.state_dict() if isinstance(part, torch.nn.Module) else part
+         for key, part in saved.items()}"""
+
+_SAVING = """\
+weights = {key: part for key, part in saved.items() if isinstance(part, torch.Tensor) or
+           isinstance(part, dict) and all(isinstance(t, torch.Tensor) for t in part.values())}
+torch.save(weights, 'weights.pth')"""
+"""Code that writes all weights in what was saved to a file, whatever they are called."""
+
+
+def refused(path: str | os.PathLike[str], type_: str) -> WeightsError:
+    """Return the error for a file that holds other objects than tensors.
+
+    Args:
+        path: A file of `torch.save`.
+        type_: The type of one of the objects.
+    """
+    file = os.fspath(path)
+    trusting = f"saved = torch.load({file!r}, map_location='cpu', weights_only=False)"
+    names = _names(path)
+    if names and names <= _HARMLESS.keys():
+        advice = "To write its weights to a file of their own, without running code in the file:"
+        lines = [*_allowing(file, sorted(names)), *_SAVING.splitlines()]
+        lines.append(f"# if loading fails, and you trust the file: {trusting}")
+    else:
+        advice = (
+            "If you trust the file, which can run any code, write its weights to a file of their "
+            "own:"
+        )
+        lines = ["import torch", trusting, *f"{_MODULES_TO_STATES}\n{_SAVING}".splitlines()]
+    code = "\n".join(f"  {line}" for line in lines)
+    return WeightsError(
+        f"{file!r} holds an object of {type_}; only tensors, numbers, strings and containers of "
+        f"them are loaded, because other objects can run code. {advice}\n{code}"
+    )
+
+
+def _names(path: str | os.PathLike[str]) -> set[str]:
+    """The names in a file that `torch.load` does not allow; none if they cannot be listed."""
+    try:
+        with Path(path).open("rb") as file:
+            return set(torch.serialization.get_unsafe_globals_in_checkpoint(file))
+    except Exception:  # a file in the format before PyTorch 1.6, or a damaged one
+        return set()
+
+
+def _allowing(file: str, names: list[str]) -> list[str]:
+    """Code that loads a file with objects of these names."""
+    modules = sorted({_HARMLESS[name].lstrip("(").partition(".")[0] for name in names} | {"torch"})
+    return [
+        *(f"import {module}" for module in modules),
+        "allowed = [",
+        *(f"    {_HARMLESS[name]}," for name in names),
+        "]",
+        "with torch.serialization.safe_globals(allowed):",
+        f"    saved = torch.load({file!r}, map_location='cpu', weights_only=True)",
+    ]

@@ -80,6 +80,7 @@ class Untouched:
         ({"on_nan": "skip"}, ValueError, "on_nan must be 'continue' or 'stop', got 'skip'"),
         ({"num_workers": -1}, ValueError, "num_workers must be at least 0, got -1"),
         ({"seed": 0.5}, TypeError, r"seed must be a whole number, got 0\.5"),
+        ({"seed": 2**70}, ValueError, r"seed must be below 2\*\*63"),
         ({"seed": None}, TypeError, "seed must be a whole number, got None"),
         ({"epochs": None}, TypeError, "epochs must be a whole number, got None"),
         ({"batch_size": None}, TypeError, "batch_size must be a whole number, got None"),
@@ -211,7 +212,14 @@ def test_what_cannot_be_measured_fails_before_the_first_step() -> None:
 
 
 def test_counts_may_be_those_of_numpy() -> None:
-    state = fitted(normalised(), images(8), images(2), epochs=np.int64(2), batch_size=np.int32(4))
+    state = fitted(
+        normalised(),
+        images(8),
+        images(2),
+        epochs=np.int64(2),
+        batch_size=np.int32(4),
+        seed=np.int64(3),
+    )
     assert state.step == 4
 
 

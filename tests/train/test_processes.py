@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shapezoo.data import TableBatch, TableDataset
+from shapezoo.data import TableBatch, TableDataset, TensorBatch
 from shapezoo.train import (
     ALONE,
     Event,
@@ -303,3 +303,58 @@ def test_processes_started_anew_end_where_the_undisturbed_end(tmp_path: Path) ->
     assert first == second
     assert 1 <= first["started"] <= 4
     assert first["resumed"] == first["whole"]
+
+
+class Minimum(nn.Module):
+    """Keeps the smallest input that it has seen."""
+
+    low: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 3, dtype=torch.float64)
+        self.register_buffer("low", torch.tensor(torch.inf, dtype=torch.float64))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        self.low = torch.minimum(self.low, rows.min())
+        logits: Tensor = self.head(rows)
+        return logits
+
+
+@pytest.mark.parametrize("sizes", [[4, 3], [7, 0]])
+def test_a_buffer_may_begin_at_infinity(sizes: list[int]) -> None:
+    batch = table(7).select(torch.arange(7))
+    models = [Minimum(), Minimum()]
+    models[1].load_state_dict(models[0].state_dict())
+    start = init(models[0], MAKE_OPTIMIZER)
+
+    def run(processes: Processes) -> State:
+        part = share(batch, processes, sizes)
+        model = models[processes.rank]
+        return train_step(model, MAKE_OPTIMIZER, start, part, processes=processes)[0]
+
+    lows = [rows.min().item() for rows in torch.split(batch.features, sizes) if len(rows)]
+    weights = [size / 7 for size in sizes if size]
+    expected = sum(low * weight for low, weight in zip(lows, weights, strict=True))
+    for state in together(2, run):
+        assert state.buffers["low"].item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_sparse_gradients_add_up() -> None:
+    tokens, labels = torch.arange(6).view(6, 1), torch.arange(6) % 3
+    torch.manual_seed(1)
+    origin = nn.Sequential(nn.Embedding(9, 3, sparse=True), nn.Flatten()).double()
+    start = init(origin, MAKE_OPTIMIZER)
+    batch = TensorBatch((tokens,), labels)
+    whole, _ = train_step(copy.deepcopy(origin), MAKE_OPTIMIZER, start, batch)
+
+    def run(processes: Processes) -> State:
+        rows = slice(processes.rank, None, 2)
+        part = TensorBatch((tokens[rows],), labels[rows])
+        model = copy.deepcopy(origin)
+        return train_step(model, MAKE_OPTIMIZER, start, part, processes=processes)[0]
+
+    for state in together(2, run):
+        torch.testing.assert_close(
+            state.parameters["0.weight"], whole.parameters["0.weight"], rtol=1e-12, atol=1e-12
+        )

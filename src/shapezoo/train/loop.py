@@ -226,7 +226,8 @@ def fit(
         require_count(name, count)
     require_count("seed", seed, least=0)
     require_count("num_workers", num_workers, least=0)
-    batch_size, accumulate = int(batch_size), int(accumulate)  # torch wants no integers of numpy
+    # torch wants no integers of numpy
+    batch_size, accumulate, seed = int(batch_size), int(accumulate), int(seed)
     require_functions(loss, correct, schedule, save, stop, observers)
     for name, dataset in {"train": train, "test": test}.items():
         require_selectable(name, dataset)

@@ -1,6 +1,6 @@
 """Restoring the state of an optimizer, unless it is that of another one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from torch import Tensor
@@ -14,6 +14,14 @@ _OPTIONS = {
     *("differentiable", "foreach", "fused", "line_search_fn", "max_eval", "maximize", "nesterov"),
 }
 
+# what the optimizers of torch.optim take, which tells one from another
+_OF_TORCH = {
+    *_OPTIONS,
+    *("alpha", "betas", "dampening", "etas", "eps", "history_size", "lambd", "lr_decay"),
+    *("max_iter", "momentum", "momentum_decay", "step_sizes", "t0", "tolerance_change"),
+    *("tolerance_grad", "weight_decay"),
+}
+
 _ADVICE = (
     "pass the same, or go on from what it has learned with a new optimizer: install(model, state), "
     "then fit from init(model, make_optimizer)"
@@ -23,8 +31,9 @@ _ADVICE = (
 def restore(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
     """Load copies of a state into an optimizer of the same kind and settings.
 
-    Releases of PyTorch add options, which the states of earlier releases lack. Such an option may
-    be off. One that only the state has is refused, as this optimizer would ignore it.
+    Settings must be the same: what the optimizer's constructor takes. Releases of PyTorch add
+    options, which the states of earlier releases lack; such an option may be off. Whatever else is
+    in the groups is part of the state, such as the counters that some optimizers keep there.
 
     Raises:
         StateError: It is the state of another optimizer, whose settings would replace these.
@@ -52,7 +61,9 @@ def _completed(optimizer: Optimizer, saved: Mapping[str, Any]) -> Mapping[str, A
             f"make_optimizer: {kind} has {len(ours)} parameter groups, and the optimizer of the "
             f"training that is resumed had {len(theirs)}; {_ADVICE}"
         )
-    for mine, other in zip(map(_settings, ours), map(_settings, theirs), strict=True):
+    for now_, then_ in zip(ours, theirs, strict=True):
+        names = {"lr", *optimizer.defaults, *(_OF_TORCH & then_.keys())}
+        mine, other = _settings(now_, names), _settings(then_, names)
         other |= {name: mine[name] for name in mine.keys() - other if _is_later(name, mine[name])}
         for name in {**mine, **other}:
             if (now := _shown(mine, name)) != (then := _shown(other, name)):
@@ -81,8 +92,8 @@ def _is_later(name: str, value: object) -> bool:
     return name not in _OPTIONS and (value is None or value is False)
 
 
-def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(group: Mapping[str, Any], names: Set[str]) -> dict[str, Any]:
     """What must not change, with the learning rate from before any schedule."""
-    settings = {name: value for name, value in group.items() if name != "initial_lr"}
+    settings = {name: value for name, value in group.items() if name in names}
     base = group.get("initial_lr", group["lr"])
-    return settings | {"lr": base, "params": len(group["params"])}
+    return settings | {"lr": base, "number of parameters": len(group["params"])}

@@ -29,6 +29,8 @@ def require_count(name: str, value: int, *, least: int = 1) -> None:
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     if operator.index(value) < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
+    if operator.index(value) >= 2**63:
+        raise ValueError(f"{name} must be below 2**63, got {value}")
 
 
 def require_functions(

@@ -266,9 +266,21 @@ class Training:
                 "again with a smaller learning rate or clip_norm, and look for NaN or infinity in "
                 "the examples"
             )
+        if self._on_nan == "stop":
+            self._require_finite_gradients()
         if self._clip_norm is not None:
             nn.utils.clip_grad_norm_(self._trained, self._clip_norm)
         return value
+
+    def _require_finite_gradients(self) -> None:
+        """Stop before gradients that a finite loss has, as of a square root at 0, spoil all."""
+        gradients = [p.grad for p in self._trained if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients).item()
+        if not math.isfinite(norm):
+            raise NonFiniteLossError(
+                f"the norm of the gradients of step {self.steps + 1} is {norm}; the step was not "
+                "taken. Look for operations with an infinite derivative, such as sqrt(0)"
+            )
 
     def _scale_gradients(self, factor: float) -> float:
         """Multiply all gradients by a factor, and return it."""
@@ -290,7 +302,7 @@ class Training:
         used = [float(parameter.grad is not None) for parameter in self._trained]
         value, weight, *used = self._processes.numbers(value, weight, *used, device=self.device)
         trained = [p for p, anywhere in zip(self._trained, used, strict=True) if anywhere]
-        mine = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+        mine = [torch.zeros_like(p) if p.grad is None else _dense(p.grad) for p in trained]
         for parameter, gradient in zip(trained, self._processes.totals(mine), strict=True):
             parameter.grad = gradient
         return value, weight
@@ -314,15 +326,30 @@ class Training:
     def _average_buffers(self, before: Mapping[str, Tensor], weight: float) -> None:
         """Change the buffers by the mean of what the processes, each by its examples, changed."""
         changing = {name: b for name, b in self._buffers.items() if b.dtype != torch.bool}
+        finite = {name: b for name, b in changing.items() if before[name].isfinite().all()}
         changes = [
             torch.where(now == before[name], 0, now - before[name]) * weight
-            for name, now in changing.items()
+            for name, now in finite.items()
         ]
         for (name, now), change in zip(
-            changing.items(), self._processes.totals(changes), strict=True
+            finite.items(), self._processes.totals(changes), strict=True
         ):
             whole = change if now.is_floating_point() else change.round()
             now.copy_(before[name] + whole.to(now.dtype))
+        for name in [name for name in changing if name not in finite]:  # in the same order
+            self._average_values(changing[name], before[name], weight)
+
+    def _average_values(self, now: Tensor, before: Tensor, weight: float) -> None:
+        """Take the mean of what has changed: from infinity no difference can be taken."""
+        is_changed = ~((now == before) | (now.isnan() & before.isnan()))
+        weights = is_changed.to(now.dtype) * weight
+        values = torch.where(is_changed, now, 0) * weights
+        total, whole = self._processes.totals([values, weights])
+        now.copy_(torch.where(whole > 0, total / whole, before))
+
+
+def _dense(gradient: Tensor) -> Tensor:
+    return gradient.to_dense() if gradient.layout != torch.strided else gradient
 
 
 def _require_settings(clip_norm: float | None, autocast: torch.dtype | None, on_nan: OnNan) -> None:

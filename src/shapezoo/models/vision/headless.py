@@ -40,8 +40,9 @@ class Headless(Module):
 
     It shares its layers with the classifier: moving one of them to a device, or changing its dtype
     or mode, changes the other. The classifier keeps its head, whose layers are not among those of
-    the encoder, so all parameters are used, as `DistributedDataParallel` requires. The contract of the model's own ``pooled_features`` is
-    checked too: that of a vision transformer fixes height and width.
+    the encoder, so all parameters are used, as `DistributedDataParallel` requires. The contract of
+    the model's own ``pooled_features`` is checked too: that of a vision transformer fixes height
+    and width.
 
     To freeze the encoder, call ``encoder.requires_grad_(False).eval()``. In train mode BatchNorm
     would change its statistics, which are buffers of the classifier too.

@@ -481,7 +481,8 @@ def test_an_optimizer_sees_the_attributes_of_parameters() -> None:
         spared = [p for p in parameters if "_no_decay" in vars(p)]
         others = [p for p in parameters if "_no_decay" not in vars(p)]
         assert len(spared) == 1
-        return torch.optim.AdamW([{"params": others}, {"params": spared, "weight_decay": 0.0}])
+        groups: list[dict[str, Any]] = [{"params": others}, {"params": spared, "weight_decay": 0.0}]
+        return torch.optim.AdamW(groups)
 
     assert run(model, by_attribute, batches(2))[0].step == 2
 

@@ -143,13 +143,22 @@ SGD: MakeOptimizer = functools.partial(torch.optim.SGD, lr=0.1)
 @pytest.mark.parametrize(
     ("model", "other", "message"),
     [
-        (nn.Linear(6, 3), nn.Linear(6, 1), r"'weight' is \(1, 6\) in the state and \(3, 6\) in"),
-        (nn.Linear(6, 3), nn.Bilinear(6, 6, 3), r"'weight' is \(3, 6, 6\) in the state"),
+        (
+            nn.Linear(6, 3),
+            nn.Linear(6, 1),
+            r"'weight' is float32 \(1, 6\) in the state and float32 \(3, 6\) in",
+        ),
+        (nn.Linear(6, 3), nn.Bilinear(6, 6, 3), r"'weight' is float32 \(3, 6, 6\) in the state"),
         (nn.Linear(6, 3), nn.Linear(6, 3, bias=False), "'bias' is missing in the state"),
-        (nn.Linear(6, 3, bias=False), nn.Linear(6, 3), r"'bias' is \(3,\) .* missing in Linear"),
+        (
+            nn.Linear(6, 3, bias=False),
+            nn.Linear(6, 3),
+            r"'bias' is float32 \(3,\) .* missing in Linear",
+        ),
         (nn.Linear(6, 3), nn.Sequential(nn.Linear(6, 3)), "'weight' is missing in the state"),
-        (nn.BatchNorm1d(3), nn.BatchNorm1d(2), r"'weight' is \(2,\) in the state"),
-        (PARAMETER, One(nn.Parameter(torch.ones(1, 2))), r"'x' is \(1, 2\) in the state"),
+        (nn.BatchNorm1d(3), nn.BatchNorm1d(2), r"'weight' is float32 \(2,\) in the state"),
+        (nn.Linear(6, 3), nn.Linear(6, 3).double(), r"'weight' is float64 .* and float32 \(3, 6\)"),
+        (PARAMETER, One(nn.Parameter(torch.ones(1, 2))), r"'x' is float32 \(1, 2\) in the state"),
     ],
 )
 def test_the_state_of_another_model_is_refused_and_nothing_is_taken(
@@ -167,7 +176,11 @@ def test_the_state_of_another_model_is_refused_and_nothing_is_taken(
 def test_a_buffer_is_no_parameter() -> None:
     as_parameter = init(PARAMETER, SGD)
     as_buffer = State({}, as_parameter.parameters, as_parameter.optimizer, {}, 0)
-    with pytest.raises(ValueError, match=r"'x' is \(2,\) in the state and a buffer \(2,\) in One"):
+    with pytest.raises(
+        ValueError, match=r"'x' is float32 \(2,\) in the state and a buffer float32 \(2,\) in One"
+    ):
         install(BUFFER, as_parameter)
-    with pytest.raises(ValueError, match=r"'x' is a buffer \(2,\) in the state and \(2,\) in One"):
+    with pytest.raises(
+        ValueError, match=r"'x' is a buffer float32 \(2,\) in the state and float32 \(2,\) in One"
+    ):
         install(PARAMETER, as_buffer)

@@ -181,7 +181,9 @@ def test_images_that_cannot_be_used_are_refused(shape: tuple[int, ...], message:
 
 
 def test_other_arguments_are_refused() -> None:
-    for channels in (0, 2, 4):
+    with pytest.raises(ValueError, match=r"images must have pixels, got .* \(0, 5\)"):
+        preprocess(Image.new("RGB", (0, 5)), RESNET)
+    for channels in (0, 2, 4, True):
         with pytest.raises(ValueError, match=f"channels must be 1 or 3, got {channels}"):
             preprocess(torch.zeros(3, 9, 9), RESNET, channels=channels)
     with pytest.raises(ShapeError, match="argument 'images'"):

@@ -108,8 +108,11 @@ def require_same(model: nn.Module, state: State) -> None:
 def _shapes(
     parameters: Iterable[tuple[str, Tensor]], buffers: Iterable[tuple[str, Tensor]]
 ) -> dict[str, str]:
-    shapes = {name: str(tuple(tensor.shape)) for name, tensor in parameters}
-    return shapes | {name: f"a buffer {tuple(tensor.shape)}" for name, tensor in buffers}
+    def shown(tensor: Tensor) -> str:
+        return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+    shapes = {name: shown(tensor) for name, tensor in parameters}
+    return shapes | {name: f"a buffer {shown(tensor)}" for name, tensor in buffers}
 
 
 def copied(

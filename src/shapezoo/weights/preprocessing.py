@@ -83,7 +83,7 @@ def preprocess(
 
         ```
     """
-    if channels not in (1, 3):
+    if isinstance(channels, bool) or channels not in (1, 3):
         raise ValueError(
             f"channels must be 1 or 3, got {channels}; stack the results of separate calls for "
             f"models that read more"
@@ -123,6 +123,8 @@ def _of_picture(
     picture: Any, weights: PublishedWeights, channels: int
 ) -> Float[Tensor, "channels={channels} height={weights.image_size} width={weights.image_size}"]:
     """Scale with Pillow, which rounds otherwise than PyTorch."""
+    if 0 in picture.size:
+        raise ValueError(f"images must have pixels, got a picture of size {picture.size}")
     mode: Literal["L", "RGB"] = "L" if is_grey(picture) else "RGB"
     pixels = np.array(_middle(on_white(picture, mode), weights))
     middle = torch.from_numpy(pixels).view(*pixels.shape[:2], -1).movedim(-1, 0)

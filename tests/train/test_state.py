@@ -146,14 +146,14 @@ SGD: MakeOptimizer = functools.partial(torch.optim.SGD, lr=0.1)
         (
             nn.Linear(6, 3),
             nn.Linear(6, 1),
-            r"'weight' is float32 \(1, 6\) in the state and float32 \(3, 6\) in",
+            r"'weight' is float32 \(1, 6\) in .* \(3, 6\) in",
         ),
         (nn.Linear(6, 3), nn.Bilinear(6, 6, 3), r"'weight' is float32 \(3, 6, 6\) in the state"),
         (nn.Linear(6, 3), nn.Linear(6, 3, bias=False), "'bias' is missing in the state"),
         (
             nn.Linear(6, 3, bias=False),
             nn.Linear(6, 3),
-            r"'bias' is float32 \(3,\) .* missing in Linear",
+            r"'bias' is float32 \(3,\) .* missing in",
         ),
         (nn.Linear(6, 3), nn.Sequential(nn.Linear(6, 3)), "'weight' is missing in the state"),
         (nn.BatchNorm1d(3), nn.BatchNorm1d(2), r"'weight' is float32 \(2,\) in the state"),
@@ -177,10 +177,10 @@ def test_a_buffer_is_no_parameter() -> None:
     as_parameter = init(PARAMETER, SGD)
     as_buffer = State({}, as_parameter.parameters, as_parameter.optimizer, {}, 0)
     with pytest.raises(
-        ValueError, match=r"'x' is float32 \(2,\) in the state and a buffer float32 \(2,\) in One"
+        ValueError, match=r"'x' is float32 \(2,\) in .* a buffer float32 \(2,\) in One"
     ):
         install(BUFFER, as_parameter)
     with pytest.raises(
-        ValueError, match=r"'x' is a buffer float32 \(2,\) in the state and float32 \(2,\) in One"
+        ValueError, match=r"'x' is a buffer float32 \(2,\) in .* and float32 \(2,\) in"
     ):
         install(PARAMETER, as_buffer)

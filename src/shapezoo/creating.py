@@ -285,7 +285,7 @@ def create_model(
       the first is treated as red, the next as green, then blue, then red again, and those of one
       colour share its weight.
     - ``image_size`` is that of published weights unless it is given; position embeddings are
-      interpolated.
+      interpolated. For a file of another size than the default it must be given.
     - With ``aux_logits=False`` the weights of auxiliary classifiers are ignored.
 
     For a model without the layer that scores the classes, pass it to `shapezoo.models.Headless`.

@@ -120,7 +120,7 @@ def list_models(
 
 
 def model_info(name: str, **hyperparameters: Any) -> ModelInfo:
-    """What the zoo knows of a model.
+    """Describe a model.
 
     Args:
         name: The name of the model, one of `list_models`.

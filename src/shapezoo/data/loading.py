@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from shapezoo._datasets import Selectable, require_selectable
+from shapezoo._dataset_errors import require_selectable
+from shapezoo._datasets import Selectable
 from shapezoo.data.memory import index_batches
 
 B = TypeVar("B")

@@ -8,14 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset, TensorDataset, default_collate
 
-from shapezoo._datasets import (
-    Batch,
-    MapStyle,
-    Selectable,
-    is_selectable,
-    require_dataset,
-    require_examples,
-)
+from shapezoo._dataset_errors import require_dataset, require_examples
+from shapezoo._datasets import Batch, MapStyle, Selectable, is_selectable
 from shapezoo._seeding import draws_nothing, kept_for_examples, seed_example
 from shapezoo.data.collating import Collate, TensorBatch, collated
 from shapezoo.data.memory import InMemory

@@ -17,17 +17,11 @@ from torch import Tensor
 from shapezoo.train.loop import Best, Checkpoint
 from shapezoo.train.order import ExampleOrder
 from shapezoo.train.state import State
+from shapezoo.weights.files import STORABLE
 
 Json = Any
 
 _RECORDS = {kind.__name__: kind for kind in (Best, Checkpoint, ExampleOrder, State)}
-_STORABLE = {  # what safetensors files can hold
-    torch.bool,
-    *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
-    *(torch.int8, torch.int16, torch.int32, torch.int64),
-    *(torch.float8_e4m3fn, torch.float8_e4m3fnuz, torch.float8_e5m2, torch.float8_e5m2fnuz),
-    *(torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64),
-}
 
 
 class TreeError(ValueError):
@@ -95,7 +89,7 @@ def _require_storable(tensor: Tensor) -> None:
         advice = "it is on the meta device and has no values"
     elif tensor.layout != torch.strided:
         advice = f"its layout is {tensor.layout}; convert it with .to_dense()"
-    elif tensor.dtype not in _STORABLE:
+    elif tensor.dtype not in STORABLE:
         advice = f"safetensors files cannot hold {tensor.dtype}"
     if advice is not None:
         raise ValueError(

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shapezoo._datasets import Batch, require_batch, require_batches
+from shapezoo._dataset_errors import require_batch, require_batches
+from shapezoo._datasets import Batch
 from shapezoo.contracts import ShapeError
 from shapezoo.train import losses, metrics
 from shapezoo.train.averages import BatchLosses, Loss

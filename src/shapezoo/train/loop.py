@@ -9,7 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from shapezoo._datasets import Batch, require_selectable
+from shapezoo._dataset_errors import require_selectable
+from shapezoo._datasets import Batch
 from shapezoo._seeding import kept_normal
 from shapezoo.train import losses, metrics
 from shapezoo.train.averages import Loss

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils import data
 
-from shapezoo._datasets import Batch, Selectable, require_batch
+from shapezoo._dataset_errors import require_batch
+from shapezoo._datasets import Batch, Selectable
 from shapezoo._seeding import Key, is_known_to_draw_nothing, seeded_batch
 
 

@@ -9,7 +9,8 @@ from typing import Literal, TypeVar, get_args
 import torch
 from torch import Tensor, nn
 
-from shapezoo._datasets import Batch, require_batch_or_list
+from shapezoo._dataset_errors import require_batch_or_list
+from shapezoo._datasets import Batch
 from shapezoo.train import losses
 from shapezoo.train.averages import BatchLosses, Loss
 from shapezoo.train.building import MakeOptimizer, built, copy_of

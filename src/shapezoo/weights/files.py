@@ -16,7 +16,7 @@ from shapezoo.weights.resizing import hint
 from shapezoo.weights.taking import WeightsError, require_values, take
 from shapezoo.weights.unwrapping import unwrap
 
-_STORABLE = {
+STORABLE = {
     torch.bool,
     *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
     *(torch.int8, torch.int16, torch.int32, torch.int64),
@@ -125,7 +125,7 @@ def _problem(tensor: Tensor) -> str:
         return "it is quantized; dequantize() it first"
     if tensor.layout is not torch.strided:
         return f"its layout is {tensor.layout}; make it dense first with to_dense()"
-    if tensor.dtype not in _STORABLE:
+    if tensor.dtype not in STORABLE:
         other = torch.complex64 if tensor.is_complex() else "another dtype"
         return f"safetensors has no {tensor.dtype}; convert it to {other} first"
     return ""

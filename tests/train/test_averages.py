@@ -240,6 +240,67 @@ def test_outputs_in_containers_are_checked_too() -> None:
     assert measured.loss == pytest.approx(whole.loss, rel=1e-12)
 
 
+class Output(dict[str, Any]):
+    """A dict with attributes, as transformers have it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
+
+
+@pytest.mark.parametrize(
+    ("wrap", "logits"),
+    [
+        (lambda scores: (scores, None), lambda outputs: outputs[0]),
+        (lambda scores: Output(logits=scores, cache=None), lambda outputs: outputs.logits),
+        (lambda scores: [scores, {"scale": 0.5}], lambda outputs: outputs[0]),
+    ],
+)
+def test_what_is_no_tensor_in_outputs_is_passed_on(
+    wrap: Callable[[Tensor], Any], logits: Callable[[Any], Tensor]
+) -> None:
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 3, dtype=torch.float64)
+
+        def forward(self, rows: Tensor) -> Any:
+            return wrap(self.layer(rows))
+
+    ours = Wrapped()
+    start = init(ours, SGD)
+    mean: Loss = lambda o, t: functional.cross_entropy(logits(o), t)  # noqa: E731
+    total: Loss = lambda o, t: functional.cross_entropy(logits(o), t, reduction="sum")  # noqa: E731
+    whole = evaluate(ours, start, [LABELS], loss=mean, correct=None)
+    parts = evaluate(ours, start, LABELS.cut(4, 5), loss=mean, correct=None)
+    assert parts.loss == pytest.approx(whole.loss, rel=1e-12)
+    with pytest.raises(ValueError, match="not a mean over all targets"):
+        evaluate(ours, start, LABELS.cut(4, 5), loss=total, correct=None)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_was_computed_in_bfloat16_may_be_rounded(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(40, 4, generator=generator)
+    rows = Rows(features, torch.rand(40, 3, generator=generator))
+    ours = nn.Linear(4, 3)
+
+    def rounded(outputs: Tensor, targets: Tensor) -> Tensor:
+        difference = outputs.sigmoid() - targets.to(outputs.dtype)
+        return difference.abs().mean() + 0.1 * functional.mse_loss(outputs.float(), targets)
+
+    train_step(ours, SGD, init(ours, SGD), rows.cut(13, 27), loss=rounded, autocast=torch.bfloat16)
+
+
+def test_a_sum_that_draws_at_random_is_noticed() -> None:
+    ours = model()
+
+    def total(outputs: Tensor, targets: Tensor) -> Tensor:
+        return functional.cross_entropy(functional.dropout(outputs, 0.01), targets, reduction="sum")
+
+    with pytest.raises(ValueError, match="not a mean over all targets"):
+        train_step(ours, SGD, init(ours, SGD), LABELS.cut(4, 5), loss=total)
+
+
 def test_sums_of_small_values_are_noticed() -> None:
     ours = model()
     small = Rows(LABELS.features, model()(LABELS.features).detach().float() + 1e-3)

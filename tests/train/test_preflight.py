@@ -164,6 +164,73 @@ def test_what_builds_no_optimizer_is_refused(make_optimizer: Any, message: str) 
         init(normalised(), make_optimizer)
 
 
+class Unsteady(nn.Module):
+    """Writes to a parameter in forward, initialises another from data once, and has BatchNorm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.table = nn.Embedding(9, 4, max_norm=0.5)
+        self.norm = nn.BatchNorm1d(2)
+        self.scale = nn.Parameter(torch.ones(4))
+        self.head = nn.Linear(4, 2)
+        self.is_new = True
+
+    def forward(self, images: Tensor) -> Tensor:
+        rows = self.table(images.flatten(1)[:, :2].mul(8).long())
+        if self.is_new and self.training:
+            with torch.no_grad():
+                self.scale.copy_(1 / (rows.std((0, 1)) + 1e-6))
+            self.is_new = False
+        logits: Tensor = self.head((self.norm(rows) * self.scale).mean(1))
+        return logits
+
+
+def test_a_rehearsal_changes_nothing() -> None:
+    """With nine examples in batches of four there is a last batch of one, which is tried first."""
+    data, losses, expected = images(9), list[float](), list[float]()
+
+    def observe(event: Event) -> None:
+        if not isinstance(event, EpochDone):
+            losses.append(event.loss)
+
+    fitted(Unsteady(), data, images(5), epochs=2, observers=[observe])
+    model = Unsteady()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for seed in torch.randint(2**32, (2,), generator=torch.Generator().manual_seed(0)):
+        order = torch.randperm(9, generator=torch.Generator().manual_seed(int(seed)))
+        model.train()
+        for indices in torch.split(order, 4):
+            batch = data.select(indices)
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(model(batch.images), batch.labels)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            expected.append(loss.item())
+    assert losses == expected
+
+
+def test_a_rehearsal_uses_real_batches() -> None:
+    class Fixed(nn.Module):
+        """Takes batches of four only, as what was exported does."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(6, 2)
+
+        def forward(self, images: Tensor) -> Tensor:
+            logits: Tensor = self.layer(images.view(4, 6))
+            return logits
+
+    def hardest(scores: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(scores, labels, reduction="none").topk(8).values.mean()
+
+    assert fitted(Fixed(), images(8), images(8)).step == 2
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(6, 2))
+    settings: dict[str, Any] = {"batch_size": 9, "loss": hardest, "correct": None}
+    assert fitted(linear, images(9), images(9), **settings).step == 1
+
+
 class Pixels:
     """Nine pictures with a label for each pixel."""
 

@@ -4,8 +4,9 @@ The check computes the loss of some rows apart and together. It needs outputs th
 the rows of the targets; a loss that cannot be checked is not trusted.
 """
 
+import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Protocol
 
@@ -53,6 +54,10 @@ def why_not_combinable(
         )
     if len(before.targets) == 0:
         return None
+    if torch.is_autocast_enabled(rows.targets.device.type):
+        dtype = torch.bfloat16
+    for output in _tensors(rows.outputs):
+        dtype = torch.bfloat16 if output.dtype in (torch.bfloat16, torch.float16) else dtype
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=()):
             return _difference(loss, before, rows, dtype)
@@ -70,11 +75,13 @@ def _difference(
     whole, again, first, second = (
         loss(rows.outputs, rows.targets).mean.item() for rows in (both, both, one, other)
     )
-    if not math.isfinite(whole) or whole != again:  # one that draws at random differs anyway
+    if not math.isfinite(whole):
         return None
     share = one.targets.numel() / both.targets.numel()
     combined = share * first + (1 - share) * second
     relative, absolute = _TOLERANCE.get(dtype, _TOLERANCE_OF_HALVES)
+    if whole != again:  # one that draws at random differs from itself as well
+        relative, absolute = 0.1, 10 * abs(whole - again)
     if abs(whole - combined) <= relative * max(abs(whole), abs(combined)) + absolute:
         return None
     return (
@@ -113,7 +120,7 @@ class Rows:
 def rows_of(outputs: Any, targets: Tensor) -> Rows | None:
     """Rows of a batch, spread over it; None unless all outputs have as many as the targets."""
     tensors = [*_tensors(outputs), targets]
-    if not all(isinstance(t, Tensor) and t.ndim and len(t) == len(targets) for t in tensors):
+    if not all(t.ndim and len(t) == len(targets) for t in tensors):
         return None
     widest = max(t[:1].numel() for t in tensors)
     count = min(len(targets), max(2, _MOST // max(1, widest)))
@@ -125,24 +132,27 @@ def rows_of(outputs: Any, targets: Tensor) -> Rows | None:
     return Rows(_mapped(picked, outputs), picked(targets))
 
 
-def _tensors(outputs: Any) -> Iterator[Any]:
-    """What tuples, lists, dicts and dataclasses hold."""
-    if isinstance(outputs, Mapping):
+def _tensors(outputs: Any) -> Iterator[Tensor]:
+    """The tensors in tuples, lists, dicts and dataclasses."""
+    if isinstance(outputs, MutableMapping):
         outputs = tuple(outputs.values())
     elif is_dataclass(outputs) and not isinstance(outputs, type):
         outputs = tuple(getattr(outputs, field.name) for field in fields(outputs))
     if isinstance(outputs, tuple | list):
         for part in outputs:
             yield from _tensors(part)
-    else:
+    elif isinstance(outputs, Tensor):
         yield outputs
 
 
 def _mapped(change: Callable[..., Tensor], outputs: Any, *others: Any) -> Any:
     """The same outputs with other tensors."""
     every = (outputs, *others)
-    if isinstance(outputs, Mapping):
-        return {key: _mapped(change, *(part[key] for part in every)) for key in outputs}
+    if isinstance(outputs, MutableMapping):
+        twin = copy.copy(outputs)  # some have attributes too
+        for key in outputs:
+            twin[key] = _mapped(change, *(part[key] for part in every))
+        return twin
     if is_dataclass(outputs) and not isinstance(outputs, type):
         names = [field.name for field in fields(outputs)]
         changed = {n: _mapped(change, *(getattr(part, n) for part in every)) for n in names}
@@ -150,4 +160,4 @@ def _mapped(change: Callable[..., Tensor], outputs: Any, *others: Any) -> Any:
     if isinstance(outputs, tuple | list):
         values = [_mapped(change, *parts) for parts in zip(*every, strict=True)]
         return type(outputs)(values) if type(outputs) in (tuple, list) else type(outputs)(*values)
-    return change(*every)
+    return change(*every) if isinstance(outputs, Tensor) else outputs

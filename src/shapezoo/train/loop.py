@@ -286,8 +286,8 @@ def fit(
 
     with training.running(), kept_normal():
         rehearse_last_batch(training, model, train, batch_size, accumulate, processes.size)
-        if epoch < epochs:
-            rehearse_test(model, training.state(), test, batch_size, loss, correct)
+        if epoch < epochs and not is_sharded:  # or else all processes must have as many batches
+            rehearse_test(model, training.state(), test, shares(len(test)), loss, correct)
         while epoch < epochs and not (patience and best and epoch - best.epoch >= patience):
             epoch += 1
             generator = _generator(seed, epoch)

@@ -1,5 +1,6 @@
 """Restoring the state of an optimizer, unless it is that of another one."""
 
+import inspect
 from collections.abc import Mapping, Set
 from typing import Any
 
@@ -61,8 +62,9 @@ def _completed(optimizer: Optimizer, saved: Mapping[str, Any]) -> Mapping[str, A
             f"make_optimizer: {kind} has {len(ours)} parameter groups, and the optimizer of the "
             f"training that is resumed had {len(theirs)}; {_ADVICE}"
         )
+    taken = inspect.signature(type(optimizer)).parameters.keys() - {"params"}
     for now_, then_ in zip(ours, theirs, strict=True):
-        names = {"lr", *optimizer.defaults, *(_OF_TORCH & then_.keys())}
+        names = {"lr", *taken, *(_OF_TORCH & then_.keys())}
         mine, other = _settings(now_, names), _settings(then_, names)
         other |= {name: mine[name] for name in mine.keys() - other if _is_later(name, mine[name])}
         for name in {**mine, **other}:

@@ -1,13 +1,15 @@
 """What `fit` refuses before its first step, rather than hours later."""
 
+import itertools
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import SupportsIndex
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from shapezoo._datasets import Batch, Selectable
+from shapezoo._modules import undisturbed
 from shapezoo.contracts import ShapeError
 from shapezoo.train.averages import Loss
 from shapezoo.train.evaluation import Correct, rehearse
@@ -81,7 +83,8 @@ def rehearse_last_batch(
     if not (normalises_batches(model) and has_single_example(len(train), batch_size, **division)):
         return
     try:
-        training.rehearse(select(train, torch.zeros(1, dtype=torch.int64), ("rehearsal",), 0))
+        with undisturbed(model):
+            training.rehearse(select(train, torch.zeros(1, dtype=torch.int64), ("rehearsal",), 0))
     except (ValueError, ShapeError) as error:
         other = better_batch_size(len(train), batch_size, **division)
         advice = "use other examples" if other is None else f"use batch_size={other}"
@@ -96,19 +99,27 @@ def rehearse_test(
     model: nn.Module,
     state: State,
     test: Selectable[Batch],
-    batch_size: int,
+    shares: Iterable[Tensor],
     loss: Loss,
     correct: Correct | None,
 ) -> None:
-    """Measure a few test examples, so that what cannot be measured fails before an epoch is over.
+    """Measure the first two test batches, so that what cannot be measured fails before an epoch.
+
+    Args:
+        model: The model.
+        state: What it has learned so far.
+        test: The test examples.
+        shares: The indices of the batches.
+        loss: The loss.
+        correct: Counts the right answers.
 
     Raises:
         Exception: What `evaluate` raises.
     """
-    few = torch.arange(min(len(test), 4))
-    parts = few.tensor_split(2) if len(test) > batch_size else (few,)  # as many as there will be
-    batches = (select(test, part, ("rehearsal",), n) for n, part in enumerate(parts) if len(part))
-    rehearse(model, state, batches, loss=loss, correct=correct)
+    first = [share for share in itertools.islice(shares, 2) if len(share)]
+    batches = (select(test, share, ("rehearsal",), n) for n, share in enumerate(first))
+    with undisturbed(model):
+        rehearse(model, state, batches, loss=loss, correct=correct)
 
 
 def has_single_example(examples: int, batch_size: int, *, parts: int, processes: int) -> bool:

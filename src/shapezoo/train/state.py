@@ -162,7 +162,7 @@ def lent(model: nn.Module, tensors: Mapping[str, Tensor], *, training: bool) -> 
     reshard(model)
     own = dict([*model.named_parameters(), *model.named_buffers()])
     places = _places(model, own)
-    caches = _buffer_places(model)
+    registered = buffers_of(model)
     try:
         _put(model, tensors, places)
         model.train(training)  # called even if it is in this mode: some models override it
@@ -173,18 +173,27 @@ def lent(model: nn.Module, tensors: Mapping[str, Tensor], *, training: bool) -> 
         for module, mode in modes:
             if module.training != mode:
                 module.training = mode
-        for module, name in _buffer_places(model) - caches:
-            setattr(module, name, None)
+        forget_new_buffers(registered)
         _put(model, own, places)
 
 
-def _buffer_places(model: nn.Module) -> set[tuple[nn.Module, str]]:
-    """Where a model has buffers. Some make one in their first forward, such as a mask."""
-    return {
-        (module, name)
-        for module in model.modules()
-        for name, _ in module.named_buffers(recurse=False, remove_duplicate=False)
-    }
+Registered = list[tuple[nn.Module, dict[str, Tensor | None]]]
+"""The buffers of each module, also those that are None so far."""
+
+
+def buffers_of(model: nn.Module) -> Registered:
+    """Which buffers a model has; some make one in their first forward, such as a mask."""
+    return [(module, dict(module._buffers)) for module in model.modules()]
+
+
+def forget_new_buffers(registered: Registered) -> None:
+    """Take away the buffers that a forward has made, so that the next one makes them anew."""
+    for module, before in registered:
+        for name in list(module._buffers):
+            if name not in before:
+                delattr(module, name)
+            elif before[name] is None:
+                setattr(module, name, None)
 
 
 def _places(model: nn.Module, own: Mapping[str, Tensor]) -> list[tuple[nn.Module, str, str]]:

@@ -19,7 +19,9 @@ from shapezoo.train.processes import ALONE, Processes
 from shapezoo.train.schedules import Schedule, constant
 from shapezoo.train.state import (
     State,
+    buffers_of,
     copied,
+    forget_new_buffers,
     generators,
     lent,
     require_same,
@@ -132,6 +134,7 @@ class Training:
         require_same(model, state)
         _require_settings(clip_norm, autocast, on_nan)
         self._model = model
+        self._registered = buffers_of(model)
         self._loss = BatchLosses(loss)
         self._on_nan = on_nan
         self._schedule = schedule
@@ -173,9 +176,13 @@ class Training:
 
     def rehearse(self, batch: Batch) -> None:
         """Compute the outputs for a batch as a step would, and leave everything as it was."""
-        buffers = copied(self._buffers.items())
+        tensors = self._parameters | self._buffers  # copies: some forwards write to parameters
+        values = {
+            name: nn.Parameter(value, requires_grad=False) if name in self._parameters else value
+            for name, value in copied(tensors.items()).items()
+        }
         with (
-            lent(self._model, {**self._parameters, **buffers}, training=True),
+            lent(self._model, values, training=True),
             generators(self._random, self.device),
             self._precision(),
             torch.no_grad(),
@@ -224,8 +231,9 @@ class Training:
         before = copied(self._buffers.items()) if self._processes.size > 1 else {}
         with self._drawing(), torch.enable_grad():
             value: float = self._optimizer.step(lambda: self._gradients(batches, count))
+        forget_new_buffers(self._registered)
         self._buffers = {  # forward may have replaced some
-            name: b.detach() for name, b in self._model.named_buffers() if name in self._buffers
+            name: b.detach() for name, b in self._model.named_buffers()
         }
         if self._processes.size > 1:
             self._average_buffers(before, mine / count)

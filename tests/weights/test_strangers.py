@@ -190,7 +190,7 @@ def test_nothing_is_loaded_but_what_an_exact_prefix_gives(
 
     wanted = data.draw(st.lists(NAMES, min_size=1, max_size=5, unique=True))
     state = {name: torch.tensor(number) for number, name in enumerate(names)}
-    found = unwrap(state, wanted, __file__).tensors
+    found = unwrap(state, {name: torch.ones(1) for name in wanted}, __file__).tensors
     if found.keys() == {*wanted}:
         (prefix,) = {name.removesuffix(short) for name, short in _pairs(state, found)}
         assert state.keys() == {prefix + name for name in wanted}
@@ -412,6 +412,30 @@ def test_other_objects_are_refused_with_a_fix_that_works(
     twin = net()
     weights.load(twin, "weights.pth")
     assert_equal(twin.double().state_dict(), state)
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda state: {"ema": {"decay": 0.9, "shadow": state}},
+        lambda state: {"checkpoint": {"model": state, "epoch": 1}},
+        lambda state: {"state_dict": {**state, "_extra": 3}},
+        lambda state: {"runs": [{"net": state}, 3]},
+    ],
+)
+def test_code_for_refused_files_finds_weights_wherever_they_are(
+    wrapped: Callable[[State], State], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    state = net().state_dict()
+    for other in (argparse.Namespace(x=1), nn.L1Loss()):
+        saved({"args": other, **wrapped(state)}, tmp_path)
+        with pytest.raises(WeightsError, match="holds an object of") as error:
+            weights.load(net(), "w.pth")
+        exec(code_of(error.value), {})
+        twin = net()
+        weights.load(twin, "weights.pth")
+        assert_equal(twin.state_dict(), state)
 
 
 def test_a_checkpoint_of_a_training_is_named_with_a_fix_that_works(

@@ -70,6 +70,35 @@ def test_one_name_of_a_shared_parameter_is_enough(name: str, tmp_path: Path) -> 
         weights.load(Tied(is_tied=False), tmp_path / "tied")
 
 
+@pytest.mark.parametrize("prefixes", [("", ""), ("", "module."), ("module.", "")])
+def test_two_sets_of_shared_weights_are_never_guessed(
+    prefixes: tuple[str, str], tmp_path: Path
+) -> None:
+    entries = {
+        entry: {f"{prefix}embedding.weight": torch.full((5, 3), value)}
+        for entry, prefix, value in zip(("model", "ema"), prefixes, (1.0, 2.0), strict=True)
+    }
+    model = Tied()
+    before = model.head.weight.clone()
+    with pytest.raises(WeightsError, match="fit the model several times"):
+        weights.load(model, saved(entries, tmp_path))
+    assert torch.equal(model.head.weight, before)
+    weights.load(model, saved({"model": entries["model"], "epoch": 3}, tmp_path))
+    assert torch.equal(model.head.weight, torch.ones(5, 3))
+
+
+def test_moments_of_an_optimizer_are_no_weights(tmp_path: Path) -> None:
+    """They have exactly the names of the model; the weights stand beside one of a loss."""
+    model = Tied(is_tied=False)
+    state = model.state_dict()
+    moments = {name: torch.zeros_like(tensor) for name, tensor in state.items()}
+    content = {"model": {**state, "loss.weight": torch.ones(2)}, "exp_avg": moments}
+    with pytest.raises(WeightsError, match="fit the model several times"):
+        weights.load(model, saved(content, tmp_path))
+    other = {"model": {**state}, "head": {"head.weight": torch.ones(2, 2)}}
+    weights.load(model, saved(other, tmp_path))
+
+
 @pytest.mark.parametrize(
     ("values", "dtype", "fits"),
     [

@@ -42,15 +42,17 @@ _HARMLESS = {
 }
 """What a file may call without harm, by the names in it, with the code that allows it."""
 
-_MODULES_TO_STATES = """\
-saved = saved.state_dict() if isinstance(saved, torch.nn.Module) else saved
-saved = {key: part.state_dict() if isinstance(part, torch.nn.Module) else part
-         for key, part in saved.items()}"""
-
 _SAVING = """\
-weights = {key: part for key, part in saved.items() if isinstance(part, torch.Tensor) or
-           isinstance(part, dict) and all(isinstance(t, torch.Tensor) for t in part.values())}
-torch.save(weights, 'weights.pth')"""
+def weights(part):  # all tensors, wherever they are
+    part = part.state_dict() if isinstance(part, torch.nn.Module) else part
+    kinds = (torch.Tensor, torch.nn.Module, dict, list, tuple)
+    if isinstance(part, dict):
+        return {key: weights(value) for key, value in part.items() if isinstance(value, kinds)}
+    if isinstance(part, (list, tuple)):
+        return [weights(value) for value in part if isinstance(value, kinds)]
+    return part
+
+torch.save(weights(saved), 'weights.pth')"""
 """Code that writes all weights in what was saved to a file, whatever they are called."""
 
 
@@ -73,7 +75,7 @@ def refused(path: str | os.PathLike[str], type_: str) -> WeightsError:
             "If you trust the file, which can run any code, write its weights to a file of their "
             "own:"
         )
-        lines = ["import torch", trusting, *f"{_MODULES_TO_STATES}\n{_SAVING}".splitlines()]
+        lines = ["import torch", trusting, *_SAVING.splitlines()]
     code = "\n".join(f"  {line}" for line in lines)
     return WeightsError(
         f"{file!r} holds an object of {type_}; only tensors, numbers, strings and containers of "

@@ -37,7 +37,7 @@ def take(model: nn.Module, tensors: Mapping[str, Tensor], source: str, note: str
     require_values(model)
     own = plain_state(model)
     counters = {name: own[name] for name in own if name.endswith("num_batches_tracked")}
-    shared = _shared(own)
+    shared = shared_names(own)
     tensors = {**counters, **_of_shared(tensors, shared), **tensors}
     if differences := [*_differences(own, tensors), *_conflicts(tensors, shared)]:
         title = f"{source} does not fit {type(unwrapped(model)).__name__}:"
@@ -45,7 +45,7 @@ def take(model: nn.Module, tensors: Mapping[str, Tensor], source: str, note: str
     model.load_state_dict(wrapped_names(model, tensors))
 
 
-def _shared(own: Mapping[str, Tensor]) -> list[list[str]]:
+def shared_names(own: Mapping[str, Tensor]) -> list[list[str]]:
     """The names of parameters and buffers that have several, such as tied weights."""
     names: dict[tuple[Any, ...], list[str]] = {}
     for name, tensor in own.items():

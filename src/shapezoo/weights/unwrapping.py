@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from shapezoo.weights.reading import loading_code
-from shapezoo.weights.taking import WeightsError
+from shapezoo.weights.taking import WeightsError, shared_names
 
 COUNTER = "num_batches_tracked"
 """A buffer of batch norm that files from before PyTorch 0.4.1 do not have."""
@@ -80,6 +80,11 @@ class _Place:
         """Whether no other names stand there."""
         return not self.extra
 
+    def has_shapes_of(self, own: Mapping[str, Tensor]) -> bool:
+        """Whether the tensors could be those of a model with this ``state_dict``."""
+        found = ((self.tensors.get(self.prefix + name), tensor) for name, tensor in own.items())
+        return all(part is None or part.shape == tensor.shape for part, tensor in found)
+
     def __str__(self) -> str:
         entry = f"entry {_shown(self.entry)}" if self.entry else ""
         prefix = f"prefix {self.prefix!r}" if self.prefix else ""
@@ -105,26 +110,31 @@ class _Place:
         return f"not key.startswith({tuple(sorted(starts))!r})"
 
 
-def unwrap(content: Any, names: Iterable[str], path: str | os.PathLike[str]) -> Found:
+def unwrap(content: Any, own: Mapping[str, Tensor], path: str | os.PathLike[str]) -> Found:
     """Find the weights of a model in what a file holds.
 
     Args:
         content: What was read.
-        names: The names in the ``state_dict`` of the model.
+        own: The ``state_dict`` of the model.
         path: The file, for errors.
 
     Raises:
         WeightsError: There is no state dict in it, or several fit the model.
     """
     file = os.fspath(path)
-    wanted = {name for name in names if not _is_counter(name)}
+    wanted = {name for name in own if not _is_counter(name)}
     if not wanted and isinstance(content, Mapping) and not content:
         return Found({})
     states = dict(_states(content))
     if not states:
         raise WeightsError(f"{file!r} holds no state dict: {_described(content)}")
-    places = [place for entry, state in states.items() for place in _places(entry, state, wanted)]
+    shared = [set(group) for group in shared_names(own)]
+    places = [
+        place for entry, state in states.items() for place in _places(entry, state, wanted, shared)
+    ]
     exact = [place for place in places if place.is_exact]
+    # all that an exact place lacks is a name that another one has beside, such as a loss's
+    exact += [p for p in places if exact and not p.is_exact and p.has_shapes_of(own)]
     if len(exact) == 1:
         prefix = exact[0].prefix
         tensors = exact[0].tensors
@@ -200,20 +210,25 @@ def _without_bookkeeping(state: Mapping[str, Any], wanted: set[str]) -> dict[str
     return kept
 
 
-def _places(entry: Entry, state: Mapping[str, Any], wanted: set[str]) -> Iterator[_Place]:
-    """Where all wanted names stand in a state dict, but for counters of batch norm."""
+def _places(
+    entry: Entry, state: Mapping[str, Any], wanted: set[str], shared: list[set[str]]
+) -> Iterator[_Place]:
+    """Where all wanted names stand in a state dict, but for counters of batch norm.
+
+    Of names that share a tensor, one is enough.
+    """
     if not wanted:
         return
+    required = wanted.difference(*shared)
     whole, state = state, _without_bookkeeping(state, wanted)
     names = {name for name in state if not _is_counter(name)}
     tensors = {name for name in names if isinstance(state[name], Tensor)}
-    longest = max(wanted, key=len)  # few other names end like it
-    for name in sorted(names):
-        prefix = name.removesuffix(longest)
-        if not name.endswith(longest) or not (prefix == "" or prefix.endswith(".")):
-            continue
-        moved = {prefix + name for name in wanted}
-        if moved <= tensors:
+    anchors = {max(required, key=len)} if required else shared[0]  # few other names end like it
+    prefixes = {name.removesuffix(end) for end in anchors for name in names if name.endswith(end)}
+    for prefix in sorted(prefixes):
+        groups = [{prefix + name for name in group} & tensors for group in shared]
+        moved = {prefix + name for name in required}.union(*groups)
+        if (prefix == "" or prefix.endswith(".")) and moved <= tensors and all(groups):
             ignored = tuple(whole.keys() - state.keys())
             yield _Place(entry, prefix, state, tuple(sorted(names - moved)), ignored)
 

@@ -82,6 +82,7 @@ def in_place(model: nn.Module, batch: Batch, stack: ExitStack) -> Case:
         schedule=constant,
         clip_norm=None,
         autocast=None,
+        on_nan="continue",
         processes=ALONE,
     )
     stack.enter_context(training.running())

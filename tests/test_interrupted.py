@@ -238,7 +238,7 @@ def test_half_a_line_of_the_metrics_is_forgotten(tmp_path: Path) -> None:
 
 def test_a_run_deletes_only_its_own_temporary_files(tmp_path: Path) -> None:
     run = Run.create(CONFIG, tmp_path / "run")
-    for name in (".checkpoint-new.safetensors.7.tmp", ".model.safetensors.12.tmp", ".notes.tmp"):
+    for name in (".checkpoint-new.safetensors.7-7.tmp", ".model.safetensors.9-1.tmp", ".notes.tmp"):
         (run.path / name).touch()
     run.rewind(1)
     assert [path.name for path in run.path.glob(".*")] == [".notes.tmp"]

@@ -60,9 +60,9 @@ def as_dataset(dataset: object, *, collate: Collate = default_collate) -> Select
             )
         return subset
     examples = _map_style(dataset)
-    if type(examples) is TensorDataset and collate is default_collate and examples.tensors[1:]:
-        *inputs, targets = examples.tensors
-        return TensorRows(tuple(inputs), targets)
+    is_plain = type(examples) is TensorDataset and collate is default_collate
+    if is_plain and isinstance(dataset, TensorDataset) and len(dataset.tensors) > 1:
+        return TensorRows(dataset.tensors[:-1], dataset.tensors[-1])
     return _Collated(examples, collate)
 
 

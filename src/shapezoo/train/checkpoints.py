@@ -32,7 +32,7 @@ _OLD_TORCH_SAVE = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 
 
 class CheckpointError(ValueError):
-    """A checkpoint file is missing, damaged, or something else than a checkpoint."""
+    """A checkpoint file is missing, damaged, or something other than a checkpoint."""
 
     __module__ = "shapezoo.train"
 

@@ -204,8 +204,8 @@ def fit(
         observers: Called with each event.
         save: Called with a checkpoint at the end of each epoch, and where `stop` ends the
             training.
-        save_every: Calls it after every so many steps too.
-        stop: Asked after each step; once it says so, the training ends there.
+        save_every: Also call `save` every this many steps.
+        stop: Called after each step; the training ends as soon as it returns True.
         processes: Those that train together; each takes its share of every batch.
 
     Returns:
@@ -213,7 +213,7 @@ def fit(
 
     Raises:
         TypeError: A count is not a whole number; or a dataset cannot select examples, or returns
-            something else than a batch.
+            something other than a batch.
         ValueError: A setting is out of range, there are no examples, the last batch is too small
             for BatchNorm, or the loss of several batches cannot be computed from theirs.
         StateError: The state is that of another model or optimizer, or the checkpoint that of a

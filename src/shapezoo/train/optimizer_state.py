@@ -24,8 +24,8 @@ _OF_TORCH = {
 }
 
 _ADVICE = (
-    "pass the same, or go on from what it has learned with a new optimizer: install(model, state), "
-    "then fit from init(model, make_optimizer)"
+    "pass the same, or continue from what it has learned with a new optimizer: install(model, "
+    "state), then fit from init(model, make_optimizer)"
 )
 
 

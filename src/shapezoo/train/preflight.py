@@ -21,7 +21,7 @@ _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
 
 
 def require_count(name: str, value: int, *, least: int = 1) -> None:
-    """Refuse what is not a whole number, or is too small.
+    """Raise unless given a whole number that is large enough.
 
     Raises:
         TypeError: It is not a whole number.
@@ -38,10 +38,10 @@ def require_count(name: str, value: int, *, least: int = 1) -> None:
 def require_functions(
     loss: object, correct: object, schedule: object, save: object, stop: object, observers: object
 ) -> None:
-    """Refuse what cannot be called, and classes that were meant to be instantiated.
+    """Raise unless all of these can be called; a class is refused, as an instance is meant.
 
     Raises:
-        TypeError: One of them, or one of the observers, is no function.
+        TypeError: One of them, or one of the observers, is not a function.
     """
     for name, function in (("loss", loss), ("schedule", schedule)):
         _require_function(name, function)

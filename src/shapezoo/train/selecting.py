@@ -22,7 +22,7 @@ def select(dataset: Selectable[Batch], indices: Tensor, stream: Key, *place: int
         *place: Which batch of the stream it is.
 
     Raises:
-        TypeError: The dataset returns something else than a batch.
+        TypeError: The dataset returns something other than a batch.
     """
     if is_known_to_draw_nothing(dataset.select):
         return dataset.select(indices)

@@ -187,7 +187,7 @@ def buffers_of(model: nn.Module) -> Registered:
 
 
 def forget_new_buffers(registered: Registered) -> None:
-    """Take away the buffers that a forward has made, so that the next one makes them anew."""
+    """Remove the buffers that a forward has created, so that the next one creates them again."""
     for module, before in registered:
         for name in list(module._buffers):
             if name not in before:

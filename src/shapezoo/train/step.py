@@ -190,7 +190,7 @@ class Training:
             self._model(*batch.to(self.device).inputs)
 
     def release_gradients(self) -> None:
-        """Free the memory of the gradients, which the next step computes anew."""
+        """Free the memory of the gradients, which the next step computes again."""
         self._optimizer.zero_grad()
 
     def snapshot(self) -> State:

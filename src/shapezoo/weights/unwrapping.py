@@ -64,9 +64,9 @@ class _Place:
     Attributes:
         entry: The keys that lead there.
         prefix: What stands before the names.
-        tensors: What stands there, without counters that are no weights.
+        tensors: What stands there, without counters that are not weights.
         extra: Names there that the model does not have.
-        ignored: The counters that are no weights.
+        ignored: The counters that are not weights.
     """
 
     entry: Entry
@@ -201,7 +201,7 @@ def _shown(entry: Entry) -> str:
 
 
 def _without_bookkeeping(state: Mapping[str, Any], wanted: set[str]) -> dict[str, Any]:
-    """The same without counters that are no weights, unless the model has such names itself."""
+    """The same without counters that are not weights, unless the model has such names itself."""
     skipped = () if any(_last(name) in _BOOKKEEPING for name in wanted) else _BOOKKEEPING
     kept = {name: tensor for name, tensor in state.items() if _last(name) not in skipped}
     is_average = all(name.startswith("module.") for name in kept if name != _AVERAGED)

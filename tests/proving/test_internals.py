@@ -16,14 +16,14 @@ from torch.overrides import TorchFunctionMode
 
 from shapezoo.contracts.symbolic_runs import hint_of
 from shapezoo.proving import symbolic
-from shapezoo.proving.bounds import Values
-from shapezoo.proving.functions import outermost_builtins
-from shapezoo.proving.symbols import numeric
+from shapezoo.proving.rules.functions import outermost_builtins
+from shapezoo.proving.rules.symbols import numeric
+from shapezoo.proving.rules.value_ranges import ValueRanges
 
 
 @pytest.fixture
 def environment() -> Any:
-    return symbolic._Environment(Values(), specialize_zero_one=False, duck_shape=False)
+    return symbolic._Environment(ValueRanges(), specialize_zero_one=False, duck_shape=False)
 
 
 def symbol(environment: Any, hint: int) -> torch.SymInt:
@@ -138,6 +138,6 @@ def test_a_module_is_made_for_symbols_of_its_sizes(environment: Any) -> None:
         yield nn.Embedding(width, width)
         yield nn.GRUCell(width, width)
 
-    with symbolic._fakes(environment), symbolic._rules(environment, Values()):
+    with symbolic._fakes(environment), symbolic._rules(environment, ValueRanges()):
         for layer in layers(symbol(environment, 6)):
             assert any(isinstance(n, torch.SymInt) for p in layer.parameters() for n in p.shape)

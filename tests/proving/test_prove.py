@@ -24,7 +24,8 @@ from shapezoo import (
     unchecked,
 )
 from shapezoo.models import InceptionBlock, ResidualBlock
-from shapezoo.proving import SubjectError, functions, rules
+from shapezoo.proving import SubjectError
+from shapezoo.proving.rules import functions
 
 
 class Stem(nn.Module):
@@ -278,7 +279,7 @@ def test_a_recurrent_model_still_has_its_weights() -> None:
 
 @pytest.mark.parametrize(
     ("rule", "wrong"),
-    [("_flatten", lambda x, *_: rules.empty(x, (x.shape[0], 7))), ("_linear", None)],
+    [("_flatten", lambda x, *_: common.empty(x, (x.shape[0], 7))), ("_linear", None)],
 )
 def test_a_false_rule_never_ends_as_proved(rule: str, wrong: Any) -> None:
     """The audit on real kernels finds it out."""
@@ -293,7 +294,7 @@ def test_a_false_rule_never_ends_as_proved(rule: str, wrong: Any) -> None:
             return result
 
     def let_pass(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
-        return rules.empty(x, (*x.shape[:-1], weight.shape[0]))
+        return common.empty(x, (*x.shape[:-1], weight.shape[0]))
 
     false = wrong or let_pass
     changed = {

@@ -26,14 +26,14 @@ from torch.utils._sympy.numbers import int_oo
 
 from shapezoo._modules import undisturbed
 from shapezoo.contracts.symbolic_runs import hint_of, while_proving
-from shapezoo.proving.bounds import State, UndecidedError, Values
 from shapezoo.proving.enforcing import enforce
-from shapezoo.proving.functions import FunctionRules, outermost_builtins
-from shapezoo.proving.kernels import KernelRules, is_undecided
 from shapezoo.proving.proofs import Outcome, Sizes, outcome_of
-from shapezoo.proving.recurrence import RecurrentRules, symbolic_batches
+from shapezoo.proving.rules.functions import FunctionRules, outermost_builtins
+from shapezoo.proving.rules.kernels import KernelRules, is_undecided
+from shapezoo.proving.rules.recurrence import RecurrentRules, symbolic_batches
+from shapezoo.proving.rules.symbols import LIBRARIES, numeric
+from shapezoo.proving.rules.value_ranges import State, UndecidedError, ValueRanges
 from shapezoo.proving.subjects import NoArgumentsError, Subject, empty_out
-from shapezoo.proving.symbols import LIBRARIES, numeric
 from shapezoo.proving.values import shapes_of, tensors_of
 from shapezoo.proving.variants import Variant
 
@@ -78,8 +78,8 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
         variant: What to give it.
         hints: Sizes that decide which path is taken.
     """
-    values = Values()
-    environment = _Environment(values, specialize_zero_one=False, duck_shape=False)
+    ranges = ValueRanges()
+    environment = _Environment(ranges, specialize_zero_one=False, duck_shape=False)
     run = SymbolicRun()
     symbols: dict[Any, Any] = {}
     chosen: dict[str, Any] = {}
@@ -110,16 +110,16 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
             stack.enter_context(undisturbed(known))
         stack.enter_context(_fakes(environment))
         if isinstance(known, nn.Module):
-            values.set(empty_out(known), State.CONSTANT)
-        stack.enter_context(_rules(environment, values))
+            ranges.set(empty_out(known), State.CONSTANT)
+        stack.enter_context(_rules(environment, ranges))
         told = stack.enter_context(numeric())
         try:
             model = known if known is not None else _made(subject, chosen, hints, run)
             if isinstance(model, nn.Module):
-                values.set(model.parameters(), State.CONSTANT)  # buffers may follow from sizes
+                ranges.set(model.parameters(), State.CONSTANT)  # buffers may follow from sizes
                 enforce(model, record)
             args, kwargs = subject.arguments(model, variant.contract, chosen)
-            values.set(tensors_of([args, kwargs]), State.ARGUMENT)
+            ranges.set(tensors_of([args, kwargs]), State.ARGUMENT)
             with while_proving():
                 result = model(*args, **kwargs)
             run.shapes = [tuple(map(_expression, shape)) for shape in shapes_of(result)]
@@ -142,8 +142,8 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
     made = {symbol for shape in run.shapes for size in shape for symbol in size.free_symbols}
     if made - set(symbols.values()) or _is_deferred(environment):
         run.outcome, run.error = "unknown", UndecidedError("the data decide a size")
-    if values.undecided is not None:  # the model may have caught it
-        run.outcome, run.error = "unknown", values.undecided
+    if ranges.undecided is not None:  # the model may have caught it
+        run.outcome, run.error = "unknown", ranges.undecided
     return run
 
 
@@ -162,9 +162,9 @@ def _canonical(condition: Any) -> Any:
 class _Environment(symbolic_shapes.ShapeEnv):
     """Remembers for each guard the line of the model that has asked, and what was assumed."""
 
-    def __init__(self, values: Values, **options: Any) -> None:
+    def __init__(self, ranges: ValueRanges, **options: Any) -> None:
         super().__init__(**options)
-        self.values = values
+        self.ranges = ranges
         self.places: list[str] = []
         self.assumed: list[Any] = []
 
@@ -178,7 +178,7 @@ class _Environment(symbolic_shapes.ShapeEnv):
         try:
             return super().evaluate_expr(*args, **kwargs)
         except symbolic_shapes.GuardOnDataDependentSymNode as error:
-            self.values.undecided = error
+            self.ranges.undecided = error
             raise
         finally:
             if len(self.guards) > len(self.places):
@@ -239,14 +239,14 @@ def _fakes(environment: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _rules(environment: Any, values: Values) -> Iterator[None]:
+def _rules(environment: Any, ranges: ValueRanges) -> Iterator[None]:
     """Keep questions few, and check what real kernels do."""
     with contextlib.ExitStack() as stack:
         for context in (
-            KernelRules(values),
-            FunctionRules(values),
+            KernelRules(ranges),
+            FunctionRules(ranges),
             outermost_builtins(),
-            RecurrentRules(environment, values),
+            RecurrentRules(environment, ranges),
             symbolic_batches(),
             *_without_first_weights(),
         ):

@@ -16,8 +16,8 @@ from torch.fx.experimental.symbolic_shapes import _constrain_range_for_size
 from torch.nn.utils import rnn
 from torch.overrides import TorchFunctionMode
 
-from shapezoo.proving.bounds import State, Values
-from shapezoo.proving.rules import Size, empty, require
+from shapezoo.proving.rules.common import Size, empty, require
+from shapezoo.proving.rules.value_ranges import State, ValueRanges
 from shapezoo.proving.values import tensors_of
 
 _GATES = {torch.rnn_tanh: 1, torch.rnn_relu: 1, torch.gru: 3, torch.lstm: 4}
@@ -33,13 +33,13 @@ class RecurrentRules(TorchFunctionMode):
 
     Args:
         environment: Makes the symbols, and has ``assume``.
-        values: What is known of values.
+        ranges: Collects what is known about the values of tensors.
     """
 
-    def __init__(self, environment: Any, values: Values) -> None:
+    def __init__(self, environment: Any, ranges: ValueRanges) -> None:
         super().__init__()
         self.environment = environment
-        self.values = values
+        self.ranges = ranges
         self.packed: dict[int, tuple[Size, Tensor]] = {}  # keeps the tensors, and so their ids
 
     def __torch_function__(
@@ -57,7 +57,7 @@ class RecurrentRules(TorchFunctionMode):
             rule = self._pad
         if rule is not None:
             result = rule(*args, **kwargs)
-            self.values.set(tensors_of(result), State.ARGUMENT)
+            self.ranges.set(tensors_of(result), State.ARGUMENT)
             return result
         if func is Tensor.__getitem__ and id(args[0]) in self.packed and args[1] == 0:
             return self.packed[id(args[0])][0]  # the first number of batch_sizes

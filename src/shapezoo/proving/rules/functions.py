@@ -11,20 +11,28 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from shapezoo.proving.bounds import State, Values
-from shapezoo.proving.rules import PRODUCT, broadcast, empty, fits, require, require_pixels, viewed
+from shapezoo.proving.rules.common import (
+    PRODUCT,
+    broadcast,
+    empty,
+    fits,
+    require,
+    require_pixels,
+    viewed,
+)
+from shapezoo.proving.rules.value_ranges import State, ValueRanges
 
 
 class FunctionRules(TorchFunctionMode):
     """Functions whose parts would ask about layout.
 
     Args:
-        values: What is known of values.
+        ranges: Collects what is known about the values of tensors.
     """
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, ranges: ValueRanges) -> None:
         super().__init__()
-        self.values = values
+        self.ranges = ranges
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -35,18 +43,18 @@ class FunctionRules(TorchFunctionMode):
             result = rule(*args, **kwargs)
             if result is not NotImplemented:
                 if rule in (_reshape, _flatten, _contiguous):
-                    self.values.copy(args[0], result)
+                    self.ranges.copy(args[0], result)
                 else:
-                    self.values.follow("", args, kwargs, result)
+                    self.ranges.follow("", args, kwargs, result)
                 return result
         if func in _INDEXING and has_symbols(args[1]):
-            self.values.give_up("an index is a list with sizes")
+            self.ranges.give_up("an index is a list with sizes")
         if func is functional.one_hot:
-            self.values.check_one_hot(*args, **kwargs)
+            self.ranges.check_one_hot(*args, **kwargs)
         result = func(*args, **kwargs)
         if func in _LITERALS:
             is_sized = has_symbols(list(args))
-            self.values.set([result], State.LOST if is_sized else State.CONSTANT)
+            self.ranges.set([result], State.LOST if is_sized else State.CONSTANT)
         return result
 
 

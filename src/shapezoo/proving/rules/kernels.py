@@ -11,8 +11,8 @@ from torch.fx.experimental import symbolic_shapes
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from shapezoo.contracts.symbolic_runs import hint_of
-from shapezoo.proving.bounds import UndecidedError, Values
-from shapezoo.proving.rules import PRODUCT, Size, broadcast, empty, fits, require, viewed
+from shapezoo.proving.rules.common import PRODUCT, Size, broadcast, empty, fits, require, viewed
+from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges
 
 _UNDECIDED = (
     fake_tensor.DataDependentOutputException,
@@ -44,12 +44,12 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
     """Kernels whose fake versions ask too much, or too little.
 
     Args:
-        values: What is known of values.
+        ranges: Collects what is known about the values of tensors.
     """
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, ranges: ValueRanges) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's has no types
-        self.values = values
+        self.ranges = ranges
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -61,16 +61,16 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
         if has_tensor:
             if name in _CHECKS:
                 _CHECKS[name](*args, **kwargs)
-            self.values.check(name, func._schema, args)
+            self.ranges.check(name, func._schema, args)
             result = _by_rule(func, name, args, kwargs)
         if result is NotImplemented:
             try:
                 result = func(*args, **kwargs)
             except Exception as error:
                 if is_undecided(error):
-                    self.values.undecided = error
+                    self.ranges.undecided = error
                 raise
-        self.values.follow(name, args, kwargs, result)
+        self.ranges.follow(name, args, kwargs, result)
         return result
 
 

@@ -1,6 +1,6 @@
 """What is known of the values of tensors that a model makes from sizes, as `torch.arange` does.
 
-They decide whether a table of positions is long enough. Values of arguments are taken to be
+They decide whether a table of positions is long enough. ValueRanges of arguments are taken to be
 valid indices; those of parameters, buffers and literals do not change with the sizes.
 """
 
@@ -31,8 +31,8 @@ class State(enum.Enum):
     LOST = "depend on sizes in a way that was not followed"
 
 
-class Values:
-    """What is known of the values of every tensor.
+class ValueRanges:
+    """What is known about the values of every tensor.
 
     Attributes:
         undecided: An error that says that values decide, even if the model has caught it.

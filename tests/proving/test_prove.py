@@ -25,7 +25,7 @@ from shapezoo import (
 )
 from shapezoo.models import InceptionBlock, ResidualBlock
 from shapezoo.proving import SubjectError
-from shapezoo.proving.rules import functions
+from shapezoo.proving.rules import common, functions
 
 
 class Stem(nn.Module):

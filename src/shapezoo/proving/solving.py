@@ -83,26 +83,32 @@ def parse(text: str) -> Formula:
         UntranslatableError: There is none.
     """
     tree = expression(text)
-    return z3.And(_parse(tree), _never_divides_by_zero(tree))
+    conditions = list(_divides_by_no_zero(tree))
+    return z3.And(_parse(tree), *conditions) if conditions else _parse(tree)
 
 
-def _never_divides_by_zero(node: ast.expr) -> Formula:
-    """Return when Python computes this without a division by zero; it skips what it can."""
+def _divides_by_no_zero(node: ast.expr) -> Iterator[Formula]:
+    """Yield what must hold for Python to divide by no zero; it skips what it need not compute."""
     match node:
-        case ast.BoolOp(op=op, values=[*before, last]) if before:
-            first = before[0] if len(before) == 1 else ast.BoolOp(op, before)
-            is_skipped = _parse(first) if isinstance(op, ast.Or) else z3.Not(_parse(first))
-            rest = z3.Or(is_skipped, _never_divides_by_zero(last))
-            return z3.And(_never_divides_by_zero(first), rest)
-        case ast.Compare(left=left, ops=[*before, _], comparators=[*others, last]) if before:
-            first = ast.Compare(left, before, others)
-            rest = z3.Or(z3.Not(_parse(first)), _never_divides_by_zero(last))
-            return z3.And(_never_divides_by_zero(first), rest)
-    inside = [part for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr)]
-    conditions = [_never_divides_by_zero(part) for part in inside]
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.FloorDiv | ast.Mod):
-        conditions.append(_parse(node.right) != 0)
-    return z3.And(*conditions, True)
+        case ast.BoolOp(op=op, values=[first, *rest]) if rest:
+            after = rest[0] if len(rest) == 1 else ast.BoolOp(op, rest)
+            is_needed = z3.Not(_parse(first)) if isinstance(op, ast.Or) else _parse(first)
+            yield from _divides_by_no_zero(first)
+            yield from (z3.Implies(is_needed, need) for need in _divides_by_no_zero(after))
+        case ast.Compare(left=left, ops=[op, *ops], comparators=[middle, *rest]) if rest:
+            first, after = ast.Compare(left, [op], [middle]), ast.Compare(middle, ops, rest)
+            yield from _divides_by_no_zero(first)
+            needs = _divides_by_no_zero(after)
+            yield from (z3.Implies(_parse(first), need) for need in needs)
+        case _:
+            for part in ast.iter_child_nodes(node):
+                if isinstance(part, ast.expr):
+                    yield from _divides_by_no_zero(part)
+    match node:
+        case ast.BinOp(op=ast.FloorDiv() | ast.Mod(), right=right) if (
+            not isinstance(right, ast.Constant)  # `Condition` has refused the constant 0
+        ):
+            yield _parse(right) != 0
 
 
 def _parse(node: ast.expr) -> Formula:

@@ -61,9 +61,7 @@ class Effort:
             WorkOverError: The work is done, or the deadline has passed.
         """
         if not self.remaining:
-            raise WorkOverError(
-                f"the budget of {self.work:.3g} is used up; a larger one finds more"
-            )
+            raise WorkOverError(f"the budget ({self.work:.3g}) is used up; a larger one finds more")
         if time.thread_time() > self.deadline:
             raise WorkOverError("the CPU time is used up; a larger budget finds more")
 

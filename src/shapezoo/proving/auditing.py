@@ -34,6 +34,9 @@ LEAST = (2, 12)
 RANDOM = 2
 """At so many random points inside, each region that holds is run."""
 
+MOST_WISHES = 100
+"""So many cases inside modules are run as parts of the whole model."""
+
 SPREAD = 16
 """So far above the smallest sizes are random points."""
 
@@ -60,7 +63,7 @@ def audit(subject: Subject, exploration: Exploration) -> None:
 
 
 def _audit(subject: Subject, exploration: Exploration, path: Path) -> None:
-    for sizes in _points(path, exploration.axes):
+    for sizes in _points(path, exploration.axes, exploration.wishes):
         confirm(subject, exploration, path, sizes)
         if path.outcome == "unknown":
             return
@@ -118,13 +121,14 @@ def _words(outcome: Outcome, error: Exception | None) -> str:
     return f"it {outcome} ({first_line(error)})" if error else f"it {outcome}"
 
 
-def _points(path: Path, axes: Sequence[str]) -> Iterator[Sizes]:
+def _points(path: Path, axes: Sequence[str], wishes: Sequence[Formula]) -> Iterator[Sizes]:
     """The sizes of a region that are run: the smallest, some where all differ, and random ones."""
     points = [path.smallest]
     points += [_varied(path, axes, least) for least in LEAST]
     if path.outcome == "holds":
         numbers = random.Random(len(points))
         points += [_random(path, axes, numbers) for _ in range(RANDOM)]
+        points += [_wished(path, axes, [], [wish]) for wish in wishes[:MOST_WISHES]]
     return (sizes for i, sizes in enumerate(points) if sizes not in points[:i])
 
 

@@ -18,7 +18,7 @@ import z3
 STEPS = 3_000_000
 """How many steps of z3 one question may take; so many are a unit of work."""
 
-KERNEL = 1 / 150
+KERNEL = 1 / 400
 """The work of a kernel on symbols."""
 
 MODULE = 1 / 2500

@@ -15,6 +15,7 @@ from shapezoo.contracts.examples import free_axes
 from shapezoo.proving import solving
 from shapezoo.proving.algebra import all_settled
 from shapezoo.proving.effort import WorkOverError
+from shapezoo.proving.lemmas import Lemmas
 from shapezoo.proving.proofs import Outcome, Sizes
 from shapezoo.proving.replaying import Replay
 from shapezoo.proving.solving import Formula
@@ -35,6 +36,9 @@ LONG_AXES = ("height", "width", "frames")
 
 BOUNDS = (8, 64, 512, 4096)
 """Sizes to look for next are at most this, if there are such: they are cheap on real kernels."""
+
+MANY_GUARDS, MANY_PATHS = 24, 3
+"""Where a run asks so much, or so many paths hold, modules in the model may multiply its paths."""
 
 MOST_PINNED = 4
 """So many runs that each allow one size of an axis, as a loop does, and no other: it is sampled."""
@@ -80,6 +84,7 @@ class Exploration:
         rest: What no path has taken.
         sampled: Axes of which only some sizes were tried, with these.
         places: For these axes, the line that allows one size at a time.
+        wishes: Conditions on sizes that lead to cases inside modules, to be run on real kernels.
         open: Why there are sizes of which nothing is known; empty if there are none.
         tried: What real kernels have done where symbols do not reach.
     """
@@ -91,6 +96,7 @@ class Exploration:
     rest: list[Formula] = field(default_factory=list)
     sampled: dict[str, tuple[int, ...]] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+    wishes: list[Formula] = field(default_factory=list)
     open: str = ""
     tried: list[Replay] = field(default_factory=list)
 
@@ -114,13 +120,19 @@ def axes_of(subject: Subject, variant: Variant) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*free_axes(variant.contract), *subject.free]))
 
 
-def explore(subject: Subject, variant: Variant, assumptions: Sequence[Condition]) -> Exploration:
+def explore(
+    subject: Subject,
+    variant: Variant,
+    assumptions: Sequence[Condition],
+    lemmas: Lemmas | None = None,
+) -> Exploration:
     """Find every path through a model.
 
     Args:
         subject: What to explore.
         variant: What to give it.
         assumptions: What to assume of the sizes.
+        lemmas: Proves modules in it once, where there are many paths.
     """
     axes = axes_of(subject, variant)
     domain = z3.And(
@@ -130,13 +142,13 @@ def explore(subject: Subject, variant: Variant, assumptions: Sequence[Condition]
     )
     exploration = Exploration(variant, axes, domain, rest=[domain])
     try:
-        _explore(subject, exploration)
+        _explore(subject, exploration, lemmas)
     except WorkOverError as error:
         exploration.open = str(error)
     return exploration
 
 
-def _explore(subject: Subject, exploration: Exploration) -> None:
+def _explore(subject: Subject, exploration: Exploration, lemmas: Lemmas | None) -> None:
     """Follow paths until they take all sizes, or until it is not known which they do not take."""
     pinned = _Pinned(exploration)
     axes, usual = exploration.axes, _usual(exploration.axes)
@@ -144,13 +156,28 @@ def _explore(subject: Subject, exploration: Exploration) -> None:
     if point is None and not exploration.open:
         exploration.open = "no sizes meet the assumptions"
     while point is not None:
-        path = _follow(subject, exploration, point)
+        run = _run(subject, exploration, point, lemmas)
+        path = _path(exploration, run, point)
         exploration.paths.append(path)
         exploration.rest.append(z3.Not(path.region))
         if path.outcome == "breaks":  # only smaller sizes matter now
             exploration.rest.append(solving.total(axes) < sum(path.smallest.values()))
         pinned.note(path, point)
         point, exploration.open = _next(axes, exploration.rest, usual)
+
+
+def _run(
+    subject: Subject, exploration: Exploration, point: Sizes, lemmas: Lemmas | None
+) -> SymbolicRun:
+    """Run on symbols that go the way of these sizes; learn lemmas once, if much is asked."""
+    if lemmas is None or subject.free:
+        return run_symbolically(subject, exploration.variant, point)
+    run = run_symbolically(subject, exploration.variant, point, lemmas.prepare)
+    is_many = len(run.guards) >= MANY_GUARDS or len(exploration.ending("holds")) >= MANY_PATHS
+    if run.outcome == "holds" and is_many and lemmas.learn(subject.make({})):
+        run = run_symbolically(subject, exploration.variant, point, lemmas.prepare)
+    exploration.wishes += lemmas.wishes(run.symbols)
+    return run
 
 
 class _Pinned:
@@ -217,9 +244,8 @@ def _next(
     return None, "" if found == z3.unsat else "z3 cannot tell whether there are more paths"
 
 
-def _follow(subject: Subject, exploration: Exploration, point: Sizes) -> Path:
-    """Run on symbols that go the way of these sizes."""
-    run = run_symbolically(subject, exploration.variant, point)
+def _path(exploration: Exploration, run: SymbolicRun, point: Sizes) -> Path:
+    """The sizes that go the way of a run."""
     guards, failures = [], []
     for guard in all_settled(run.guards, exploration.domain):
         try:

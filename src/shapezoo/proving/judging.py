@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from shapezoo._modules import floating_dtype
 from shapezoo.contracts import ContractError, signature
 from shapezoo.contracts.conditions import Condition
 from shapezoo.proving import solving
@@ -15,6 +16,7 @@ from shapezoo.proving.auditing import audit, audit_limits
 from shapezoo.proving.effort import Effort, WorkOverError, bounded, budgeted
 from shapezoo.proving.enforcing import has_contract
 from shapezoo.proving.exploring import Exploration, Path, axes_of, explore
+from shapezoo.proving.lemmas import Lemma, Lemmas, Pattern, merged_shape, subject_for, written
 from shapezoo.proving.preconditions import preconditions
 from shapezoo.proving.premises import Premises, premises
 from shapezoo.proving.printing import as_python
@@ -36,7 +38,7 @@ from shapezoo.proving.replaying import Call, Replay, TooLargeError, replay, snip
 from shapezoo.proving.subjects import Subject
 from shapezoo.proving.variants import Variant, variants
 
-FOR_REGIONS, FOR_SYMBOLS = 0.8, 0.6
+FOR_REGIONS, FOR_SYMBOLS = 0.85, 0.7
 """The share of all work that finding and auditing regions may take, and in it that of symbols."""
 
 MOST_ROUNDS = 4
@@ -127,9 +129,29 @@ def _find(
     """Explore a variant and audit what was found, with a share of the work."""
     with bounded(Effort(share)):
         with bounded(Effort(FOR_SYMBOLS * share)):
-            exploration = explore(subject, variant, assumptions)
+            exploration = explore(subject, variant, assumptions, Lemmas(_prove_alone))
         audit(subject, exploration)
         return _Found(exploration, premises(subject, exploration))
+
+
+def _prove_alone(module: nn.Module, path: str, pattern: Pattern) -> Lemma | None:
+    """Explore and audit a module by itself; None unless all its paths hold with one shape."""
+    subject = subject_for(module, path, pattern)
+    exploration = explore(subject, variants(subject.contract)[0][0], ())
+    audit(subject, exploration)
+    paths = exploration.paths
+    replays = [one for path in paths for one in path.replays]
+    if exploration.gaps() or any(path.outcome != "holds" for path in paths):
+        return None
+    if any(one.kept or not one.is_fresh for one in replays):
+        return None
+    shapes = [path.run.shapes[0] for path in paths]
+    regions = tuple(path.region for path in paths)
+    shape = merged_shape(shapes, regions)
+    called = dict.fromkeys(place for path in paths for place in path.run.modules)
+    if shape is None:
+        return None
+    return Lemma(written(shape), floating_dtype(module), regions, tuple(called))
 
 
 def _find_limits(subject: Subject, found: _Found) -> None:

@@ -22,7 +22,7 @@ from shapezoo.proving.effort import MODULE, spend
 from shapezoo.proving.enforcing import enforce, is_enforced
 from shapezoo.proving.proofs import Outcome, Sizes, outcome_of
 from shapezoo.proving.subjects import NoArgumentsError, Subject
-from shapezoo.proving.values import code_of, shapes_of
+from shapezoo.proving.values import code_of, shapes_of, tensors_of
 from shapezoo.proving.variants import Variant
 
 WORST: tuple[Outcome, ...] = ("void", "holds", "raises", "breaks")
@@ -66,6 +66,8 @@ class Replay:
         cause: Where it was raised.
         shapes: The shapes of the tensors in the result.
         kept: The attributes of modules that the call has changed.
+        is_fresh: Whether the result is one contiguous tensor in memory of its own, of the dtype of
+            the arguments, which were not written to.
         before: The calls before it on the same instance.
     """
 
@@ -75,6 +77,7 @@ class Replay:
     cause: Cause = NOWHERE
     shapes: tuple[tuple[int, ...], ...] = ()
     kept: tuple[str, ...] = ()
+    is_fresh: bool = False
     before: tuple[Call, ...] = ()
 
     @property
@@ -166,7 +169,20 @@ def _called(
             raise TooLargeError(str(error)) from error
         cause = cause_of(error, files)
         return Replay(call, outcome_of(error), error.with_traceback(None), cause)
-    return Replay(call, "holds", shapes=tuple(shapes_of(result)), kept=kept)
+    shapes, is_fresh = tuple(shapes_of(result)), _is_fresh(result, list(tensors_of([args, kwargs])))
+    return Replay(call, "holds", shapes=shapes, kept=kept, is_fresh=is_fresh)
+
+
+def _is_fresh(result: Any, given: Sequence[Tensor]) -> bool:
+    if not isinstance(result, Tensor) or not result.is_contiguous():
+        return False
+    memory = result.untyped_storage().data_ptr()
+    return all(
+        arg.dtype == result.dtype
+        and not arg._version
+        and arg.untyped_storage().data_ptr() != memory
+        for arg in given
+    )
 
 
 def _arguments(

@@ -60,6 +60,7 @@ class SymbolicRun:
         shapes: The shapes of the tensors in the result.
         modules: For each module with a contract that was called, the worst that happened.
         places: For each axis that was asked about, the file and line of the last question.
+        symbols: The names of axes, for the symbols of the run.
     """
 
     outcome: Outcome = "holds"
@@ -68,20 +69,30 @@ class SymbolicRun:
     shapes: list[tuple[Any, ...]] = field(default_factory=list)
     modules: dict[str, Outcome] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+    symbols: dict[Any, Any] = field(default_factory=dict)
 
 
-def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> SymbolicRun:
+Record = Callable[[str, Exception | None], None]
+Prepare = Callable[[nn.Module, Callable[[], int], Record], None]
+"""Changes a module before it runs; gets how many questions were asked so far, as a function, and
+what to tell of calls of modules with contracts."""
+
+
+def run_symbolically(
+    subject: Subject, variant: Variant, hints: Sizes, prepare: Prepare | None = None
+) -> SymbolicRun:
     """Run on symbols.
 
     Args:
         subject: What to run.
         variant: What to give it.
         hints: Sizes that decide which path is taken.
+        prepare: Changes the module before it runs; it is put back afterwards.
     """
     ranges = ValueRanges()
     environment = _Environment(ranges, specialize_zero_one=False, duck_shape=False)
     run = SymbolicRun()
-    symbols: dict[Any, Any] = {}
+    symbols = run.symbols
     chosen: dict[str, Any] = {}
     for axis, hint in hints.items():
         symbol = environment.create_symbol(
@@ -118,6 +129,8 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
             if isinstance(model, nn.Module):
                 ranges.set(model.parameters(), State.CONSTANT)  # buffers may follow from sizes
                 enforce(model, record)
+                if prepare is not None:
+                    prepare(model, lambda: len(environment.guards), record)
             args, kwargs = subject.arguments(model, variant.contract, chosen)
             ranges.set(tensors_of([args, kwargs]), State.ARGUMENT)
             with while_proving():

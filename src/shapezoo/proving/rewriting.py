@@ -1,9 +1,9 @@
 """Comparisons of sizes as a person would write them.
 
 What a run asks has the form in which torch computes it, such as
-``(width - 1) // 2 * ((height - 3) // 2 * 4 + 4) == 676``. Each step here is an equivalence for whole
-numbers: constants move into divisions, common factors out of both sides. z3 is asked all the same
-(`preconditions`), and what it cannot show is left as it was.
+``(width - 1) // 2 * ((height - 3) // 2 * 4 + 4) == 676``. Each step here is an equivalence for
+whole numbers: constants move into divisions, common factors out of both sides. z3 is asked all the
+same (`preconditions`), and what it cannot show is left as it was.
 """
 
 import math
@@ -14,6 +14,7 @@ import sympy
 from sympy.core.relational import Relational
 
 from shapezoo.proving.algebra import opaque
+from shapezoo.proving.solving import Formula, follows, translate
 
 _DIVISIONS = ("FloorDiv", "CleanDiv")
 _REMAINDERS = ("Mod", "PythonMod")
@@ -129,6 +130,37 @@ def _balanced(relation: Any, difference: Any) -> Any:
 
 def _terms(condition: Any) -> int:
     return sum(len(sympy.Add.make_args(side)) for side in condition.args)
+
+
+def are_same(left: Any, right: Any, *known: Formula) -> bool:
+    """Return whether z3 shows that two conditions mean the same for such sizes.
+
+    It gives up on products of divisions; so these are made alike first, one by one, which z3 shows
+    too, and then count as unknown numbers.
+    """
+    numbers: dict[Any, Any] = {}
+    plain = [
+        side.replace(_is_division, lambda part: _as_number(part, numbers)) for side in (left, right)
+    ]
+    one, other = map(translate, plain)
+    return follows(one == other) or follows(translate(left) == translate(right), *known)
+
+
+def _is_division(part: Any) -> bool:
+    return type(part).__name__ in _DIVISIONS and bool(part.args[1].is_Integer)
+
+
+def _as_number(division: Any, numbers: dict[Any, Any]) -> Any:
+    """Return an unknown number for a division, the same for those that differ by a constant."""
+    part, divisor = division.args
+    constant, rest = part.as_coeff_Add()
+    if not constant.is_Integer or divisor < 1:
+        return division
+    shift, remainder = divmod(int(constant), int(divisor))
+    least = type(division)(rest + remainder, divisor)
+    if not follows(translate(division) == translate(least) + shift):
+        return division
+    return numbers.setdefault(least, sympy.Symbol(f"_{len(numbers)}", integer=True)) + shift
 
 
 def factored(term: Any) -> tuple[int, Any]:

@@ -8,7 +8,6 @@ condition does, the answers that the refused run was given are written out inste
 
 import itertools
 import keyword
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -44,13 +43,7 @@ MOST_UNKNOWN = 6
 """After so many suggestions that z3 cannot decide, no more are made."""
 
 
-class TimeOverError(Exception):
-    """There was no time to find the preconditions."""
-
-
-def preconditions(
-    exploration: Exploration, deadline: float | None = None
-) -> tuple[tuple[Condition, ...], bool]:
+def preconditions(exploration: Exploration) -> tuple[tuple[Condition, ...], bool]:
     """Return what sizes must meet to be accepted, and whether all that meet it are.
 
     Each condition follows from being accepted, as z3 shows; sizes of which nothing is known
@@ -59,11 +52,9 @@ def preconditions(
 
     Args:
         exploration: What is known.
-        deadline: When to stop the search, in seconds of `time.perf_counter`.
 
     Raises:
-        TimeOverError: That was before they were found.
-        WorkOverError: The effort that `effort.bounded` allows was over before.
+        WorkOverError: The work was over before they were found.
     """
     refused = exploration.ending("raises", "breaks")
     is_closed = not exploration.gaps()
@@ -71,7 +62,7 @@ def preconditions(
         return (), is_closed
     known = [exploration.domain, *_sampled(exploration)]
     known += [z3.Not(path.region) for path in exploration.ending("void")]
-    search = _Search(exploration, known, refused, deadline)
+    search = _Search(exploration, known, refused)
     if solving.is_possible(*search.accepted) is False:
         return (), False
     with each_at_most(QUICK):
@@ -105,7 +96,6 @@ class _Search:
         exploration: What is known.
         known: What holds for all sizes that are asked about.
         refused: The paths that are refused.
-        deadline: When to stop.
     """
 
     def __init__(
@@ -113,14 +103,12 @@ class _Search:
         exploration: Exploration,
         known: Sequence[Formula],
         refused: Sequence[Path],
-        deadline: float | None,
     ) -> None:
         self.axes = [axis for axis in exploration.axes if not keyword.iskeyword(axis)]
         self.known = list(known)
         self.refused = refused
         self.accepted = [*known, *(z3.Not(path.region) for path in refused)]
         self.found: list[Condition] = []
-        self._deadline = deadline
         self._all_axes = exploration.axes
         starts = [path.smallest for path in exploration.ending("holds") if path.smallest]
         self._points = Points(exploration.axes, self.accepted, starts)
@@ -135,7 +123,6 @@ class _Search:
 
     def is_excluded(self, path: Path) -> bool:
         """Return whether no size that meets the conditions takes a path."""
-        self._require_time()
         return solving.is_possible(*self.met, path.region) is False
 
     def against(self, path: Path) -> None:
@@ -172,9 +159,8 @@ class _Search:
     def _refused_point(self, path: Path) -> Sizes | None:
         """Return sizes that take a path though they meet all conditions so far."""
         smallest = path.smallest
-        if smallest is not None and all(condition.holds(smallest) for condition in self.found):
+        if smallest and all(condition.holds(smallest) for condition in self.found):
             return smallest
-        self._require_time()
         return solving.example(*self.met, path.region, axes=self._all_axes)
 
     def _against_point(self, point: Sizes) -> Condition | None:
@@ -200,7 +186,6 @@ class _Search:
 
     def _follows(self, text: str) -> bool:
         """Return whether all accepted sizes meet a condition; keep one that does not."""
-        self._require_time()
         self._rejected.add(text)
         asked = solving.solver(*self.accepted, z3.Not(solving.parse(text)))
         answer = asked.check()
@@ -213,10 +198,6 @@ class _Search:
             self._points.add(example)
         self._unknown += answer == z3.unknown
         return bool(answer == z3.unsat)
-
-    def _require_time(self) -> None:
-        if self._deadline is not None and time.perf_counter() > self._deadline:
-            raise TimeOverError
 
 
 def _pairs(refused: Sequence[Path], axes: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -68,6 +68,7 @@ def preconditions(exploration: Exploration) -> tuple[tuple[Condition, ...], bool
     with each_at_most(QUICK):
         for path in refused:
             search.against(path)
+        search.shorten()
     left = [path for path in refused if not search.is_excluded(path)]
     with each_at_most(QUICK):
         search.against_all(left)
@@ -126,20 +127,24 @@ class _Search:
         return solving.is_possible(*self.met, path.region) is False
 
     def against(self, path: Path) -> None:
-        """Add short conditions against a path; or its answers negated, if these are shorter."""
-        before = self.found.copy()
+        """Add short conditions against a path, as long as they are found."""
         for _ in range(MOST_CONDITIONS):
             point = self._refused_point(path)
             condition = self._against_point(point) if point else None
             if condition is None:
-                break
+                return
             self.found.append(condition)
-        premises = [*self.known, *map(_formula, before)]
-        found = _needed(self.found[len(before) :], premises)
-        if len(found) > 1:
-            whole = _against_answers(path, premises)
-            found = [whole] if whole is not None and _is_shorter(whole, found) else found
-        self.found = [*before, *found]
+
+    def shorten(self) -> None:
+        """Put the negated answers of a path in the place of many conditions, if that is shorter."""
+        self.found = _needed(self.found, self.known)
+        for path in self.refused:
+            axes = {axis for condition in self.found for axis in condition.axes}
+            if len(self.found) <= len(axes):
+                return
+            whole = _against_answers(path, self.known)
+            others = _needed([whole, *self.found], self.known) if whole else self.found
+            self.found = min(self.found, others, key=lambda found: len(all_of(found)))
 
     def against_all(self, paths: Sequence[Path]) -> None:
         """Add the negated answers of paths that no short condition excludes."""
@@ -248,15 +253,14 @@ def _against_answers(path: Path, known: Sequence[Formula]) -> Condition | None:
 
 def _shortest(condition: Any, known: Sequence[Formula]) -> Any:
     """Return the shortest way to write a condition that z3 shows to mean the same."""
+    if isinstance(condition, sympy.And | sympy.Or):
+        parts = [_shortest(part, known) for part in condition.args]
+        return condition.func(*parts, evaluate=False)
     found = forms(settled(condition, *known))
     for form in sorted(found, key=lambda form: len(as_python(form))):
         if form == condition or are_same(form, condition, *known):
             return form
     return condition
-
-
-def _is_shorter(condition: Condition, others: Sequence[Condition]) -> bool:
-    return len(str(condition)) < len(all_of(others))
 
 
 def _needed(conditions: Sequence[Condition], known: Sequence[Formula]) -> list[Condition]:

@@ -32,6 +32,12 @@ def double(x: Float[Tensor, "batch"]) -> Float[Tensor, "2*batch"]:
     return x.repeat(2)
 
 
+def rare(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+    if x.shape[0] % 1000:
+        raise ValueError("a batch has a multiple of a thousand examples")
+    return x
+
+
 class Chosen(nn.Module):
     def forward(self, x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
         return x[x >= 0]
@@ -103,6 +109,25 @@ def test_a_refuted_one_exits_with_1_and_shows_how_to_see_it(
         exec("\n".join(line[4:] for line in snippet.splitlines()))
     assert code(monkeypatch, f"{nets}:three", "--assume", "height >= 2", "--assume", "width>1") == 0
     assert code(monkeypatch, f"{nets}:three", "--assume", "height >= 2") == 1
+
+
+def test_all_sizes_can_be_asked_for(
+    nets: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert code(monkeypatch, f"{nets}:three") == 0
+    assert "refused" not in capsys.readouterr().out
+    assert code(monkeypatch, f"{nets}:three", "--all-sizes") == 2
+    assert "some sizes are refused" in capsys.readouterr().out
+    assert code(monkeypatch, f"{nets}:rare", "--all-sizes") == 2
+    assert code(monkeypatch, f"{nets}:rare") == 0
+    capsys.readouterr()
+    assert code(monkeypatch, f"{nets}:double", "--all-sizes") == 0
+    assert "some sizes are refused" not in capsys.readouterr().out
+    sizes = "height >= 2 and width >= 2"
+    assert code(monkeypatch, f"{nets}:three", "--all-sizes", "--assume", sizes) == 0
+    wrong = ("--init", "channels=1", "kernel_size=3")
+    assert code(monkeypatch, f"{nets}:Half", *wrong, "--all-sizes") == 1
+    assert code(monkeypatch, f"{nets}:Chosen", "--all-sizes") == 2
 
 
 def test_what_is_not_known_exits_with_2(nets: str, monkeypatch: pytest.MonkeyPatch) -> None:

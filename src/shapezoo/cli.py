@@ -131,12 +131,15 @@ def prove(
     init: _Several = (),
     assume: _Several = (),
     train: Annotated[bool, Parameter(negative="")] = False,
+    all_sizes: Annotated[bool, Parameter(negative="")] = False,
     budget: float = 60.0,
 ) -> None:
     """Prove the contract of a model for all sizes, or find sizes for which it fails.
 
-    The exit code is 0 if it is proved, 1 if it is refuted, and 2 if neither, or if it was proved
-    for some sizes only, or if there is nothing to prove.
+    The exit code is 0 if the contract is proved: for every size the result is as it says, or the
+    call raises; the limits that are shown say for which sizes it raises. It is 1 if the contract
+    is refuted, and 2 if neither, or if it was proved in part, or if there is nothing to prove.
+    With --all-sizes it is 0 only if the model also accepts every size, and 2 if it has limits.
 
     Args:
         target: The name of a model of the zoo; or a module class, a function or a module of your
@@ -145,6 +148,7 @@ def prove(
             stands for any size.
         assume: A condition that sizes meet, such as 'height >= 32'; may be given several times.
         train: Prove it in train mode.
+        all_sizes: Exit with 0 only if the model accepts every size of the contract.
         budget: Seconds after which no new path is begun.
     """
     thing, left = targets.find(target, init, train=train)
@@ -155,7 +159,17 @@ def prove(
     except Exception as error:  # exit code 1 would mean that it is refuted
         raise TargetError(f"cannot prove {target}: {type(error).__name__}: {error}") from error
     print(proof)
-    sys.exit({proving.Proved: 0, proving.Refuted: 1}.get(type(proof), 2))
+    code = {proving.Proved: 0, proving.Refuted: 1}.get(type(proof), 2)
+    if all_sizes and code == 0 and not _accepts_all_sizes(proof):
+        print("  --all-sizes   some sizes are refused, or are not known to be accepted")
+        code = 2
+    sys.exit(code)
+
+
+def _accepts_all_sizes(proof: proving.Proof) -> bool:
+    """Return whether it was proved that no size of the contract raises."""
+    is_free = all(case.is_exact and not case.preconditions for case in proof.cases)
+    return isinstance(proof, proving.Proved) and is_free and not proof.sampled
 
 
 @Parameter(name="*")

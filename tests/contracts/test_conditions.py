@@ -1,5 +1,7 @@
 """Conditions on sizes: which sizes meet them, and what is said of those that do not."""
 
+import ast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -188,6 +190,13 @@ def test_what_is_no_condition_is_refused(text: str) -> None:
         Condition(text)
 
 
+@given(CONDITIONS)
+def test_its_text_means_the_same_and_stays(text: str) -> None:
+    stored = Condition(text).text
+    assert ast.dump(ast.parse(stored)) == ast.dump(ast.parse(text))
+    assert Condition(stored).text == stored
+
+
 @pytest.mark.parametrize("text", [b"height > 1\0", "height > 1\0"])
 def test_what_python_cannot_read_is_refused(text: str) -> None:
     with pytest.raises(ContractError):
@@ -201,6 +210,14 @@ def test_what_python_cannot_read_is_refused(text: str) -> None:
         ("(height > 1) and (width > 1 or batch > 1)", "height > 1 and (width > 1 or batch > 1)"),
         ("a > 1 or (b > 1 and c > 1) or d > 1", "a > 1 or (b > 1 and c > 1) or d > 1"),
         ("not (height > 1 and width > 1)", "not (height > 1 and width > 1)"),
+        ("not not height>1", "not not height > 1"),
+        ("not (height > 1)", "not height > 1"),
+        ("height//2*(width//2)==9", "(height // 2) * (width // 2) == 9"),
+        ("(height*2)//width%3 < 1", "height * 2 // width % 3 < 1"),
+        ("height-(width-1) > -(1+batch)", "height - (width - 1) > -(1 + batch)"),
+        ("height*(2*width) > - -1", "height * (2 * width) > --1"),
+        ("height in (1,2)", "height in (1, 2)"),
+        ("height%32 not in (-1,)", "height % 32 not in (-1,)"),
     ],
 )
 def test_its_text_is_written_in_one_way(text: str, stored: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 import z3
 
 from shapezoo.proving import solving
-from shapezoo.proving.effort import Effort, WorkOverError, bounded
+from shapezoo.proving.effort import STEPS, Effort, WorkOverError, bounded, each_at_most
 
 size, other = z3.Ints("size other")
 HARD = [size * size * size == 2 * other * other * other + 1_000_001, size > 1, other > 1]
@@ -56,6 +56,12 @@ def test_a_limit_of_one_question_is_no_end_of_the_work() -> None:
         assert effort.remaining > 0
 
 
+def test_questions_can_be_kept_short() -> None:
+    with each_at_most(STEPS // 10):
+        assert used(*HARD) < 0.2
+    assert used(*HARD) >= 1
+
+
 def test_the_deadline_is_a_stop_too() -> None:
     passed = Effort(PLENTY, deadline=time.thread_time() - 1)
     with pytest.raises(WorkOverError, match="CPU time"), bounded(passed):
@@ -73,7 +79,7 @@ def test_the_inner_effort_is_part_of_the_outer() -> None:
 
 def test_it_is_the_same_again() -> None:
     def questions() -> Iterator[bool | None]:
-        yield solving.is_possible(size % 7 == 3, size > 100, other * other == size)
+        yield solving.is_possible(size % 7 == 3, size > 100, other * 3 == size)
         yield solving.follows(size > 3, size > 4)
 
     costs = []

@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import CodeType
@@ -147,12 +148,56 @@ def _is_size(node: ast.expr) -> bool:
 
 
 def unparse(tree: ast.expr) -> str:
-    """Return the text of an expression; `ast.unparse` adds parentheses to long ``or`` chains."""
-    if not isinstance(tree, ast.BoolOp):
-        return ast.unparse(tree)
-    word = " and " if isinstance(tree.op, ast.And) else " or "
-    terms = [(unparse(value), isinstance(value, ast.BoolOp)) for value in tree.values]
-    return word.join(f"({text})" if is_chain else text for text, is_chain in terms)
+    """Return the text of an expression, with the parentheses that a person would write.
+
+    `ast.unparse` puts long ``or`` chains into more of them, and divisions in products into none.
+    """
+    match tree:
+        case ast.BoolOp(op=op, values=values):
+            word = " and " if isinstance(op, ast.And) else " or "
+            return word.join(_in_parentheses(value, ast.BoolOp) for value in values)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return f"not {_in_parentheses(operand, ast.BoolOp)}"
+        case ast.Compare(left=left, ops=ops, comparators=others):
+            words = [_COMPARISONS[type(op)] for op in ops]
+            pairs = zip(words, map(unparse, others), strict=True)
+            return " ".join([unparse(left), *itertools.chain(*pairs)])
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _SUMS:
+            return f"{unparse(left)} {_SUMS[type(op)]} {_in_parentheses(right, _SUMS)}"
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _PRODUCTS:
+            loose = [*_SUMS, *((ast.FloorDiv, ast.Mod) if isinstance(op, ast.Mult) else ())]
+            last = _in_parentheses(right, [*_SUMS, *_PRODUCTS])
+            return f"{_in_parentheses(left, loose)} {_PRODUCTS[type(op)]} {last}"
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return f"-{_in_parentheses(operand, [*_SUMS, *_PRODUCTS])}"
+    return ast.unparse(tree)
+
+
+def _in_parentheses(node: ast.expr, loose: type[ast.AST] | Iterable[type[ast.AST]]) -> str:
+    """Return the text of an operand, in parentheses if it is or has one of these operators."""
+    classes = (loose,) if isinstance(loose, type) else tuple(loose)
+    is_loose = isinstance(node, classes)
+    is_loose = is_loose or (isinstance(node, ast.BinOp) and isinstance(node.op, classes))
+    return f"({unparse(node)})" if is_loose else unparse(node)
+
+
+_SUMS: dict[type[ast.AST], str] = {ast.Add: "+", ast.Sub: "-"}
+_PRODUCTS: dict[type[ast.AST], str] = {
+    ast.Mult: "*",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.Div: "/",
+}
+_COMPARISONS: dict[type[ast.AST], str] = {
+    ast.GtE: ">=",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.Lt: "<",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.In: "in",
+    ast.NotIn: "not in",
+}
 
 
 def all_of(conditions: Iterable[Condition]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import z3
 
 STEPS = 3_000_000
-"""How many steps of z3 one question may take; so many are a unit of work."""
+"""How many steps of z3 one question may take (see `each_at_most`); so many are a unit of work."""
 
 KERNEL = 1 / 400
 """The work of a kernel on symbols."""
@@ -112,8 +112,21 @@ def bounded(effort: Effort) -> Iterator[Effort]:
             outer.used += effort.used - before
 
 
+_MOST: contextvars.ContextVar[int] = contextvars.ContextVar("most", default=STEPS)
+
+
+@contextlib.contextmanager
+def each_at_most(steps: int) -> Iterator[None]:
+    """Let each question in a ``with`` block take so many steps at most, instead of `STEPS`."""
+    token = _MOST.set(min(steps, _MOST.get()))
+    try:
+        yield
+    finally:
+        _MOST.reset(token)
+
+
 class MeteredSolver(z3.Solver):  # type: ignore[misc]  # z3 has no types
-    """A solver that gives up a question after `STEPS`, and draws from the current effort."""
+    """A solver that gives up long questions, and draws from the current effort."""
 
     def check(self, *assumptions: Any) -> Any:
         """Ask whether there are sizes for which all that was added holds.
@@ -123,17 +136,17 @@ class MeteredSolver(z3.Solver):  # type: ignore[misc]  # z3 has no types
         """
         effort = _EFFORT.get()
         if effort is None:
-            self.set("rlimit", STEPS)
+            self.set("rlimit", _MOST.get())
             return super().check(*assumptions)
         effort.require_some()
-        self.set("rlimit", min(STEPS, math.ceil(effort.remaining * STEPS)))
-        before = self._steps()
+        self.set("rlimit", min(_MOST.get(), math.ceil(effort.remaining * STEPS)))
+        before = self._count()
         answer = super().check(*assumptions)
-        effort.used += (self._steps() - before) / STEPS
+        effort.used += (self._count() - before) / STEPS
         if answer == z3.unknown:  # what is cut short by the end of the work is no answer
             effort.require_some()
         return answer
 
-    def _steps(self) -> int:
+    def _count(self) -> int:
         statistics = self.statistics()
         return int(statistics.get_key_value("rlimit count")) if len(statistics) else 0

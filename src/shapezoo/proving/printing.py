@@ -49,7 +49,9 @@ def _node(expression: Any) -> ast.expr:
         )
         return functools.reduce(_added, rest, _node(first))
     if name in _BINARY and args:
-        nodes = map(_node, sorted(args, key=str) if name == "Mul" else args)
+        if name == "Mul":
+            args = sorted(args, key=lambda factor: (not factor.is_number, str(factor)))
+        nodes = map(_node, args)
         return functools.reduce(lambda left, right: ast.BinOp(left, _BINARY[name](), right), nodes)
     if name in _COMPARISONS:
         left, right = args

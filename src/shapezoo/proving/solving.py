@@ -248,6 +248,12 @@ def is_possible(*formulas: Formula) -> bool | None:
     return None if answer == z3.unknown else bool(answer == z3.sat)
 
 
+def example(*formulas: Formula, axes: Sequence[str]) -> Mapping[str, int] | None:
+    """Return sizes for which all of these hold; None if there are none, or z3 finds none."""
+    asked = solver(*formulas)
+    return sizes_of(asked.model(), axes) if asked.check() == z3.sat else None
+
+
 def follows(conclusion: Formula, *premises: Formula) -> bool:
     """Whether this holds for all sizes for which the premises do, as far as z3 can tell."""
     return is_possible(*premises, z3.Not(conclusion)) is False

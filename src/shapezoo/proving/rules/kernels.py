@@ -12,7 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from shapezoo.contracts.symbolic_runs import hint_of
 from shapezoo.proving.rules.common import PRODUCT, Size, broadcast, empty, fits, require, viewed
-from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges
+from shapezoo.proving.rules.index_checks import check_indices
+from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges, named
 
 _UNDECIDED = (
     fake_tensor.DataDependentOutputException,
@@ -61,7 +62,9 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
         if has_tensor:
             if name in _CHECKS:
                 _CHECKS[name](*args, **kwargs)
-            self.ranges.check(name, func._schema, args)
+            check_indices(self.ranges, name, named(func._schema, args, kwargs))
+            if name in _NUMBERS and (number := self.ranges.number_of(args[0])) is not None:
+                return number
             result = _by_rule(func, name, args, kwargs)
         if result is NotImplemented:
             try:
@@ -70,8 +73,12 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
                 if is_undecided(error):
                     self.ranges.undecided = error
                 raise
-        self.ranges.follow(name, args, kwargs, result)
+        self.ranges.follow(func, args, kwargs, result)
         return result
+
+
+_NUMBERS = {"item", "_local_scalar_dense"}
+"""Kernels that give the number in a tensor."""
 
 
 def _by_rule(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

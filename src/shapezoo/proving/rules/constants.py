@@ -16,11 +16,18 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
-from shapezoo.proving.rules.intervals import BOOL, LOST, Size, ValueRange
+from shapezoo.proving.rules.intervals import BOOL, LOST, Size, ValueRange, known
 from shapezoo.proving.values import tensors_of
 
 MOST_COMPUTED = {True: 1 << 16, False: 1 << 22}
 """How many numbers are computed at most, if they are floats (weights are not indices) or not."""
+
+
+MOST_CORNERS = 4
+"""How many parts of the data are told apart where values are out of range."""
+
+Corner = list[tuple[Size, int]]
+"""Counts and positions: a value is in use if each count exceeds its position."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,20 +102,30 @@ def _rising(constant: Constant) -> ValueRange | None:
     return ValueRange(first, last) if step >= 0 else ValueRange(last, first)
 
 
-def first_outside(constant: Constant, least: int, most: int) -> list[tuple[Size, int]] | None:
-    """Find out when no value is outside of some limits.
+def first_outside(constant: Constant, least: int, most: int) -> list[Corner]:
+    """Find out when a value is outside of some limits.
 
     Returns:
-        None if none of the data is outside. Otherwise pairs of a count and a position: a value is
-        outside if and only if all counts exceed their positions, or, with several windows, only
-        if they do.
+        Corners; it is outside if, for one of them, all counts exceed the positions. Where there
+        would be many corners, one that includes them stands for all.
     """
+    axes = [axis for axis, _ in constant.windows]
     with real_kernels():
-        data = constant.data
-        places = ((data < least) | (data > most)).nonzero()
-        if not len(places):
-            return None
-        return [(count, int(places[:, axis].min())) for axis, count in constant.windows]
+        outside = (constant.data < least) | (constant.data > most)
+        if not bool(outside.any()):
+            return []
+        others = [axis for axis in range(outside.dim()) if axis not in axes]
+        shown = outside.any(dim=others) if others else outside
+        places = shown.permute([sorted(axes).index(axis) for axis in axes]).nonzero().tolist()
+    corners: list[list[int]] = []
+    for place in places:  # in rising order
+        if not any(all(a <= b for a, b in zip(c, place, strict=True)) for c in corners):
+            corners.append(place)
+        if len(corners) > MOST_CORNERS:
+            corners = [[min(each) for each in zip(*places, strict=True)]]
+            break
+    counts = [count for _, count in constant.windows]
+    return [list(zip(counts, corner, strict=True)) for corner in corners]
 
 
 def sliced(
@@ -142,10 +159,14 @@ def sliced(
 
 def selected(constant: Constant, axis: int, index: Size) -> Constant:
     """Return the values of one position along an axis."""
-    if not constant.is_aligned or type(index) is not int:
-        return constant.shuffled()
+    if not constant.is_aligned:
+        return constant
     axis %= constant.data.dim()
-    others = [window for window in constant.windows if window[0] != axis]
+    others = tuple(window for window in constant.windows if window[0] != axis)
+    if type(index) is not int:
+        is_first = known(index >= 0)
+        windows = (*others, (axis, index + 1)) if is_first else others
+        return Constant(constant.data, windows, is_aligned=False)
     if index < 0 and len(others) < len(constant.windows):
         return constant.shuffled()
     with real_kernels():

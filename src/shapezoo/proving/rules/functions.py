@@ -50,6 +50,8 @@ class FunctionRules(TorchFunctionMode):
                 else:
                     self.ranges.lose(tensors_of(result), func.__name__)
                 return result
+        if func is Tensor.__getitem__ and isinstance(args[1], torch.SymInt):
+            return torch.select(args[0], 0, args[1])  # indexing would ask for its number
         if func in _INDEXING:
             args = args[0], self._indices(args[1]), *args[2:]
         if func is functional.one_hot:

@@ -1,4 +1,4 @@
-"""Which arguments of a kernel are indices, and into what: what a real kernel checks, and no fake."""
+"""Which arguments of kernels are indices: real kernels check them, and fake ones do not."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

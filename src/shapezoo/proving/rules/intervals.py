@@ -17,6 +17,9 @@ from torch.fx.experimental.symbolic_shapes import statically_known_true
 Size = Any
 """A whole number, or a symbol of one."""
 
+Bound = Any
+"""A size, or None where it is not known."""
+
 
 @dataclass(frozen=True, eq=False)
 class Doubt:
@@ -54,8 +57,8 @@ class ValueRange:
         doubts: What the bounds rest on.
     """
 
-    low: Size | None = None
-    high: Size | None = None
+    low: Bound = None
+    high: Bound = None
     from_caller: bool = False
     doubts: tuple[Doubt, ...] = ()
 
@@ -225,6 +228,11 @@ def add_up(values: ValueRange, count: Size, *, is_running: bool = False) -> Valu
 
 def minimum(ranges: Sequence[ValueRange]) -> ValueRange:
     """Return the bounds of whole numbers that are each the least of one of each range."""
+    bounded = [each for each in ranges if not each.is_caller]
+    if len(bounded) < len(ranges) and all(
+        each.low is not None and known(each.low >= 0) for each in bounded
+    ):
+        return CALLER  # not more than what is valid, and not less than 0
     if any(each.from_caller for each in ranges):
         return join(ranges)
     lows = [each.low for each in ranges]
@@ -278,9 +286,7 @@ _EXACT = {
 """The whole numbers that a dtype holds exactly; int32 and int64 are assumed to be wide enough."""
 
 
-def _combined(
-    left: ValueRange, right: ValueRange, low: Size | None, high: Size | None
-) -> ValueRange:
+def _combined(left: ValueRange, right: ValueRange, low: Bound, high: Bound) -> ValueRange:
     """Return the bounds of results; those of the caller's values are valid if all else is fixed.
 
     With one bound alone, values could be so large that they wrap.
@@ -302,7 +308,7 @@ def _is_positive(divisor: ValueRange) -> bool:
     )
 
 
-def _plus(left: Size | None, right: Size | None) -> Size | None:
+def _plus(left: Bound, right: Bound) -> Bound:
     return None if left is None or right is None else left + right
 
 

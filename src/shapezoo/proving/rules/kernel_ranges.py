@@ -150,7 +150,7 @@ def _pair(
 
 
 def _divided(call: KernelCall) -> ValueRange:
-    left, right, mode = call.range("self"), call.range("other"), call.arguments["rounding_mode"]
+    left, right, mode = call.range("self"), call.range("other"), call.arguments.get("rounding_mode")
     is_down = mode == "floor" or (mode and left.low is not None and intervals.known(left.low >= 0))
     return (intervals.floor_divide if is_down else intervals.divide)(left, right)
 

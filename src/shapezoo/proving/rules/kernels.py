@@ -201,6 +201,22 @@ def _mean(x: Tensor, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> A
     return empty(x, [size for axis, size in enumerate(sizes) if keepdim or axis not in gone])
 
 
+def _cumsum(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Any:
+    if not -x.dim() <= dim < x.dim():
+        return NotImplemented
+    is_whole = not x.is_floating_point() and not x.is_complex()
+    return empty(x, x.shape, dtype or (torch.int64 if is_whole else x.dtype))
+
+
+def _to_copy(x: Tensor, **kwargs: Any) -> Any:
+    device = kwargs.get("device") or x.device
+    if not _is_contiguous(x) or torch.device(device).type != x.device.type:
+        return NotImplemented
+    if kwargs.get("memory_format") not in (None, torch.preserve_format):
+        return NotImplemented
+    return empty(x, x.shape, kwargs.get("dtype"))
+
+
 def _squeezed(x: Tensor, dim: Any = None) -> None:
     """Which axes vanish depends on which are 1: ask, so that each case is a region."""
     for axis in range(x.dim()) if dim is None else [dim] if isinstance(dim, int) else dim:
@@ -229,6 +245,8 @@ _KERNELS: dict[str, Callable[..., Any]] = {
     "_native_batch_norm_legit_no_training": _batch_norm,
     "addmm": _addmm,
     "mean": _mean,
+    "cumsum": _cumsum,
+    "_to_copy": _to_copy,
 }
 
 

@@ -272,8 +272,10 @@ class ValueRanges:
 
 def _is_inside(values: Constant, least: int, most: int) -> bool:
     """Whether all known values are within limits; asks how many of them are in use."""
-    outside = first_outside(values, least, most)
-    return outside is None or not all(bool(count > place) for count, place in outside)
+    return not any(
+        all(bool(count > place) for count, place in corner)
+        for corner in first_outside(values, least, most)
+    )
 
 
 def named(schema: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:

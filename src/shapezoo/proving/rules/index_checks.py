@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shapezoo.proving.rules.common import require
 from shapezoo.proving.rules.value_ranges import ValueRanges
 from shapezoo.proving.values import tensors_of
 
@@ -41,6 +42,15 @@ def _embedding(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:
     ranges.require(arguments["indices"], 0, arguments["weight"].shape[0] - 1, IndexError)
 
 
+def _embedding_bag(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:
+    _embedding(ranges, arguments)
+    ranges.require(arguments["offsets"], 0, arguments["indices"].shape[0], RuntimeError)
+
+
+def _renormalised(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:
+    ranges.require(arguments["indices"], 0, arguments["self"].shape[0] - 1, IndexError)
+
+
 def _index(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:
     axis = 0
     for index in arguments["indices"]:
@@ -69,12 +79,18 @@ def _take(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:
 
 def _loss(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:
     x = arguments["self"]
-    classes = x.shape[1 if x.dim() > 1 else 0]
+    classes, weight = x.shape[1 if x.dim() > 1 else 0], arguments.get("weight")
+    if weight is not None:
+        require(weight.shape[0] == classes, "weight tensor should be defined for all {}", classes)
     ranges.require(arguments["target"], 0, classes - 1, IndexError)
 
 
 _CHECKS: dict[str, Callable[[ValueRanges, Mapping[str, Any]], None]] = {
-    **dict.fromkeys(["embedding", "_embedding_bag", "embedding_bag"], _embedding),
+    "embedding": _embedding,
+    "embedding_renorm": _renormalised,
+    **dict.fromkeys(
+        ["_embedding_bag", "_embedding_bag_forward_only", "embedding_bag"], _embedding_bag
+    ),
     **dict.fromkeys(["index", "index_put", "_index_put_impl"], _index),
     "index_select": _along_axis(IndexError),
     **dict.fromkeys(
@@ -85,5 +101,11 @@ _CHECKS: dict[str, Callable[[ValueRanges, Mapping[str, Any]], None]] = {
         _along_axis(RuntimeError),
     ),
     **dict.fromkeys(["take", "put"], _take),
-    **dict.fromkeys(["nll_loss_forward", "nll_loss2d_forward"], _loss),
+    **dict.fromkeys(
+        [
+            *("nll_loss", "nll_loss_nd", "nll_loss2d", "nll_loss_forward", "nll_loss2d_forward"),
+            *("multi_margin_loss",),
+        ],
+        _loss,
+    ),
 }

@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from shapezoo.contracts.symbolic_runs import hint_of
 from shapezoo.proving.rules.common import PRODUCT, Size, broadcast, empty, fits, require, viewed
 from shapezoo.proving.rules.index_checks import check_indices
+from shapezoo.proving.rules.kernel_limits import LIMITS
 from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges, named
 
 _UNDECIDED = (
@@ -61,7 +62,7 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
         result = NotImplemented
         if has_tensor:
             if name in _CHECKS:
-                _CHECKS[name](*args, **kwargs)
+                self._check(name, args, kwargs)
             check_indices(self.ranges, name, named(func._schema, args, kwargs))
             if name in _NUMBERS and (number := self.ranges.number_of(args[0])) is not None:
                 return number
@@ -75,6 +76,13 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
                 raise
         self.ranges.follow(func, args, kwargs, result)
         return result
+
+    def _check(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        try:
+            _CHECKS[name](*args, **kwargs)
+        except UndecidedError as error:
+            self.ranges.undecided = error
+            raise
 
 
 _NUMBERS = {"item", "_local_scalar_dense"}
@@ -262,13 +270,20 @@ def _unpooled(*args: Any, **kwargs: Any) -> None:
     raise UndecidedError("the indices of an unpooling decide whether it is possible")
 
 
+def _median(x: Tensor, dim: Any = None, *rest: Any, **kwargs: Any) -> None:
+    if dim is not None:
+        _reduced(x, dim)  # the median of nothing at all is nan
+
+
 _CHECKS: dict[str, Callable[..., None]] = {
+    **LIMITS,
     "as_strided": _strided,
     "max_unpool2d": _unpooled,
     "max_unpool3d": _unpooled,
     "squeeze": _squeezed,
     "select": _selected,
     **dict.fromkeys(
-        ["max", "min", "amax", "amin", "argmax", "argmin", "median", "aminmax", "mode"], _reduced
+        ["max", "min", "amax", "amin", "argmax", "argmin", "aminmax", "mode"], _reduced
     ),
+    **dict.fromkeys(["median", "nanmedian"], _median),
 }

@@ -589,7 +589,6 @@ SEEN: dict[str, tuple[Callable[..., Any], list[Input]]] = {
 NOT_SEEN = {
     *("linear: dtypes", "matmul: dtypes of vectors", "addmm: dtypes", "addmm: axes of bias"),
     *("batch_norm: dtypes", "softmax: axis", "in place: expanded", "view: of windows"),
-    *("index: of a list",),
 }
 """What fake kernels do let pass; the runs on real ones see it, and a proof says unknown there."""
 

@@ -214,19 +214,19 @@ def subject_of_class(cls: type[nn.Module], init: Mapping[str, Any]) -> Subject:
     return Subject(name, signature(model), (), False, lambda _: model, cls.forward, code)
 
 
-def empty_out(model: nn.Module) -> list[Tensor]:
+def empty_out(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
     """Put empty tensors in the place of all that a module holds; `undisturbed` puts them back.
 
     Returns:
-        The empty tensors.
+        The empty tensors, each with the one whose place it has.
     """
-    known: dict[int, Tensor] = {}  # the same one for the same tensor
+    known: dict[int, tuple[Tensor, Tensor]] = {}  # the same one for the same tensor
 
     def empty(tensor: Tensor) -> Tensor:
         if id(tensor) not in known:
             size, stride = tensor.shape, tensor.stride()
-            known[id(tensor)] = torch.empty_strided(size, stride, dtype=tensor.dtype)
-        return known[id(tensor)]
+            known[id(tensor)] = torch.empty_strided(size, stride, dtype=tensor.dtype), tensor
+        return known[id(tensor)][0]
 
     for module in model.modules():
         holders: tuple[Any, ...] = module._parameters, module._buffers, vars(module)

@@ -32,7 +32,7 @@ from shapezoo.proving.rules.functions import FunctionRules, outermost_builtins
 from shapezoo.proving.rules.kernels import KernelRules, is_undecided
 from shapezoo.proving.rules.recurrence import RecurrentRules, symbolic_batches
 from shapezoo.proving.rules.symbols import LIBRARIES, numeric
-from shapezoo.proving.rules.value_ranges import State, UndecidedError, ValueRanges
+from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges
 from shapezoo.proving.subjects import NoArgumentsError, Subject, empty_out
 from shapezoo.proving.values import shapes_of, tensors_of
 from shapezoo.proving.variants import Variant
@@ -121,18 +121,18 @@ def run_symbolically(
             stack.enter_context(undisturbed(known))
         stack.enter_context(_fakes(environment))
         if isinstance(known, nn.Module):
-            ranges.set(empty_out(known), State.CONSTANT)
+            for fake, data in empty_out(known):
+                ranges.set_data(fake, data)
         stack.enter_context(_rules(environment, ranges))
         told = stack.enter_context(numeric())
         try:
             model = known if known is not None else _made(subject, chosen, hints, run)
             if isinstance(model, nn.Module):
-                ranges.set(model.parameters(), State.CONSTANT)  # buffers may follow from sizes
                 enforce(model, record)
                 if prepare is not None:
                     prepare(model, lambda: len(environment.guards), record)
             args, kwargs = subject.arguments(model, variant.contract, chosen)
-            ranges.set(tensors_of([args, kwargs]), State.ARGUMENT)
+            ranges.set_arguments(tensors_of([args, kwargs]))
             with while_proving():
                 result = model(*args, **kwargs)
             run.shapes = [tuple(map(_expression, shape)) for shape in shapes_of(result)]

@@ -20,7 +20,10 @@ from shapezoo.proving.rules.common import (
     require_pixels,
     viewed,
 )
-from shapezoo.proving.rules.value_ranges import State, ValueRanges
+from shapezoo.proving.rules.constants import real_kernels
+from shapezoo.proving.rules.index_checks import check_one_hot
+from shapezoo.proving.rules.value_ranges import ValueRanges
+from shapezoo.proving.values import tensors_of
 
 
 class FunctionRules(TorchFunctionMode):
@@ -43,32 +46,66 @@ class FunctionRules(TorchFunctionMode):
             result = rule(*args, **kwargs)
             if result is not NotImplemented:
                 if rule in (_reshape, _flatten, _contiguous):
-                    self.ranges.copy(args[0], result)
+                    self.ranges.preserve(args[0], result)
                 else:
-                    self.ranges.follow("", args, kwargs, result)
+                    self.ranges.lose(tensors_of(result), func.__name__)
                 return result
-        if func in _INDEXING and has_symbols(args[1]):
-            self.ranges.give_up("an index is a list with sizes")
+        if func is Tensor.__getitem__ and isinstance(args[1], torch.SymInt):
+            return torch.select(args[0], 0, args[1])  # indexing would ask for its number
+        if func in _INDEXING:
+            args = args[0], self._indices(args[1]), *args[2:]
         if func is functional.one_hot:
-            self.ranges.check_one_hot(*args, **kwargs)
+            check_one_hot(self.ranges, *args, **kwargs)
         result = func(*args, **kwargs)
         if func in _LITERALS:
-            is_sized = has_symbols(list(args))
-            self.ranges.set([result], State.LOST if is_sized else State.CONSTANT)
+            self._note_literal(func.__name__, args[-1], result)
         return result
+
+    def _indices(self, index: Any) -> Any:
+        """Make tensors of lists in an index, so that their numbers can be checked."""
+        if isinstance(index, tuple):
+            return tuple(map(self._indices, index))
+        numbers = list(_numbers_in(index)) if isinstance(index, list) else []
+        if not numbers or not all(isinstance(n, int | torch.SymInt) for n in numbers):
+            return index
+        if any(isinstance(number, bool) for number in numbers):
+            return index
+        literal = torch.empty(_shape_of(index), dtype=torch.int64)
+        self._note_literal("a list", index, literal)
+        return literal
+
+    def _note_literal(self, name: str, value: Any, result: Tensor) -> None:
+        """Note of which numbers a tensor was made."""
+        numbers = list(_numbers_in(value))
+        if isinstance(value, Tensor):
+            if value is not result:
+                self.ranges.lose([result], name)
+        elif any(isinstance(number, torch.SymInt | torch.SymFloat) for number in numbers):
+            self.ranges.set_numbers(result, numbers)
+        elif all(isinstance(number, int | float) for number in numbers):
+            with real_kernels():
+                data = torch.tensor(value, dtype=result.dtype)
+            self.ranges.set_data(result, data)
+        else:
+            self.ranges.lose([result], name)
 
 
 _INDEXING = (Tensor.__getitem__, Tensor.__setitem__)
 _LITERALS = (torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor)
 
 
-def has_symbols(value: Any) -> bool:
-    """Whether there is a symbol in a list of numbers."""
-    if isinstance(value, tuple):  # of axes; a slice of symbols makes no values
-        return any(has_symbols(item) for item in value if isinstance(item, list))
-    if isinstance(value, list):
-        return any(isinstance(item, torch.SymInt) or has_symbols(item) for item in value)
-    return False
+def _numbers_in(value: Any) -> Iterator[Any]:
+    """Every number in nested lists."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _numbers_in(item)
+    else:
+        yield value
+
+
+def _shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of nested lists."""
+    return (len(value), *_shape_of(value[0])) if isinstance(value, list) else ()
 
 
 def _reshape(x: Tensor, *sizes: Any, shape: Any = None) -> Any:

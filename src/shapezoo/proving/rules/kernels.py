@@ -13,7 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from shapezoo.contracts.symbolic_runs import hint_of
 from shapezoo.proving.effort import KERNEL, spend
 from shapezoo.proving.rules.common import PRODUCT, Size, broadcast, empty, fits, require, viewed
-from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges
+from shapezoo.proving.rules.index_checks import check_indices
+from shapezoo.proving.rules.kernel_limits import LIMITS
+from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges, named
 
 _UNDECIDED = (
     fake_tensor.DataDependentOutputException,
@@ -62,8 +64,10 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
         result = NotImplemented
         if has_tensor:
             if name in _CHECKS:
-                _CHECKS[name](*args, **kwargs)
-            self.ranges.check(name, func._schema, args)
+                self._check(name, args, kwargs)
+            check_indices(self.ranges, name, named(func._schema, args, kwargs))
+            if name in _NUMBERS and (number := self.ranges.number_of(args[0])) is not None:
+                return number
             result = _by_rule(func, name, args, kwargs)
         if result is NotImplemented:
             try:
@@ -72,8 +76,19 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
                 if is_undecided(error):
                     self.ranges.undecided = error
                 raise
-        self.ranges.follow(name, args, kwargs, result)
+        self.ranges.follow(func, args, kwargs, result)
         return result
+
+    def _check(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        try:
+            _CHECKS[name](*args, **kwargs)
+        except UndecidedError as error:
+            self.ranges.undecided = error
+            raise
+
+
+_NUMBERS = {"item", "_local_scalar_dense"}
+"""Kernels that give the number in a tensor."""
 
 
 def _by_rule(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -196,6 +211,22 @@ def _mean(x: Tensor, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> A
     return empty(x, [size for axis, size in enumerate(sizes) if keepdim or axis not in gone])
 
 
+def _cumsum(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Any:
+    if not -x.dim() <= dim < x.dim():
+        return NotImplemented
+    is_whole = not x.is_floating_point() and not x.is_complex()
+    return empty(x, x.shape, dtype or (torch.int64 if is_whole else x.dtype))
+
+
+def _to_copy(x: Tensor, **kwargs: Any) -> Any:
+    device = kwargs.get("device") or x.device
+    if not _is_contiguous(x) or torch.device(device).type != x.device.type:
+        return NotImplemented
+    if kwargs.get("memory_format") not in (None, torch.preserve_format):
+        return NotImplemented
+    return empty(x, x.shape, kwargs.get("dtype"))
+
+
 def _squeezed(x: Tensor, dim: Any = None) -> None:
     """Which axes vanish depends on which are 1: ask, so that each case is a region."""
     for axis in range(x.dim()) if dim is None else [dim] if isinstance(dim, int) else dim:
@@ -224,6 +255,8 @@ _KERNELS: dict[str, Callable[..., Any]] = {
     "_native_batch_norm_legit_no_training": _batch_norm,
     "addmm": _addmm,
     "mean": _mean,
+    "cumsum": _cumsum,
+    "_to_copy": _to_copy,
 }
 
 
@@ -239,13 +272,20 @@ def _unpooled(*args: Any, **kwargs: Any) -> None:
     raise UndecidedError("the indices of an unpooling decide whether it is possible")
 
 
+def _median(x: Tensor, dim: Any = None, *rest: Any, **kwargs: Any) -> None:
+    if dim is not None:
+        _reduced(x, dim)  # the median of nothing at all is nan
+
+
 _CHECKS: dict[str, Callable[..., None]] = {
+    **LIMITS,
     "as_strided": _strided,
     "max_unpool2d": _unpooled,
     "max_unpool3d": _unpooled,
     "squeeze": _squeezed,
     "select": _selected,
     **dict.fromkeys(
-        ["max", "min", "amax", "amin", "argmax", "argmin", "median", "aminmax", "mode"], _reduced
+        ["max", "min", "amax", "amin", "argmax", "argmin", "aminmax", "mode"], _reduced
     ),
+    **dict.fromkeys(["median", "nanmedian"], _median),
 }

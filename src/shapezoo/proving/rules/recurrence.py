@@ -17,7 +17,7 @@ from torch.nn.utils import rnn
 from torch.overrides import TorchFunctionMode
 
 from shapezoo.proving.rules.common import Size, empty, require
-from shapezoo.proving.rules.value_ranges import State, ValueRanges
+from shapezoo.proving.rules.value_ranges import ValueRanges
 from shapezoo.proving.values import tensors_of
 
 _GATES = {torch.rnn_tanh: 1, torch.rnn_relu: 1, torch.gru: 3, torch.lstm: 4}
@@ -57,7 +57,9 @@ class RecurrentRules(TorchFunctionMode):
             rule = self._pad
         if rule is not None:
             result = rule(*args, **kwargs)
-            self.ranges.set(tensors_of(result), State.ARGUMENT)
+            self.ranges.lose(tensors_of(result), func.__name__)
+            if func is _PAD:
+                self.ranges.set_bounds(result[1], 1, args[1].shape[0])
             return result
         if func is Tensor.__getitem__ and id(args[0]) in self.packed and args[1] == 0:
             return self.packed[id(args[0])][0]  # the first number of batch_sizes
@@ -105,6 +107,7 @@ class RecurrentRules(TorchFunctionMode):
             lengths.shape[0],
             batch,
         )
+        self.ranges.require_valid(lengths, 1, seq, "a length")
         total = self.environment.create_unbacked_symint()
         longest = self.environment.create_unbacked_symint()
         for size in (total, longest):

@@ -1,0 +1,374 @@
+"""Values that become indices: bounds against true values, and limits against brute force."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+from torch._dynamo.source import ConstantSource
+from torch.fx.experimental import symbolic_shapes
+
+from shapezoo import Proof, Proved, ProvedInPart, Refuted, Unknown, prove
+from shapezoo.contracts.symbolic_runs import hint_of
+from shapezoo.proving import symbolic
+from shapezoo.proving.rules.constants import Constant
+from shapezoo.proving.rules.intervals import BOOL, CALLER, LOST, ValueRange, in_dtype, join
+from shapezoo.proving.rules.kernel_ranges import as_range
+from shapezoo.proving.rules.value_ranges import ValueRanges
+
+SIZES = range(1, 61)
+
+Look = Callable[[Any, Tensor], Tensor]
+"""Makes an index from a net and its argument."""
+
+
+class Net(nn.Module):
+    """A table that is looked up at an index, with some constants to make the index of."""
+
+    def __init__(self, index: Look, rows: int = 20) -> None:
+        super().__init__()
+        self.table = nn.Embedding(rows, 1)
+        self.register_buffer("ids", torch.arange(50))
+        self.register_buffer("falling", torch.arange(30, 0, -1))
+        self.register_buffer("hat", 25 - (torch.arange(50) - 25).abs())
+        self.register_buffer("distances", (torch.arange(50)[:, None] - torch.arange(50)).abs())
+        self.register_buffer("types", torch.zeros(1, 50, dtype=torch.int64))
+        self.register_buffer("one", torch.ones(3, dtype=torch.uint8))
+        self.register_buffer("is_shifted", torch.tensor(True))
+        self.plain = [torch.arange(50)]
+        self.index = index
+
+    def looked_up(self, x: Tensor) -> Tensor:
+        found: Tensor = self.table(self.index(self, x))
+        return found.sum()
+
+
+class OfFloats(Net):
+    def forward(self, x: Float[Tensor, "seq"]) -> Float[Tensor, ""]:
+        return self.looked_up(x) + x.sum() * 0
+
+
+class OfTokens(Net):
+    def forward(self, x: Int64[Tensor, "seq"]) -> Float[Tensor, ""]:
+        return self.looked_up(x)
+
+
+class OfMask(Net):
+    def forward(self, x: Bool[Tensor, "seq"]) -> Float[Tensor, ""]:
+        return self.looked_up(x)
+
+
+def positions(x: Tensor, **options: Any) -> Tensor:
+    return torch.arange(x.shape[0], **options)
+
+
+def written(whole: Tensor, value: int) -> Tensor:
+    whole[1:] = value
+    return whole
+
+
+COUNTED: dict[str, tuple[type[Net], Look]] = {
+    "running count": (OfTokens, lambda net, x: x.ne(1).cumsum(0)),
+    "running count of a mask": (OfMask, lambda net, x: (x.cumsum(0) - 1).clamp(min=0)),
+    "padded positions": (OfTokens, lambda net, x: x.ne(1).int().cumsum(0).type_as(x) * x.ne(1) + 1),
+    "a sum of a mask": (OfMask, lambda net, x: x.sum()),
+    "a sum of a mask as it is": (
+        OfMask,
+        lambda net, x: x.to(torch.int32).sum(0, dtype=torch.int64),
+    ),
+    "a count": (OfMask, lambda net, x: x.count_nonzero()),
+    "a count of zeros": (OfMask, lambda net, x: (~x).long().sum(-1, keepdim=True)),
+    "distances": (OfFloats, lambda net, x: (positions(x)[:, None] - positions(x)).abs()),
+    "signs": (OfFloats, lambda net, x: (positions(x)[:, None] - positions(x)).sign() + 18),
+    "a search": (
+        OfFloats,
+        lambda net, x: torch.searchsorted(positions(x).float(), x + 2 * x.shape[0]),
+    ),
+    "random": (OfFloats, lambda net, x: torch.randint(x.shape[0], (400,))),
+    "a permutation": (OfFloats, lambda net, x: torch.randperm(x.shape[0])),
+    "a grid": (OfFloats, lambda net, x: torch.linspace(0, x.shape[0] - 1, 5).long()),
+    "places": (OfFloats, lambda net, x: positions(x).argmax()),
+    "clamped from above and below": (
+        OfFloats,
+        lambda net, x: (positions(x).sqrt().long() - 5).clamp(0, 19),
+    ),
+    "tokens next to positions": (OfTokens, lambda net, x: torch.cat([x, positions(x)])),
+    "tokens up to a size": (OfTokens, lambda net, x: (x + 0).clamp(max=x.shape[0])),
+    "tokens beyond a size": (OfTokens, lambda net, x: x.clamp(min=x.shape[0])),
+    "tokens modulo a size": (OfTokens, lambda net, x: (x + x.shape[0] - 1) % x.shape[0]),
+    "a literal with a size": (OfFloats, lambda net, x: torch.tensor([0, x.shape[0]])),
+}
+"""Indices that are made from sizes; each net has a limit, or none."""
+
+CONSTANT: dict[str, tuple[type[Net], Look]] = {
+    "a slice": (OfFloats, lambda net, x: net.ids[: x.shape[0]]),
+    "a slice with a start": (OfFloats, lambda net, x: net.ids[3 : x.shape[0]]),
+    "a slice in steps": (OfFloats, lambda net, x: net.ids[: x.shape[0] : 2]),
+    "a slice that starts at a size": (
+        OfFloats,
+        lambda net, x: net.ids[x.shape[0] - 1 : x.shape[0]],
+    ),
+    "a slice of a slice": (OfFloats, lambda net, x: net.ids[5:][: x.shape[0]]),
+    "a slice of a size of a slice": (OfFloats, lambda net, x: net.ids[: x.shape[0]][2:]),
+    "shifted": (OfFloats, lambda net, x: net.ids[: x.shape[0]] * 2 + 1),
+    "shifted by a size": (OfFloats, lambda net, x: net.ids[: x.shape[0]] + x.shape[0]),
+    "in another dtype": (OfFloats, lambda net, x: net.ids.int()[: x.shape[0]]),
+    "falling": (OfFloats, lambda net, x: net.falling[: x.shape[0]] - 11),
+    "falling from the limit": (OfFloats, lambda net, x: net.falling[11:][: x.shape[0]]),
+    "rising and falling": (OfFloats, lambda net, x: net.hat[: x.shape[0]]),
+    "in two directions": (OfFloats, lambda net, x: net.distances[: x.shape[0], : x.shape[0]]),
+    "reshaped": (OfFloats, lambda net, x: net.distances[:3, : x.shape[0]].t().reshape(-1)),
+    "all zero": (OfFloats, lambda net, x: net.types[:, : x.shape[0]].expand(2, -1)),
+    "in a list": (OfFloats, lambda net, x: net.plain[0][: x.shape[0]]),
+    "one position": (OfFloats, lambda net, x: net.ids[x.shape[0] - 1]),
+    "a selected row": (OfFloats, lambda net, x: net.distances[7, : x.shape[0]]),
+    "tokens and a slice": (OfTokens, lambda net, x: torch.where(x > 0, x, net.ids[: x.shape[0]])),
+    "of a literal": (OfFloats, lambda net, x: torch.tensor([4, 9, 30])[: x.shape[0]]),
+    "a triangle": (OfFloats, lambda net, x: torch.tril_indices(19, 19)[0, : x.shape[0]]),
+    "a number": (OfFloats, lambda net, x: positions(x) + int(net.is_shifted)),
+    "a buffer of bytes": (OfFloats, lambda net, x: net.one[: x.shape[0]].long() - 1),
+}
+"""Indices that are parts of constants."""
+
+NARROW: dict[str, tuple[type[Net], Look]] = {
+    "rounded": (OfFloats, lambda net, x: positions(x).bfloat16().long()),
+    "made in a narrow dtype": (OfFloats, lambda net, x: positions(x, dtype=torch.half).long()),
+    "added in floats": (OfFloats, lambda net, x: (positions(x).float() + 3).long()),
+}
+"""Indices that go through a narrow dtype, and stay small enough."""
+
+LOOSE: dict[str, tuple[type[Net], Look]] = {
+    "a product of positions": (OfFloats, lambda net, x: positions(x) * (x.shape[0] - positions(x))),
+    "a sum of positions": (OfFloats, lambda net, x: positions(x).sum()),
+    "a running sum that falls": (OfFloats, lambda net, x: (-positions(x)).cumsum(0) + 19),
+    "written to": (OfFloats, lambda net, x: written(net.ids.clone()[: x.shape[0]], 3)),
+    "wrapped below": (OfFloats, lambda net, x: (positions(x, dtype=torch.uint8) - 0).long()),
+}
+"""Indices with bounds that are not reached, or not at all sizes: proved in part."""
+
+CASES = COUNTED | CONSTANT | NARROW
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_limit_is_that_of_real_kernels(name: str) -> None:
+    class_, index = CASES[name]
+    net = class_(index).eval()
+    proof = prove(net)
+    assert isinstance(proof, Proved), proof
+    assert proof.is_exact, proof
+    assert [size for size in SIZES if accepts(net, size)] == allowed(proof)
+
+
+@pytest.mark.parametrize("name", LOOSE)
+def test_a_loose_limit_is_no_limit(name: str) -> None:
+    class_, index = LOOSE[name]
+    net = class_(index).eval()
+    proof = prove(net)
+    assert isinstance(proof, ProvedInPart), proof
+    assert {size for size in SIZES if accepts(net, size)} <= {*allowed(proof)}
+
+
+def accepts(net: nn.Module, size: int) -> bool:
+    """Whether a net takes an argument of zeros, and one of ones."""
+    dtypes = {OfFloats: torch.float32, OfTokens: torch.int64, OfMask: torch.bool}
+    dtype = dtypes[type(net)]  # type: ignore[index]  # a net of these tests
+    fills = [0, 1] if dtype == torch.bool else [0]
+    try:
+        for fill in fills:
+            net(torch.full((size,), fill, dtype=dtype))
+    except (IndexError, RuntimeError):
+        return False
+    return True
+
+
+def allowed(proof: Proof) -> list[int]:
+    return [n for n in SIZES if all(c.holds({"seq": n}) for c in proof.preconditions)]
+
+
+NOT_CLAIMED: dict[str, tuple[type[Net], Look]] = {
+    "rounded beyond the table": (OfFloats, lambda net, x: positions(x).bfloat16().long()),
+    "wrapped to less": (OfFloats, lambda net, x: positions(x, dtype=torch.uint8).long()),
+    "wrapped below zero": (
+        OfFloats,
+        lambda net, x: (torch.full((1,), x.shape[0], dtype=torch.uint8) - 255).long(),
+    ),
+    "nan in a float": (OfFloats, lambda net, x: x.std(0, correction=1).clamp(0, 5).long()),
+    "a bound that is not reached": (OfFloats, lambda net, x: positions(x) - positions(x) + 255),
+    "a product": (OfFloats, lambda net, x: positions(x).prod()),
+    "a buffer that is written to": (OfFloats, lambda net, x: written(net.ids, 300)[: x.shape[0]]),
+    "a view that is written to": (OfFloats, lambda net, x: written(net.ids[:9], 300)[: x.shape[0]]),
+    "a part of what is written to": (
+        OfFloats,
+        lambda net, x: (written(net.ids[:9], 300), net.ids[: x.shape[0]])[1],
+    ),
+    "other bits": (OfFloats, lambda net, x: positions(x).view(torch.int32)),
+    "a square root": (OfFloats, lambda net, x: positions(x).sqrt().long()),
+}
+"""Indices of which something is not known: proved for no size at which real kernels raise."""
+
+
+@pytest.mark.parametrize("name", NOT_CLAIMED)
+def test_what_is_not_known_is_not_claimed(name: str) -> None:
+    class_, index = NOT_CLAIMED[name]
+    proof = prove(class_(index, rows=257).eval())
+    assert isinstance(proof, Unknown | ProvedInPart | Refuted), proof
+    assert not isinstance(proof, Refuted) or not any(
+        accepts(class_(index, rows=257), size) for size in SIZES
+    )
+
+
+def test_the_kernel_that_lost_the_values_is_named() -> None:
+    proof = prove(OfFloats(lambda net, x: positions(x).sqrt().long() + 1))
+    assert isinstance(proof, Unknown)
+    assert "sqrt" in proof.reason
+
+
+def test_an_index_of_a_list_needs_its_axis() -> None:
+    class Pick(nn.Module):
+        def forward(self, x: Float[Tensor, "batch seq"]) -> Float[Tensor, "batch 3"]:
+            return x[:, [0, 2, 5]]
+
+    assert list(map(str, prove(Pick()).preconditions)) == ["seq >= 6"]
+
+
+def test_a_mask_as_an_index_may_be_written_through() -> None:
+    class Fill(nn.Module):
+        def forward(
+            self, x: Float[Tensor, "batch seq"], mask: Bool[Tensor, "batch seq"]
+        ) -> Float[Tensor, "batch seq"]:
+            x = x.clone()
+            x[mask] = 0
+            return x
+
+    assert isinstance(prove(Fill()), Proved)
+
+
+LEAVES: list[Callable[[Tensor, Any], Tensor]] = [
+    lambda buffer, n: torch.arange(n),
+    lambda buffer, n: torch.arange(n) > 2,
+    lambda buffer, n: torch.arange(-3, 3 * n - 3, 3),
+    lambda buffer, n: buffer[:n],
+    lambda buffer, n: torch.full((n,), 7),
+    lambda buffer, n: torch.tensor([3]).expand(n),
+]
+
+OPERATIONS: list[Callable[[Tensor, Tensor], Tensor]] = [
+    lambda a, b: a + b,
+    lambda a, b: a.long() - b.long(),
+    lambda a, b: a * b,
+    lambda a, b: -a.long(),
+    lambda a, b: a.long().abs(),
+    lambda a, b: a % 3,
+    lambda a, b: a // 4,
+    lambda a, b: torch.div(a, 4, rounding_mode="trunc").long(),
+    lambda a, b: (a / 3).long(),
+    lambda a, b: a.clamp(max=5) if a.dtype != torch.bool else a,
+    lambda a, b: a.long().clamp(-2, 4),
+    lambda a, b: torch.minimum(a, b),
+    lambda a, b: torch.maximum(a, b),
+    lambda a, b: torch.where(a > b, a, b),
+    lambda a, b: a.float(),
+    lambda a, b: a.to(torch.int8),
+    lambda a, b: a.to(torch.uint8),
+    lambda a, b: a.cumsum(0),
+    lambda a, b: a.sum().expand(a.shape),
+    lambda a, b: a.flip(0),
+    lambda a, b: a.sort().values,
+    lambda a, b: a.argsort(),
+    lambda a, b: a.long().sign(),
+    lambda a, b: a.masked_fill(b > 1, 9) if a.dtype != torch.bool else a,
+    lambda a, b: torch.cat([a, b])[: a.shape[0]],
+    lambda a, b: a * 0.5,
+    lambda a, b: torch.add(a.long(), b.long(), alpha=-3),
+    lambda a, b: a == b,
+    lambda a, b: torch.ones_like(a, dtype=torch.int64).index_put_((a.argsort(),), b.long()),
+    lambda a, b: a.long().clone().add_(b.long()).mul_(2),
+    lambda a, b: a.long().roll(1).diff(prepend=b[:1].long()),
+]
+
+BUFFER = torch.tensor([5, 0, 9, -4, 2, 8, 1, 1, 30, 7, 12, 40, 3, 6])
+
+programs = st.tuples(
+    st.lists(st.integers(0, len(LEAVES) - 1), min_size=2, max_size=2),
+    st.lists(st.integers(0, len(OPERATIONS) - 1), max_size=6),
+    st.integers(1, 12),
+)
+
+
+def run(leaves: list[int], operations: list[int], buffer: Tensor, size: Any) -> list[Tensor]:
+    """Run a program; each of its operations takes the last two results."""
+    results = [LEAVES[leaf](buffer, size) for leaf in leaves]
+    for operation in operations:
+        results.append(OPERATIONS[operation](results[-1], results[-2]))
+    return results
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(programs)
+def test_true_values_are_within_their_bounds(program: tuple[list[int], list[int], int]) -> None:
+    check_bounds(*program)
+
+
+def check_bounds(leaves: list[int], operations: list[int], size: int) -> None:
+    ranges = ValueRanges()
+    environment: Any = symbolic._Environment(ranges, specialize_zero_one=False, duck_shape=False)
+    with symbolic._fakes(environment), symbolic._rules(environment, ranges):
+        buffer = torch.empty(BUFFER.shape, dtype=BUFFER.dtype)
+        ranges.set_data(buffer, BUFFER)
+        found = run(leaves, operations, buffer, symbol(environment, size))
+    for tensor, true in zip(found, run(leaves, operations, BUFFER, size), strict=True):
+        values = ranges.of(tensor)
+        bounds = as_range(values)
+        if any(not is_settled(doubt) for doubt in bounds.doubts):
+            continue
+        if bounds.low is not None:
+            assert number(bounds.low) <= true.min().item(), (bounds, true)
+        if bounds.high is not None:
+            assert number(bounds.high) >= true.max().item(), (bounds, true)
+        if isinstance(values, Constant):
+            assert {*true.tolist()} <= {*values.data.flatten().tolist()}
+
+
+def symbol(environment: Any, hint: int) -> Any:
+    made = environment.create_symbol(
+        hint,
+        ConstantSource("n"),
+        dynamic_dim=symbolic_shapes.DimDynamic.DYNAMIC,
+        do_not_specialize_zero_one=True,
+    )
+    environment.constrain_symbol_range(made, 1, 1 << 60)
+    return environment.create_symintnode(made, hint=hint)
+
+
+def number(bound: Any) -> int:
+    return hint_of(bound) if isinstance(bound, torch.SymInt) else bound
+
+
+def is_settled(doubt: Any) -> bool:
+    return bool(number(doubt.low) >= doubt.least and number(doubt.high) <= doubt.most)
+
+
+def test_bounds_that_are_too_narrow_would_be_noticed() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shapezoo.proving.rules.intervals.absolute", lambda values: values)
+        with pytest.raises(AssertionError):
+            check_bounds([2, 0], [3, 4], 4)
+    check_bounds([2, 0], [3, 4], 4)
+
+
+def test_joined_ranges_keep_what_one_of_them_does_not_know() -> None:
+    assert join([CALLER, LOST]).is_lost
+    assert join([CALLER, CALLER]).is_caller
+    assert join([CALLER, ValueRange(0, 3)]).from_caller
+    assert join([ValueRange(0, 3), ValueRange(high=9)]).low is None
+
+
+def test_dtypes_that_hold_no_whole_numbers_keep_no_bounds() -> None:
+    assert in_dtype(BOOL, torch.float8_e4m3fn).is_lost
+    assert in_dtype(BOOL, torch.complex64).is_lost
+    assert not in_dtype(BOOL, torch.int8).doubts
+    assert in_dtype(ValueRange(0, 300), torch.uint8).doubts

@@ -211,7 +211,9 @@ def _distances(condition: Condition) -> list[Formula]:
     compared = [
         (node.left, node.comparators[0])
         for node in ast.walk(expression(condition.text))
-        if isinstance(node, ast.Compare) and len(node.ops) == 1
+        if isinstance(node, ast.Compare)
+        and len(node.ops) == 1
+        and not isinstance(node.ops[0], ast.In | ast.NotIn)
     ]
     pairs = [map(solving.parse_size, map(ast.unparse, sides)) for sides in compared]
     return [z3.If(left > right, left - right, right - left) for left, right in pairs]

@@ -105,10 +105,11 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
         run.modules[path] = known if _WORST.index(known) >= _WORST.index(outcome) else outcome
 
     known = None if subject.free else subject.make({})
+    is_grad = torch.is_grad_enabled()
     with contextlib.ExitStack() as stack:
         if isinstance(known, nn.Module):
             stack.enter_context(undisturbed(known))
-        stack.enter_context(_fakes(environment))
+        stack.enter_context(_fakes(environment, is_grad=is_grad))
         if isinstance(known, nn.Module):
             ranges.set(empty_out(known), State.CONSTANT)
         stack.enter_context(_rules(environment, ranges))
@@ -226,14 +227,14 @@ _WORST: tuple[Outcome, ...] = ("holds", "raises", "unknown", "breaks")
 
 
 @contextlib.contextmanager
-def _fakes(environment: Any) -> Iterator[None]:
+def _fakes(environment: Any, *, is_grad: bool) -> Iterator[None]:
     """Make all tensors empty, with symbols for sizes."""
     fakes = fake_tensor.FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True)
     fakes.cache_enabled = False  # with symbols, its cache costs more than it saves
     with contextlib.ExitStack() as stack:
         for name in (fake_tensor.__name__, "torch.__trace"):  # errors are no news here
             stack.enter_context(patch.object(logging.getLogger(name), "disabled", True))
-        for context in (torch.no_grad(), enable_python_dispatcher(), fakes, torch.device("meta")):
+        for context in (torch.set_grad_enabled(is_grad), enable_python_dispatcher(), fakes):
             stack.enter_context(context)
         yield
 

@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -39,7 +40,7 @@ class FunctionRules(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         rule = _FUNCTIONS.get(func)
-        if rule and args and isinstance(args[0], Tensor) and args[0].device.type == "meta":
+        if rule and args and isinstance(args[0], FakeTensor):
             result = rule(*args, **kwargs)
             if result is not NotImplemented:
                 if rule in (_reshape, _flatten, _contiguous):
@@ -110,7 +111,7 @@ def _matmul(x: Tensor, other: Tensor) -> Any:
 
 def _is_plain(*tensors: Tensor) -> bool:
     """Whether tensors hold numbers that can be multiplied, all on the device of symbols."""
-    return all(t.device.type == "meta" and t.dtype != torch.bool for t in tensors)
+    return all(isinstance(t, FakeTensor) and t.dtype != torch.bool for t in tensors)
 
 
 def _contiguous(x: Tensor, **kwargs: Any) -> Any:

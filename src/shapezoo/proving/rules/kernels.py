@@ -75,6 +75,8 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
 
 
 def _by_rule(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if name == "convolution":
+        return _convolution(func, args)
     if name in _KERNELS:
         return _KERNELS[name](*args, **kwargs)
     if name.removesuffix("_") in _LIKE_INPUT and args[0].is_floating_point():
@@ -82,6 +84,50 @@ def _by_rule(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     if torch.Tag.pointwise in func.tags and len(func._schema.returns) == 1:
         return _pointwise(func, name, args, kwargs)
     return NotImplemented
+
+
+def _convolution(func: Any, args: tuple[Any, ...]) -> Any:
+    """Ask for what a convolution checks; on a CPU, torch asks which of its kernels to choose."""
+    if args[0].device.type != "cpu":
+        return NotImplemented
+    shape = _convolved(*args)
+    if shape is None:
+        twins = [_on_meta(arg) if isinstance(arg, Tensor) else arg for arg in args]
+        shape = func(*twins).shape
+    return empty(args[0], shape)
+
+
+def _convolved(
+    x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any
+) -> tuple[Size, ...] | None:
+    """The shape of an ordinary convolution; None for another."""
+    strides, paddings, dilations, transposed, _, groups = options
+    axes, parts = weight.dim(), [weight] if bias is None else [weight, bias]
+    if transposed or x.dim() != axes or any(part.dtype != x.dtype for part in parts):
+        return None
+    each = [_per_axis(option, axes - 2) for option in (strides, paddings, dilations)]
+    if not all(type(size) is int and size > 0 for size in (*weight.shape, *each[0], *each[2])):
+        return None
+    if weight.shape[0] % groups or (bias is not None and bias.shape != weight.shape[:1]):
+        return None
+    if not all(size > 0 for size in x.shape):
+        return None
+    message = "expected input{} to have {} channels"
+    require(x.shape[1] == weight.shape[1] * groups, message, x.shape, weight.shape[1] * groups)
+    sizes = []
+    for size, kernel, step, pad, gap in zip(x.shape[2:], weight.shape[2:], *each, strict=True):
+        room = size + 2 * pad - gap * (kernel - 1) - 1
+        require(room >= 0, "Kernel size can't be greater than actual input size, {}", size)
+        sizes.append(room // step + 1)
+    return (x.shape[0], weight.shape[0], *sizes)
+
+
+def _per_axis(option: Sequence[int], axes: int) -> Sequence[int]:
+    return [*option] * axes if len(option) == 1 else option
+
+
+def _on_meta(x: Tensor) -> Tensor:
+    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
 
 
 _LIKE_INPUT = {"hardswish", "hardsigmoid", "hardtanh", "leaky_relu"}

@@ -214,7 +214,9 @@ def empty_out(model: nn.Module) -> list[Tensor]:
     def empty(tensor: Tensor) -> Tensor:
         if id(tensor) not in known:
             size, stride = tensor.shape, tensor.stride()
-            known[id(tensor)] = torch.empty_strided(size, stride, dtype=tensor.dtype)
+            twin = torch.empty_strided(size, stride, dtype=tensor.dtype)
+            is_parameter = isinstance(tensor, nn.Parameter)
+            known[id(tensor)] = nn.Parameter(twin, tensor.requires_grad) if is_parameter else twin
         return known[id(tensor)]
 
     for module in model.modules():

@@ -27,11 +27,14 @@ from torch.utils._sympy.numbers import int_oo
 from shapezoo._modules import undisturbed
 from shapezoo.contracts.symbolic_runs import hint_of, while_proving
 from shapezoo.proving.enforcing import enforce
+from shapezoo.proving.model_code import code_of_model
 from shapezoo.proving.proofs import Outcome, Sizes, outcome_of
+from shapezoo.proving.rules.builtin_functions import in_model_code, isinstance_
+from shapezoo.proving.rules.common import LIBRARIES
 from shapezoo.proving.rules.functions import FunctionRules, outermost_builtins
 from shapezoo.proving.rules.kernels import KernelRules, is_undecided
 from shapezoo.proving.rules.recurrence import RecurrentRules, symbolic_batches
-from shapezoo.proving.rules.symbols import LIBRARIES, numeric
+from shapezoo.proving.rules.symbols import numeric
 from shapezoo.proving.rules.value_ranges import State, UndecidedError, ValueRanges
 from shapezoo.proving.subjects import NoArgumentsError, Subject, empty_out
 from shapezoo.proving.values import shapes_of, tensors_of
@@ -44,6 +47,7 @@ _QUIET = (
     *(nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.GroupNorm),
     *(nn.RMSNorm, nn.MultiheadAttention, nn.PReLU),
     *(nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.modules.rnn.RNNCellBase),
+    nn.RNNBase,
 )
 """Layers whose first weights depend on sizes, which cannot be computed with symbols."""
 
@@ -116,9 +120,13 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
         told = stack.enter_context(numeric())
         try:
             model = known if known is not None else _made(subject, chosen, hints, run)
+            code = code_of_model(model)
+            if code.reveals:
+                raise UndecidedError(code.reveals)
             if isinstance(model, nn.Module):
                 ranges.set(model.parameters(), State.CONSTANT)  # buffers may follow from sizes
                 enforce(model, record)
+            stack.enter_context(in_model_code(code.namespaces().values()))
             args, kwargs = subject.arguments(model, variant.contract, chosen)
             ranges.set(tensors_of([args, kwargs]), State.ARGUMENT)
             with while_proving():
@@ -250,6 +258,7 @@ def _rules(environment: Any, ranges: ValueRanges) -> Iterator[None]:
             RecurrentRules(environment, ranges),
             symbolic_batches(),
             *_without_first_weights(),
+            *_with_symbolic_arguments(),
         ):
             stack.enter_context(context)
         is_fast = torch.backends.mha.get_fastpath_enabled()
@@ -263,6 +272,11 @@ def _without_first_weights() -> Iterator[Any]:
         for name in ("reset_parameters", "_reset_parameters"):
             if name in vars(layer):
                 yield patch.object(layer, name, lambda self: None)
+
+
+def _with_symbolic_arguments() -> Iterator[Any]:
+    for module in (nn.modules.normalization, nn.modules.rnn):  # they ask for an int
+        yield patch.object(module, "isinstance", isinstance_, create=True)
 
 
 def _expression(size: Any) -> Any:

@@ -21,6 +21,7 @@ from shapezoo.proving.rules.common import (
     require_pixels,
     viewed,
 )
+from shapezoo.proving.rules.symbols import is_in_message
 from shapezoo.proving.rules.value_ranges import State, ValueRanges
 
 
@@ -50,6 +51,10 @@ class FunctionRules(TorchFunctionMode):
                 return result
         if func in _INDEXING and has_symbols(args[1]):
             self.ranges.give_up("an index is a list with sizes")
+        if func in _TEXTS and isinstance(args[0], FakeTensor):
+            if not is_in_message():
+                self.ranges.give_up("the text of a tensor depends on its values")
+            return "a tensor"
         if func is functional.one_hot:
             self.ranges.check_one_hot(*args, **kwargs)
         result = func(*args, **kwargs)
@@ -60,6 +65,7 @@ class FunctionRules(TorchFunctionMode):
 
 
 _INDEXING = (Tensor.__getitem__, Tensor.__setitem__)
+_TEXTS = (Tensor.__repr__, Tensor.__format__)
 _LITERALS = (torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor)
 
 

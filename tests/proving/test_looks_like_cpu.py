@@ -43,7 +43,7 @@ HIDDEN: dict[str, Ask] = {
     "type of a size": lambda x: type(x.shape[1]) is int,
     "type of a tensor": lambda x: type(x) is Tensor,
     "not fake": lambda x: not isinstance(x, torch._subclasses.FakeTensor),
-    "tracing": lambda x: not (torch.jit.is_tracing() or torch.compiler.is_compiling()),
+    "tracing": lambda x: not torch.compiler.is_compiling(),
 }
 
 REVEALING: dict[str, Ask] = {
@@ -102,7 +102,7 @@ def test_what_cannot_be_hidden_is_found(name: str) -> None:
 
 
 def test_the_line_is_named() -> None:
-    proof = prove(Asking(lambda x: False and matches(x)))
+    proof = prove(Asking(lambda x: x.dim() > 2 and matches(x)))
     assert isinstance(proof, Unknown)
     line = matches.__code__.co_firstlineno + 2
     assert f"test_looks_like_cpu.py:{line} asks for 'case int()'" in str(proof)

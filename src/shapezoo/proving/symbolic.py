@@ -9,7 +9,7 @@ import contextlib
 import inspect
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -17,6 +17,7 @@ from unittest.mock import patch
 import sympy
 import torch
 from sympy.core.relational import Relational
+from sympy.logic.boolalg import BooleanFunction
 from torch import nn
 from torch._dispatch.python import enable_python_dispatcher
 from torch._dynamo.source import ConstantSource
@@ -64,6 +65,8 @@ class SymbolicRun:
         shapes: The shapes of the tensors in the result.
         modules: For each module with a contract that was called, the worst that happened.
         places: For each axis that was asked about, the file and line of the last question.
+        choices: The answers that were taken where the data of arguments decide, in order.
+        choice_places: The file and line of each of these questions.
     """
 
     outcome: Outcome = "holds"
@@ -72,18 +75,23 @@ class SymbolicRun:
     shapes: list[tuple[Any, ...]] = field(default_factory=list)
     modules: dict[str, Outcome] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+    choices: tuple[bool, ...] = ()
+    choice_places: tuple[str, ...] = ()
 
 
-def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> SymbolicRun:
+def run_symbolically(
+    subject: Subject, variant: Variant, hints: Sizes, choices: tuple[bool, ...] = ()
+) -> SymbolicRun:
     """Run on symbols.
 
     Args:
         subject: What to run.
         variant: What to give it.
         hints: Sizes that decide which path is taken.
+        choices: The first answers where the data of arguments decide; the others are no.
     """
     ranges = ValueRanges()
-    environment = _Environment(ranges, specialize_zero_one=False, duck_shape=False)
+    environment = _Environment(ranges, choices, specialize_zero_one=False, duck_shape=False)
     run = SymbolicRun()
     symbols: dict[Any, Any] = {}
     chosen: dict[str, Any] = {}
@@ -123,6 +131,11 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
             code = code_of_model(model)
             if code.reveals:
                 raise UndecidedError(code.reveals)
+            for module in _borrowed(model, code.modules):
+                stack.enter_context(undisturbed(module))
+                ranges.set(empty_out(module), State.CONSTANT)
+                enforce(module, record)
+            stack.enter_context(torch.set_grad_enabled(is_grad))
             if isinstance(model, nn.Module):
                 ranges.set(model.parameters(), State.CONSTANT)  # buffers may follow from sizes
                 enforce(model, record)
@@ -136,6 +149,7 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
             run.outcome, run.error = "void", error
         except Exception as error:
             run.outcome, run.error = _classify(error), error
+    run.choices, run.choice_places = tuple(environment.taken), tuple(environment.choice_places)
     guards = [guard.expr for guard in environment.guards]
     guards += [sympy.Eq(_expression(size), hint_of(size)) for size in told]
     places = itertools.chain(environment.places, itertools.repeat("a text that is made of it"))
@@ -156,6 +170,15 @@ def run_symbolically(subject: Subject, variant: Variant, hints: Sizes) -> Symbol
     return run
 
 
+def _borrowed(model: Callable[..., Any], modules: Sequence[nn.Module]) -> Iterator[nn.Module]:
+    """The modules that a model or function names, but does not hold; none twice."""
+    known = set(model.modules()) if isinstance(model, nn.Module) else set()
+    for module in modules:
+        if module not in known:
+            known.update(module.modules())
+            yield module
+
+
 def _is_deferred(environment: Any) -> bool:
     """Whether torch has put off a question about a size that the data decide."""
     deferred = itertools.chain.from_iterable(environment.deferred_runtime_asserts.values())
@@ -169,30 +192,76 @@ def _canonical(condition: Any) -> Any:
 
 
 class _Environment(symbolic_shapes.ShapeEnv):
-    """Remembers for each guard the line of the model that has asked, and what was assumed."""
+    """Remembers for each guard the line of the model that has asked, and what was assumed.
 
-    def __init__(self, ranges: ValueRanges, **options: Any) -> None:
+    Args:
+        ranges: Is told of questions that cannot be answered.
+        choices: The first answers where the data of arguments decide.
+        **options: Those of `ShapeEnv`.
+    """
+
+    def __init__(self, ranges: ValueRanges, choices: Sequence[bool], **options: Any) -> None:
         super().__init__(**options)
         self.ranges = ranges
         self.places: list[str] = []
         self.assumed: list[Any] = []
+        self.choices = choices
+        self.taken: list[bool] = []
+        self.choice_places: list[str] = []
+        self._items: dict[Any, dict[Any, bool]] = {}  # by symbol, what was answered of it
 
     def assume(self, condition: torch.SymBool) -> None:
         """Take a condition on sizes that the data decide to be true."""
         torch._check(condition)
         self.assumed.append(condition.node.expr)
 
+    def item(self, dtype: torch.dtype) -> Any:
+        """Give a number that the data of arguments decide, or an answer."""
+        if dtype == torch.bool:
+            return self.choose()
+        make = self.create_unbacked_symfloat if dtype.is_floating_point else None
+        item = (make or self.create_unbacked_symint)()
+        self._items[item.node.expr] = {}
+        return item
+
+    def choose(self) -> bool:
+        """Answer a question that the data of arguments decide."""
+        at = len(self.taken)
+        if at == MOST_CHOICES:
+            self.ranges.give_up(f"{_place()} asks more than {at} times for values of arguments")
+        self.taken.append(self.choices[at] if at < len(self.choices) else False)
+        self.choice_places.append(_place())
+        return self.taken[-1]
+
     def evaluate_expr(self, *args: Any, **kwargs: Any) -> Any:
         """Answer a question, which may be a guard from then on."""
         try:
             return super().evaluate_expr(*args, **kwargs)
         except symbolic_shapes.GuardOnDataDependentSymNode as error:
-            self.ranges.undecided = error
-            raise
+            answer = self._of_items(args[0] if args else kwargs["orig_expr"])
+            if answer is None:
+                self.ranges.undecided = error
+                raise
+            return sympy.true if answer else sympy.false
         finally:
             if len(self.guards) > len(self.places):
                 place = _place()
                 self.places += [place] * (len(self.guards) - len(self.places))
+
+    def _of_items(self, question: Any) -> bool | None:
+        """The answer to a question about items alone: the same one to the same question."""
+        asked = [s for s in question.free_symbols if s in self._items]
+        is_about_items = isinstance(question, Relational | BooleanFunction) and asked
+        if not is_about_items or symbolic_shapes.free_unbacked_symbols(question) - {*asked}:
+            return None
+        known = self._items[asked[0]]
+        if question not in known:
+            known[question] = self.choose()
+        return known[question]
+
+
+MOST_CHOICES = 16
+"""So many answers that the data decide are taken in one run."""
 
 
 def _place() -> str:
@@ -252,7 +321,7 @@ def _rules(environment: Any, ranges: ValueRanges) -> Iterator[None]:
     """Keep questions few, and check what real kernels do."""
     with contextlib.ExitStack() as stack:
         for context in (
-            KernelRules(ranges),
+            KernelRules(ranges, environment.item),
             FunctionRules(ranges),
             outermost_builtins(),
             RecurrentRules(environment, ranges),

@@ -53,12 +53,18 @@ def _type(*args: Any, **kwargs: Any) -> Any:
 
 
 def _int(*args: Any, **kwargs: Any) -> Any:
+    args = tuple(map(_item, args))
     if len(args) == 1 and isinstance(args[0], torch.SymInt | torch.SymFloat):
         return math.trunc(args[0])
     return int(*args, **kwargs)
 
 
+def _item(value: Any) -> Any:
+    return value.item() if type(value) is FakeTensor else value
+
+
 def _float(*args: Any) -> Any:
+    args = tuple(map(_item, args))
     if len(args) == 1 and isinstance(args[0], torch.SymInt | torch.SymFloat):
         return torch.sym_float(args[0])
     return float(*args)

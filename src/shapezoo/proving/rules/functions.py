@@ -51,6 +51,8 @@ class FunctionRules(TorchFunctionMode):
                 return result
         if func in _INDEXING and has_symbols(args[1]):
             self.ranges.give_up("an index is a list with sizes")
+        if func is Tensor.__bool__ and isinstance(args[0], FakeTensor):
+            args = (args[0] if args[0].dtype == torch.bool else args[0] != 0,)
         if func in _TEXTS and isinstance(args[0], FakeTensor):
             if not is_in_message():
                 self.ranges.give_up("the text of a tensor depends on its values")

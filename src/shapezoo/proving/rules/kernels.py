@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from shapezoo.contracts.symbolic_runs import hint_of
 from shapezoo.proving.rules.common import PRODUCT, Size, broadcast, empty, fits, require, viewed
-from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges
+from shapezoo.proving.rules.value_ranges import State, UndecidedError, ValueRanges
 
 _UNDECIDED = (
     fake_tensor.DataDependentOutputException,
@@ -45,11 +45,14 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
 
     Args:
         ranges: Collects what is known about the values of tensors.
+        item: Makes the number that a tensor of some dtype holds, where its data decide.
     """
 
-    def __init__(self, ranges: ValueRanges) -> None:
+    def __init__(self, ranges: ValueRanges, item: Callable[[torch.dtype], Any]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's has no types
         self.ranges = ranges
+        self.item = item
+        self._items: dict[int, tuple[Tensor, Any]] = {}  # keeps tensors, and so their ids
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -58,6 +61,10 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
         name = func._schema.name.removeprefix("aten::")
         has_tensor = bool(args) and isinstance(args[0], Tensor)
         result = NotImplemented
+        if name == "_local_scalar_dense" and self._is_of_arguments(args[0]):
+            if id(args[0]) not in self._items:
+                self._items[id(args[0])] = args[0], self.item(args[0].dtype)
+            return self._items[id(args[0])][1]
         if has_tensor:
             if name in _CHECKS:
                 _CHECKS[name](*args, **kwargs)
@@ -73,10 +80,17 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
         self.ranges.follow(name, args, kwargs, result)
         return result
 
+    def _is_of_arguments(self, x: Tensor) -> bool:
+        """Whether the data of arguments decide a value, and no size does."""
+        is_real = x.dtype not in (torch.complex64, torch.complex128)
+        return is_real and self.ranges.of(x) in (State.ARGUMENT, State.CONSTANT)
+
 
 def _by_rule(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if name == "convolution":
         return _convolution(func, args)
+    if name in _REDUCTIONS or (name in ("max", "min") and len(args) == 1):
+        return _reduction(func, args, kwargs)
     if name in _KERNELS:
         return _KERNELS[name](*args, **kwargs)
     if name.removesuffix("_") in _LIKE_INPUT and args[0].is_floating_point():
@@ -129,6 +143,8 @@ def _per_axis(option: Sequence[int], axes: int) -> Sequence[int]:
 def _on_meta(x: Tensor) -> Tensor:
     return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
 
+
+_REDUCTIONS = {"mean", "sum", "any", "all", "amax", "amin", "logsumexp"}
 
 _LIKE_INPUT = {"hardswish", "hardsigmoid", "hardtanh", "leaky_relu"}
 
@@ -227,17 +243,24 @@ def _addmm(bias: Tensor, x: Tensor, other: Tensor, **kwargs: Any) -> Any:
     return empty(x, shape) if can_add else NotImplemented
 
 
-def _mean(x: Tensor, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Any:
-    dims = [dim] if isinstance(dim, int) else dim
-    if dims is None or kwargs or not x.is_floating_point():
+def _reduction(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A mean, a sum or another number for each position along the other axes."""
+    x, named = (
+        args[0],
+        dict(zip([part.name for part in func._schema.arguments], args, strict=False)),
+    )
+    named |= kwargs
+    dims = named.get("dim")
+    dims = [dims] if isinstance(dims, int) else dims
+    if dims is not None and (not dims or not all(-x.dim() <= d < x.dim() for d in dims)):
         return NotImplemented
-    if not all(-x.dim() <= d < x.dim() for d in dims):
+    gone = {d % x.dim() for d in dims} if dims else set(range(x.dim()))
+    if (dims and len(dims) != len(gone)) or "out" in kwargs:
         return NotImplemented
-    gone = {d % x.dim() for d in dims} or set(range(x.dim()))
-    if len(dims) not in (0, len(gone)):
-        return NotImplemented
+    keeps = named.get("keepdim", False)
     sizes = [1 if axis in gone else size for axis, size in enumerate(x.shape)]
-    return empty(x, [size for axis, size in enumerate(sizes) if keepdim or axis not in gone])
+    shape = [size for axis, size in enumerate(sizes) if keeps or axis not in gone]
+    return empty(x, shape, _dtype(func, args, kwargs))
 
 
 def _squeezed(x: Tensor, dim: Any = None) -> None:
@@ -267,7 +290,6 @@ _KERNELS: dict[str, Callable[..., Any]] = {
     "_native_batch_norm_legit": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,
     "addmm": _addmm,
-    "mean": _mean,
 }
 
 

@@ -26,7 +26,6 @@ from shapezoo.proving.proofs import Outcome, Sizes
 from shapezoo.proving.replaying import Call, Replay, TooLargeError, has_indices, replay, worst
 from shapezoo.proving.solving import Formula
 from shapezoo.proving.subjects import Subject
-from shapezoo.proving.symbolic import SymbolicRun
 
 LEAST = (2, 12)
 """Each region is also run at sizes of at least this, if it has such."""
@@ -81,27 +80,39 @@ def confirm(subject: Subject, exploration: Exploration, path: Path, sizes: Sizes
     try:
         found = replay(subject, exploration.variant, Call(sizes))
         files = subject.files(sizes)
-        is_doubtful = path.run.outcome == "raises" and not _agree(path.run, found, sizes, files)
+        is_doubtful = path.outcome == "raises" and not _agree(path, found, sizes, files)
         if is_doubtful and has_indices(exploration.variant):
             found += replay(subject, exploration.variant, Call(sizes, index=1))
     except TooLargeError:
         return False
     path.replays += found
-    if not _agree(path.run, found, sizes, files):
+    if not _agree(path, found, sizes, files):
+        path.error = _disagreement(path, found, sizes)
         path.outcome, path.smallest = "unknown", sizes
-        path.error = _disagreement(path.run, found, sizes)
     return True
 
 
-def _agree(run: SymbolicRun, found: Sequence[Replay], sizes: Sizes, files: frozenset[str]) -> bool:
+def _agree(path: Path, found: Sequence[Replay], sizes: Sizes, files: frozenset[str]) -> bool:
     """Whether real kernels end as the symbols did; of raising, one kind of values is enough."""
-    if run.outcome == "holds":
-        expected = [tuple(_number(size, sizes) for size in shape) for shape in run.shapes]
-        return all(one.outcome == "holds" and [*one.shapes] == expected for one in found)
-    if run.outcome == "raises" and any(one.outcome == "breaks" for one in found):
+    causes = [cause_of(run.error, files) for run in path.runs if run.outcome == "raises"]
+
+    def raises(one: Replay) -> bool:
+        return one.outcome == "raises" and any(map(one.cause.is_same, causes))
+
+    if path.outcome == "breaks":
+        return any(one.outcome == "breaks" for one in found)
+    if any(one.outcome == "breaks" for one in found):
         return False
-    cause = cause_of(run.error, files)
-    return any(one.outcome == run.outcome and one.cause.is_same(cause) for one in found)
+    if path.outcome == "raises":
+        return any(map(raises, found))
+    expected = [_numbers(shapes, sizes) for shapes in path.shapes]
+    return all(
+        raises(one) or (one.outcome == "holds" and list(one.shapes) in expected) for one in found
+    )
+
+
+def _numbers(shapes: Sequence[Sequence[sympy.Expr]], sizes: Sizes) -> list[tuple[int, ...]]:
+    return [tuple(_number(size, sizes) for size in shape) for shape in shapes]
 
 
 def _number(size: sympy.Expr, sizes: Sizes) -> int:
@@ -109,10 +120,10 @@ def _number(size: sympy.Expr, sizes: Sizes) -> int:
     return int(size.xreplace(symbols))
 
 
-def _disagreement(run: SymbolicRun, found: Sequence[Replay], sizes: Sizes) -> str:
-    real = worst(found)
+def _disagreement(path: Path, found: Sequence[Replay], sizes: Sizes) -> str:
+    real, said = worst(found), next(run for run in path.runs if run.outcome == path.outcome)
     return (
-        f"at {dict(sizes)} symbols say {_words(run.outcome, run.error)}, real kernels "
+        f"at {dict(sizes)} symbols say {_words(said.outcome, said.error)}, real kernels "
         f"{_words(real.outcome, real.error)}"
     )
 

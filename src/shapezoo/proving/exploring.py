@@ -18,6 +18,7 @@ from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.lemmas import Lemmas
 from shapezoo.proving.proofs import Outcome, Sizes
 from shapezoo.proving.replaying import Replay
+from shapezoo.proving.rules.value_ranges import UndecidedError
 from shapezoo.proving.solving import Formula
 from shapezoo.proving.subjects import Subject
 from shapezoo.proving.symbolic import SymbolicRun, run_symbolically
@@ -40,6 +41,11 @@ BOUNDS = (8, 64, 512, 4096)
 MANY_GUARDS, MANY_PATHS = 24, 3
 """Where a run asks so much, or so many paths hold, modules in the model may multiply its paths."""
 
+MOST_WAYS = 16
+"""So many ways are followed where the data of arguments decide."""
+
+_TOO_MANY_WAYS = "the values of arguments decide, in too many ways to follow all"
+
 MOST_PINNED = 4
 """So many runs that each allow one size of an axis, as a loop does, and no other: it is sampled."""
 
@@ -52,10 +58,11 @@ SAMPLES = (1, 2, 3, 7)
 
 @dataclass
 class Path:
-    """One path through a model.
+    """One path through a model; several runs where the data of arguments decide between them.
 
     Attributes:
-        run: What the symbols have shown.
+        runs: What the symbols have shown.
+        guards: What was asked of the sizes, in all runs, in sympy's terms.
         region: The sizes that take it.
         outcome: How it ends, on symbols and on all real kernels that were asked; unknown where
             they differ.
@@ -64,12 +71,29 @@ class Path:
         replays: What real kernels have done; those at the smallest sizes first.
     """
 
-    run: SymbolicRun
+    runs: tuple[SymbolicRun, ...]
+    guards: tuple[Any, ...]
     region: Formula
     outcome: Outcome
     error: str = ""
     smallest: Sizes = field(default_factory=dict)
     replays: list[Replay] = field(default_factory=list)
+
+    @property
+    def shapes(self) -> list[list[tuple[Any, ...]]]:
+        """The shapes of results, in sympy's terms, for each run that has one."""
+        return [run.shapes for run in self.runs if run.outcome == "holds"]
+
+    @property
+    def modules(self) -> list[tuple[str, Outcome]]:
+        """How each call of a module with a contract has ended."""
+        return [item for run in self.runs for item in run.modules.items()]
+
+    @property
+    def refusals(self) -> list[SymbolicRun]:
+        """The runs that raise, where others hold: the data decide."""
+        raising = [run for run in self.runs if run.outcome == "raises"]
+        return raising if self.shapes else []
 
 
 @dataclass
@@ -156,8 +180,7 @@ def _explore(subject: Subject, exploration: Exploration, lemmas: Lemmas | None) 
     if point is None and not exploration.open:
         exploration.open = "no sizes meet the assumptions"
     while point is not None:
-        run = _run(subject, exploration, point, lemmas)
-        path = _path(exploration, run, point)
+        path = _path(exploration, _runs(subject, exploration, point, lemmas), point)
         exploration.paths.append(path)
         exploration.rest.append(z3.Not(path.region))
         if path.outcome == "breaks":  # only smaller sizes matter now
@@ -166,16 +189,38 @@ def _explore(subject: Subject, exploration: Exploration, lemmas: Lemmas | None) 
         point, exploration.open = _next(axes, exploration.rest, usual)
 
 
-def _run(
+def _runs(
     subject: Subject, exploration: Exploration, point: Sizes, lemmas: Lemmas | None
+) -> list[SymbolicRun]:
+    """Run on symbols that go the way of these sizes, each way where the data decide."""
+    runs: list[SymbolicRun] = []
+    waiting: list[tuple[bool, ...]] = [()]
+    while waiting:
+        choices = waiting.pop()
+        if len(runs) == MOST_WAYS:
+            runs.append(SymbolicRun("unknown", error=UndecidedError(_TOO_MANY_WAYS)))
+            break
+        runs.append(_run(subject, exploration, point, choices, lemmas))
+        taken = runs[-1].choices
+        waiting += [(*taken[:i], not taken[i]) for i in range(len(choices), len(taken))]
+    return runs
+
+
+def _run(
+    subject: Subject,
+    exploration: Exploration,
+    point: Sizes,
+    choices: tuple[bool, ...],
+    lemmas: Lemmas | None,
 ) -> SymbolicRun:
-    """Run on symbols that go the way of these sizes; learn lemmas once, if much is asked."""
+    """Run on symbols; learn lemmas once, if much is asked."""
+    variant = exploration.variant
     if lemmas is None or subject.free:
-        return run_symbolically(subject, exploration.variant, point)
-    run = run_symbolically(subject, exploration.variant, point, lemmas.prepare)
+        return run_symbolically(subject, variant, point, choices)
+    run = run_symbolically(subject, variant, point, choices, lemmas.prepare)
     is_many = len(run.guards) >= MANY_GUARDS or len(exploration.ending("holds")) >= MANY_PATHS
     if run.outcome == "holds" and is_many and lemmas.learn(subject.make({})):
-        run = run_symbolically(subject, exploration.variant, point, lemmas.prepare)
+        run = run_symbolically(subject, variant, point, choices, lemmas.prepare)
     exploration.wishes += lemmas.wishes(run.symbols)
     return run
 
@@ -199,7 +244,8 @@ class _Pinned:
                 self.has_others.add(axis)
             most = MOST_PINNED_OF_ALL if axis in self.has_others else MOST_PINNED
             if len(self.sizes[axis]) == most:
-                self._sample(axis, path.run.places.get(axis, ""))
+                places = (run.places.get(axis) for run in path.runs)
+                self._sample(axis, next(filter(None, places), ""))
 
     def _sample(self, axis: str, place: str) -> None:
         sizes = tuple(sorted({*SAMPLES, *self.sizes[axis]}))
@@ -244,19 +290,29 @@ def _next(
     return None, "" if found == z3.unsat else "z3 cannot tell whether there are more paths"
 
 
-def _path(exploration: Exploration, run: SymbolicRun, point: Sizes) -> Path:
-    """The sizes that go the way of a run."""
-    guards, failures = [], []
-    for guard in all_settled(run.guards, exploration.domain):
+def _path(exploration: Exploration, runs: Sequence[SymbolicRun], point: Sizes) -> Path:
+    """The sizes that go the way of these runs."""
+    asked = [guard for run in runs for guard in run.guards]
+    guards = tuple(all_settled(asked, exploration.domain))
+    formulas, failures = [], []
+    for guard in guards:
         try:
-            guards.append(solving.translate(guard))
+            formulas.append(solving.translate(guard))
         except solving.UntranslatableError as error:
             failures.append(str(error))
-    region = z3.And(exploration.domain, *guards)
+    region = z3.And(exploration.domain, *formulas)
     if failures:  # more sizes than take this path, none of them known
-        return Path(run, region, "unknown", failures[0], point)
+        return Path(tuple(runs), guards, region, "unknown", failures[0], point)
+    outcome = _outcome([run.outcome for run in runs])
+    raised = next((run.error for run in runs if run.outcome == outcome), None)
     smallest = solving.smallest_where(region, axes=exploration.axes, start=point)
-    return Path(run, region, run.outcome, first_line(run.error), smallest)
+    return Path(tuple(runs), guards, region, outcome, first_line(raised), smallest)
+
+
+def _outcome(outcomes: Sequence[Outcome]) -> Outcome:
+    """How a path ends: what holds for some data, and raises for others, holds."""
+    order: tuple[Outcome, ...] = ("unknown", "breaks", "void", "holds", "raises")
+    return min(outcomes, key=order.index)
 
 
 def first_line(error: Any) -> str:

@@ -141,14 +141,14 @@ def _prove_alone(module: nn.Module, path: str, pattern: Pattern) -> Lemma | None
     audit(subject, exploration)
     paths = exploration.paths
     replays = [one for path in paths for one in path.replays]
-    if exploration.gaps() or any(path.outcome != "holds" for path in paths):
+    if exploration.gaps() or any(p.outcome != "holds" or len(p.runs) > 1 for p in paths):
         return None
     if any(one.kept or not one.is_fresh for one in replays):
         return None
-    shapes = [path.run.shapes[0] for path in paths]
+    shapes = [run.shapes[0] for path in paths for run in path.runs]
     regions = tuple(path.region for path in paths)
     shape = merged_shape(shapes, regions)
-    called = dict.fromkeys(place for path in paths for place in path.run.modules)
+    called = dict.fromkeys(place for path in paths for place, _ in path.modules)
     if shape is None:
         return None
     return Lemma(written(shape), floating_dtype(module), regions, tuple(called))
@@ -203,7 +203,7 @@ def _case(subject: Subject, found: _Found, *, is_refuted: bool) -> Case:
 
 
 def _region(path: Path) -> Region:
-    guards = tuple(dict.fromkeys(map(as_python, path.run.guards)))
+    guards = tuple(dict.fromkeys(map(as_python, path.guards)))
     return Region(path.outcome, guards, path.smallest if path.replays else None, path.error)
 
 
@@ -245,8 +245,7 @@ def _modules(
     is_all = not is_refuted and not any(one.exploration.gaps() for one in found)
     for place, module in model.named_modules() if isinstance(model, nn.Module) else ():
         if has_contract(module):
-            runs = [path.run.modules for path in paths]
-            outcomes: set[Outcome] = {run[place] for run in runs if place in run}
+            outcomes = {how for path in paths for where, how in path.modules if where == place}
             yield ModuleProof(place, signature(module), _of_module(outcomes, is_all))
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from torch._subclasses import fake_tensor
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from shapezoo.proving.rules.symbols import LIBRARIES
+from shapezoo.proving.rules.common import LIBRARIES
 from shapezoo.proving.rules.value_ranges import UndecidedError
 from shapezoo.proving.solving import UntranslatableError
 

@@ -208,7 +208,7 @@ class _Search:
 def _pairs(refused: Sequence[Path], axes: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield axes that one question was about."""
     for path in refused:
-        for guard in path.run.guards:
+        for guard in path.guards:
             together = {symbol.name for symbol in guard.free_symbols}
             yield from itertools.combinations([axis for axis in axes if axis in together], 2)
 
@@ -239,7 +239,7 @@ def _outside_box(
 
 def _against_answers(path: Path, known: Sequence[Formula]) -> Condition | None:
     """Return a condition that refuses the sizes of a path, from what was asked of them there."""
-    guards = list(path.run.guards)
+    guards = list(path.guards)
     for guard in sorted(guards, key=lambda guard: -len(str(guard))):
         others = [solving.translate(other) for other in guards if other is not guard]
         if solving.follows(solving.translate(guard), *known, *others):

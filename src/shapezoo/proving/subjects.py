@@ -225,7 +225,10 @@ def empty_out(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
     def empty(tensor: Tensor) -> Tensor:
         if id(tensor) not in known:
             size, stride = tensor.shape, tensor.stride()
-            known[id(tensor)] = torch.empty_strided(size, stride, dtype=tensor.dtype), tensor
+            twin = torch.empty_strided(size, stride, dtype=tensor.dtype)
+            is_parameter = isinstance(tensor, nn.Parameter)
+            fake = nn.Parameter(twin, tensor.requires_grad) if is_parameter else twin
+            known[id(tensor)] = fake, tensor
         return known[id(tensor)][0]
 
     for module in model.modules():

@@ -9,7 +9,7 @@ import contextlib
 import inspect
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -17,6 +17,7 @@ from unittest.mock import patch
 import sympy
 import torch
 from sympy.core.relational import Relational
+from sympy.logic.boolalg import BooleanFunction
 from torch import nn
 from torch._dispatch.python import enable_python_dispatcher
 from torch._dynamo.source import ConstantSource
@@ -27,11 +28,14 @@ from torch.utils._sympy.numbers import int_oo
 from shapezoo._modules import undisturbed
 from shapezoo.contracts.symbolic_runs import hint_of, while_proving
 from shapezoo.proving.enforcing import enforce
+from shapezoo.proving.model_code import code_of_model
 from shapezoo.proving.proofs import Outcome, Sizes, outcome_of
+from shapezoo.proving.rules.builtin_functions import in_model_code, isinstance_
+from shapezoo.proving.rules.common import LIBRARIES
 from shapezoo.proving.rules.functions import FunctionRules, outermost_builtins
 from shapezoo.proving.rules.kernels import KernelRules, is_undecided
 from shapezoo.proving.rules.recurrence import RecurrentRules, symbolic_batches
-from shapezoo.proving.rules.symbols import LIBRARIES, numeric
+from shapezoo.proving.rules.symbols import numeric
 from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges
 from shapezoo.proving.subjects import NoArgumentsError, Subject, empty_out
 from shapezoo.proving.values import shapes_of, tensors_of
@@ -44,6 +48,7 @@ _QUIET = (
     *(nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.GroupNorm),
     *(nn.RMSNorm, nn.MultiheadAttention, nn.PReLU),
     *(nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.modules.rnn.RNNCellBase),
+    nn.RNNBase,
 )
 """Layers whose first weights depend on sizes, which cannot be computed with symbols."""
 
@@ -61,6 +66,8 @@ class SymbolicRun:
         modules: For each module with a contract that was called, the worst that happened.
         places: For each axis that was asked about, the file and line of the last question.
         symbols: The names of axes, for the symbols of the run.
+        choices: The answers that were taken where the data of arguments decide, in order.
+        choice_places: The file and line of each of these questions.
     """
 
     outcome: Outcome = "holds"
@@ -69,6 +76,8 @@ class SymbolicRun:
     shapes: list[tuple[Any, ...]] = field(default_factory=list)
     modules: dict[str, Outcome] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+    choices: tuple[bool, ...] = ()
+    choice_places: tuple[str, ...] = ()
     symbols: dict[Any, Any] = field(default_factory=dict)
 
 
@@ -79,7 +88,11 @@ what to tell of calls of modules with contracts."""
 
 
 def run_symbolically(
-    subject: Subject, variant: Variant, hints: Sizes, prepare: Prepare | None = None
+    subject: Subject,
+    variant: Variant,
+    hints: Sizes,
+    choices: tuple[bool, ...] = (),
+    prepare: Prepare | None = None,
 ) -> SymbolicRun:
     """Run on symbols.
 
@@ -87,10 +100,11 @@ def run_symbolically(
         subject: What to run.
         variant: What to give it.
         hints: Sizes that decide which path is taken.
+        choices: The first answers where the data of arguments decide; the others are no.
         prepare: Changes the module before it runs; it is put back afterwards.
     """
     ranges = ValueRanges()
-    environment = _Environment(ranges, specialize_zero_one=False, duck_shape=False)
+    environment = _Environment(ranges, choices, specialize_zero_one=False, duck_shape=False)
     run = SymbolicRun()
     symbols = run.symbols
     chosen: dict[str, Any] = {}
@@ -116,10 +130,11 @@ def run_symbolically(
         run.modules[path] = known if _WORST.index(known) >= _WORST.index(outcome) else outcome
 
     known = None if subject.free else subject.make({})
+    is_grad = torch.is_grad_enabled()
     with contextlib.ExitStack() as stack:
         if isinstance(known, nn.Module):
             stack.enter_context(undisturbed(known))
-        stack.enter_context(_fakes(environment))
+        stack.enter_context(_fakes(environment, is_grad=is_grad))
         if isinstance(known, nn.Module):
             for fake, data in empty_out(known):
                 ranges.set_data(fake, data)
@@ -127,10 +142,20 @@ def run_symbolically(
         told = stack.enter_context(numeric())
         try:
             model = known if known is not None else _made(subject, chosen, hints, run)
+            code = code_of_model(model)
+            if code.reveals:
+                raise UndecidedError(code.reveals)
+            for module in _borrowed(model, code.modules):
+                stack.enter_context(undisturbed(module))
+                for fake, data in empty_out(module):
+                    ranges.set_data(fake, data)
+                enforce(module, record)
+            stack.enter_context(torch.set_grad_enabled(is_grad))
             if isinstance(model, nn.Module):
                 enforce(model, record)
                 if prepare is not None:
                     prepare(model, lambda: len(environment.guards), record)
+            stack.enter_context(in_model_code(code.namespaces().values()))
             args, kwargs = subject.arguments(model, variant.contract, chosen)
             ranges.set_arguments(tensors_of([args, kwargs]))
             with while_proving():
@@ -140,6 +165,7 @@ def run_symbolically(
             run.outcome, run.error = "void", error
         except Exception as error:
             run.outcome, run.error = _classify(error), error
+    run.choices, run.choice_places = tuple(environment.taken), tuple(environment.choice_places)
     guards = [guard.expr for guard in environment.guards]
     guards += [sympy.Eq(_expression(size), hint_of(size)) for size in told]
     places = itertools.chain(environment.places, itertools.repeat("a text that is made of it"))
@@ -160,6 +186,15 @@ def run_symbolically(
     return run
 
 
+def _borrowed(model: Callable[..., Any], modules: Sequence[nn.Module]) -> Iterator[nn.Module]:
+    """The modules that a model or function names, but does not hold; none twice."""
+    known = set(model.modules()) if isinstance(model, nn.Module) else set()
+    for module in modules:
+        if module not in known:
+            known.update(module.modules())
+            yield module
+
+
 def _is_deferred(environment: Any) -> bool:
     """Whether torch has put off a question about a size that the data decide."""
     deferred = itertools.chain.from_iterable(environment.deferred_runtime_asserts.values())
@@ -173,30 +208,76 @@ def _canonical(condition: Any) -> Any:
 
 
 class _Environment(symbolic_shapes.ShapeEnv):
-    """Remembers for each guard the line of the model that has asked, and what was assumed."""
+    """Remembers for each guard the line of the model that has asked, and what was assumed.
 
-    def __init__(self, ranges: ValueRanges, **options: Any) -> None:
+    Args:
+        ranges: Is told of questions that cannot be answered.
+        choices: The first answers where the data of arguments decide.
+        **options: Those of `ShapeEnv`.
+    """
+
+    def __init__(self, ranges: ValueRanges, choices: Sequence[bool], **options: Any) -> None:
         super().__init__(**options)
         self.ranges = ranges
         self.places: list[str] = []
         self.assumed: list[Any] = []
+        self.choices = choices
+        self.taken: list[bool] = []
+        self.choice_places: list[str] = []
+        self._items: dict[Any, dict[Any, bool]] = {}  # by symbol, what was answered of it
 
     def assume(self, condition: torch.SymBool) -> None:
         """Take a condition on sizes that the data decide to be true."""
         torch._check(condition)
         self.assumed.append(condition.node.expr)
 
+    def item(self, dtype: torch.dtype) -> Any:
+        """Give a number that the data of arguments decide, or an answer."""
+        if dtype == torch.bool:
+            return self.choose()
+        make = self.create_unbacked_symfloat if dtype.is_floating_point else None
+        item = (make or self.create_unbacked_symint)()
+        self._items[item.node.expr] = {}
+        return item
+
+    def choose(self) -> bool:
+        """Answer a question that the data of arguments decide."""
+        at = len(self.taken)
+        if at == MOST_CHOICES:
+            self.ranges.give_up(f"{_place()} asks more than {at} times for values of arguments")
+        self.taken.append(self.choices[at] if at < len(self.choices) else False)
+        self.choice_places.append(_place())
+        return self.taken[-1]
+
     def evaluate_expr(self, *args: Any, **kwargs: Any) -> Any:
         """Answer a question, which may be a guard from then on."""
         try:
             return super().evaluate_expr(*args, **kwargs)
         except symbolic_shapes.GuardOnDataDependentSymNode as error:
-            self.ranges.undecided = error
-            raise
+            answer = self._of_items(args[0] if args else kwargs["orig_expr"])
+            if answer is None:
+                self.ranges.undecided = error
+                raise
+            return sympy.true if answer else sympy.false
         finally:
             if len(self.guards) > len(self.places):
                 place = _place()
                 self.places += [place] * (len(self.guards) - len(self.places))
+
+    def _of_items(self, question: Any) -> bool | None:
+        """The answer to a question about items alone: the same one to the same question."""
+        asked = [s for s in question.free_symbols if s in self._items]
+        is_about_items = isinstance(question, Relational | BooleanFunction) and asked
+        if not is_about_items or symbolic_shapes.free_unbacked_symbols(question) - {*asked}:
+            return None
+        known = self._items[asked[0]]
+        if question not in known:
+            known[question] = self.choose()
+        return known[question]
+
+
+MOST_CHOICES = 16
+"""So many answers that the data decide are taken in one run."""
 
 
 def _place() -> str:
@@ -239,14 +320,14 @@ _WORST: tuple[Outcome, ...] = ("holds", "raises", "unknown", "breaks")
 
 
 @contextlib.contextmanager
-def _fakes(environment: Any) -> Iterator[None]:
+def _fakes(environment: Any, *, is_grad: bool) -> Iterator[None]:
     """Make all tensors empty, with symbols for sizes."""
     fakes = fake_tensor.FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True)
     fakes.cache_enabled = False  # with symbols, its cache costs more than it saves
     with contextlib.ExitStack() as stack:
         for name in (fake_tensor.__name__, "torch.__trace"):  # errors are no news here
             stack.enter_context(patch.object(logging.getLogger(name), "disabled", True))
-        for context in (torch.no_grad(), enable_python_dispatcher(), fakes, torch.device("meta")):
+        for context in (torch.set_grad_enabled(is_grad), enable_python_dispatcher(), fakes):
             stack.enter_context(context)
         yield
 
@@ -256,12 +337,13 @@ def _rules(environment: Any, ranges: ValueRanges) -> Iterator[None]:
     """Keep questions few, and check what real kernels do."""
     with contextlib.ExitStack() as stack:
         for context in (
-            KernelRules(ranges),
+            KernelRules(ranges, environment.item),
             FunctionRules(ranges),
             outermost_builtins(),
             RecurrentRules(environment, ranges),
             symbolic_batches(),
             *_without_first_weights(),
+            *_with_symbolic_arguments(),
         ):
             stack.enter_context(context)
         is_fast = torch.backends.mha.get_fastpath_enabled()
@@ -275,6 +357,11 @@ def _without_first_weights() -> Iterator[Any]:
         for name in ("reset_parameters", "_reset_parameters"):
             if name in vars(layer):
                 yield patch.object(layer, name, lambda self: None)
+
+
+def _with_symbolic_arguments() -> Iterator[Any]:
+    for module in (nn.modules.normalization, nn.modules.rnn):  # they ask for an int
+        yield patch.object(module, "isinstance", isinstance_, create=True)
 
 
 def _expression(size: Any) -> Any:

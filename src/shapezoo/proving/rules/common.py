@@ -7,11 +7,26 @@ refuse, such as a picture of no rows; these checks are added.
 """
 
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
+import beartype
+import jaxtyping
+import sympy
 import torch
 from torch import Tensor
+
+from shapezoo import contracts, proving
+
+LIBRARIES = (
+    *(
+        os.path.dirname(module.__file__ or "") + os.sep
+        for module in (beartype, contracts, jaxtyping, proving, sympy, torch)
+    ),
+    "<contract of ",  # the code that contracts write
+)
+"""Where the lines are that are not the model's."""
 
 Size = Any
 """A whole number, or a symbol of one."""

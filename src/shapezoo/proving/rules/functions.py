@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -22,6 +23,7 @@ from shapezoo.proving.rules.common import (
 )
 from shapezoo.proving.rules.constants import real_kernels
 from shapezoo.proving.rules.index_checks import check_one_hot
+from shapezoo.proving.rules.symbols import is_in_message
 from shapezoo.proving.rules.value_ranges import ValueRanges
 from shapezoo.proving.values import tensors_of
 
@@ -42,7 +44,7 @@ class FunctionRules(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         rule = _FUNCTIONS.get(func)
-        if rule and args and isinstance(args[0], Tensor) and args[0].device.type == "meta":
+        if rule and args and isinstance(args[0], FakeTensor):
             result = rule(*args, **kwargs)
             if result is not NotImplemented:
                 if rule in (_reshape, _flatten, _contiguous):
@@ -54,6 +56,12 @@ class FunctionRules(TorchFunctionMode):
             return torch.select(args[0], 0, args[1])  # indexing would ask for its number
         if func in _INDEXING:
             args = args[0], self._indices(args[1]), *args[2:]
+        if func is Tensor.__bool__ and isinstance(args[0], FakeTensor):
+            args = (args[0] if args[0].dtype == torch.bool else args[0] != 0,)
+        if func in _TEXTS and isinstance(args[0], FakeTensor):
+            if not is_in_message():
+                self.ranges.give_up("the text of a tensor depends on its values")
+            return "a tensor"
         if func is functional.one_hot:
             check_one_hot(self.ranges, *args, **kwargs)
         result = func(*args, **kwargs)
@@ -91,6 +99,7 @@ class FunctionRules(TorchFunctionMode):
 
 
 _INDEXING = (Tensor.__getitem__, Tensor.__setitem__)
+_TEXTS = (Tensor.__repr__, Tensor.__format__)
 _LITERALS = (torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor)
 
 
@@ -147,7 +156,7 @@ def _matmul(x: Tensor, other: Tensor) -> Any:
 
 def _is_plain(*tensors: Tensor) -> bool:
     """Whether tensors hold numbers that can be multiplied, all on the device of symbols."""
-    return all(t.device.type == "meta" and t.dtype != torch.bool for t in tensors)
+    return all(isinstance(t, FakeTensor) and t.dtype != torch.bool for t in tensors)
 
 
 def _contiguous(x: Tensor, **kwargs: Any) -> Any:

@@ -48,11 +48,14 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
 
     Args:
         ranges: Collects what is known about the values of tensors.
+        item: Makes the number that a tensor of some dtype holds, where its data decide.
     """
 
-    def __init__(self, ranges: ValueRanges) -> None:
+    def __init__(self, ranges: ValueRanges, item: Callable[[torch.dtype], Any]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's has no types
         self.ranges = ranges
+        self.item = item
+        self._items: dict[int, tuple[Tensor, Any]] = {}  # keeps tensors, and so their ids
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -62,12 +65,12 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
         name = func._schema.name.removeprefix("aten::")
         has_tensor = bool(args) and isinstance(args[0], Tensor)
         result = NotImplemented
+        if name in _NUMBERS and not args[0].is_complex():
+            return self._number_in(args[0])
         if has_tensor:
             if name in _CHECKS:
                 self._check(name, args, kwargs)
             check_indices(self.ranges, name, named(func._schema, args, kwargs))
-            if name in _NUMBERS and (number := self.ranges.number_of(args[0])) is not None:
-                return number
             result = _by_rule(func, name, args, kwargs)
         if result is NotImplemented:
             try:
@@ -86,12 +89,27 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
             self.ranges.undecided = error
             raise
 
+    def _number_in(self, x: Tensor) -> Any:
+        """The number in a tensor: the true one of a constant, or else one that is not known.
+
+        What the model does for any number is followed, whatever it is made of.
+        """
+        if (number := self.ranges.number_of(x)) is not None:
+            return number
+        if id(x) not in self._items:
+            self._items[id(x)] = x, self.item(x.dtype)
+        return self._items[id(x)][1]
+
 
 _NUMBERS = {"item", "_local_scalar_dense"}
 """Kernels that give the number in a tensor."""
 
 
 def _by_rule(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if name == "convolution":
+        return _convolution(func, args)
+    if name in _REDUCTIONS or (name in ("max", "min") and len(args) == 1):
+        return _reduction(func, args, kwargs)
     if name in _KERNELS:
         return _KERNELS[name](*args, **kwargs)
     if name.removesuffix("_") in _LIKE_INPUT and args[0].is_floating_point():
@@ -100,6 +118,52 @@ def _by_rule(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
         return _pointwise(func, name, args, kwargs)
     return NotImplemented
 
+
+def _convolution(func: Any, args: tuple[Any, ...]) -> Any:
+    """Ask for what a convolution checks; on a CPU, torch asks which of its kernels to choose."""
+    if args[0].device.type != "cpu":
+        return NotImplemented
+    shape = _convolved(*args)
+    if shape is None:
+        twins = [_on_meta(arg) if isinstance(arg, Tensor) else arg for arg in args]
+        shape = func(*twins).shape
+    return empty(args[0], shape)
+
+
+def _convolved(
+    x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any
+) -> tuple[Size, ...] | None:
+    """The shape of an ordinary convolution; None for another."""
+    strides, paddings, dilations, transposed, _, groups = options
+    axes, parts = weight.dim(), [weight] if bias is None else [weight, bias]
+    if transposed or x.dim() != axes or any(part.dtype != x.dtype for part in parts):
+        return None
+    each = [_per_axis(option, axes - 2) for option in (strides, paddings, dilations)]
+    if not all(type(size) is int and size > 0 for size in (*weight.shape, *each[0], *each[2])):
+        return None
+    if weight.shape[0] % groups or (bias is not None and bias.shape != weight.shape[:1]):
+        return None
+    if not all(size > 0 for size in x.shape):
+        return None
+    message = "expected input{} to have {} channels"
+    require(x.shape[1] == weight.shape[1] * groups, message, x.shape, weight.shape[1] * groups)
+    sizes = []
+    for size, kernel, step, pad, gap in zip(x.shape[2:], weight.shape[2:], *each, strict=True):
+        room = size + 2 * pad - gap * (kernel - 1) - 1
+        require(room >= 0, "Kernel size can't be greater than actual input size, {}", size)
+        sizes.append(room // step + 1)
+    return (x.shape[0], weight.shape[0], *sizes)
+
+
+def _per_axis(option: Sequence[int], axes: int) -> Sequence[int]:
+    return [*option] * axes if len(option) == 1 else option
+
+
+def _on_meta(x: Tensor) -> Tensor:
+    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
+
+
+_REDUCTIONS = {"mean", "sum", "any", "all", "amax", "amin", "logsumexp"}
 
 _LIKE_INPUT = {"hardswish", "hardsigmoid", "hardtanh", "leaky_relu"}
 
@@ -198,17 +262,24 @@ def _addmm(bias: Tensor, x: Tensor, other: Tensor, **kwargs: Any) -> Any:
     return empty(x, shape) if can_add else NotImplemented
 
 
-def _mean(x: Tensor, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Any:
-    dims = [dim] if isinstance(dim, int) else dim
-    if dims is None or kwargs or not x.is_floating_point():
+def _reduction(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A mean, a sum or another number for each position along the other axes."""
+    x, named = (
+        args[0],
+        dict(zip([part.name for part in func._schema.arguments], args, strict=False)),
+    )
+    named |= kwargs
+    dims = named.get("dim")
+    dims = [dims] if isinstance(dims, int) else dims
+    if dims is not None and (not dims or not all(-x.dim() <= d < x.dim() for d in dims)):
         return NotImplemented
-    if not all(-x.dim() <= d < x.dim() for d in dims):
+    gone = {d % x.dim() for d in dims} if dims else set(range(x.dim()))
+    if (dims and len(dims) != len(gone)) or "out" in kwargs:
         return NotImplemented
-    gone = {d % x.dim() for d in dims} or set(range(x.dim()))
-    if len(dims) not in (0, len(gone)):
-        return NotImplemented
+    keeps = named.get("keepdim", False)
     sizes = [1 if axis in gone else size for axis, size in enumerate(x.shape)]
-    return empty(x, [size for axis, size in enumerate(sizes) if keepdim or axis not in gone])
+    shape = [size for axis, size in enumerate(sizes) if keeps or axis not in gone]
+    return empty(x, shape, _dtype(func, args, kwargs))
 
 
 def _cumsum(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Any:
@@ -254,7 +325,6 @@ _KERNELS: dict[str, Callable[..., Any]] = {
     "_native_batch_norm_legit": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,
     "addmm": _addmm,
-    "mean": _mean,
     "cumsum": _cumsum,
     "_to_copy": _to_copy,
 }

@@ -9,26 +9,18 @@ import contextlib
 import functools
 import itertools
 import linecache
-import os
+import math
 import sys
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 from unittest.mock import patch
 
-import beartype
-import jaxtyping
-import sympy
 import torch
 
-from shapezoo import contracts, proving
 from shapezoo.contracts.symbolic_runs import hint_of
-
-LIBRARIES = tuple(
-    os.path.dirname(module.__file__ or "") + os.sep
-    for module in (beartype, contracts, jaxtyping, proving, sympy, torch)
-)
-"""Where the lines are that are not the model's."""
+from shapezoo.proving.rules.common import LIBRARIES
+from shapezoo.proving.rules.keys import hash_of
 
 Place = tuple[int, int]
 """A line and a column."""
@@ -65,7 +57,19 @@ def numeric() -> Iterator[list[torch.SymInt]]:
             stack.enter_context(
                 patch.object(torch.SymInt, reflected, _divided(reflected, is_by_self=True))
             )
+        for name, method in _MISSING.items():
+            stack.enter_context(patch.object(torch.SymInt, name, method, create=True))
+        stack.enter_context(patch.object(torch.SymInt, "__hash__", hash_of))
+        stack.enter_context(patch.object(torch.SymFloat, "__round__", rounded))
         yield asked
+
+
+def is_in_message() -> bool:
+    """Whether the innermost line that is not a library's makes the message of an error or a log."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(LIBRARIES):
+        frame = frame.f_back
+    return frame is None or _is_message(frame)
 
 
 def _is_message(frame: FrameType) -> bool:
@@ -90,7 +94,9 @@ def _messages(filename: str) -> list[tuple[Place, Place]]:
         match node:
             case ast.Raise(exc=message) | ast.Assert(msg=message):
                 found.append(message)
-            case ast.Call(func=ast.Attribute(attr=name), args=args) if name in _CHECKING:
+            case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name), args=args) if (
+                name in _CHECKING
+            ):
                 found += args[1:]
             case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name), args=args) if (
                 name in _TELLING
@@ -107,6 +113,48 @@ _CHECKING = {"_assert", "_check", "_check_value", "_check_type", "_check_index"}
 """Functions whose first argument is a condition, and whose second tells of it."""
 
 _TELLING = {"print", "warn", "debug", "info", "warning", "error", "log"}
+
+
+_MISSING: dict[str, Any] = {
+    "__divmod__": lambda left, right: (left // right, left % right),
+    "__rdivmod__": lambda right, left: (left // right, left % right),
+    "__invert__": lambda size: -size - 1,
+    "bit_count": lambda size: int(size).bit_count(),
+    "bit_length": lambda size: int(size).bit_length(),
+    "to_bytes": lambda size, *args, **kwargs: int(size).to_bytes(*args, **kwargs),
+    "real": property(lambda size: size),
+    "numerator": property(lambda size: size),
+    "imag": property(lambda size: 0),
+    "denominator": property(lambda size: 1),
+}
+"""What numbers have and symbols lack."""
+
+
+def rounded(number: torch.SymFloat, ndigits: int | None = None) -> Any:
+    """Round as Python does, halves to even; where there are halves is asked.
+
+    A quotient of whole numbers is rounded by whole numbers: its floating-point value is not exact.
+    """
+    if ndigits is not None:
+        return round(float(number), ndigits)
+    expression = number.node.expr
+    if type(expression).__name__ == "IntTrueDiv" and expression.args[1].is_positive:
+        total, divisor = (_symbol(number, part) for part in expression.args)
+        below, rest = total // divisor, 2 * (total % divisor) - divisor
+    else:
+        below = math.floor(number)
+        rest = number - below - 0.5
+    if rest < 0:
+        return below
+    return below + 1 if rest > 0 or below % 2 == 1 else below
+
+
+def _symbol(like: torch.SymFloat, expression: Any) -> Any:
+    if expression.is_Integer:
+        return int(expression)
+    environment: Any = like.node.shape_env
+    hint = int(environment.guarding_hint_or_throw(expression))
+    return environment.create_symintnode(expression, hint=hint)
 
 
 def _divided(name: str, *, is_by_self: bool) -> Any:

@@ -423,20 +423,20 @@ def test_dtypes_that_hold_no_whole_numbers_keep_no_bounds() -> None:
 
 
 def test_the_least_of_growing_values_is_that_at_the_start() -> None:
-    monotone, made, ranges = MonotoneValues(), torch.arange(200), ValueRanges()
-    for function in (torch.ops.aten._to_copy, torch.ops.aten.log, torch.ops.aten.mul):
-        options: dict[str, Any] = {"dtype": torch.float32} if "copy" in str(function) else {}
-        factor = [2.5] if "mul" in str(function) else []
-        kernel = getattr(function, "Tensor" if factor else "default")
-        source, made = made, function(made, *factor, **options)
-        monotone.note(
-            kernel, {"self": source, "other": (factor or [None])[0], **options}, made, ranges.of
-        )
+    kernels = torch.ops.aten
+    whole = torch.arange(200)
+    floats, logs = whole.float(), whole.float().log()
+    made, of = logs * 2.5, ValueRanges().of
+    monotone = MonotoneValues()
+    monotone.note(kernels._to_copy.default, {"self": whole, "dtype": torch.float32}, floats, of)
+    monotone.note(kernels.log.default, {"self": floats}, logs, of)
+    monotone.note(kernels.mul.Tensor, {"self": logs, "other": 2.5}, made, of)
     growing = monotone._growing[id(made)]
     for start in range(1, 200):
         low = growing.least_from(start)
         assert low is not None
         assert low <= made[start:].min().item() <= low + 2
     assert growing.least_from(0) is None  # the logarithm of 0
-    monotone.note(torch.ops.aten.mul.Tensor, {"self": made, "other": -1}, -made, ranges.of)
-    assert len(monotone._growing) == 3  # what falls is not noted
+    falling = -made
+    monotone.note(kernels.mul.Tensor, {"self": made, "other": -1}, falling, of)
+    assert id(falling) not in monotone._growing

@@ -1,0 +1,139 @@
+"""How much work a proof may do.
+
+Work is counted, not timed: steps of z3, kernels run on symbols, modules run on real kernels. The
+count is the same on a busy and on a quiet machine, so the verdict is too. One unit of work takes
+about a second of one core. Seconds of CPU time are a safety stop only.
+"""
+
+import contextlib
+import contextvars
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import z3
+
+STEPS = 3_000_000
+"""How many steps of z3 one question may take; so many are a unit of work."""
+
+KERNEL = 1 / 150
+"""The work of a kernel on symbols."""
+
+MODULE = 1 / 2500
+"""The work of a module on real kernels, which run at small sizes."""
+
+SAFETY = 2.0
+"""Seconds of CPU time that a unit of work may take on a slow machine."""
+
+
+class WorkOverError(BaseException):
+    """The work that a proof may do is done; the message says what has run out.
+
+    It is no Exception, since a model that catches those must not catch it.
+    """
+
+
+@dataclass
+class Effort:
+    """What work may be done, and what was.
+
+    Attributes:
+        work: How much may be done, in units.
+        deadline: When to stop in any case, in seconds of `time.thread_time`.
+        used: How much was done.
+    """
+
+    work: float
+    deadline: float = math.inf
+    used: float = 0.0
+
+    @property
+    def remaining(self) -> float:
+        """How much is left."""
+        return max(0.0, self.work - self.used)
+
+    def require_some(self) -> None:
+        """Raise if nothing is left.
+
+        Raises:
+            WorkOverError: The work is done, or the deadline has passed.
+        """
+        if not self.remaining:
+            raise WorkOverError(f"the budget ({self.work:.3g}) is used up; a larger one finds more")
+        if time.thread_time() > self.deadline:
+            raise WorkOverError("the CPU time is used up; a larger budget finds more")
+
+
+_EFFORT: contextvars.ContextVar[Effort | None] = contextvars.ContextVar("effort", default=None)
+
+
+def budgeted(budget: float) -> Effort:
+    """Return the effort of a proof, with its safety stop from now on."""
+    return Effort(budget, time.thread_time() + SAFETY * budget)
+
+
+def remaining() -> float:
+    """Return how much work is left."""
+    effort = _EFFORT.get()
+    return math.inf if effort is None else effort.remaining
+
+
+def spend(work: float) -> None:
+    """Count work that is to be done.
+
+    Raises:
+        WorkOverError: None is left.
+    """
+    effort = _EFFORT.get()
+    if effort is not None:
+        effort.require_some()
+        effort.used += work
+
+
+@contextlib.contextmanager
+def bounded(effort: Effort) -> Iterator[Effort]:
+    """Let all that is done in a ``with`` block draw from an effort.
+
+    The block ends with WorkOverError when nothing is left. Blocks can be nested: what is used in
+    the inner one counts in the outer one too, and the inner one has no more than is left there.
+    """
+    outer = _EFFORT.get()
+    if outer is not None:
+        effort.work = min(effort.work, effort.used + outer.remaining)
+        effort.deadline = min(effort.deadline, outer.deadline)
+    before, token = effort.used, _EFFORT.set(effort)
+    try:
+        yield effort
+    finally:
+        _EFFORT.reset(token)
+        if outer is not None:
+            outer.used += effort.used - before
+
+
+class MeteredSolver(z3.Solver):  # type: ignore[misc]  # z3 has no types
+    """A solver that gives up a question after `STEPS`, and draws from the current effort."""
+
+    def check(self, *assumptions: Any) -> Any:
+        """Ask whether there are sizes for which all that was added holds.
+
+        Raises:
+            WorkOverError: There is no effort left, before or after.
+        """
+        effort = _EFFORT.get()
+        if effort is None:
+            self.set("rlimit", STEPS)
+            return super().check(*assumptions)
+        effort.require_some()
+        self.set("rlimit", min(STEPS, math.ceil(effort.remaining * STEPS)))
+        before = self._steps()
+        answer = super().check(*assumptions)
+        effort.used += (self._steps() - before) / STEPS
+        if answer == z3.unknown:  # what is cut short by the end of the work is no answer
+            effort.require_some()
+        return answer
+
+    def _steps(self) -> int:
+        statistics = self.statistics()
+        return int(statistics.get_key_value("rlimit count")) if len(statistics) else 0

@@ -1,5 +1,6 @@
 """Values that become indices: bounds against true values, and limits against brute force."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from shapezoo.proving import symbolic
 from shapezoo.proving.rules.constants import Constant
 from shapezoo.proving.rules.intervals import BOOL, CALLER, LOST, ValueRange, in_dtype, join
 from shapezoo.proving.rules.kernel_ranges import as_range
+from shapezoo.proving.rules.monotone import MonotoneValues
 from shapezoo.proving.rules.value_ranges import ValueRanges
 
 SIZES = range(1, 61)
@@ -141,6 +143,44 @@ NARROW: dict[str, tuple[type[Net], Look]] = {
 }
 """Indices that go through a narrow dtype, and stay small enough."""
 
+
+def bucket(x: Tensor, num_buckets: int = 10, max_distance: int = 32) -> Tensor:
+    """The bucket of a distance, as T5 has it."""
+    exact = num_buckets // 2
+    scale = (num_buckets - exact) / math.log(max_distance / exact)
+    large = exact + (torch.log(x.float() / exact) * scale).long()
+    large = torch.min(large, torch.full_like(large, num_buckets - 1))
+    return torch.where(x < exact, x, large)
+
+
+def relative(x: Tensor) -> Tensor:
+    return positions(x)[None, :] - positions(x)[:, None]
+
+
+def both_sides(x: Tensor) -> Tensor:
+    found = (relative(x) > 0).long() * 10
+    found += bucket(relative(x).abs())
+    return found
+
+
+def signed_buckets(x: Tensor, mid: int = 8) -> Tensor:
+    """Positions in logarithmic buckets, as DeBERTa has them."""
+    distance = relative(x)
+    near = torch.where(
+        distance.abs() < mid, torch.tensor(mid - 1).type_as(distance), distance.abs()
+    )
+    far = torch.ceil(torch.log(near / mid) / torch.log(torch.tensor(3.0)) * (mid - 1)) + mid
+    found = torch.where(near <= mid, distance.type_as(far), far * distance.sign()).long()
+    return torch.clamp(found + 10, 0, 19)
+
+
+BUCKETS: dict[str, tuple[type[Net], Look]] = {
+    "of one side": (OfFloats, lambda net, x: bucket(-relative(x).clamp(max=0)) + 10),
+    "of both sides": (OfFloats, lambda net, x: both_sides(x)),
+    "with a sign": (OfFloats, lambda net, x: signed_buckets(x)),
+}
+"""Buckets of relative positions, which fit into the table at all sizes."""
+
 LOOSE: dict[str, tuple[type[Net], Look]] = {
     "a product of positions": (OfFloats, lambda net, x: positions(x) * (x.shape[0] - positions(x))),
     "a sum of positions": (OfFloats, lambda net, x: positions(x).sum()),
@@ -150,7 +190,7 @@ LOOSE: dict[str, tuple[type[Net], Look]] = {
 }
 """Indices with bounds that are not reached, or not at all sizes: proved in part."""
 
-CASES = COUNTED | CONSTANT | NARROW
+CASES = COUNTED | CONSTANT | NARROW | BUCKETS
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -206,6 +246,14 @@ NOT_CLAIMED: dict[str, tuple[type[Net], Look]] = {
         lambda net, x: (written(net.ids[:9], 300), net.ids[: x.shape[0]])[1],
     ),
     "other bits": (OfFloats, lambda net, x: positions(x).view(torch.int32)),
+    "a bucket of a distance from 0 on": (
+        OfFloats,
+        lambda net, x: torch.where(positions(x) < 0, positions(x), positions(x).log().long()),
+    ),
+    "a bucket of another distance": (
+        OfFloats,
+        lambda net, x: torch.where(relative(x) < 1, 0, relative(x).T.log().long().clamp(max=9)),
+    ),
     "a square root": (OfFloats, lambda net, x: positions(x).sqrt().long()),
 }
 """Indices of which something is not known: proved for no size at which real kernels raise."""
@@ -372,3 +420,23 @@ def test_dtypes_that_hold_no_whole_numbers_keep_no_bounds() -> None:
     assert in_dtype(BOOL, torch.complex64).is_lost
     assert not in_dtype(BOOL, torch.int8).doubts
     assert in_dtype(ValueRange(0, 300), torch.uint8).doubts
+
+
+def test_the_least_of_growing_values_is_that_at_the_start() -> None:
+    kernels = torch.ops.aten
+    whole = torch.arange(200)
+    floats, logs = whole.float(), whole.float().log()
+    made, of = logs * 2.5, ValueRanges().of
+    monotone = MonotoneValues()
+    monotone.note(kernels._to_copy.default, {"self": whole, "dtype": torch.float32}, floats, of)
+    monotone.note(kernels.log.default, {"self": floats}, logs, of)
+    monotone.note(kernels.mul.Tensor, {"self": logs, "other": 2.5}, made, of)
+    growing = monotone._growing[id(made)]
+    for start in range(1, 200):
+        low = growing.least_from(start)
+        assert low is not None
+        assert low <= made[start:].min().item() <= low + 2
+    assert growing.least_from(0) is None  # the logarithm of 0
+    falling = -made
+    monotone.note(kernels.mul.Tensor, {"self": made, "other": -1}, falling, of)
+    assert id(falling) not in monotone._growing

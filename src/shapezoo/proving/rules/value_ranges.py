@@ -23,6 +23,7 @@ from shapezoo.proving.rules.constants import (
 )
 from shapezoo.proving.rules.intervals import BOOL, CALLER, LOST, Doubt, Size, ValueRange
 from shapezoo.proving.rules.kernel_ranges import KernelCall, Values, as_range, values_after
+from shapezoo.proving.rules.monotone import MonotoneValues
 from shapezoo.proving.values import tensors_of
 
 
@@ -42,6 +43,7 @@ class ValueRanges:
         self._known: dict[int, tuple[Tensor, Values]] = {}  # keeps tensors, and so their ids
         self._owners: dict[int, int] = {}  # tensors with the same owner may share memory
         self._lost_by: dict[int, str] = {}  # the kernels that made values of which nothing is known
+        self._monotone = MonotoneValues()
         self._stale: set[int] = set()  # where the data of constants is that were written to
 
     def set_arguments(self, tensors: Iterable[Tensor]) -> None:
@@ -111,6 +113,8 @@ class ValueRanges:
             self._link([*tensors_of(args), *made])
         for tensor, values in zip(made, after, strict=True):
             self._set(tensor, values)
+        if len(made) == 1 and not func._schema.is_mutable:
+            self._monotone.note(func, named(func._schema, args, kwargs), made[0], self.of)
 
     def _after(
         self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], made: list[Tensor]
@@ -123,9 +127,10 @@ class ValueRanges:
         name = func._schema.name.removeprefix("aten::")
         arguments = named(func._schema, args, kwargs)
         short = name.removesuffix("_")
+        of = self._monotone.narrowed(arguments, self.of) if short == "where" else self.of
         after: list[Values] = []
         for number, tensor in enumerate(made):
-            call = KernelCall(func, short, arguments, tensor, number, self.of)
+            call = KernelCall(func, short, arguments, tensor, number, of)
             after.append(values_after(call))
             if isinstance(after[-1], ValueRange) and after[-1].is_lost:
                 self._lost_by[id(tensor)] = self._reason(arguments, name)
@@ -177,6 +182,8 @@ class ValueRanges:
             for key, (tensor, _) in self._known.items():
                 self._known[key] = tensor, LOST
         owner = self._owner(written)
+        alike = {key for key, at in self._owners.items() if at == owner}
+        self._monotone.forget({id(written), *alike})
         for key, (tensor, old) in self._known.items():
             if self._owners.get(key, key) == owner:
                 is_alike = tensor.dtype == written.dtype

@@ -15,6 +15,7 @@ from shapezoo.contracts.examples import free_axes
 from shapezoo.proving import solving
 from shapezoo.proving.algebra import all_settled
 from shapezoo.proving.effort import WorkOverError
+from shapezoo.proving.obstacles import obstacle_of, of_sampled_axis
 from shapezoo.proving.proofs import Outcome, Sizes
 from shapezoo.proving.replaying import Replay
 from shapezoo.proving.solving import Formula
@@ -102,10 +103,7 @@ class Exploration:
         """Why there are sizes of which nothing is known; empty if there are none."""
         gaps = [path.error for path in self.ending("unknown")[:1]]
         gaps += [self.open] if self.open else []
-        gaps += [
-            f"{axis} was tried at some sizes only, because of {place}"
-            for axis, place in self.places.items()
-        ]
+        gaps += [str(of_sampled_axis(axis, place)) for axis, place in self.places.items()]
         return gaps + [f"{part} was tried at one size only" for part in self.variant.sampled]
 
 
@@ -225,12 +223,21 @@ def _follow(subject: Subject, exploration: Exploration, point: Sizes) -> Path:
         try:
             guards.append(solving.translate(guard))
         except solving.UntranslatableError as error:
-            failures.append(str(error))
+            failures.append(str(obstacle_of(error, _asked_at(run, guard))))
     region = z3.And(exploration.domain, *guards)
     if failures:  # more sizes than take this path, none of them known
         return Path(run, region, "unknown", failures[0], point)
     smallest = solving.smallest_where(region, axes=exploration.axes, start=point)
-    return Path(run, region, run.outcome, first_line(run.error), smallest)
+    text = first_line(run.error)
+    if run.outcome == "unknown" and run.error is not None:
+        text = str(obstacle_of(run.error))
+    return Path(run, region, run.outcome, text, smallest)
+
+
+def _asked_at(run: SymbolicRun, guard: Any) -> str:
+    """The last line that asked about an axis of a guard."""
+    names = (symbol.name for symbol in guard.free_symbols)
+    return next((run.places[name] for name in names if name in run.places), "")
 
 
 def first_line(error: Any) -> str:

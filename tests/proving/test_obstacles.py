@@ -13,7 +13,7 @@ import torch.nn.functional as nnf
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-from shapezoo.proving.obstacles import Obstacle, line_of, obstacle_of
+from shapezoo.proving.obstacles import Obstacle, line_of, obstacle_of, of_sampled_axis
 from shapezoo.proving.rules.value_ranges import UndecidedError
 from shapezoo.proving.solving import UntranslatableError, translate
 
@@ -212,3 +212,11 @@ def test_a_line_that_is_given(tmp_path: Path) -> None:
     assert str(found).startswith(f"nets.py:2, `while x.max() > 1:`: {BRANCH}; ")
     elsewhere = obstacle_of(raised(by_item), "a constructor that takes no symbols")
     assert str(elsewhere).startswith("a constructor that takes no symbols: ")
+
+
+def test_an_axis_that_is_sampled(tmp_path: Path) -> None:
+    path = tmp_path / "nets.py"
+    path.write_text("for x in xs:\n    pass\n")
+    text = str(of_sampled_axis("seq", f"{path}:1"))
+    assert text.startswith("nets.py:1, `for x in xs:`: seq was tried at some sizes only")
+    assert str(of_sampled_axis("seq", "")).startswith("seq was tried at some sizes only")

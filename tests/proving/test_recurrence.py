@@ -1,5 +1,6 @@
 """Recurrent models: proved for every batch and every length, or refuted."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -711,7 +712,7 @@ class Unbound(Looped):
 def line_of(text: str) -> str:
     with open(__file__) as file:
         lines = [number for number, line in enumerate(file, 1) if line.endswith(f"# {text}\n")]
-    return f"{__file__}:{lines[0]}"
+    return f"{os.path.basename(__file__)}:{lines[0]}"
 
 
 @pytest.mark.parametrize(
@@ -726,7 +727,8 @@ def test_a_loop_over_time_is_sampled(cls: type[Looped], text: str) -> None:
     proof = prove(cls().eval())
     assert isinstance(proof, ProvedInPart)
     assert proof.sampled == {"seq": (1, 2, 3, 4, 7)}
-    assert proof.reason == f"seq was tried at some sizes only, because of {line_of(text)}"
+    assert proof.reason.startswith(f"{line_of(text)}, `")
+    assert "seq was tried at some sizes only" in proof.reason
     assert proof.cases[0].gaps
 
 

@@ -16,6 +16,7 @@ from shapezoo.proving import solving
 from shapezoo.proving.algebra import all_settled
 from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.lemmas import Lemmas
+from shapezoo.proving.obstacles import obstacle_of, of_sampled_axis
 from shapezoo.proving.proofs import Outcome, Sizes
 from shapezoo.proving.replaying import Replay
 from shapezoo.proving.rules.value_ranges import UndecidedError
@@ -132,10 +133,7 @@ class Exploration:
         """Why there are sizes of which nothing is known; empty if there are none."""
         gaps = [path.error for path in self.ending("unknown")[:1]]
         gaps += [self.open] if self.open else []
-        gaps += [
-            f"{axis} was tried at some sizes only, because of {place}"
-            for axis, place in self.places.items()
-        ]
+        gaps += [str(of_sampled_axis(axis, place)) for axis, place in self.places.items()]
         return gaps + [f"{part} was tried at one size only" for part in self.variant.sampled]
 
 
@@ -299,14 +297,24 @@ def _path(exploration: Exploration, runs: Sequence[SymbolicRun], point: Sizes) -
         try:
             formulas.append(solving.translate(guard))
         except solving.UntranslatableError as error:
-            failures.append(str(error))
+            failures.append(str(obstacle_of(error, _asked_at(runs, guard))))
     region = z3.And(exploration.domain, *formulas)
     if failures:  # more sizes than take this path, none of them known
         return Path(tuple(runs), guards, region, "unknown", failures[0], point)
     outcome = _outcome([run.outcome for run in runs])
     raised = next((run.error for run in runs if run.outcome == outcome), None)
     smallest = solving.smallest_where(region, axes=exploration.axes, start=point)
-    return Path(tuple(runs), guards, region, outcome, first_line(raised), smallest)
+    text = first_line(raised)
+    if outcome == "unknown" and raised is not None:
+        text = str(obstacle_of(raised))
+    return Path(tuple(runs), guards, region, outcome, text, smallest)
+
+
+def _asked_at(runs: Sequence[SymbolicRun], guard: Any) -> str:
+    """The last line that asked about an axis of a guard."""
+    names = [symbol.name for symbol in guard.free_symbols]
+    places = (run.places.get(name, "") for run in runs for name in names)
+    return next(filter(None, places), "")
 
 
 def _outcome(outcomes: Sequence[Outcome]) -> Outcome:

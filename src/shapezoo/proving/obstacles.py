@@ -54,10 +54,7 @@ def obstacle_of(error: BaseException, source_line: str = "") -> Obstacle:
         source_line: The file and the number of the model's line, such as ``/home/me/nets.py:31``;
             by default the innermost one in the traceback that is neither torch's nor ours.
     """
-    source_line = source_line or line_of(error)
-    path, _, number = source_line.rpartition(":")
-    code = linecache.getline(path, int(number)).strip() if number.isdigit() else ""
-    name = f"{os.path.basename(path)}:{number}" if path else source_line
+    name, code = _line(source_line or line_of(error))
     for cause in _chain(error):
         for class_, pattern, describe in _CAUSES:
             if isinstance(cause, class_) and re.search(pattern, str(cause)):
@@ -67,6 +64,23 @@ def obstacle_of(error: BaseException, source_line: str = "") -> Obstacle:
     return Obstacle(
         name, code, f"shapezoo cannot follow this: {first}", is_ours=True, advice=_REPORT
     )
+
+
+def of_sampled_axis(axis: str, source_line: str) -> Obstacle:
+    """Describe a line that allows one size of an axis at a time, as a loop over it does."""
+    name, code = _line(source_line)
+    what = f"{axis} was tried at some sizes only, since this asks for its number"
+    advice = "write a loop over it as shapezoo.scan, and its size as `x.shape[i]`"
+    return Obstacle(name, code, what, is_ours=False, advice=advice)
+
+
+def _line(source_line: str) -> tuple[str, str]:
+    """Return a line without its folder, and its text."""
+    path, _, number = source_line.rpartition(":")
+    if not path or not number.isdigit():
+        return source_line, ""
+    code = linecache.getline(path, int(number)).partition("  #")[0]
+    return f"{os.path.basename(path)}:{number}", code.strip()
 
 
 def line_of(error: BaseException) -> str:

@@ -2,13 +2,12 @@
 
 import ast
 import re
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from shapezoo.contracts import ShapeError, Signature
-from shapezoo.contracts.conditions import Condition, all_of
+from shapezoo.contracts.conditions import Condition
 
 Sizes = Mapping[str, int]
 
@@ -179,7 +178,9 @@ class Result:
     verdict: ClassVar[str]
 
     def __str__(self) -> str:
-        return _text(self)
+        from shapezoo.proving.rendering import text_of  # which needs the classes of this module
+
+        return text_of(self)
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -259,18 +260,6 @@ class Refuted(Result):
     counterexample: Counterexample
     reason: str
 
-    def __str__(self) -> str:
-        found = self.counterexample
-        case = f" ({found.case})" if found.case else ""
-        sizes = ", ".join(f"{axis}={size}" for axis, size in found.sizes.items()) or "any call"
-        extra = [
-            _row("smallest", f"{sizes}{case}"),
-            textwrap.indent(str(found.error), "    "),
-            "  replay",
-            textwrap.indent(found.snippet, "    "),
-        ]
-        return "\n".join([super().__str__(), *extra])
-
 
 @dataclass(frozen=True)
 class Unknown(Result):
@@ -287,69 +276,3 @@ class Unknown(Result):
 
 Proof = Proved | ProvedInPart | Refuted | Unknown
 """What `prove` gives."""
-
-
-def _row(title: str, text: str) -> str:
-    return f"  {title:<14}{text}"
-
-
-def _text(proof: Result) -> str:
-    """A verdict as readable lines."""
-    title = f"{proof.name}: {proof.verdict} ({proof.mode} mode)"
-    lines = [title, _row("contract", str(proof.contract))]
-    if isinstance(proof, ProvedInPart | Refuted | Unknown):
-        lines.append(_row("because", proof.reason))
-    if proof.assumptions:
-        lines.append(_row("assuming", ", ".join(map(str, proof.assumptions))))
-    if not isinstance(proof, Refuted):
-        for case in proof.cases:
-            lines += _case(case)
-    modules = [module for module in proof.modules if module.path]
-    if modules:
-        counts = {module.outcome: 0 for module in modules}
-        for module in modules:
-            counts[module.outcome] += 1
-        words = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-        lines.append(_row("modules", f"{len(modules)} with contracts: {words}"))
-        lines += [
-            _row("", f"{module.path}: {module.outcome}")
-            for module in modules
-            if module.outcome != "holds"
-        ]
-    lines += [_row("rests on", _rests_on(proof.rests_on))]
-    lines += [_row("warning", warning) for warning in proof.warnings]
-    lines.append(_row("seconds", f"{proof.seconds:.2f}"))
-    return "\n".join(lines)
-
-
-def _rests_on(found: RestsOn) -> str:
-    parts = [f"{found.mode} mode"]
-    if found.dtypes:
-        refused = f" (not {', '.join(found.refused_dtypes)})" if found.refused_dtypes else ""
-        parts.append(", ".join(found.dtypes) + refused)
-    parts.append(f"first call, as it keeps {', '.join(found.kept)}" if found.kept else "any call")
-    parts += [f"{name} contiguous" for name in found.contiguous]
-    return "; ".join(parts)
-
-
-def _case(case: Case) -> list[str]:
-    lines = [_row("case", case.label)] if case.label else []
-    sizes = ", ".join(axis for axis in case.axes if axis not in case.sampled)
-    lines.append(_row("for all", sizes or "calls, which leave no size open"))
-    for axis, tried in case.sampled.items():
-        sizes = ", ".join(map(str, tried))
-        lines.append(_row("sampled", f"{axis} = {sizes}" if tried else axis))
-    if case.preconditions:
-        words = all_of(case.preconditions)
-        lines.append(_row("where", words if case.is_exact else f"{words}, and more"))
-    elif not case.is_exact and any(region.outcome == "raises" for region in case.regions):
-        lines.append(_row("where", "some sizes raise, which no short condition tells"))
-    counts = {region.outcome: 0 for region in case.regions}
-    for region in case.regions:
-        counts[region.outcome] += 1
-    words = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-    lines.append(_row("regions", words or "none"))
-    zero = [f"{axis}=0 {outcome}" for axis, outcome in case.sizes_zero.items()]
-    if zero:
-        lines.append(_row("size zero", ", ".join(zero)))
-    return lines

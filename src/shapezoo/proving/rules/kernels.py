@@ -26,6 +26,7 @@ _UNDECIDED = (
     UndecidedError,
 )
 _UNDECIDED_TEXTS = (
+    ".numpy() is not supported",
     "Could not run 'aten::",
     "FakeTensor",
     "Meta tensor",

@@ -23,6 +23,9 @@ MOST_SECONDS = 90
 """After so many seconds on one network it is given up, and counted as slow."""
 
 
+KINDS = ("wrong", "crash", "replay", "division", "state", "dtype", "layout", "values")
+
+
 class SlowError(BaseException):
     """A network takes too long; not an Exception, which a network may catch."""
 
@@ -33,6 +36,8 @@ def main() -> int:
     parser.add_argument("--networks", type=int, default=10_000, help="how many to draw")
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="when to stop drawing")
+    parser.add_argument("--show", nargs="+", default=[*KINDS], choices=KINDS, metavar="KIND",
+                        help=f"the kinds of findings to print: {', '.join(KINDS)}")
     parser.add_argument("--minimise", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
     counts, started = Counter[str](), time.monotonic()
@@ -42,7 +47,7 @@ def main() -> int:
         found = _within(MOST_SECONDS, lambda seed=seed: drawn_and_judged(seed))
         counts.update(_counted(found))
         if found is None or found.kinds:
-            _show(seed, found, minimise=options.minimise)
+            _show(seed, found, options.show, minimise=options.minimise)
     print(f"{counts.pop('networks', 0)} networks, {time.monotonic() - started:.0f} seconds")
     for name, count in counts.most_common():
         print(f"{count:6} {name}")
@@ -72,11 +77,11 @@ def _counted(found: Judged | None) -> list[str]:
     return ["networks", *verdict, *found.kinds]
 
 
-def _show(seed: int, found: Judged | None, *, minimise: bool) -> None:
+def _show(seed: int, found: Judged | None, kinds: list[str], *, minimise: bool) -> None:
     if found is None:
         print(f"== seed {seed}: slow", flush=True)
         return
-    for kind in sorted(found.kinds):
+    for kind in sorted(found.kinds & {*kinds}):
         smallest = _within(MOST_SECONDS, lambda kind=kind: minimised(found, kind)) if minimise else found
         smallest = smallest or found
         verdict = smallest.proof.verdict if smallest.proof else smallest.error

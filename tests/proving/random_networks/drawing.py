@@ -171,7 +171,7 @@ def _network(draft: Draft, rng: Random) -> Network:
     if len(body) > 1 and rng.random() < 0.1 and not any(line[-1] == ":" for line in body):
         del body[rng.randrange(len(body))]
     output = _spoilt(draft, rng) if rng.random() < 0.25 else draft.shape
-    family = draft.family if draft.family != "Float32" or rng.random() < 0.3 else "Float"
+    family = draft.family if draft.family != "Float32" or rng.random() < 0.05 else "Float"
     if rng.random() < 0.03:
         family = "Int64"
     needs_self = any("self." in line for line in body)

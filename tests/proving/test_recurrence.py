@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from shapezoo import Module, Proved, ProvedInPart, Refuted, ShapeError, prove, scan
-from shapezoo.proving.exploring import _number
+from shapezoo.proving.auditing import _number
 from shapezoo.proving.proofs import Sizes
 from shapezoo.proving.replaying import replay
 from shapezoo.proving.subjects import subject_of

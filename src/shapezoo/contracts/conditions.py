@@ -27,7 +27,9 @@ class Condition:
 
     Attributes:
         text: Comparisons of the names of axes and whole numbers, with ``+``, ``-``, ``*``,
-            ``//`` and ``%``, joined by ``and``, ``or`` and ``not``, in Python's notation.
+            ``//`` and ``%``, joined by ``and``, ``or`` and ``not``, in Python's notation. One
+            side of ``in`` or ``not in`` is a tuple of whole numbers:
+            ``height % 32 in (0, 29, 30, 31)``.
 
     Raises:
         ContractError: The text is not such an expression.
@@ -57,18 +59,24 @@ class Condition:
         return _axes(self.text)
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
-        """Whether these sizes satisfy it.
+        """Return whether these sizes satisfy it; where Python divides by zero they do not.
 
         Raises:
             KeyError: One of its axes has no size.
-            ZeroDivisionError: A divisor in it is zero for these sizes.
         """
-        return bool(eval(_code(self.text), {}, {axis: sizes[axis] for axis in self.axes}))
+        known = {axis: sizes[axis] for axis in self.axes}
+        try:
+            return bool(eval(_code(self.text), {}, known))
+        except ZeroDivisionError:
+            return False
 
     def explain(self, sizes: Mapping[str, int]) -> str:
         """Describe why sizes do not satisfy it: ``height must be at least 63, got 62``."""
         got = ", ".join(f"{axis}={sizes[axis]}" for axis in self.axes)
         match expression(self.text):
+            case ast.Compare(left=left, ops=[ast.In()], comparators=[ast.Tuple(elts=numbers)]):
+                got = str(sizes[self.axes[0]]) if isinstance(left, ast.Name) else got
+                return f"{ast.unparse(left)} must be {_one_of(numbers)}, got {got}"
             case ast.Compare(left=ast.Name(id=axis), ops=[op], comparators=[term]) if (
                 type(op) in _WORDS
             ):
@@ -104,9 +112,25 @@ def _is_condition(node: ast.expr) -> bool:
             return all(map(_is_condition, values))
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             return _is_condition(operand)
+        case ast.Compare(
+            left=left, ops=[ast.In() | ast.NotIn()], comparators=[ast.Tuple() as many]
+        ):
+            return _is_size(left) and bool(many.elts) and all(map(_is_number, many.elts))
         case ast.Compare(left=left, ops=ops, comparators=others):
             return all(type(op) in _WORDS for op in ops) and all(map(_is_size, [left, *others]))
     return False
+
+
+def _is_number(node: ast.expr) -> bool:
+    try:
+        return type(ast.literal_eval(node)) is int
+    except (TypeError, ValueError):
+        return False
+
+
+def _one_of(numbers: Iterable[ast.expr]) -> str:
+    *others, last = map(ast.unparse, numbers)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _is_size(node: ast.expr) -> bool:

@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
@@ -49,7 +49,10 @@ def example_arguments(
     *,
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float32,
+    preferred: torch.dtype | None = None,
     is_other: bool = False,
+    index: int = 0,
+    transposed: Container[str] = (),
 ) -> tuple[list[Any], dict[str, Any]]:
     """Make positional and keyword arguments that satisfy a contract: the required ones, all zeros.
 
@@ -64,8 +67,12 @@ def example_arguments(
             ``{self.in_channels}``; numbers or symbols.
         device: Where to put the tensors.
         dtype: The dtype of tensors that may be floating-point.
+        preferred: The dtype of tensors that may have it, whatever else they may be.
         is_other: Whether to use other values for arguments that shapes can depend on: lengths
             that decrease to 1, and masks of ones.
+        index: What to fill tensors of whole numbers with.
+        transposed: The names of arguments whose tensors have their axes in reverse order in
+            memory.
 
     Raises:
         ContractError: There is no example for an argument, or the size of an axis is unknown or
@@ -73,10 +80,14 @@ def example_arguments(
     """
     counted = counted_axis(contract)
 
-    def zeros(path: str, kind: TensorType, shape: tuple[int, ...]) -> torch.Tensor:
+    def example(path: str, kind: TensorType, shape: tuple[int, ...]) -> torch.Tensor:
         is_lengths = path == LENGTHS
         home = "cpu" if is_lengths and device is not None else device
-        value = torch.zeros(shape, dtype=dtype_of(kind, dtype), device=home)
+        wanted = dtype_of(kind, dtype if preferred is None else preferred, dtype)
+        is_reversed = path.split(".")[0].split("[")[0] in transposed
+        value = torch.zeros(shape[::-1] if is_reversed else shape, dtype=wanted, device=home)
+        if is_reversed:
+            value = value.permute(*range(len(shape))[::-1])
         if is_lengths and counted in sizes:
             longest = sizes[counted]
             value = value + longest
@@ -84,9 +95,11 @@ def example_arguments(
                 value = torch.arange(len(value), 0, -1).clamp(max=longest).to(value)
         elif is_other and value.dtype == torch.bool:
             value = ~value
+        elif index and is_whole(kind):
+            value = value + index
         return value
 
-    return arguments(contract, sizes, zeros, {})
+    return arguments(contract, sizes, example, {})
 
 
 def arguments(
@@ -247,11 +260,10 @@ def is_whole(kind: TensorType) -> bool:
     return kind.allows(torch.int64) and not kind.allows(torch.float32)
 
 
-def dtype_of(kind: TensorType, floating: torch.dtype) -> torch.dtype:
-    """Return a dtype that a contract allows, floating-point if possible."""
-    names = vars(torch).values()
-    dtypes = [floating, torch.int64, *(value for value in names if isinstance(value, torch.dtype))]
-    allowed = filter(kind.allows, dtypes)
+def dtype_of(kind: TensorType, *wanted: torch.dtype) -> torch.dtype:
+    """Return the first dtype that a contract allows of those wanted and of all others."""
+    every = (value for value in vars(torch).values() if isinstance(value, torch.dtype))
+    allowed = filter(kind.allows, [*wanted, torch.float32, torch.int64, *every])
     if found := next(allowed, None):
         return found
     raise ContractError(f"torch has no dtype of {kind.dtype}")

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -10,9 +11,11 @@ from torch import nn
 from shapezoo.contracts import ContractError, signature
 from shapezoo.contracts.conditions import Condition
 from shapezoo.proving import solving
+from shapezoo.proving.auditing import audit, audit_limits
 from shapezoo.proving.enforcing import has_contract
 from shapezoo.proving.exploring import Exploration, Path, axes_of, explore
 from shapezoo.proving.preconditions import TimeOverError, preconditions
+from shapezoo.proving.premises import Premises, premises
 from shapezoo.proving.printing import as_python
 from shapezoo.proving.proofs import (
     Case,
@@ -25,18 +28,47 @@ from shapezoo.proving.proofs import (
     ProvedInPart,
     Refuted,
     Region,
-    Sizes,
+    RestsOn,
     Unknown,
 )
-from shapezoo.proving.replaying import Replay, TooLargeError, replay, snippet
+from shapezoo.proving.replaying import Call, Replay, TooLargeError, replay, snippet, worst
 from shapezoo.proving.subjects import Subject
-from shapezoo.proving.variants import variants
+from shapezoo.proving.variants import Variant, variants
+
+MOST_ROUNDS = 4
+"""How often limits are looked for anew after one was found to be wrong."""
+
+
+@dataclass
+class _Found:
+    """All that was found of one variant."""
+
+    exploration: Exploration
+    premises: Premises
+    conditions: tuple[Condition, ...] = ()
+    is_exact: bool = False
+    gaps: tuple[str, ...] = ()
+
+    @property
+    def variant(self) -> Variant:
+        return self.exploration.variant
+
+    def all_gaps(self) -> list[str]:
+        """Why there are calls of which nothing is known."""
+        earlier = [self.premises.gap] if self.premises.gap else []
+        return [*self.exploration.gaps(), *self.gaps, *earlier]
+
+    def replays(self) -> Iterator[Replay]:
+        """What real kernels have done."""
+        for path in self.exploration.paths:
+            yield from path.replays
+        yield from (*self.exploration.tried, *self.premises.replays)
 
 
 def judge(
     subject: Subject, assumptions: tuple[Condition, ...], started: float, budget: float
 ) -> Proof:
-    """Explore all variants, and say what that proves.
+    """Explore and audit all variants, and say what that proves.
 
     Args:
         subject: What to prove.
@@ -52,104 +84,136 @@ def judge(
     axes = [axis for way in ways for axis in axes_of(subject, way)]
     _require_known(assumptions, dict.fromkeys(axes))
     with solving.sound_sympy():
-        explorations = [explore(subject, variant, assumptions, deadline) for variant in ways]
-    found = [(_failure(e, assumptions), e.variant) for e in explorations]
-    failures = [(*failure, variant) for failure, variant in found if failure]
-    cases = [_case(subject, e, deadline, is_refuted=bool(failures)) for e in explorations]
+        found = [_find(subject, variant, assumptions, deadline) for variant in ways]
+        if not any(_failure(one, assumptions) for one in found):
+            for one in found:
+                _find_limits(subject, one, deadline)
+    failures = [(*failure, one) for one in found if (failure := _failure(one, assumptions))]
     about: dict[str, Any] = {
         "name": subject.name,
         "contract": subject.contract,
         "mode": "train" if subject.is_training else "eval",
-        "cases": tuple(cases),
-        "modules": tuple(_modules(subject, explorations, is_refuted=bool(failures))),
+        "cases": tuple(_case(subject, one, is_refuted=bool(failures)) for one in found),
+        "modules": tuple(_modules(subject, found, is_refuted=bool(failures))),
         "assumptions": assumptions,
+        "rests_on": _rests_on([one.premises.rests_on for one in found]),
         "seconds": time.perf_counter() - started,
     }
     if failures:
-        reason, sizes, run, variant = min(failures, key=lambda failure: sum(failure[1].values()))
+        reason, run, one = min(failures, key=lambda failure: _size(failure[1]))
         error = run.error or AssertionError(reason)
-        code = snippet(subject, variant, sizes, run)
-        example = Counterexample(sizes, variant.label, error, code)
+        code = snippet(subject, one.variant, run)
+        example = Counterexample(run.call.sizes, one.variant.label, error, code)
         return Refuted(**about, reason=reason, counterexample=example)
+    cases: Sequence[Case] = about["cases"]
     reasons = [f"{case.label}: {gap}" if case.label else gap for case in cases for gap in case.gaps]
     if not are_all:
         reasons.append(f"there are more than {len(ways)} ways of giving the arguments")
-    if not any(exploration.ending("holds") for exploration in explorations):
-        reasons += [path.error for e in explorations for path in e.ending("void")][:1]
+    if not any(one.exploration.ending("holds") for one in found):
+        reasons += [path.error for one in found for path in one.exploration.ending("void")][:1]
         return Unknown(**about, reason="; ".join(reasons) or "no path was closed")
     if reasons:
         return ProvedInPart(**about, reason="; ".join(reasons))
     return Proved(**about)
 
 
-def _failure(
-    exploration: Exploration, assumptions: Sequence[Condition]
-) -> tuple[str, Sizes, Replay] | None:
-    """Why a variant is refuted, at which smallest sizes, and what real kernels have done there."""
-    shown = [(p.smallest, p.found) for p in exploration.paths] + exploration.tried
-    runs = [(sizes, run) for sizes, run in shown if sizes is not None and run is not None]
-    broken = [(sizes, run) for sizes, run in runs if run.outcome == "breaks"]
+def _find(
+    subject: Subject, variant: Variant, assumptions: Sequence[Condition], deadline: float
+) -> _Found:
+    exploration = explore(subject, variant, assumptions, deadline)
+    audit(subject, exploration)
+    return _Found(exploration, premises(subject, exploration))
+
+
+def _find_limits(subject: Subject, found: _Found, deadline: float) -> None:
+    """Look for the preconditions, run both sides of each, and again if one was wrong."""
+    for _ in range(MOST_ROUNDS):
+        unknown = len(found.exploration.ending("unknown"))
+        try:
+            found.conditions, found.is_exact = preconditions(found.exploration, deadline)
+        except TimeOverError:
+            found.conditions, found.is_exact = (), False
+            found.gaps = ("the time was over before the preconditions were found",)
+            return
+        found.gaps = tuple(audit_limits(subject, found.exploration, found.conditions))
+        if len(found.exploration.ending("unknown")) == unknown:
+            return
+    found.conditions, found.is_exact = (), False
+
+
+def _failure(found: _Found, assumptions: Sequence[Condition]) -> tuple[str, Replay] | None:
+    """Why a variant is refuted, and the smallest call that shows it."""
+    replays, exploration = list(found.replays()), found.exploration
+    broken = [one for one in replays if one.outcome == "breaks"]
     if broken:
-        return "a result is not what its contract says", *_smallest(broken)
-    refused = [(sizes, run) for sizes, run in runs if run.outcome == "raises"]
+        return "a result is not what its contract says", min(broken, key=_size)
+    refused = [one for one in replays if one.outcome == "raises" and one.is_plain]
     if refused and any(set(c.axes) <= set(exploration.axes) for c in assumptions):
-        return "it raises for sizes that meet the assumptions", *_smallest(refused)
+        return "it raises for sizes that meet the assumptions", min(refused, key=_size)
     if refused and not exploration.gaps() and not exploration.ending("holds"):
-        return "it raises for all sizes", *_smallest(refused)
+        return "it raises for all sizes", min(refused, key=_size)
     return None
 
 
-def _smallest(runs: Sequence[tuple[Sizes, Replay]]) -> tuple[Sizes, Replay]:
-    return min(runs, key=lambda run: sum(run[0].values()))
+def _size(run: Replay) -> tuple[bool, int]:
+    return not run.is_plain, sum(run.call.sizes.values())
 
 
-def _case(subject: Subject, exploration: Exploration, deadline: float, *, is_refuted: bool) -> Case:
-    conditions: tuple[Condition, ...] = ()
-    is_exact, gaps = False, exploration.gaps()
-    if not is_refuted:
-        try:
-            conditions, is_exact = preconditions(exploration, deadline)
-        except TimeOverError:
-            gaps.append("the time was over before the preconditions were found")
+def _case(subject: Subject, found: _Found, *, is_refuted: bool) -> Case:
+    exploration = found.exploration
     return Case(
-        label=exploration.variant.label,
+        label=found.variant.label,
         axes=exploration.axes,
-        preconditions=conditions,
-        is_exact=is_exact,
+        preconditions=found.conditions,
+        is_exact=found.is_exact,
         regions=tuple(map(_region, exploration.paths)),
-        sampled=exploration.sampled | dict.fromkeys(exploration.variant.sampled, ()),
-        gaps=tuple(gaps),
+        sampled=exploration.sampled | dict.fromkeys(found.variant.sampled, ()),
+        gaps=tuple(found.all_gaps()),
         sizes_zero={} if is_refuted else dict(_zeros(subject, exploration)),
     )
 
 
 def _region(path: Path) -> Region:
     guards = tuple(dict.fromkeys(map(as_python, path.run.guards)))
-    return Region(path.outcome, guards, path.smallest, path.error)
+    return Region(path.outcome, guards, path.smallest if path.replays else None, path.error)
+
+
+def _rests_on(several: Sequence[RestsOn]) -> RestsOn:
+    """What all variants rest on, together."""
+    refused = dict.fromkeys(name for one in several for name in one.refused_dtypes)
+    dtypes = dict.fromkeys(name for one in several for name in one.dtypes)
+    return RestsOn(
+        several[0].mode,
+        dtypes=tuple(name for name in dtypes if name not in refused),
+        refused_dtypes=tuple(refused),
+        contiguous=tuple(dict.fromkeys(name for one in several for name in one.contiguous)),
+        kept=tuple(dict.fromkeys(name for one in several for name in one.kept)),
+    )
 
 
 def _zeros(subject: Subject, exploration: Exploration) -> Iterator[tuple[str, Outcome]]:
     """What happens when one axis has size zero, and the others the smallest that are accepted."""
-    accepted = [path.smallest for path in exploration.ending("holds") if path.smallest]
+    accepted = [path.smallest for path in exploration.ending("holds")]
     if not accepted:
         return
     sizes = min(accepted, key=lambda sizes: sum(sizes.values()))
     for axis in exploration.axes:
         if axis not in subject.free:
             with contextlib.suppress(TooLargeError):
-                yield axis, replay(subject, exploration.variant, {**sizes, axis: 0}).outcome
+                call = Call({**sizes, axis: 0})
+                yield axis, worst(replay(subject, exploration.variant, call)).outcome
 
 
 def _modules(
-    subject: Subject, explorations: Sequence[Exploration], *, is_refuted: bool
+    subject: Subject, found: Sequence[_Found], *, is_refuted: bool
 ) -> Iterator[ModuleProof]:
     """What was proved of each module with a contract."""
-    paths = [path for e in explorations for path in e.paths if path.outcome != "unknown"]
-    held = [p.smallest for p in paths if p.outcome == "holds" and p.smallest is not None]
+    paths = [p for one in found for p in one.exploration.paths if p.outcome != "unknown"]
+    held = [path.smallest for path in paths if path.outcome == "holds"]
     if subject.free and not held:
         return  # no sizes are known for which it can be made
     model = subject.make(held[0] if subject.free else {})
-    is_all = not is_refuted and not any(exploration.gaps() for exploration in explorations)
+    is_all = not is_refuted and not any(one.exploration.gaps() for one in found)
     for place, module in model.named_modules() if isinstance(model, nn.Module) else ():
         if has_contract(module):
             runs = [path.run.modules for path in paths]

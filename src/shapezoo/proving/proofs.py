@@ -1,5 +1,6 @@
 """What `prove` gives: a verdict, and all that it rests on."""
 
+import ast
 import re
 import textwrap
 from collections.abc import Mapping
@@ -79,6 +80,30 @@ class Case:
 
 
 @dataclass(frozen=True)
+class RestsOn:
+    """What a verdict rests on besides sizes.
+
+    Attributes:
+        mode: Whether the model was in eval or in train mode.
+        dtypes: The dtypes for which it holds, where an argument may have several.
+        refused_dtypes: Those of them for which the model raises.
+        contiguous: The arguments that have to be contiguous.
+        kept: The attributes that a call changes, so that it may matter for the next one.
+    """
+
+    mode: Literal["eval", "train"]
+    dtypes: tuple[str, ...] = ()
+    refused_dtypes: tuple[str, ...] = ()
+    contiguous: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+    @property
+    def calls(self) -> Literal["any", "first"]:
+        """Whether the verdict is about any call, or about the first one only."""
+        return "first" if self.kept else "any"
+
+
+@dataclass(frozen=True)
 class ModuleProof:
     """What was proved of one module inside the model.
 
@@ -119,6 +144,14 @@ class Counterexample:
         exec(self.snippet, dict(names))
 
 
+def _equal_axes(condition: Condition) -> tuple[str, str] | None:
+    """The two axes that a condition wants to be equal, if it does."""
+    match ast.parse(condition.text, mode="eval").body:
+        case ast.Compare(left=ast.Name(id=left), ops=[ast.Eq()], comparators=[ast.Name(id=right)]):
+            return left, right
+    return None
+
+
 @dataclass(frozen=True)
 class Result:
     """What every verdict tells.
@@ -130,7 +163,8 @@ class Result:
         cases: The contract with each choice that it leaves.
         modules: What was proved of each module with a contract.
         assumptions: What was assumed of the sizes.
-        seconds: How long it took.
+        rests_on: What it rests on besides sizes.
+        seconds: The CPU time that it took, in seconds.
     """
 
     name: str
@@ -139,6 +173,7 @@ class Result:
     cases: tuple[Case, ...]
     modules: tuple[ModuleProof, ...]
     assumptions: tuple[Condition, ...]
+    rests_on: RestsOn
     seconds: float
 
     verdict: ClassVar[str]
@@ -153,14 +188,24 @@ class Result:
 
     @property
     def preconditions(self) -> tuple[Condition, ...]:
-        """What sizes must meet, in all cases together."""
-        return tuple(dict.fromkeys(c for case in self.cases for c in case.preconditions))
+        """What sizes must meet in every case; those of one case alone stand in `cases`."""
+        first, *others = [case.preconditions for case in self.cases] or [()]
+        return tuple(c for c in first if all(c in other for other in others))
 
     @property
     def is_exact(self) -> bool:
         """Whether the preconditions say just which sizes are accepted, in every case."""
         same = len({frozenset(case.preconditions) for case in self.cases}) == 1
         return same and all(case.is_exact for case in self.cases)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Axes of different names that must be equal, which is more likely a mistake than meant."""
+        pairs = (pair for c in self.preconditions if (pair := _equal_axes(c)) is not None)
+        return tuple(
+            f"{left} and {right} must be equal; if that is meant, give the two axes one name"
+            for left, right in pairs
+        )
 
     @property
     def regions(self) -> tuple[Region, ...]:
@@ -271,8 +316,20 @@ def _text(proof: Result) -> str:
             for module in modules
             if module.outcome != "holds"
         ]
+    lines += [_row("rests on", _rests_on(proof.rests_on))]
+    lines += [_row("warning", warning) for warning in proof.warnings]
     lines.append(_row("seconds", f"{proof.seconds:.2f}"))
     return "\n".join(lines)
+
+
+def _rests_on(found: RestsOn) -> str:
+    parts = [f"{found.mode} mode"]
+    if found.dtypes:
+        refused = f" (not {', '.join(found.refused_dtypes)})" if found.refused_dtypes else ""
+        parts.append(", ".join(found.dtypes) + refused)
+    parts.append(f"first call, as it keeps {', '.join(found.kept)}" if found.kept else "any call")
+    parts += [f"{name} contiguous" for name in found.contiguous]
+    return "; ".join(parts)
 
 
 def _case(case: Case) -> list[str]:

@@ -1,16 +1,23 @@
-"""Running a model on real kernels, at given sizes."""
+"""Running a model on real kernels, at given sizes.
+
+What symbols have shown is believed only where real kernels agree. A call says all that a run
+depends on: sizes, values of masks and lengths, dtype, and layout; several calls on one instance
+show whether a call depends on those before it.
+"""
 
 import contextlib
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from shapezoo._modules import undisturbed
-from shapezoo.contracts.examples import LENGTHS
+from shapezoo._modules import copied, undisturbed
+from shapezoo.contracts.examples import LENGTHS, is_whole
 from shapezoo.contracts.types import tensors
+from shapezoo.proving.causes import NOWHERE, Cause, cause_of, own_files
 from shapezoo.proving.enforcing import enforce, is_enforced
 from shapezoo.proving.proofs import Outcome, Sizes, outcome_of
 from shapezoo.proving.subjects import NoArgumentsError, Subject
@@ -20,8 +27,8 @@ from shapezoo.proving.variants import Variant
 WORST: tuple[Outcome, ...] = ("void", "holds", "raises", "breaks")
 """The outcomes, the worst last."""
 
-MOST_NUMBERS = 1 << 28
-"""How large an argument may be, in numbers."""
+MOST_NUMBERS = 1 << 22
+"""How many numbers the arguments of a call may hold."""
 
 
 class TooLargeError(Exception):
@@ -29,45 +36,71 @@ class TooLargeError(Exception):
 
 
 @dataclass(frozen=True)
-class Replay:
-    """What a run on real kernels has shown.
+class Call:
+    """How a model is called.
 
     Attributes:
-        outcome: How it ended.
-        error: What was raised.
-        shapes: The shapes of the tensors in the result.
-        is_other: Whether it was the other kind of lengths and masks that did it.
+        sizes: The size of each axis.
+        is_other: Whether lengths fall and masks are ones.
+        index: What tensors of whole numbers are filled with.
+        dtype: The dtype of all that may have it; None for that of the model.
+        transposed: The arguments whose axes are in reverse order in memory.
     """
 
+    sizes: Sizes
+    is_other: bool = False
+    index: int = 0
+    dtype: torch.dtype | None = None
+    transposed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a call on real kernels has shown.
+
+    Attributes:
+        call: The call.
+        outcome: How it ended.
+        error: What was raised, without its traceback, which would keep tensors.
+        cause: Where it was raised.
+        shapes: The shapes of the tensors in the result.
+        kept: The attributes of modules that the call has changed.
+        before: The calls before it on the same instance.
+    """
+
+    call: Call
     outcome: Outcome
     error: Exception | None = None
+    cause: Cause = NOWHERE
     shapes: tuple[tuple[int, ...], ...] = ()
-    is_other: bool = False
+    kept: tuple[str, ...] = ()
+    before: tuple[Call, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether sizes alone tell this call from any other."""
+        return not self.before and self.call.dtype is None and not self.call.transposed
 
 
-def replay(subject: Subject, variant: Variant, sizes: Sizes) -> Replay:
-    """Run on real kernels, with two kinds of lengths and masks; the worse one counts.
+def replay(subject: Subject, variant: Variant, call: Call) -> list[Replay]:
+    """Call a new instance once, with each kind of lengths and masks.
 
     Raises:
         TooLargeError: There is not the memory to do so.
     """
     others = [False, True] if _has_extremes(variant) else [False]
-    runs = [_run(subject, variant, sizes, is_other) for is_other in others]
-    return max(runs, key=lambda run: WORST.index(run.outcome))
+    calls = (replace(call, is_other=is_other) for is_other in others)
+    return [replay_in_turn(subject, variant, [each])[-1] for each in calls]
 
 
-def snippet(subject: Subject, variant: Variant, sizes: Sizes, run: Replay) -> str:
-    """Python that does what a run has done."""
-    model = subject.make(sizes)
-    args, kwargs = subject.arguments(model, variant.contract, sizes, is_other=run.is_other)
-    imports = {"import torch": None}
-    parts = [code_of(arg, imports) for arg in args]
-    parts += [f"{name}={code_of(value, imports)}" for name, value in kwargs.items()]
-    call = f"{subject.call}({', '.join(parts)})"
-    if isinstance(model, nn.Module) and not is_enforced(model):
-        imports["from shapezoo.proving import enforced"] = None
-        call = f"with enforced(model):\n    {call}"
-    return "\n".join([*imports, subject.code(sizes), call])
+def worst(replays: Sequence[Replay]) -> Replay:
+    """The worst of several calls."""
+    return max(replays, key=lambda found: WORST.index(found.outcome))
+
+
+def has_indices(variant: Variant) -> bool:
+    """Whether an argument holds whole numbers."""
+    return any(is_whole(kind) for a in variant.contract.inputs for kind in tensors(a.type))
 
 
 def _has_extremes(variant: Variant) -> bool:
@@ -75,34 +108,131 @@ def _has_extremes(variant: Variant) -> bool:
     return "Bool" in dtypes or any(a.name == LENGTHS for a in variant.contract.inputs)
 
 
-def _run(subject: Subject, variant: Variant, sizes: Sizes, is_other: bool) -> Replay:
+def replay_in_turn(subject: Subject, variant: Variant, calls: Sequence[Call]) -> list[Replay]:
+    """Call one instance several times, until a call does not hold.
+
+    Raises:
+        TooLargeError: There is not the memory to do so.
+    """
+    found: list[Replay] = []
     with contextlib.ExitStack() as stack:
         try:
-            model = subject.make(sizes)
-            _require_room(subject, model, variant, sizes)
-            device = None
-            if isinstance(model, nn.Module):
-                stack.enter_context(undisturbed(model))
-                enforce(model, lambda path, error: None)
-                device = next((parameter.device for parameter in model.parameters()), None)
-            args, kwargs = subject.arguments(
-                model, variant.contract, sizes, device=device, is_other=is_other
-            )
-            result = model(*args, **kwargs)
-        except NoArgumentsError as error:
-            return Replay("void", error)
-        except TooLargeError:
-            raise
+            model = _made(subject, calls[0])
         except Exception as error:
-            if isinstance(error, MemoryError) or "allocate" in str(error):
-                raise TooLargeError(str(error)) from error
-            return Replay(outcome_of(error), error, is_other=is_other)
-        return Replay("holds", shapes=tuple(shapes_of(result)))
+            cause = cause_of(error, own_files(subject.source))
+            return [Replay(calls[0], outcome_of(error), error.with_traceback(None), cause)]
+        files = own_files(model)
+        if isinstance(model, nn.Module):
+            stack.enter_context(undisturbed(model))
+            enforce(model, lambda path, error: None)
+        for number, call in enumerate(calls):
+            one = _called(subject, model, variant, call, files)
+            found.append(replace(one, before=tuple(calls[:number])))
+            if one.outcome != "holds":
+                break
+    return found
+
+
+def _made(subject: Subject, call: Call) -> Callable[..., Any]:
+    """The model for a call; in another dtype it is a copy."""
+    model = subject.make(call.sizes)
+    if call.dtype is None or not call.dtype.is_floating_point or not isinstance(model, nn.Module):
+        return model
+    return copied(model).to(call.dtype)
+
+
+def _called(
+    subject: Subject,
+    model: Callable[..., Any],
+    variant: Variant,
+    call: Call,
+    files: frozenset[str],
+) -> Replay:
+    try:
+        _require_room(subject, model, variant, call)
+        args, kwargs = _arguments(subject, model, variant, call)
+        before = _state(model)
+        result = model(*args, **kwargs)
+        kept = tuple(name for name, value in _state(model).items() if before.get(name) != value)
+    except NoArgumentsError as error:
+        return Replay(call, "void", error)
+    except TooLargeError:
+        raise
+    except Exception as error:
+        if isinstance(error, MemoryError) or "allocate" in str(error):
+            raise TooLargeError(str(error)) from error
+        cause = cause_of(error, files)
+        return Replay(call, outcome_of(error), error.with_traceback(None), cause)
+    return Replay(call, "holds", shapes=tuple(shapes_of(result)), kept=kept)
+
+
+def _arguments(
+    subject: Subject, model: Callable[..., Any], variant: Variant, call: Call, device: Any = None
+) -> tuple[list[Any], dict[str, Any]]:
+    if device is None and isinstance(model, nn.Module):
+        device = next((parameter.device for parameter in model.parameters()), None)
+    return subject.arguments(
+        model,
+        variant.contract,
+        call.sizes,
+        device=device,
+        preferred=call.dtype,
+        is_other=call.is_other,
+        index=call.index,
+        transposed=call.transposed,
+    )
 
 
 def _require_room(
-    subject: Subject, model: Callable[..., Any], variant: Variant, sizes: Sizes
+    subject: Subject, model: Callable[..., Any], variant: Variant, call: Call
 ) -> None:
-    args, kwargs = subject.arguments(model, variant.contract, sizes, device="meta")
-    if any(math.prod(shape) > MOST_NUMBERS for shape in shapes_of([*args, kwargs])):
-        raise TooLargeError(f"arguments of {dict(sizes)} are too large to be run")
+    args, kwargs = _arguments(subject, model, variant, call, device="meta")
+    if sum(map(math.prod, shapes_of([*args, kwargs]))) > MOST_NUMBERS:
+        raise TooLargeError(f"arguments of {dict(call.sizes)} are too large to be run")
+
+
+def _state(model: Callable[..., Any]) -> dict[str, Any]:
+    """What a module keeps from one call to the next, apart from the values of tensors."""
+    modules = model.named_modules() if isinstance(model, nn.Module) else ()
+    return {
+        f"{path}.{name}".removeprefix("."): _trace(value)
+        for path, module in modules
+        for name, value in _attributes(module)
+    }
+
+
+def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    own = {name: value for name, value in vars(module).items() if name not in vars(nn.Module())}
+    yield from (own | module._buffers).items()
+
+
+def _trace(value: Any) -> Any:
+    """A value that differs after an attribute was assigned or grew."""
+    if isinstance(value, Tensor):
+        return tuple(value.shape), value.dtype
+    if isinstance(value, dict):
+        return dict, tuple((key, _trace(item)) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return type(value), tuple(map(_trace, value))
+    if value is None or isinstance(value, bool | int | float | str | torch.Size):
+        return value
+    return id(value)
+
+
+def snippet(subject: Subject, variant: Variant, found: Replay) -> str:
+    """Python that does what a replay has done."""
+    model = _made(subject, found.call)
+    imports = {"import torch": None}
+    calls = []
+    for call in (*found.before, found.call):
+        args, kwargs = _arguments(subject, model, variant, call)
+        parts = [code_of(arg, imports) for arg in args]
+        parts += [f"{name}={code_of(value, imports)}" for name, value in kwargs.items()]
+        calls.append(f"{subject.call}({', '.join(parts)})")
+    code = subject.code(found.call.sizes)
+    if found.call.dtype is not None and found.call.dtype.is_floating_point:
+        code += f"\nmodel = model.to({found.call.dtype})" if isinstance(model, nn.Module) else ""
+    if isinstance(model, nn.Module) and not is_enforced(model):
+        imports["from shapezoo.proving import enforced"] = None
+        calls = ["with enforced(model):", *(f"    {call}" for call in calls)]
+    return "\n".join([*imports, code, *calls])

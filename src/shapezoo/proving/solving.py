@@ -1,7 +1,7 @@
 """Questions about sizes, answered by z3; torch's expressions of sizes, in its language.
 
 Effort is bounded by z3's own count of steps, not by time, so that an answer does not depend on the
-machine.
+machine; see `shapezoo.proving.effort`.
 """
 
 import ast
@@ -17,12 +17,10 @@ import z3
 
 from shapezoo.contracts.conditions import Condition
 from shapezoo.contracts.syntax import expression
+from shapezoo.proving.effort import MeteredSolver
 
 Formula = Any
 """A condition on sizes, of z3, which has no types."""
-
-STEPS = 3_000_000
-"""How many steps of z3 a question may take, a second or so."""
 
 
 class UntranslatableError(Exception):
@@ -77,12 +75,40 @@ def _is_power_of_two(number: Any) -> bool:
 
 
 def parse(text: str) -> Formula:
-    """The formula of a Python expression over the names of axes.
+    """Return the formula of a condition over the names of axes, as `Condition.holds` reads it.
+
+    Where Python would divide by zero it does not hold.
 
     Raises:
         UntranslatableError: There is none.
     """
-    return _parse(expression(text))
+    tree = expression(text)
+    conditions = list(_divides_by_no_zero(tree))
+    return z3.And(_parse(tree), *conditions) if conditions else _parse(tree)
+
+
+def _divides_by_no_zero(node: ast.expr) -> Iterator[Formula]:
+    """Yield what must hold for Python to divide by no zero; it skips what it need not compute."""
+    match node:
+        case ast.BoolOp(op=op, values=[first, *rest]) if rest:
+            after = rest[0] if len(rest) == 1 else ast.BoolOp(op, rest)
+            is_needed = z3.Not(_parse(first)) if isinstance(op, ast.Or) else _parse(first)
+            yield from _divides_by_no_zero(first)
+            yield from (z3.Implies(is_needed, need) for need in _divides_by_no_zero(after))
+        case ast.Compare(left=left, ops=[op, *ops], comparators=[middle, *rest]) if rest:
+            first, after = ast.Compare(left, [op], [middle]), ast.Compare(middle, ops, rest)
+            yield from _divides_by_no_zero(first)
+            needs = _divides_by_no_zero(after)
+            yield from (z3.Implies(_parse(first), need) for need in needs)
+        case _:
+            for part in ast.iter_child_nodes(node):
+                if isinstance(part, ast.expr):
+                    yield from _divides_by_no_zero(part)
+    match node:
+        case ast.BinOp(op=ast.FloorDiv() | ast.Mod(), right=right) if (
+            not isinstance(right, ast.Constant)  # `Condition` has refused the constant 0
+        ):
+            yield _parse(right) != 0
 
 
 def _parse(node: ast.expr) -> Formula:
@@ -99,6 +125,10 @@ def _parse(node: ast.expr) -> Formula:
             return -_parse(node.operand)
         case ast.BoolOp(op=op, values=values):
             return (z3.And if isinstance(op, ast.And) else z3.Or)(*map(_parse, values))
+        case ast.Compare(left=left, ops=[ast.In()], comparators=[ast.Tuple(elts=numbers)]):
+            return z3.Or(*(_parse(left) == _parse(number) for number in numbers))
+        case ast.Compare(left=left, ops=[ast.NotIn()], comparators=[ast.Tuple(elts=numbers)]):
+            return z3.And(*(_parse(left) != _parse(number) for number in numbers))
         case ast.BinOp(op=op) if type(op) in _OPERATORS:
             return _OPERATORS[type(op)](_parse(node.left), _parse(node.right))
         case ast.Compare() if all(type(op) in _OPERATORS for op in node.ops):
@@ -196,10 +226,9 @@ _OPERATORS: Mapping[type[ast.AST], Callable[[Any, Any], Formula]] = {
 }
 
 
-def solver(*formulas: Formula) -> Any:
-    """A solver that gives up after so many steps."""
-    found = z3.Solver()
-    found.set("rlimit", STEPS)
+def solver(*formulas: Formula) -> MeteredSolver:
+    """Return a solver that bounds the steps of each question, and draws from the effort."""
+    found = MeteredSolver()
     found.add(*formulas)
     return found
 

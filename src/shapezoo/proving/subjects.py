@@ -17,6 +17,7 @@ from shapezoo.contracts.describing import shown
 from shapezoo.contracts.examples import example_arguments
 from shapezoo.contracts.explain import public_name
 from shapezoo.contracts.reading import function_signature
+from shapezoo.proving.causes import own_files
 from shapezoo.proving.proofs import Sizes, SubjectError
 from shapezoo.registry import is_as_built, origin_of
 
@@ -32,6 +33,7 @@ class Subject:
         is_training: Whether it is in training mode.
         make: Gives the module or function for sizes of the free arguments; without such,
             always the same.
+        source: The function that runs when it is called.
         code: Gives the lines of Python that make it, as ``model``.
         call: Names what is called after those lines.
     """
@@ -41,6 +43,7 @@ class Subject:
     free: tuple[str, ...]
     is_training: bool
     make: Callable[[Mapping[str, Any]], Callable[..., Any]]
+    source: Callable[..., Any]
     code: Callable[[Sizes], str]
     call: str = "model"
 
@@ -60,6 +63,13 @@ class Subject:
             return example_arguments(contract, dict(sizes) | known, dtype=dtype, **how)
         except ContractError as error:
             raise NoArgumentsError(str(error)) from error
+
+    def files(self, sizes: Mapping[str, Any]) -> frozenset[str]:
+        """The files of its own code."""
+        try:
+            return own_files(self.make(sizes))
+        except Exception:  # its constructor refuses these sizes
+            return own_files(self.source)
 
 
 class NoArgumentsError(Exception):
@@ -120,7 +130,7 @@ def _subject(
         if function is not obj:
             code = f"from shapezoo import checked\n{code}\nmodel = checked(model)"
         name = public_name(obj)
-        return Subject(name, signature(obj), (), False, lambda _: function, lambda _: code)
+        return Subject(name, signature(obj), (), False, lambda _: function, obj, lambda _: code)
     raise SubjectError(
         f"prove takes a module, a method of one, a class of modules or a function, got {shown(obj)}"
     )
@@ -133,8 +143,9 @@ def _of_model(
     if any(parameter.is_meta for parameter in model.parameters()):
         model = model.to_empty(device="cpu")  # for real kernels
     name, contract = public_name(method), signature(method.__get__(model))
+    code = needs + _code(model)
     return Subject(
-        name, contract, (), model.training, lambda _: model, lambda _: needs + _code(model), call
+        name, contract, (), model.training, lambda _: model, method, lambda _: code, call
     )
 
 
@@ -198,9 +209,9 @@ def subject_of_class(cls: type[nn.Module], init: Mapping[str, Any]) -> Subject:
 
     name = public_name(cls.forward)
     if free:
-        return Subject(name, contract, tuple(free.values()), False, make, code)
+        return Subject(name, contract, tuple(free.values()), False, make, cls.forward, code)
     model = make({})
-    return Subject(name, signature(model), (), False, lambda _: model, code)
+    return Subject(name, signature(model), (), False, lambda _: model, cls.forward, code)
 
 
 def empty_out(model: nn.Module) -> list[Tensor]:

@@ -1,0 +1,249 @@
+"""Asking real kernels whether what symbols have shown is true.
+
+Symbols follow PyTorch's fake kernels and the rules of shapezoo, which can be wrong. Each region is
+run at its smallest sizes, at sizes where all axes differ, and at random ones; each limit that is
+reported on both sides of it. A path on which a real kernel ends otherwise, or raises at another
+line of the model, is unknown from then on.
+"""
+
+import ast
+import heapq
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+
+import sympy
+import z3
+
+from shapezoo.contracts.conditions import Condition
+from shapezoo.contracts.syntax import expression
+from shapezoo.proving import solving
+from shapezoo.proving.causes import cause_of
+from shapezoo.proving.exploring import Exploration, Path, first_line
+from shapezoo.proving.proofs import Outcome, Sizes
+from shapezoo.proving.replaying import Call, Replay, TooLargeError, has_indices, replay, worst
+from shapezoo.proving.solving import Formula
+from shapezoo.proving.subjects import Subject
+from shapezoo.proving.symbolic import SymbolicRun
+
+LEAST = (2, 12)
+"""Each region is also run at sizes of at least this, if it has such."""
+
+RANDOM = 2
+"""At so many random points inside, each region that holds is run."""
+
+SPREAD = 16
+"""So far above the smallest sizes are random points."""
+
+FARTHEST = 1 << 14
+"""Limits are looked for up to here."""
+
+TRIES = 20
+"""How many sizes are run on real kernels where symbols do not reach."""
+
+MOST_SMALLER, LARGEST_SMALLER = 500, 16
+"""How many smaller sizes are tried where real kernels have broken a contract, and up to which."""
+
+
+def audit(subject: Subject, exploration: Exploration) -> None:
+    """Run each path on real kernels; a path on which they end otherwise becomes unknown."""
+    for path in exploration.ending("holds", "raises", "breaks"):
+        for sizes in _points(path, exploration.axes):
+            confirm(subject, exploration, path, sizes)
+            if path.outcome == "unknown":
+                break
+        if not path.replays and path.outcome != "unknown":
+            path.error = "its sizes are too large to be run on real kernels"
+            path.outcome = "unknown"
+    if exploration.open or exploration.ending("unknown"):
+        exploration.tried = list(_tried(subject, exploration))
+
+
+def confirm(subject: Subject, exploration: Exploration, path: Path, sizes: Sizes) -> bool:
+    """Run a path on real kernels at some of its sizes.
+
+    Returns:
+        Whether that was possible.
+    """
+    try:
+        found = replay(subject, exploration.variant, Call(sizes))
+        files = subject.files(sizes)
+        is_doubtful = path.run.outcome == "raises" and not _agree(path.run, found, sizes, files)
+        if is_doubtful and has_indices(exploration.variant):
+            found += replay(subject, exploration.variant, Call(sizes, index=1))
+    except TooLargeError:
+        return False
+    path.replays += found
+    if not _agree(path.run, found, sizes, files):
+        path.outcome, path.smallest = "unknown", sizes
+        path.error = _disagreement(path.run, found, sizes)
+    return True
+
+
+def _agree(run: SymbolicRun, found: Sequence[Replay], sizes: Sizes, files: frozenset[str]) -> bool:
+    """Whether real kernels end as the symbols did; of raising, one kind of values is enough."""
+    if run.outcome == "holds":
+        expected = [tuple(_number(size, sizes) for size in shape) for shape in run.shapes]
+        return all(one.outcome == "holds" and [*one.shapes] == expected for one in found)
+    if run.outcome == "raises" and any(one.outcome == "breaks" for one in found):
+        return False
+    cause = cause_of(run.error, files)
+    return any(one.outcome == run.outcome and one.cause.is_same(cause) for one in found)
+
+
+def _number(size: sympy.Expr, sizes: Sizes) -> int:
+    symbols = {symbol: sympy.Integer(sizes[symbol.name]) for symbol in size.free_symbols}
+    return int(size.xreplace(symbols))
+
+
+def _disagreement(run: SymbolicRun, found: Sequence[Replay], sizes: Sizes) -> str:
+    real = worst(found)
+    return (
+        f"at {dict(sizes)} symbols say {_words(run.outcome, run.error)}, real kernels "
+        f"{_words(real.outcome, real.error)}"
+    )
+
+
+def _words(outcome: Outcome, error: Exception | None) -> str:
+    return f"it {outcome} ({first_line(error)})" if error else f"it {outcome}"
+
+
+def _points(path: Path, axes: Sequence[str]) -> Iterator[Sizes]:
+    """The sizes of a region that are run: the smallest, some where all differ, and random ones."""
+    points = [path.smallest]
+    points += [_varied(path, axes, least) for least in LEAST]
+    if path.outcome == "holds":
+        numbers = random.Random(len(points))
+        points += [_random(path, axes, numbers) for _ in range(RANDOM)]
+    return (sizes for i, sizes in enumerate(points) if sizes not in points[:i])
+
+
+def _varied(path: Path, axes: Sequence[str], least: int) -> Sizes:
+    """Small sizes of a region: all of some size, and no two equal, as far as it has such."""
+    terms = [z3.Int(axis) for axis in axes]
+    bound = 2 * max(path.smallest.values(), default=0) + 2 * least + len(axes)
+    wishes = [term >= least for term in terms]
+    wishes += [left != right for left, right in itertools.combinations(terms, 2)]
+    wishes += [term != path.smallest[axis] for term, axis in zip(terms, axes, strict=True)]
+    return _wished(path, axes, [term <= bound for term in terms], wishes)
+
+
+def _random(path: Path, axes: Sequence[str], numbers: random.Random) -> Sizes:
+    """Random sizes of a region, near its smallest."""
+    wishes = []
+    for axis in numbers.sample(axes, len(axes)):
+        size = path.smallest[axis] + numbers.randint(0, SPREAD)
+        wishes += [z3.Int(axis) >= size, z3.Int(axis) == size]
+    return _wished(path, axes, [], wishes)
+
+
+def _wished(
+    path: Path, axes: Sequence[str], bounds: Sequence[Formula], wishes: Sequence[Formula]
+) -> Sizes:
+    """The smallest sizes of a region that meet as many wishes, in turn, as can be met together."""
+    met = [path.region, *bounds]
+    sizes = path.smallest
+    asked = solving.solver(*met)
+    for wish in wishes:
+        asked.push()
+        asked.add(wish)
+        if asked.check() == z3.sat:
+            met.append(wish)
+            sizes = solving.sizes_of(asked.model(), axes)
+        else:
+            asked.pop()
+    return solving.smallest_where(*met, axes=axes, start=sizes)
+
+
+def audit_limits(
+    subject: Subject, exploration: Exploration, conditions: Sequence[Condition]
+) -> list[str]:
+    """Run both sides of limits on real kernels; a path that ends otherwise becomes unknown.
+
+    Returns:
+        Why limits could not be run, for those that could not.
+    """
+    gaps = []
+    for condition in conditions:
+        for sizes in _beside(exploration, condition, conditions):
+            path = _path_of(exploration, sizes)
+            if path is not None and not confirm(subject, exploration, path, sizes):
+                gaps.append(f"{condition} lies at sizes too large to be run on real kernels")
+                break
+    return gaps
+
+
+def _beside(
+    exploration: Exploration, condition: Condition, conditions: Sequence[Condition]
+) -> Iterator[Sizes]:
+    """The sizes nearest to a limit, on both sides of it; the others are met."""
+    others = [solving.parse(other.text) for other in conditions if other is not condition]
+    is_met = solving.parse(condition.text)
+    distances = _distances(condition) or [z3.IntVal(0)]
+    for side, distance in itertools.product((is_met, z3.Not(is_met)), distances):
+        formulas = [exploration.domain, *others, side]
+        near = solving.least(distance, *formulas, most=FARTHEST)
+        if near is None:
+            continue
+        formulas.append(distance <= near)
+        solver = solving.solver(*formulas)
+        if solver.check() == z3.sat:
+            start = solving.sizes_of(solver.model(), exploration.axes)
+            yield solving.smallest_where(*formulas, axes=exploration.axes, start=start)
+
+
+def _distances(condition: Condition) -> list[Formula]:
+    """How far each comparison in a condition is from equality."""
+    compared = [
+        (node.left, node.comparators[0])
+        for node in ast.walk(expression(condition.text))
+        if isinstance(node, ast.Compare) and len(node.ops) == 1
+    ]
+    pairs = [(solving.parse(ast.unparse(a)), solving.parse(ast.unparse(b))) for a, b in compared]
+    return [z3.If(left > right, left - right, right - left) for left, right in pairs]
+
+
+def _path_of(exploration: Exploration, sizes: Sizes) -> Path | None:
+    """The path that sizes take, if it is known."""
+    here = [z3.Int(axis) == size for axis, size in sizes.items()]
+    known = exploration.ending("holds", "raises", "breaks")
+    return next((p for p in known if solving.is_possible(p.region, *here)), None)
+
+
+def _tried(subject: Subject, exploration: Exploration) -> Iterator[Replay]:
+    """Run real kernels at sizes of which nothing is known."""
+    numbers = random.Random(0)
+    unknown = [path.region for path in exploration.ending("unknown")]
+    asked = solving.solver(z3.Or(z3.And(*exploration.rest), *unknown))
+    seen: list[Sizes] = []
+    for _ in range(4 * TRIES):
+        largest = numbers.choice((3, 8, 64))
+        sizes = {axis: numbers.randint(1, largest) for axis in exploration.axes}
+        here = [z3.Int(axis) == size for axis, size in sizes.items()]
+        if sizes in seen or asked.check(*here) != z3.sat:
+            continue
+        seen.append(sizes)
+        try:
+            found = worst(replay(subject, exploration.variant, Call(sizes)))
+        except TooLargeError:
+            continue
+        yield found
+        if found.outcome == "breaks":
+            yield from _smaller(subject, exploration, sizes)
+            return
+        if len(seen) == TRIES:
+            return
+
+
+def _smaller(subject: Subject, exploration: Exploration, sizes: Sizes) -> Iterator[Replay]:
+    """Smaller sizes than those that break a contract, until one does too."""
+    ranges = [range(1, min(size, LARGEST_SMALLER) + 1) for size in sizes.values()]
+    asked = solving.solver(exploration.domain)
+    for numbers in heapq.nsmallest(MOST_SMALLER, itertools.product(*ranges), key=sum):
+        fewer = dict(zip(sizes, numbers, strict=True))
+        here = [z3.Int(axis) == size for axis, size in fewer.items()]
+        if asked.check(*here) == z3.sat:
+            found = worst(replay(subject, exploration.variant, Call(fewer)))
+            if found.outcome == "breaks":
+                yield found
+                return

@@ -1,5 +1,6 @@
 """Drawing a network with its annotation, and running its text."""
 
+import functools
 import linecache
 from dataclasses import dataclass, field
 from random import Random
@@ -116,10 +117,15 @@ class Network:
     def _braced(self, text: str) -> str:
         return text.replace(self.width, f"{{self.{self.width}}}")
 
+    @functools.cached_property
+    def names(self) -> dict[str, Any]:
+        """The names that its text defines, as those of a module."""
+        return run(HEAD + "\n" + self.text)
+
     def subject(self) -> Any:
         """Return what is to be proved: a function, a module, or a class with a free size."""
         torch.manual_seed(0)
-        made = run(HEAD + "\n" + self.text)
+        made = self.names
         if self.is_function:
             return made["network"]
         return made["Network"] if self.width else made["Network"]().train(self.is_training)

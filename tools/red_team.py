@@ -46,6 +46,8 @@ def main() -> int:
             break
         found = _within(MOST_SECONDS, lambda seed=seed: drawn_and_judged(seed))
         counts.update(_counted(found))
+        if counts["networks"] % 50 == 0:
+            print(f"{counts['networks']} networks", file=sys.stderr)
         if found is None or found.kinds:
             _show(seed, found, options.show, minimise=options.minimise)
     print(f"{counts.pop('networks', 0)} networks, {time.monotonic() - started:.0f} seconds")

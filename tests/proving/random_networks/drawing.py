@@ -144,12 +144,18 @@ def run(text: str) -> dict[str, Any]:
     return names
 
 
-def draw(seed: int) -> Network:
-    """Draw a network; the same one for the same seed."""
+def draw(seed: int, theme: list[Step] | None = None) -> Network:
+    """Draw a network; the same one for the same seed.
+
+    Args:
+        seed: Decides what is drawn.
+        theme: The steps that it may have; None for one or two of the themes.
+    """
     rng = Random(seed)
     shape = tuple(rng.choice(SHAPES).split())
     draft = Draft(rng, [Input("x", "Float", shape)], shape)
     themes = rng.choices([t for t, _ in THEMES], [w for _, w in THEMES], k=rng.choice([1, 1, 2]))
+    themes = themes if theme is None else [theme]
     if FAMILIES in themes:
         draft.family = rng.choice(["Num", "Float", "Shaped", "Int"])
         draft.inputs = [Input("x", draft.family, shape)]

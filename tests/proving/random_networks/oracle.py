@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+import operator
 import re
 import sys
 import types
@@ -68,16 +69,17 @@ class Trial:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.subject = network.subject()
+        self.has_choices = any(argument.role != "data" for argument in network.inputs)
         self.keeps = any("kept" in line for line in network.setup)
         self._outcomes: dict[Any, Outcome] = {}
         self._models: dict[Any, Any] = {}
 
     def outcome(self, sizes: Sizes, given: frozenset[str] = frozenset()) -> Outcome:
-        """Run with zeros and with ones; the worse one counts."""
+        """Run with zeros and, where masks, tokens or lengths decide, with ones; the worse counts."""
         key = (*sizes.items(), given)
         if key not in self._outcomes:
-            runs = [self.run(sizes, How("zeros", given)), self.run(sizes, How("ones", given))]
-            self._outcomes[key] = max(runs, key=WORST.index)
+            hows = [How("zeros", given), How("ones", given)][: 1 + self.has_choices]
+            self._outcomes[key] = max((self.run(sizes, how) for how in hows), key=WORST.index)
         return self._outcomes[key]
 
     def run(self, sizes: Sizes, how: How, after: Sizes | None = None) -> Outcome:
@@ -246,6 +248,8 @@ FUNCTIONS = {
     "CeilToInt": math.ceil,
     "RoundToInt": round,
     "ToFloat": float,
+    "IntTrueDiv": operator.truediv,
+    "FloatTrueDiv": operator.truediv,
 }
 """Names in guards that are not Python's own."""
 
@@ -309,6 +313,7 @@ def _ways(
 ) -> Iterator[tuple[Kind, How, Sizes | None]]:
     if not network.width and not network.is_function:
         yield "state", How("zeros", given), before
+    yield "values", How("ones", given), None
     yield "values", How("random", given), None
     yield "layout", How("zeros", given, is_transposed=True), None
     families = {argument.family for argument in network.inputs if argument.role == "data"}
@@ -328,7 +333,7 @@ def rests_on(proof: Proof, kind: Kind, how: How) -> bool:
         case "layout":
             return bool(stated.contiguous)
         case "dtype":
-            return how.dtype not in stated.dtypes
+            return bool(stated.dtypes) and how.dtype not in stated.dtypes
     return False
 
 

@@ -7,36 +7,36 @@ import pytest
 import z3
 
 from shapezoo.proving import solving
-from shapezoo.proving.effort import STEPS, Effort, WorkOverError, bounded
+from shapezoo.proving.effort import Effort, WorkOverError, bounded
 
 size, other = z3.Ints("size other")
 HARD = [size * size * size == 2 * other * other * other + 1_000_001, size > 1, other > 1]
-PLENTY = 10 * STEPS
+PLENTY = 10.0
 
 
-def used(*formulas: object) -> int:
+def used(*formulas: object) -> float:
     with bounded(Effort(PLENTY)) as effort:
         solving.is_possible(*formulas)
-    return effort.steps_used
+    return effort.used
 
 
 def test_a_question_costs_steps() -> None:
-    assert 0 < used(size > 3, size < 5) < 10_000
+    assert 0 < used(size > 3, size < 5) < 0.003
     assert used(size > 3, size < 5) < 100 * used(size > 3, size < 5, other == 2 * size)
-    assert STEPS <= used(*HARD) < 1.1 * STEPS
+    assert 1 <= used(*HARD) < 1.1
 
 
 def test_questions_add_up() -> None:
     with bounded(Effort(PLENTY)) as effort:
         solving.least(size, size > 40, most=100)
-        first = effort.steps_used
+        first = effort.used
         solving.least(size, size > 40, most=100)
-        assert effort.steps_used > first > 0
-        assert effort.remaining == PLENTY - effort.steps_used
+        assert effort.used > first > 0
+        assert effort.remaining == pytest.approx(PLENTY - effort.used)
 
 
 def test_what_is_used_up_raises() -> None:
-    with pytest.raises(WorkOverError, match="steps of z3 are used up"), bounded(Effort(50_000)):
+    with pytest.raises(WorkOverError, match="the budget"), bounded(Effort(0.02)):
         solving.is_possible(*HARD)
     with pytest.raises(WorkOverError), bounded(Effort(0)):
         solving.is_possible(size > 3)
@@ -45,19 +45,19 @@ def test_what_is_used_up_raises() -> None:
 
 def test_an_answer_that_came_in_time_is_given() -> None:
     steps = used(size > 3, size < 5)
-    with bounded(Effort(steps + 1_000)) as effort:
+    with bounded(Effort(steps + 0.001)) as effort:
         assert solving.is_possible(size > 3, size < 5)
-    assert effort.remaining < effort.steps
+    assert effort.remaining < effort.work
 
 
 def test_a_limit_of_one_question_is_no_end_of_the_work() -> None:
-    with bounded(Effort(2 * STEPS)) as effort:
+    with bounded(Effort(2)) as effort:
         assert solving.is_possible(*HARD) is None
         assert effort.remaining > 0
 
 
 def test_the_deadline_is_a_stop_too() -> None:
-    passed = Effort(PLENTY, deadline=time.process_time() - 1)
+    passed = Effort(PLENTY, deadline=time.thread_time() - 1)
     with pytest.raises(WorkOverError, match="CPU time"), bounded(passed):
         solving.is_possible(size > 3)
 
@@ -66,9 +66,9 @@ def test_the_inner_effort_is_part_of_the_outer() -> None:
     with bounded(Effort(PLENTY)) as outer:
         with bounded(Effort(PLENTY)) as inner:
             solving.is_possible(size > 3)
-        assert outer.steps_used == inner.steps_used > 0
-    with bounded(Effort(10_000)), bounded(Effort(PLENTY)) as inner:
-        assert inner.steps == 10_000
+        assert outer.used == inner.used > 0
+    with bounded(Effort(0.1)), bounded(Effort(PLENTY)) as inner:
+        assert inner.work == 0.1
 
 
 def test_it_is_the_same_again() -> None:
@@ -80,5 +80,5 @@ def test_it_is_the_same_again() -> None:
     for _ in range(3):
         with bounded(Effort(PLENTY)) as effort:
             list(questions())
-        costs.append(effort.steps_used)
+        costs.append(effort.used)
     assert max(costs) < 1.2 * min(costs), costs

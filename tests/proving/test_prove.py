@@ -351,7 +351,7 @@ def test_without_z3_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_budget_is_kept() -> None:
     proof = prove(Stem().eval(), budget=0)
     assert isinstance(proof, Unknown)
-    assert "time" in proof.reason
+    assert "budget" in proof.reason
 
 
 def test_a_compiled_model_is_proved_as_it_was_written() -> None:

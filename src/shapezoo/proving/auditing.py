@@ -7,6 +7,7 @@ line of the model, is unknown from then on.
 """
 
 import ast
+import contextlib
 import heapq
 import itertools
 import random
@@ -19,6 +20,7 @@ from shapezoo.contracts.conditions import Condition
 from shapezoo.contracts.syntax import expression
 from shapezoo.proving import solving
 from shapezoo.proving.causes import cause_of
+from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.exploring import Exploration, Path, first_line
 from shapezoo.proving.proofs import Outcome, Sizes
 from shapezoo.proving.replaying import Call, Replay, TooLargeError, has_indices, replay, worst
@@ -48,15 +50,23 @@ MOST_SMALLER, LARGEST_SMALLER = 500, 16
 def audit(subject: Subject, exploration: Exploration) -> None:
     """Run each path on real kernels; a path on which they end otherwise becomes unknown."""
     for path in exploration.ending("holds", "raises", "breaks"):
-        for sizes in _points(path, exploration.axes):
-            confirm(subject, exploration, path, sizes)
-            if path.outcome == "unknown":
-                break
-        if not path.replays and path.outcome != "unknown":
-            path.error = "its sizes are too large to be run on real kernels"
-            path.outcome = "unknown"
+        try:
+            _audit(subject, exploration, path)
+        except WorkOverError as error:
+            path.outcome, path.error = "unknown", f"not run on real kernels: {error}"
     if exploration.open or exploration.ending("unknown"):
-        exploration.tried = list(_tried(subject, exploration))
+        with contextlib.suppress(WorkOverError):
+            exploration.tried.extend(_tried(subject, exploration))
+
+
+def _audit(subject: Subject, exploration: Exploration, path: Path) -> None:
+    for sizes in _points(path, exploration.axes):
+        confirm(subject, exploration, path, sizes)
+        if path.outcome == "unknown":
+            return
+    if not path.replays:
+        path.outcome = "unknown"
+        path.error = "there are sizes too large to be run on real kernels"
 
 
 def confirm(subject: Subject, exploration: Exploration, path: Path, sizes: Sizes) -> bool:
@@ -199,7 +209,7 @@ def _distances(condition: Condition) -> list[Formula]:
         for node in ast.walk(expression(condition.text))
         if isinstance(node, ast.Compare) and len(node.ops) == 1
     ]
-    pairs = [(solving.parse(ast.unparse(a)), solving.parse(ast.unparse(b))) for a, b in compared]
+    pairs = [map(solving.parse_size, map(ast.unparse, sides)) for sides in compared]
     return [z3.If(left > right, left - right, right - left) for left, right in pairs]
 
 

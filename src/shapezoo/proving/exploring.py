@@ -4,7 +4,6 @@ A run on symbols answers for all sizes that take one path, its region. z3 then n
 in no region yet, which the next run follows, until there are none.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,8 @@ import z3
 from shapezoo.contracts.conditions import Condition
 from shapezoo.contracts.examples import free_axes
 from shapezoo.proving import solving
+from shapezoo.proving.algebra import all_settled
+from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.proofs import Outcome, Sizes
 from shapezoo.proving.replaying import Replay
 from shapezoo.proving.solving import Formula
@@ -113,16 +114,13 @@ def axes_of(subject: Subject, variant: Variant) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*free_axes(variant.contract), *subject.free]))
 
 
-def explore(
-    subject: Subject, variant: Variant, assumptions: Sequence[Condition], deadline: float
-) -> Exploration:
+def explore(subject: Subject, variant: Variant, assumptions: Sequence[Condition]) -> Exploration:
     """Find every path through a model.
 
     Args:
         subject: What to explore.
         variant: What to give it.
         assumptions: What to assume of the sizes.
-        deadline: When to stop, in seconds of `time.perf_counter`.
     """
     axes = axes_of(subject, variant)
     domain = z3.And(
@@ -131,15 +129,21 @@ def explore(
         True,
     )
     exploration = Exploration(variant, axes, domain, rest=[domain])
+    try:
+        _explore(subject, exploration)
+    except WorkOverError as error:
+        exploration.open = str(error)
+    return exploration
+
+
+def _explore(subject: Subject, exploration: Exploration) -> None:
+    """Follow paths until they take all sizes, or until it is not known which they do not take."""
     pinned = _Pinned(exploration)
-    usual = _usual(axes)
+    axes, usual = exploration.axes, _usual(exploration.axes)
     point, exploration.open = _next(axes, exploration.rest, usual)
     if point is None and not exploration.open:
         exploration.open = "no sizes meet the assumptions"
     while point is not None:
-        if time.perf_counter() > deadline:
-            exploration.open = "the time is over; a larger budget gives more"
-            break
         path = _follow(subject, exploration, point)
         exploration.paths.append(path)
         exploration.rest.append(z3.Not(path.region))
@@ -147,7 +151,6 @@ def explore(
             exploration.rest.append(solving.total(axes) < sum(path.smallest.values()))
         pinned.note(path, point)
         point, exploration.open = _next(axes, exploration.rest, usual)
-    return exploration
 
 
 class _Pinned:
@@ -218,7 +221,7 @@ def _follow(subject: Subject, exploration: Exploration, point: Sizes) -> Path:
     """Run on symbols that go the way of these sizes."""
     run = run_symbolically(subject, exploration.variant, point)
     guards, failures = [], []
-    for guard in run.guards:
+    for guard in all_settled(run.guards, exploration.domain):
         try:
             guards.append(solving.translate(guard))
         except solving.UntranslatableError as error:

@@ -12,9 +12,10 @@ from shapezoo.contracts import ContractError, signature
 from shapezoo.contracts.conditions import Condition
 from shapezoo.proving import solving
 from shapezoo.proving.auditing import audit, audit_limits
+from shapezoo.proving.effort import Effort, WorkOverError, bounded, budgeted
 from shapezoo.proving.enforcing import has_contract
 from shapezoo.proving.exploring import Exploration, Path, axes_of, explore
-from shapezoo.proving.preconditions import TimeOverError, preconditions
+from shapezoo.proving.preconditions import preconditions
 from shapezoo.proving.premises import Premises, premises
 from shapezoo.proving.printing import as_python
 from shapezoo.proving.proofs import (
@@ -34,6 +35,9 @@ from shapezoo.proving.proofs import (
 from shapezoo.proving.replaying import Call, Replay, TooLargeError, replay, snippet, worst
 from shapezoo.proving.subjects import Subject
 from shapezoo.proving.variants import Variant, variants
+
+FOR_REGIONS, FOR_SYMBOLS = 0.8, 0.6
+"""The share of all work that finding and auditing regions may take, and in it that of symbols."""
 
 MOST_ROUNDS = 4
 """How often limits are looked for anew after one was found to be wrong."""
@@ -65,29 +69,29 @@ class _Found:
         yield from (*self.exploration.tried, *self.premises.replays)
 
 
-def judge(
-    subject: Subject, assumptions: tuple[Condition, ...], started: float, budget: float
-) -> Proof:
+def judge(subject: Subject, assumptions: tuple[Condition, ...], budget: float) -> Proof:
     """Explore and audit all variants, and say what that proves.
 
     Args:
         subject: What to prove.
         assumptions: What to assume of the sizes.
-        started: When it began, in seconds of `time.perf_counter`.
-        budget: How many seconds it may take.
+        budget: How much work it may take.
 
     Raises:
         ContractError: An assumption names an axis that no variant has.
     """
-    deadline = started + budget
+    started = time.thread_time()
     ways, are_all = variants(subject.contract)
     axes = [axis for way in ways for axis in axes_of(subject, way)]
     _require_known(assumptions, dict.fromkeys(axes))
-    with solving.sound_sympy():
-        found = [_find(subject, variant, assumptions, deadline) for variant in ways]
+    found: list[_Found] = []
+    with solving.sound_sympy(), bounded(budgeted(budget)) as effort:
+        for number, variant in enumerate(ways):
+            share = FOR_REGIONS * effort.remaining / (len(ways) - number)
+            found.append(_find(subject, variant, assumptions, share))
         if not any(_failure(one, assumptions) for one in found):
             for one in found:
-                _find_limits(subject, one, deadline)
+                _find_limits(subject, one)
     failures = [(*failure, one) for one in found if (failure := _failure(one, assumptions))]
     about: dict[str, Any] = {
         "name": subject.name,
@@ -97,7 +101,7 @@ def judge(
         "modules": tuple(_modules(subject, found, is_refuted=bool(failures))),
         "assumptions": assumptions,
         "rests_on": _rests_on([one.premises.rests_on for one in found]),
-        "seconds": time.perf_counter() - started,
+        "seconds": time.thread_time() - started,
     }
     if failures:
         reason, run, one = min(failures, key=lambda failure: _size(failure[1]))
@@ -118,24 +122,27 @@ def judge(
 
 
 def _find(
-    subject: Subject, variant: Variant, assumptions: Sequence[Condition], deadline: float
+    subject: Subject, variant: Variant, assumptions: Sequence[Condition], share: float
 ) -> _Found:
-    exploration = explore(subject, variant, assumptions, deadline)
-    audit(subject, exploration)
-    return _Found(exploration, premises(subject, exploration))
+    """Explore a variant and audit what was found, with a share of the work."""
+    with bounded(Effort(share)):
+        with bounded(Effort(FOR_SYMBOLS * share)):
+            exploration = explore(subject, variant, assumptions)
+        audit(subject, exploration)
+        return _Found(exploration, premises(subject, exploration))
 
 
-def _find_limits(subject: Subject, found: _Found, deadline: float) -> None:
+def _find_limits(subject: Subject, found: _Found) -> None:
     """Look for the preconditions, run both sides of each, and again if one was wrong."""
     for _ in range(MOST_ROUNDS):
         unknown = len(found.exploration.ending("unknown"))
         try:
-            found.conditions, found.is_exact = preconditions(found.exploration, deadline)
-        except TimeOverError:
+            found.conditions, found.is_exact = preconditions(found.exploration)
+            found.gaps = tuple(audit_limits(subject, found.exploration, found.conditions))
+        except WorkOverError as error:
             found.conditions, found.is_exact = (), False
-            found.gaps = ("the time was over before the preconditions were found",)
+            found.gaps = (f"the limits are not known: {error}",)
             return
-        found.gaps = tuple(audit_limits(subject, found.exploration, found.conditions))
         if len(found.exploration.ending("unknown")) == unknown:
             return
     found.conditions, found.is_exact = (), False

@@ -2,7 +2,6 @@
 
 import itertools
 import keyword
-import time
 from collections.abc import Iterator, Sequence
 
 import sympy
@@ -21,11 +20,7 @@ LARGEST = 1 << 14
 DIVISORS = (64, 48, 32, 28, 24, 16, 14, 12, 10, 9, 8, 7, 6, 5, 4, 3, 2)
 
 
-class TimeOverError(Exception):
-    """There was no time to find the preconditions."""
-
-
-def preconditions(exploration: Exploration, deadline: float) -> tuple[tuple[Condition, ...], bool]:
+def preconditions(exploration: Exploration) -> tuple[tuple[Condition, ...], bool]:
     """What sizes must meet to be accepted, and whether all that meet it are.
 
     Each condition follows from being accepted, as z3 shows; sizes of which nothing is known
@@ -34,10 +29,9 @@ def preconditions(exploration: Exploration, deadline: float) -> tuple[tuple[Cond
 
     Args:
         exploration: What is known.
-        deadline: When to stop the search, in seconds of `time.perf_counter`.
 
     Raises:
-        TimeOverError: That was before they were found.
+        WorkOverError: The work was over before they were found.
     """
     refused = exploration.ending("raises", "breaks")
     is_closed = not exploration.gaps()
@@ -50,19 +44,12 @@ def preconditions(exploration: Exploration, deadline: float) -> tuple[tuple[Cond
         return (), False
     axes = [axis for axis in exploration.axes if not keyword.iskeyword(axis)]
     candidates = itertools.chain(_of_axes(axes, accepted), _of_pairs(axes, accepted))
-    found = []
-    for text in candidates:
-        if time.perf_counter() > deadline:
-            raise TimeOverError
-        found.append(Condition(text))
-    found = _needed(found, known)
+    found = _needed(list(map(Condition, candidates)), known)
     met = [*known, *map(_formula, found)]
     whole = _outside_box(z3.Or(*(path.region for path in refused)), axes, met)
     if whole is not None:
         found.append(whole)
     for path in refused if whole is None else ():
-        if time.perf_counter() > deadline:
-            raise TimeOverError
         met = [*known, *map(_formula, found)]
         if solving.is_possible(*met, path.region) is not False and (
             condition := _outside_box(path.region, axes, met) or _against(path, met)

@@ -14,6 +14,7 @@ from torch import nn
 
 from shapezoo._modules import floating_dtype
 from shapezoo.contracts.types import TensorType, tensors
+from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.exploring import Exploration, first_line
 from shapezoo.proving.proofs import RestsOn, Sizes
 from shapezoo.proving.replaying import Call, Replay, TooLargeError, replay_in_turn
@@ -49,17 +50,27 @@ class Premises:
 
 def premises(subject: Subject, exploration: Exploration) -> Premises:
     """Vary on real kernels what symbols take for granted."""
-    mode: Literal["eval", "train"] = "train" if subject.is_training else "eval"
+    try:
+        return _premises(subject, exploration)
+    except WorkOverError as error:
+        return Premises(RestsOn(_mode(subject)), (), f"dtypes and layouts were not tried: {error}")
+
+
+def _mode(subject: Subject) -> Literal["eval", "train"]:
+    return "train" if subject.is_training else "eval"
+
+
+def _premises(subject: Subject, exploration: Exploration) -> Premises:
     accepted = _accepted(exploration)
     if not accepted:
-        return Premises(RestsOn(mode), ())
+        return Premises(RestsOn(_mode(subject)), ())
     in_dtypes = [_run(subject, exploration, call) for call in _dtype_calls(subject, exploration)]
     contiguous, in_layouts = _layouts(subject, exploration, accepted)
     in_turn, gap = _turns(subject, exploration, accepted)
     first = [found for path in exploration.ending("holds") for found in path.replays]
     kept = sorted({name for found in first for name in found.kept})
     rests_on = RestsOn(
-        mode,
+        _mode(subject),
         dtypes=_names(found for found in in_dtypes if found and found.outcome == "holds"),
         refused_dtypes=_names(found for found in in_dtypes if found and found.outcome == "raises"),
         contiguous=contiguous,

@@ -2,7 +2,6 @@
 
 import importlib.util
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -36,7 +35,8 @@ def prove(
             that are missing, stand for any size.
         assume: Conditions that sizes meet, such as ``"height >= 32"``; then no size that meets
             them may raise.
-        budget: Seconds after which no new path is begun.
+        budget: How much work the proof may take, in units of about a second of one core. Work is
+            counted, so that the verdict does not depend on how busy the machine is.
 
     Returns:
         `Proved`, `ProvedInPart`, `Refuted` or `Unknown`.
@@ -67,11 +67,10 @@ def prove(
     from shapezoo.proving.judging import judge
     from shapezoo.proving.subjects import subject_of
 
-    started = time.perf_counter()
     texts = [assume] if isinstance(assume, str) else assume
     state = random.getstate()
     try:
         with torch.random.fork_rng(devices=()):
-            return judge(subject_of(obj, init), tuple(map(Condition, texts)), started, budget)
+            return judge(subject_of(obj, init), tuple(map(Condition, texts)), budget)
     finally:
         random.setstate(state)

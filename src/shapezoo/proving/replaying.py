@@ -18,6 +18,7 @@ from shapezoo._modules import copied, undisturbed
 from shapezoo.contracts.examples import LENGTHS, is_whole
 from shapezoo.contracts.types import tensors
 from shapezoo.proving.causes import NOWHERE, Cause, cause_of, own_files
+from shapezoo.proving.effort import MODULE, spend
 from shapezoo.proving.enforcing import enforce, is_enforced
 from shapezoo.proving.proofs import Outcome, Sizes, outcome_of
 from shapezoo.proving.subjects import NoArgumentsError, Subject
@@ -125,7 +126,9 @@ def replay_in_turn(subject: Subject, variant: Variant, calls: Sequence[Call]) ->
         if isinstance(model, nn.Module):
             stack.enter_context(undisturbed(model))
             enforce(model, lambda path, error: None)
+        work = MODULE * sum(1 for _ in model.modules()) if isinstance(model, nn.Module) else MODULE
         for number, call in enumerate(calls):
+            spend(work)
             one = _called(subject, model, variant, call, files)
             found.append(replace(one, before=tuple(calls[:number])))
             if one.outcome != "holds":

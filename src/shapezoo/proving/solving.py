@@ -87,6 +87,15 @@ def parse(text: str) -> Formula:
     return z3.And(_parse(tree), *conditions) if conditions else _parse(tree)
 
 
+def parse_size(text: str) -> Formula:
+    """Return the formula of a Python expression that gives a size, such as ``height//2``.
+
+    Raises:
+        UntranslatableError: There is none.
+    """
+    return _parse(expression(text))
+
+
 def _divides_by_no_zero(node: ast.expr) -> Iterator[Formula]:
     """Yield what must hold for Python to divide by no zero; it skips what it need not compute."""
     match node:

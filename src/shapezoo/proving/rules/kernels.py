@@ -11,6 +11,7 @@ from torch.fx.experimental import symbolic_shapes
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from shapezoo.contracts.symbolic_runs import hint_of
+from shapezoo.proving.effort import KERNEL, spend
 from shapezoo.proving.rules.common import PRODUCT, Size, broadcast, empty, fits, require, viewed
 from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges
 
@@ -54,6 +55,7 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
+        spend(KERNEL)
         kwargs = kwargs or {}
         name = func._schema.name.removeprefix("aten::")
         has_tensor = bool(args) and isinstance(args[0], Tensor)

@@ -36,8 +36,14 @@ def main() -> int:
     parser.add_argument("--networks", type=int, default=10_000, help="how many to draw")
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="when to stop drawing")
-    parser.add_argument("--show", nargs="+", default=[*KINDS], choices=KINDS, metavar="KIND",
-                        help=f"the kinds of findings to print: {', '.join(KINDS)}")
+    parser.add_argument(
+        "--show",
+        nargs="+",
+        default=[*KINDS],
+        choices=KINDS,
+        metavar="KIND",
+        help=f"the kinds of findings to print: {', '.join(KINDS)}",
+    )
     parser.add_argument("--minimise", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
     counts, started = Counter[str](), time.monotonic()
@@ -84,7 +90,9 @@ def _show(seed: int, found: Judged | None, kinds: list[str], *, minimise: bool) 
         print(f"== seed {seed}: slow", flush=True)
         return
     for kind in sorted(found.kinds & {*kinds}):
-        smallest = _within(MOST_SECONDS, lambda kind=kind: minimised(found, kind)) if minimise else found
+        smallest = (
+            _within(MOST_SECONDS, lambda kind=kind: minimised(found, kind)) if minimise else found
+        )
         smallest = smallest or found
         verdict = smallest.proof.verdict if smallest.proof else smallest.error
         print(f"== seed {seed}: {kind} ({verdict})\n{smallest.network.text}")

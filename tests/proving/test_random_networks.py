@@ -13,16 +13,16 @@ from unittest.mock import patch
 import pytest
 import torch
 from jaxtyping import Float
-from torch import Tensor
-from torch.nn import functional
-
-from shapezoo import Proved, Refuted, Unknown, prove
-from shapezoo.proving import exploring, solving
-from shapezoo.proving.rules import functions, kernels, symbols
 from tests.proving.random_networks import drawing, layers
 from tests.proving.random_networks.drafts import Draft, Step
 from tests.proving.random_networks.drawing import draw
 from tests.proving.random_networks.judged import Judged, drawn_and_judged, judged
+from torch import Tensor
+from torch.nn import functional
+
+from shapezoo import Proved, Refuted, Unknown, prove
+from shapezoo.proving import solving
+from shapezoo.proving.rules import functions, kernels
 
 FEW, NETWORKS = 50, 400
 """How many networks are tried in the ordinary checks, and how many in all."""

@@ -46,7 +46,11 @@ class Input:
 
     def __str__(self) -> str:
         kind = f'{self.family}[Tensor, "{" ".join(self.shape)}"]'
-        return f"{self.name}: {kind} | None = None" if self.presence == "optional" else f"{self.name}: {kind}"
+        return (
+            f"{self.name}: {kind} | None = None"
+            if self.presence == "optional"
+            else f"{self.name}: {kind}"
+        )
 
 
 @dataclass
@@ -118,11 +122,17 @@ class Draft:
         size = self.shape[dim]
         return size if (size.isdigit() and size != "0") or size == self.width else ""
 
-    def given(self, role: Role, *, shape: Shape, rows: int = 2, presence: Presence = "required") -> str:
+    def given(
+        self, role: Role, *, shape: Shape, rows: int = 2, presence: Presence = "required"
+    ) -> str:
         """Return the name of an argument of some role, which is added if there is none."""
         families = {"mask": "Bool", "tokens": "Int64", "lengths": "Int64", "data": "Float"}
         for other in self.inputs:
-            if (other.role, other.shape, other.presence) == (role, shape, presence) and role != "data":
+            if (other.role, other.shape, other.presence) == (
+                role,
+                shape,
+                presence,
+            ) and role != "data":
                 return other.name
         names = {"mask": "mask", "tokens": "tokens", "lengths": "lengths", "data": "y"}
         taken = {other.name for other in self.inputs}

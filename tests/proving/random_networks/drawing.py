@@ -7,8 +7,16 @@ from random import Random
 from typing import Any
 
 import torch
-
-from tests.proving.random_networks import families, flow, indices, kernels, layers
+from tests.proving.random_networks import (
+    choices,
+    families,
+    indices,
+    kernels,
+    layers,
+    masks,
+    sizes,
+    state,
+)
 from tests.proving.random_networks.drafts import Draft, Input, Shape, Step
 
 LAYERS: list[Step] = [layers.conv, layers.conv, layers.pool, layers.pool, layers.norm]
@@ -17,12 +25,18 @@ LAYERS += [layers.pad, layers.linear, layers.linear, layers.attention, layers.re
 LAYERS += [layers.positions, layers.skip, layers.shifted_windows, layers.pair]
 KERNELS: list[Step] = [kernels.kernel, kernels.kernel, kernels.view, kernels.einsum, layers.pair]
 INDICES: list[Step] = [indices.looked_up]
-SIZES: list[Step] = [flow.sized, flow.cut_by_size]
-CHOICES: list[Step] = [flow.check, flow.check, flow.hidden_error, flow.branch, flow.option]
-MASKS: list[Step] = [flow.masked, layers.attention]
-STATE: list[Step] = [flow.state]
-WRITES: list[Step] = [flow.written, kernels.view]
-LOOPS: list[Step] = [flow.loop]
+SIZES: list[Step] = [sizes.sized, sizes.cut_by_size]
+CHOICES: list[Step] = [
+    choices.check,
+    choices.check,
+    choices.hidden_error,
+    choices.branch,
+    choices.option,
+]
+MASKS: list[Step] = [masks.masked, layers.attention]
+STATE: list[Step] = [state.state]
+WRITES: list[Step] = [state.written, kernels.view]
+LOOPS: list[Step] = [choices.loop]
 FAMILIES: list[Step] = [families.convert]
 
 THEMES: list[tuple[list[Step], int]] = [
@@ -41,7 +55,8 @@ THEMES: list[tuple[list[Step], int]] = [
 
 SHAPES = ["batch seq 4"] * 5 + ["batch 4 height width"] * 4 + ["batch channels height width"]
 SHAPES += ["seq batch 4", "batch 4 seq", "batch seq", "batch seq", "seq", "seq 4", "height width"]
-SHAPES += ["4 height width", "batch 4 height height", "batch 1 28 width", "batch 2 2 seq", "1 seq 4"]
+SHAPES += ["4 height width", "batch 4 height height", "batch 1 28 width", "batch 2 2 seq"]
+SHAPES += ["1 seq 4"]
 SHAPES += ["batch seq hidden", "batch height width", "batch frames 4"]
 
 MOST_STEPS = 4

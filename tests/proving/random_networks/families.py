@@ -39,7 +39,10 @@ def convert(draft: Draft) -> bool:
         ("~x", s, family),
         ("x.cumsum(0)", s, family),
         ("x.sqrt()", s, family),
-        ("x @ x.mT" if len(s) > 1 else "x.dot(x)[None]", (*s[:-1], s[-2]) if len(s) > 1 else ("1",)),
+        (
+            "x @ x.mT" if len(s) > 1 else "x.dot(x)[None]",
+            (*s[:-1], s[-2]) if len(s) > 1 else ("1",),
+        ),
         ("x.argmax(0, keepdim=True).expand_as(x)", s, "Int64"),
         ("F.pad(x, (1, 0))", (*s[:-1], f"{s[-1]}+1"), family),
         ("F.interpolate(x, scale_factor=2)", (*s[:-1], f"2*({s[-1]})"), family),

@@ -6,9 +6,10 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from shapezoo import Proof, prove
 from tests.proving.random_networks.drawing import Network, draw
 from tests.proving.random_networks.oracle import Finding, Kind, findings
+
+from shapezoo import Proof, prove
 
 BUDGET = 8.0
 """What `prove` may spend on one network."""

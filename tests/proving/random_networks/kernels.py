@@ -138,9 +138,12 @@ def _views(draft: Draft) -> Iterator[Choice]:
     yield "x.expand(2, *x.shape)", ("2", *s)
     yield "x.squeeze(0)", s
     yield "x.ravel()", (whole,)
-    yield "x.repeat(2, *[1] * x.dim())" if len(s) < 1 else f"x.repeat(2{', 1' * (len(s) - 1)})", (
-        product("2", s[0]),
-        *s[1:],
+    yield (
+        "x.repeat(2, *[1] * x.dim())" if len(s) < 1 else f"x.repeat(2{', 1' * (len(s) - 1)})",
+        (
+            product("2", s[0]),
+            *s[1:],
+        ),
     )
     if len(s) < 2:
         return
@@ -148,9 +151,12 @@ def _views(draft: Draft) -> Iterator[Choice]:
     yield "x.view(x.shape[0], -1)", (s[0], product(*s[1:]))
     yield "x.view(-1, x.shape[-1])", (product(*s[:-1]), s[-1])
     yield "x.transpose(0, 1).view(x.shape[0] * x.shape[1], *x.shape[2:])", (product(*s[:2]), *s[2:])
-    yield "x.transpose(0, 1).reshape(x.shape[0] * x.shape[1], *x.shape[2:])", (
-        product(*s[:2]),
-        *s[2:],
+    yield (
+        "x.transpose(0, 1).reshape(x.shape[0] * x.shape[1], *x.shape[2:])",
+        (
+            product(*s[:2]),
+            *s[2:],
+        ),
     )
     yield "x.transpose(0, 1).contiguous().view(-1)", (whole,)
     yield "x.flatten(0, 1)", (product(*s[:2]), *s[2:])
@@ -228,32 +234,44 @@ def _of_signals(draft: Draft) -> Iterator[Choice]:
         return
     batch, channels, height, width = s
     yield "F.unfold(x, 2)", (batch, product("4", channels), product(f"{height}-1", f"{width}-1"))
-    yield "F.pixel_unshuffle(x, 2)", (
-        batch,
-        product("4", channels),
-        f"({height})//2",
-        f"({width})//2",
+    yield (
+        "F.pixel_unshuffle(x, 2)",
+        (
+            batch,
+            product("4", channels),
+            f"({height})//2",
+            f"({width})//2",
+        ),
     )
-    yield "F.pixel_shuffle(x, 2)", (
-        batch,
-        f"({channels})//4",
-        product("2", height),
-        product("2", width),
+    yield (
+        "F.pixel_shuffle(x, 2)",
+        (
+            batch,
+            f"({channels})//4",
+            product("2", height),
+            product("2", width),
+        ),
     )
     yield "F.avg_pool2d(x, x.shape[2:])", (batch, channels, "1", "1")
-    yield "F.max_pool2d(x, 2, ceil_mode=True)", (
-        batch,
-        channels,
-        f"({height}+1)//2",
-        f"({width}+1)//2",
+    yield (
+        "F.max_pool2d(x, 2, ceil_mode=True)",
+        (
+            batch,
+            channels,
+            f"({height}+1)//2",
+            f"({width}+1)//2",
+        ),
     )
     yield "F.local_response_norm(x, 3)", s
     yield "F.channel_shuffle(x, 2)", s
-    yield "F.grid_sample(x, torch.zeros(x.shape[0], 3, 2, 2), align_corners=False)", (
-        batch,
-        channels,
-        "3",
-        "2",
+    yield (
+        "F.grid_sample(x, torch.zeros(x.shape[0], 3, 2, 2), align_corners=False)",
+        (
+            batch,
+            channels,
+            "3",
+            "2",
+        ),
     )
     yield 'F.interpolate(x, size=(x.shape[3], 2), mode="bilinear")', (batch, channels, width, "2")
     yield "F.instance_norm(x)", s

@@ -70,7 +70,9 @@ def norm(draft: Draft) -> bool:
         kinds = [f"BatchNorm{axes}d({{}})", "GroupNorm(1, {})", f"InstanceNorm{axes}d({{}})"]
         layer = draft.module(f"nn.{rng.choice(kinds).format(draft.known(1))}")
     elif draft.known(len(s) - 1):
-        layer = draft.module(f"nn.{rng.choice(['LayerNorm', 'RMSNorm'])}({draft.known(len(s) - 1)})")
+        layer = draft.module(
+            f"nn.{rng.choice(['LayerNorm', 'RMSNorm'])}({draft.known(len(s) - 1)})"
+        )
     else:
         return False
     return draft.become(f"{layer}(x)")
@@ -94,7 +96,10 @@ def pad(draft: Draft) -> bool:
     if len(s) != 4:
         return False
     kind = rng.choice(["ZeroPad2d", "ReflectionPad2d", "ReplicationPad2d", "CircularPad2d"])
-    left, right = rng.choice([-1, 0, 1, 2] if kind == "ZeroPad2d" else [0, 1, 2]), rng.choice([0, 2])
+    left, right = (
+        rng.choice([-1, 0, 1, 2] if kind == "ZeroPad2d" else [0, 1, 2]),
+        rng.choice([0, 2]),
+    )
     layer = draft.module(f"nn.{kind}(({left}, {right}, 0, 0))")
     return draft.become(f"{layer}(x)", (*s[:-1], f"{s[-1]}{left + right:+d}"))
 

@@ -14,13 +14,13 @@ from typing import Any, Literal
 from unittest.mock import patch
 
 import torch
+from tests.proving.random_networks.drafts import Input
+from tests.proving.random_networks.drawing import Network
+from tests.proving.random_networks.families import ALLOWED
 from torch import Tensor, nn
 
 from shapezoo import Proof, Proved, ProvedInPart, Refuted
 from shapezoo.proving import Case, Region
-from tests.proving.random_networks.drafts import Input
-from tests.proving.random_networks.families import ALLOWED
-from tests.proving.random_networks.drawing import Network
 
 Sizes = Mapping[str, int]
 Outcome = Literal["void", "holds", "raises", "breaks"]
@@ -75,7 +75,7 @@ class Trial:
         self._models: dict[Any, Any] = {}
 
     def outcome(self, sizes: Sizes, given: frozenset[str] = frozenset()) -> Outcome:
-        """Run with zeros and, where masks, tokens or lengths decide, with ones; the worse counts."""
+        """Run with zeros; also with ones where masks, tokens or lengths decide. The worse counts."""
         key = (*sizes.items(), given)
         if key not in self._outcomes:
             hows = [How("zeros", given), How("ones", given)][: 1 + self.has_choices]
@@ -347,11 +347,12 @@ def _refuted(trial: Trial, proof: Refuted, rng: Random) -> Iterator[Finding]:
             if trial.outcome(point, given) == "holds":
                 yield Finding("wrong", f"refuted: {proof.reason}, but {_words(point, given)} holds")
                 return
-    is_special = re.search("dtype=|\\.to\\(|transpose|permute|mT", example.snippet)
-    if found != "breaks" and not is_special and example.snippet.count("model(") < 2:
-        if "all sizes" not in proof.reason:
-            text = f"refuted: {proof.reason}, but {_words(example.sizes, given)} {found}"
-            yield Finding("wrong", text)
+    is_plain = not re.search("dtype=|[.]to[(]|transpose|permute|mT", example.snippet)
+    is_first = example.snippet.count("model(") < 2
+    is_broken = "all sizes" not in proof.reason
+    if is_broken and found != "breaks" and is_plain and is_first:
+        text = f"refuted: {proof.reason}, but {_words(example.sizes, given)} {found}"
+        yield Finding("wrong", text)
     yield from _replayed(trial, proof)
 
 

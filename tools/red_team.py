@@ -7,6 +7,7 @@ The exit code is 1 if a verdict was wrong.
 """
 
 import argparse
+import functools
 import signal
 import sys
 import time
@@ -50,7 +51,7 @@ def main() -> int:
     for seed in range(options.seed, options.seed + options.networks):
         if time.monotonic() - started > options.seconds:
             break
-        found = _within(MOST_SECONDS, lambda seed=seed: drawn_and_judged(seed))
+        found = _within(MOST_SECONDS, functools.partial(drawn_and_judged, seed))
         counts.update(_counted(found))
         if counts["networks"] % 50 == 0:
             print(f"{counts['networks']} networks", file=sys.stderr)
@@ -91,7 +92,7 @@ def _show(seed: int, found: Judged | None, kinds: list[str], *, minimise: bool) 
         return
     for kind in sorted(found.kinds & {*kinds}):
         smallest = (
-            _within(MOST_SECONDS, lambda kind=kind: minimised(found, kind)) if minimise else found
+            _within(MOST_SECONDS, functools.partial(minimised, found, kind)) if minimise else found
         )
         smallest = smallest or found
         verdict = smallest.proof.verdict if smallest.proof else smallest.error

@@ -1,6 +1,6 @@
 """Steps of layers with weights, and of what stands around them."""
 
-from tests.proving.random_networks.drafts import Draft, product, window
+from tests.proving.random_networks.drafts import Draft, Shape, product, window
 
 
 def conv(draft: Draft) -> bool:
@@ -198,7 +198,7 @@ def pair(draft: Draft) -> bool:
         return False
     if len(s) == 3:
         other = draft.given("data", shape=(s[0], "kv_seq", s[2]))
-        choices = [
+        choices: list[tuple[str, Shape]] = [
             (f"torch.cat([x, {other}], 1)", (s[0], f"{s[1]}+kv_seq", s[2])),
             (f"x @ {other}.mT", (s[0], s[1], "kv_seq")),
             (f"x + {other}", (s[0], f"max({s[1]},kv_seq)", s[2])),

@@ -75,7 +75,7 @@ class Trial:
         self._models: dict[Any, Any] = {}
 
     def outcome(self, sizes: Sizes, given: frozenset[str] = frozenset()) -> Outcome:
-        """Run with zeros; also with ones where masks, tokens or lengths decide. The worse counts."""
+        """Run with zeros; with ones too if they may differ. The worse counts."""
         key = (*sizes.items(), given)
         if key not in self._outcomes:
             hows = [How("zeros", given), How("ones", given)][: 1 + self.has_choices]

@@ -6,7 +6,7 @@ from tests.proving.random_networks.templates import drawn_lines, lines_of
 KEPT = lines_of(
     """
     $kept = None|if $kept is None:|    $kept = $ones|x = x * $kept
-    $kept = torch.ones(0)|if $kept.shape[0] < $n:|    $kept = torch.ones($n)|x = x * $kept[:$n].$view
+    $kept = torch.ones(0)|if len($kept) < $n:|    $kept = torch.ones($n)|x = x * $kept[:$n].$view
     $kept = torch.ones(0)|if $kept.shape[0] != $n:|    $kept = torch.ones($n)|x = x * $kept.$view
     $kept = 0|$kept += 1|if $kept > 1:|    raise RuntimeError("called twice")
     $kept = 0|x = x + $kept|$kept = x.mean()
@@ -59,11 +59,8 @@ WRITES = lines_of(
 def state(draft: Draft) -> bool:
     """Keep something between calls."""
     k = draft.dim()
-    n, kept, rest = (
-        draft.size(k),
-        f"self.{draft.name('kept')}",
-        f"*[1] * {len(draft.shape) - 1 - k}",
-    )
+    n, kept = draft.size(k), f"self.{draft.name('kept')}"
+    rest = f"*[1] * {len(draft.shape) - 1 - k}"
     ones = f"torch.ones({n}, {rest})"
     setup, *lines = drawn_lines(
         draft.rng, KEPT, kept=kept, n=n, k=k, ones=ones, view=f"view({n}, {rest})"

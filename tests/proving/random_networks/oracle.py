@@ -1,0 +1,377 @@
+"""What real kernels do with a network, and where a verdict says otherwise."""
+
+import copy
+import itertools
+import math
+import operator
+import re
+import sys
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Literal
+from unittest.mock import patch
+
+import torch
+from tests.proving.random_networks.drafts import Input
+from tests.proving.random_networks.drawing import Network
+from tests.proving.random_networks.families import ALLOWED
+from torch import Tensor, nn
+
+from shapezoo import Proof, Proved, ProvedInPart, Refuted
+from shapezoo.proving import Case, Region
+
+Sizes = Mapping[str, int]
+Outcome = Literal["void", "holds", "raises", "breaks"]
+Kind = Literal["wrong", "state", "dtype", "layout", "values", "replay", "division"]
+"""What it takes to see that a verdict is wrong: an ordinary call; a call after another one; a
+dtype of the family other than the usual one; an argument that is not contiguous; values other than
+all zeros or ones. Or the counterexample cannot be replayed, or a condition cannot be computed."""
+
+WORST: tuple[Outcome, ...] = ("void", "holds", "raises", "breaks")
+
+SMALL, MOST_POINTS, MOST_LARGE = 12, 150, 60
+"""Sizes up to which all are tried, how many points are, and how many beyond."""
+
+MOST_NUMBERS = 3_000_000
+"""How many numbers the arguments have at most."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How a network is called, apart from sizes.
+
+    Attributes:
+        values: What the arguments are filled with.
+        given: Which of the optional arguments are given, and which flags are set.
+        dtype: The dtype of arguments whose family allows several.
+        is_transposed: Whether the data have their first axes last in memory.
+    """
+
+    values: Literal["zeros", "ones", "random"] = "zeros"
+    given: frozenset[str] = frozenset()
+    dtype: str = ""
+    is_transposed: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Where a verdict says other than real kernels."""
+
+    kind: Kind
+    text: str
+
+
+class Trial:
+    """Real runs of one network."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.subject = network.subject()
+        self.has_choices = any(argument.role != "data" for argument in network.inputs)
+        self.keeps = any("kept" in line for line in network.setup)
+        self._outcomes: dict[Any, Outcome] = {}
+        self._models: dict[Any, Any] = {}
+
+    def outcome(self, sizes: Sizes, given: frozenset[str] = frozenset()) -> Outcome:
+        """Run with zeros; with ones too if they may differ. The worse counts."""
+        key = (*sizes.items(), given)
+        if key not in self._outcomes:
+            hows = [How("zeros", given), How("ones", given)][: 1 + self.has_choices]
+            self._outcomes[key] = max((self.run(sizes, how) for how in hows), key=WORST.index)
+        return self._outcomes[key]
+
+    def run(self, sizes: Sizes, how: How, after: Sizes | None = None) -> Outcome:
+        """Run once on real kernels, sometimes after a call with other sizes."""
+        torch.manual_seed(0)
+        model = self._model(sizes, how.dtype)
+        if after is not None:
+            self._call(model, after, how)
+        return self._call(model, sizes, how)
+
+    def _model(self, sizes: Sizes, dtype: str) -> Any:
+        width = self.network.width
+        key = (sizes[width] if width else 0, dtype if dtype in ALLOWED["Float"] else "")
+        if key not in self._models or self.keeps:
+            model = self.subject(sizes[width]).eval() if width else copy.deepcopy(self.subject)
+            if isinstance(model, nn.Module) and key[1]:
+                model = model.to(getattr(torch, dtype))
+            self._models[key] = model
+        return self._models[key]
+
+    def _call(self, model: Any, sizes: Sizes, how: How) -> Outcome:
+        arguments = dict(self._arguments(sizes, how))
+        flags = {flag: True for flag in self.network.flags if flag in how.given}
+        try:
+            with torch.no_grad():
+                result = model(**arguments, **flags)
+        except Exception:
+            return "raises"
+        return "holds" if self._is_right(result, sizes) else "breaks"
+
+    def _arguments(self, sizes: Sizes, how: How) -> Iterator[tuple[str, Tensor]]:
+        numbers = torch.Generator().manual_seed(sum(sizes.values()))
+        for argument in self.network.inputs:
+            if argument.presence == "required" or argument.name in how.given:
+                yield argument.name, _filled(argument, sizes, how, numbers)
+
+    def _is_right(self, result: Any, sizes: Sizes) -> bool:
+        wanted = tuple(eval(size, dict(sizes)) for size in self.network.output)
+        dtype = str(result.dtype).removeprefix("torch.")
+        return tuple(result.shape) == wanted and dtype in ALLOWED[self.network.family]
+
+
+def _filled(argument: Input, sizes: Sizes, how: How, numbers: torch.Generator) -> Tensor:
+    shape = [sizes[axis] if axis in sizes else int(axis) for axis in argument.shape]
+    if argument.role == "lengths":
+        return _lengths(shape[0], sizes["seq"], how, numbers)
+    allowed = ALLOWED[argument.family]
+    dtype = getattr(torch, how.dtype if how.dtype in allowed else allowed[0])
+    order = [*range(1, len(shape)), 0] if how.is_transposed and argument.role == "data" else []
+    made = [shape[axis] for axis in order] or shape
+    match how.values:
+        case "random" if dtype.is_floating_point:
+            value = torch.randn(made, generator=numbers).to(dtype)
+        case "random":
+            value = torch.randint(argument.rows, made, generator=numbers).to(dtype)
+        case values:
+            value = torch.full(made, values == "ones").to(dtype)
+    back = [order.index(axis) for axis in range(len(order))]
+    return value.permute(back) if back else value
+
+
+def _lengths(count: int, longest: int, how: How, numbers: torch.Generator) -> Tensor:
+    match how.values:
+        case "zeros":
+            return torch.full((count,), longest)
+        case "ones":
+            return torch.arange(count, 0, -1).clamp(max=longest)
+    return torch.randint(1, longest + 1, (count,), generator=numbers)
+
+
+def findings(network: Network, proof: Proof, seed: int = 0) -> Iterator[Finding]:
+    """Compare a verdict with real kernels at small sizes, at its limits and beyond.
+
+    Args:
+        network: What was proved.
+        proof: The verdict.
+        seed: Decides which sizes are tried.
+    """
+    trial, rng = Trial(network), Random(seed)
+    for case in proof.cases:
+        given = given_in(network, case)
+        points = list(_points(network, case, rng))
+        for sizes in points:
+            yield from _at(trial, proof, case, sizes, given)
+        if isinstance(proof, Proved | ProvedInPart):
+            few = rng.sample(points, min(12, len(points)))
+            yield from _otherwise(trial, proof, case, few, given)
+    if isinstance(proof, Refuted):
+        yield from _refuted(trial, proof, rng)
+
+
+def given_in(network: Network, case: Case) -> frozenset[str]:
+    """Return which optional arguments are given in a case, and which flags are set."""
+    labels = case.label.split(", ")
+    options = [a.name for a in network.inputs if a.presence == "optional"]
+    return frozenset(
+        [name for name in options if f"{name} given" in labels]
+        + [flag for flag in network.flags if f"{flag}=True" in labels]
+    )
+
+
+def _at(
+    trial: Trial, proof: Proof, case: Case, sizes: Sizes, given: frozenset[str]
+) -> Iterator[Finding]:
+    try:
+        claim = claim_of(proof, case, sizes)
+    except ZeroDivisionError as error:
+        yield Finding("division", f"{sizes}: {error} in a condition or guard")
+        return
+    found = trial.outcome(sizes, given)
+    if found != "void" and found not in claim.allowed:
+        yield Finding("wrong", f"{_words(sizes, given)}: {claim.text}, but it {found}")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """How calls of some sizes may end, by a verdict."""
+
+    allowed: frozenset[Outcome]
+    text: str
+
+
+ANY: frozenset[Outcome] = frozenset(WORST)
+
+
+def claim_of(proof: Proof, case: Case, sizes: Sizes) -> Claim:
+    """Return what a verdict says of some sizes.
+
+    Raises:
+        ZeroDivisionError: A condition or guard divides by zero.
+    """
+    allowed, texts = set(ANY), []
+    region = next((r for r in case.regions if _is_in(r, sizes)), None)
+    if region is not None and region.outcome in WORST[1:]:
+        allowed &= {region.outcome}
+        texts.append(f"in a region that {region.outcome} ({' and '.join(region.guards)})")
+    if isinstance(proof, Proved | ProvedInPart):
+        meets = all(condition.holds(sizes) for condition in case.preconditions)
+        if isinstance(proof, Proved):
+            allowed -= {"breaks"}
+        if isinstance(proof, Proved) and region is None:
+            allowed, texts = set(), [*texts, "in no region of a proof"]
+        if not meets:
+            allowed -= {"holds"}
+        elif isinstance(proof, Proved) and case.is_exact:
+            allowed &= {"holds"}
+        texts.append(f"{proof.verdict}, meets={meets}, exact={case.is_exact}")
+    return Claim(frozenset(allowed), "; ".join(texts))
+
+
+def _is_in(region: Region, sizes: Sizes) -> bool:
+    return all(_holds(guard, sizes) for guard in region.guards)
+
+
+def _holds(guard: str, sizes: Sizes) -> bool:
+    """Whether a guard holds; one that is not in Python's words is taken to."""
+    try:
+        return bool(eval(guard, FUNCTIONS, dict(sizes)))
+    except NameError:
+        return True
+
+
+FUNCTIONS = {
+    "TruncToInt": math.trunc,
+    "FloorToInt": math.floor,
+    "CeilToInt": math.ceil,
+    "RoundToInt": round,
+    "ToFloat": float,
+    "IntTrueDiv": operator.truediv,
+    "FloatTrueDiv": operator.truediv,
+}
+"""Names in guards that are not Python's own."""
+
+
+def _points(network: Network, case: Case, rng: Random) -> Iterator[Sizes]:
+    """Yield small sizes, and those at which a verdict or a network may change."""
+    axes = case.axes
+    small = range(1, SMALL + 1)
+    grid: Iterable[tuple[int, ...]] = itertools.product(small, repeat=len(axes))
+    if SMALL ** len(axes) > MOST_POINTS:
+        grid = [tuple(rng.choice(small) for _ in axes) for _ in range(MOST_POINTS)]
+    for point in grid:
+        yield dict(zip(axes, point, strict=True))
+    marks = sorted(_marks(network, case))
+    large = [(axis, mark) for axis in axes for mark in marks]
+    for axis, mark in rng.sample(large, min(MOST_LARGE, len(large))):
+        sizes = {other: rng.choice([1, 2, 3, 5]) for other in axes} | {axis: mark}
+        if rng.random() < 0.3:
+            sizes |= {rng.choice(axes): mark}
+        if _count(network, sizes) <= MOST_NUMBERS:
+            yield sizes
+
+
+def _marks(network: Network, case: Case) -> set[int]:
+    text = " ".join([*map(str, case.preconditions), *(g for r in case.regions for g in r.guards)])
+    limits = {*map(int, re.findall(r"\d+", text)), *network.marks}
+    found = {limit + step for limit in limits for step in (-1, 0, 1, 2)}
+    found |= {size for limit in limits for size in (2 * limit, 2 * limit + 1)}
+    return {size for size in found if 1 <= size <= 4100}
+
+
+def _count(network: Network, sizes: Sizes) -> int:
+    shapes = [[sizes.get(axis, 4) for axis in argument.shape] for argument in network.inputs]
+    largest = max(sizes.values())
+    return max(math.prod(shape) for shape in shapes) * (largest if largest > 300 else 1)
+
+
+def _otherwise(
+    trial: Trial, proof: Proof, case: Case, points: list[Sizes], given: frozenset[str]
+) -> Iterator[Finding]:
+    """Call after other calls, with other values, dtypes and layouts."""
+    for sizes, before in itertools.pairwise(points):
+        try:
+            claim = claim_of(proof, case, sizes)
+        except ZeroDivisionError:
+            continue
+        usual = trial.outcome(sizes, given)
+        if usual == "void" or usual not in claim.allowed:
+            continue
+        for kind, how, after in _ways(trial.network, given, before):
+            if rests_on(proof, kind, how):
+                continue
+            found = trial.run(sizes, how, after)
+            if found not in claim.allowed and (kind, found, usual) != ("values", "holds", "raises"):
+                text = f"{_words(sizes, given)}: {claim.text}, but it {found} ({how}, {after=})"
+                yield Finding(kind, text)
+
+
+def _ways(
+    network: Network, given: frozenset[str], before: Sizes
+) -> Iterator[tuple[Kind, How, Sizes | None]]:
+    if not network.width and not network.is_function:
+        yield "state", How("zeros", given), before
+    yield "values", How("ones", given), None
+    yield "values", How("random", given), None
+    yield "layout", How("zeros", given, is_transposed=True), None
+    families = {argument.family for argument in network.inputs if argument.role == "data"}
+    dtypes = {dtype for family in families for dtype in ALLOWED[family][1:]}
+    has_floats = any("nn." in line for line in network.setup)
+    for dtype in sorted(dtypes):
+        if dtype in ALLOWED["Float"] or not has_floats:
+            yield "dtype", How("zeros", given, dtype), None
+
+
+def rests_on(proof: Proof, kind: Kind, how: How) -> bool:
+    """Whether a verdict says that it does not cover such calls."""
+    stated = proof.rests_on
+    match kind:
+        case "state":
+            return stated.calls == "first"
+        case "layout":
+            return bool(stated.contiguous)
+        case "dtype":
+            return bool(stated.dtypes) and how.dtype not in stated.dtypes
+    return False
+
+
+def _refuted(trial: Trial, proof: Refuted, rng: Random) -> Iterator[Finding]:
+    example = proof.counterexample
+    case = next(case for case in proof.cases if case.label == example.case)
+    given = given_in(trial.network, case)
+    found = trial.outcome(example.sizes, given)
+    if "all sizes" in proof.reason:
+        for point in [*_points(trial.network, case, rng), example.sizes]:
+            if trial.outcome(point, given) == "holds":
+                yield Finding("wrong", f"refuted: {proof.reason}, but {_words(point, given)} holds")
+                return
+    is_plain = not re.search("dtype=|[.]to[(]|transpose|permute|mT", example.snippet)
+    is_first = example.snippet.count("model(") < 2
+    is_broken = "all sizes" not in proof.reason
+    if is_broken and found != "breaks" and is_plain and is_first:
+        text = f"refuted: {proof.reason}, but {_words(example.sizes, given)} {found}"
+        yield Finding("wrong", text)
+    yield from _replayed(trial, proof)
+
+
+def _replayed(trial: Trial, proof: Refuted) -> Iterator[Finding]:
+    """Run the snippet of a refutation."""
+    example = proof.counterexample
+    names = {} if trial.network.width else {"model": copy.deepcopy(trial.subject)}
+    module = types.ModuleType("network")
+    vars(module).update(trial.network.names)
+    try:
+        with patch.dict(sys.modules, network=module):
+            example.replay(**names)
+    except type(example.error):
+        return
+    except Exception as error:
+        yield Finding("replay", f"{example.snippet} raises {error!r}, not {example.error!r}")
+        return
+    yield Finding("replay", f"{example.snippet} does not raise")
+
+
+def _words(sizes: Sizes, given: frozenset[str]) -> str:
+    return f"{dict(sizes)}" + (f" with {', '.join(sorted(given))}" if given else "")

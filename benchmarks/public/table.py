@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from public.wrappers import Wrapper
 
 USUAL = {
-    "batch": 2, "height": 64, "width": 64, "depth": 32,
-    "seq": 16, "target_seq": 8, "frames": 32, "samples": 4000,
+    "batch": 2,
+    "height": 64,
+    "width": 64,
+    "depth": 32,
+    "seq": 16,
+    "target_seq": 8,
+    "frames": 32,
+    "samples": 4000,
 }
 """Sizes that networks take, where nothing else is said."""
 

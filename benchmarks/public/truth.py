@@ -8,7 +8,7 @@ its regions; what the network is made for, and a little more; and random ones.
 import random
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -16,8 +16,11 @@ from torch import Tensor, nn
 
 from shapezoo import Proof, Proved, ProvedInPart, Refuted, ShapeError, signature, unchecked
 from shapezoo.contracts.examples import example_arguments, free_axes
+from shapezoo.proving import Region
 
 Sizes = Mapping[str, int]
+
+ANY = ("holds", "raises", "breaks")
 
 MOST_TRIED = 40
 LARGEST_INPUT = 4_000_000
@@ -78,17 +81,31 @@ def truth(model: nn.Module, usual: Sizes, proof: Proof, seconds: float) -> Truth
 def claims(proof: Proof, sizes: Sizes) -> tuple[str, ...]:
     """Return how a call of these sizes may end, if the verdict is right."""
     if isinstance(proof, Refuted):
-        every = "all sizes" in proof.reason
-        return ("raises", "breaks") if every else ("holds", "raises", "breaks")
+        return ("raises", "breaks") if "all sizes" in proof.reason else ANY
     if not isinstance(proof, Proved | ProvedInPart):
-        return ("holds", "raises", "breaks")
+        return ANY
     if any(axis in sizes and sizes[axis] not in tried for axis, tried in proof.sampled.items()):
-        return ("holds", "raises", "breaks")
+        return ANY
     if not all(condition.holds(sizes) for condition in proof.preconditions):
         return ("raises",)
-    if isinstance(proof, ProvedInPart):
-        return ("holds", "raises", "breaks")
-    return ("holds",) if proof.is_exact else ("holds", "raises")
+    if proof.is_exact and isinstance(proof, Proved):
+        return ("holds",)
+    outcome = _of_region(proof.regions, sizes)
+    if outcome in ANY:
+        return (outcome,)
+    return ("holds", "raises") if isinstance(proof, Proved) else ANY
+
+
+def _of_region(regions: Iterable[Region], sizes: Sizes) -> str:
+    """How the first region ends that has these sizes; empty if none is known to."""
+    for region in regions:
+        try:
+            is_inside = all(eval(guard, {}, dict(sizes)) for guard in region.guards)
+        except Exception:  # a guard that Python cannot read says nothing
+            return ""
+        if is_inside:
+            return region.outcome
+    return ""
 
 
 def _counterexample(model: nn.Module, proof: Refuted) -> list[str]:
@@ -203,3 +220,5 @@ def _limits(axes: tuple[str, ...], usual: Sizes, proof: Proof) -> Iterator[Sizes
     for region in proof.regions[:20]:
         if region.smallest:
             yield region.smallest
+            for axis, size in region.smallest.items():
+                yield from ({**region.smallest, axis: size + step} for step in (1, -1))

@@ -40,13 +40,7 @@ from public.wrappers import (
 
 SEGMENTERS = Table("segmentation_models_pytorch")
 for _name in (
-    "Unet",
-    "UnetPlusPlus",
-    "FPN",
-    "PSPNet",
-    "DeepLabV3Plus",
-    "Linknet",
-    "MAnet",
+    *("Unet", "UnetPlusPlus", "FPN", "PSPNet", "DeepLabV3Plus", "Linknet", "MAnet"),
     "Segformer",
 ):
     SEGMENTERS.add(
@@ -61,13 +55,18 @@ SEGMENTERS.add(
     width=128,
 )
 
-MONAI = Table("monai")
+MONAI = Table("monai", height=32, width=32)
 MONAI.add("BasicUNet", lambda: Volumes(monai_nets.BasicUNet(3, 1, 10, (8, 8, 16, 16, 32, 8))))
 MONAI.add("UNet", lambda: Volumes(monai_nets.UNet(3, 1, 10, (8, 16, 32), (2, 2))))
 MONAI.add("SegResNet", lambda: Volumes(monai_nets.SegResNet(3, 8, in_channels=1, out_channels=10)))
 MONAI.add("VNet", lambda: Volumes(monai_nets.VNet(3, 1, 10)))
 MONAI.add("UNETR", lambda: Volumes(monai_nets.UNETR(1, 10, (32, 32, 32), 8, 48, 96, 4)))
-MONAI.add("SwinUNETR", lambda: Maps(monai_nets.SwinUNETR(3, 10, feature_size=12, spatial_dims=2)))
+MONAI.add(
+    "SwinUNETR",
+    lambda: Maps(monai_nets.SwinUNETR(3, 10, feature_size=12, spatial_dims=2)),
+    height=64,
+    width=64,
+)
 MONAI.add(
     "DenseNet", lambda: Images(monai_nets.DenseNet(2, 3, 10, 8, 8, (2, 2, 2))), height=64, width=64
 )

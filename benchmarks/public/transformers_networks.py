@@ -77,9 +77,7 @@ WAVES: dict[str, object] = {
 RELATIVE: dict[str, object] = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
 
 # encoders of text
-for _name in (
-    "Bert", "Electra", "MPNet", "Ernie", "RoFormer", "Roberta", "XLMRoberta", "Camembert", "FNet",
-):
+for _name in ("Bert", "Electra", "MPNet", "RoFormer", "Roberta", "XLMRoberta", "FNet"):
     _add(_name, Tokens, f"{_name}Model", f"{_name}Config", SMALL)
 for _name in ("Bert", "Roberta", "Electra"):
     _add(f"{_name}, masked", MaskedTokens, f"{_name}Model", f"{_name}Config", SMALL)

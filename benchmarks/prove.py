@@ -1,70 +1,96 @@
-"""What a proof costs, next to one ordinary call of the model.
+"""What `prove` says of public networks, what that costs, and whether it is true.
 
-Run with `python benchmarks/prove.py`; names of models as arguments measure these only.
+Run with `python benchmarks/prove.py`. Parts of names as arguments select networks. `--json FILE`
+keeps the rows, one a line, and goes on where the file ends. `--budget SECONDS` is that of each
+proof, and `--truth SECONDS` the time to compare it with the truth. `--zoo` prints the table of the
+models of the zoo instead, next to one ordinary call of each.
 """
 
-import statistics
-import sys
-from collections.abc import Iterator
+import argparse
+import dataclasses
+import json
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
 
 import torch
-import torchvision
-from timing import times
-from torch import nn
+from public.measuring import Row, measure
+from public.networks import NETWORKS
 
-from shapezoo import Proof, create_model, list_models, prove, signature
-from shapezoo.contracts.examples import example_arguments, free_axes
-from tracing import Images
-
-ROUNDS = 3
-SIZES = {"batch": 1, "seq": 8, "height": 224, "width": 224}
-NETWORKS = (
-    *("resnet18", "resnet50", "alexnet", "vgg11", "squeezenet1_0", "googlenet", "densenet121"),
-    *("mobilenet_v3_small", "efficientnet_b0", "convnext_tiny", "vit_b_16", "inception_v3"),
-)
-
-
-def models(names: list[str]) -> Iterator[tuple[str, nn.Module]]:
-    """The small models of the zoo, and networks of torchvision."""
-    for name in list_models(published=False):
-        if not names or name in names:
-            yield name, create_model(name).eval()
-    for name in NETWORKS:
-        if not names or name in names:
-            has_side_outputs = name in ("googlenet", "inception_v3")
-            options = {"aux_logits": False, "init_weights": False} if has_side_outputs else {}
-            yield name, Images(getattr(torchvision.models, name)(**options)).eval()
-
-
-def measure(name: str, model: nn.Module) -> None:
-    """Print the row of a model."""
-    contract = signature(model)
-    args, kwargs = example_arguments(contract, {axis: SIZES[axis] for axis in free_axes(contract)})
-    proofs: list[Proof] = []
-
-    def call() -> None:
-        with torch.no_grad():
-            model(*args, **kwargs)
-
-    cases = {"call": call, "proof": lambda: proofs.append(prove(model))}
-    seconds = times(cases, rounds=ROUNDS, warm_up=1)
-    ratio = statistics.median(
-        proof / call for proof, call in zip(seconds["proof"], seconds["call"], strict=True)
-    )
-    proof = proofs[-1]
-    where = " and ".join(map(str, proof.preconditions)) or "-"
-    print(
-        f"{name:20}{type(proof).__name__:>13}{len(proof.regions):9}"
-        f"{statistics.median(seconds['proof']):10.2f} s{ratio:9.1f}  {where}",
-        flush=True,
-    )
+MOST_SECONDS = 30
+MOST_MEGABYTES = 2048
 
 
 def main() -> None:
     """Print the table."""
-    print(f"{'':20}{'':>13}{'regions':>9}{'proof':>12}{'ratio':>9}  preconditions")
-    for name, model in models(sys.argv[1:]):
-        measure(name, model)
+    options = _options()
+    if options.zoo:
+        from zoo_proofs import print_zoo
+
+        print_zoo(options.names)
+        return
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    torch.set_num_threads(1)
+    rows = _kept(options.json)
+    done = {row.name for row in rows}
+    print(f"{'':42}{'':>13}{'regions':>8}{'CPU':>8}{'memory':>9}  truth", flush=True)
+    for network in NETWORKS:
+        is_asked = not options.names or any(part in network.name for part in options.names)
+        if is_asked and network.name not in done:
+            rows.append(measure(network, options.budget, options.truth))
+            _print(rows[-1])
+            _keep(rows[-1], options.json)
+    print(summary(rows))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--budget", type=float, default=60.0)
+    parser.add_argument("--truth", type=float, default=40.0)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--zoo", action="store_true")
+    return parser.parse_args()
+
+
+def _print(row: Row) -> None:
+    truth = f"{len(row.wrong)} WRONG" if row.wrong else f"{row.accepted}/{row.tried} accepted"
+    print(
+        f"{row.name:42}{row.verdict:>13}{row.regions:8}{row.seconds:7.1f}s{row.megabytes:6.0f} MB"
+        f"  {truth:16}  {row.text}",
+        flush=True,
+    )
+    for line in row.wrong[:3]:
+        print(f"{'':6}{line}", flush=True)
+
+
+def _kept(path: Path | None) -> list[Row]:
+    if path is None or not path.exists():
+        return []
+    return [Row(**json.loads(line)) for line in path.read_text().splitlines()]
+
+
+def _keep(row: Row, path: Path | None) -> None:
+    if path is not None:
+        with path.open("a") as file:
+            file.write(json.dumps(dataclasses.asdict(row)) + "\n")
+
+
+def summary(rows: Iterable[Row]) -> str:
+    """Return the counts of a table in a line."""
+    rows = list(rows)
+    right = Counter(row.verdict for row in rows if not row.wrong)
+    return (
+        f"{len(rows)} networks: {right['Proved']} proved, {right['Refuted']} refuted rightly, "
+        f"{right['ProvedInPart']} in part, {right['Unknown']} unknown, "
+        f"{right['too much']} out of CPU or memory, {right['error']} errors, "
+        f"{sum(bool(row.wrong) for row in rows)} wrong, "
+        f"{sum(row.seconds > MOST_SECONDS for row in rows)} over {MOST_SECONDS} s, "
+        f"{sum(row.megabytes > MOST_MEGABYTES for row in rows)} over {MOST_MEGABYTES >> 10} GB"
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Public networks behind contracts: what `prove` says of them, against brute force."""

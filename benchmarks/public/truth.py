@@ -1,0 +1,224 @@
+"""What is true of a network, by running it: accepted, refused or broken at many sizes.
+
+A verdict is compared with the truth at each of them. The sizes are those around which networks
+change their minds: the limits that the verdict itself tells, on both sides; the smallest sizes of
+its regions; what the network is made for, and a little more; and random ones.
+"""
+
+import random
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from shapezoo import Proof, Proved, ProvedInPart, Refuted, ShapeError, signature, unchecked
+from shapezoo.contracts.examples import example_arguments, free_axes
+from shapezoo.proving import Region
+
+Sizes = Mapping[str, int]
+
+ANY = ("holds", "raises", "breaks")
+
+MOST_TRIED = 40
+LARGEST_INPUT = 4_000_000
+SMALL = (1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 20)
+POOLS = {
+    "batch": (1, 2, 3),
+    "height": (1, 2, 7, 8, 14, 16, 28, 29, 31, 32, 33, 48, 56, 63, 64, 65, 75, 96, 97, 128, 224),
+    "seq": (*SMALL, 31, 32, 33, 37, 38, 39, 40, 41, 42, 48, 64, 65, 100),
+    "samples": (1, 10, 100, 399, 400, 401, 719, 720, 721, 1000, 1039, 1040, 3200, 4000, 16000),
+    "frames": (*SMALL, 31, 32, 33, 64, 79, 80, 81, 82, 100),
+    "depth": (1, 2, 7, 8, 15, 16, 17, 24, 31, 32, 33, 48),
+}
+SAME_AS = {"width": "height", "target_seq": "seq"}
+
+
+@dataclass
+class Truth:
+    """What was seen at sizes that were tried.
+
+    Attributes:
+        tried: How many were.
+        accepted: How many were accepted.
+        wrong: Where the verdict says otherwise, in words.
+    """
+
+    tried: int = 0
+    accepted: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+def truth(model: nn.Module, usual: Sizes, proof: Proof, seconds: float) -> Truth:
+    """Run a model at many sizes and compare with what was proved.
+
+    Args:
+        model: The model.
+        usual: Sizes that it is made for.
+        proof: The verdict.
+        seconds: CPU seconds after which no more sizes are tried.
+    """
+    found = Truth()
+    until = time.process_time() + seconds
+    if isinstance(proof, Refuted):
+        found.wrong += _counterexample(model, proof)
+    for sizes in _candidates(model, usual, proof):
+        outcome = _outcome(model, sizes)
+        if outcome is None:
+            continue
+        found.tried += 1
+        found.accepted += outcome == "holds"
+        expected = claims(proof, sizes)
+        if outcome not in expected:
+            found.wrong.append(f"{dict(sizes)}: {outcome}, not {' or '.join(expected)}")
+        if found.tried == MOST_TRIED or time.process_time() > until:
+            break
+    return found
+
+
+def claims(proof: Proof, sizes: Sizes) -> tuple[str, ...]:
+    """Return how a call of these sizes may end, if the verdict is right."""
+    if isinstance(proof, Refuted):
+        return ("raises", "breaks") if "all sizes" in proof.reason else ANY
+    if not isinstance(proof, Proved | ProvedInPart):
+        return ANY
+    if any(axis in sizes and sizes[axis] not in tried for axis, tried in proof.sampled.items()):
+        return ANY
+    if not all(condition.holds(sizes) for condition in proof.preconditions):
+        return ("raises",)
+    if proof.is_exact and isinstance(proof, Proved):
+        return ("holds",)
+    outcome = _of_region(proof.regions, sizes)
+    if outcome in ANY:
+        return (outcome,)
+    return ("holds", "raises") if isinstance(proof, Proved) else ANY
+
+
+def _of_region(regions: Iterable[Region], sizes: Sizes) -> str:
+    """How the first region ends that has these sizes; empty if none is known to."""
+    for region in regions:
+        try:
+            is_inside = all(eval(guard, {}, dict(sizes)) for guard in region.guards)
+        except Exception:  # a guard that Python cannot read says nothing
+            return ""
+        if is_inside:
+            return region.outcome
+    return ""
+
+
+def _counterexample(model: nn.Module, proof: Refuted) -> list[str]:
+    """Why the counterexample is none: in a call without checks, and in one with."""
+    sizes = proof.counterexample.sizes
+    with unchecked():
+        raw = _outcome(model, sizes, kinds=(0,))
+    if raw == "raises":
+        return []
+    outcome = _outcome(model, sizes, kinds=(0,))
+    return [] if outcome == "breaks" else [f"counterexample {dict(sizes)}: {outcome}"]
+
+
+def _outcome(model: nn.Module, sizes: Sizes, kinds: tuple[int, ...] = (0, 1, 2)) -> str | None:
+    """How calls with inputs of several kinds end, the worst of all; None if they are too large."""
+    worst = "holds"
+    for kind in kinds:
+        outcome = _run(model, sizes, kind)
+        if outcome is None:
+            return None
+        if outcome == "breaks" or worst == "holds":
+            worst = outcome
+        if worst != "holds" or not _has_kinds(model):
+            break
+    return worst
+
+
+def _has_kinds(model: nn.Module) -> bool:
+    return any(not _is_floating(t) for t in _arguments(model, {}))
+
+
+def _run(model: nn.Module, sizes: Sizes, kind: int) -> str | None:
+    try:
+        inputs = _arguments(model, sizes)
+        if any(value.numel() > LARGEST_INPUT for value in inputs):
+            return None
+        with torch.no_grad():
+            model(*(_filled(value, kind) for value in inputs))
+    except ShapeError as error:
+        return "breaks" if re.match(r"return\b", error.argument) else "raises"
+    except MemoryError:
+        return None
+    except Exception as error:
+        return None if "allocate" in str(error) else "raises"
+    return "holds"
+
+
+def _arguments(model: nn.Module, sizes: Sizes) -> list[Tensor]:
+    contract = signature(model)
+    every = dict.fromkeys(free_axes(contract), 1) | dict(sizes)
+    return list(example_arguments(contract, every, device="meta")[0])
+
+
+def _is_floating(value: Tensor) -> bool:
+    return value.is_floating_point()
+
+
+def _filled(value: Tensor, kind: int) -> Tensor:
+    """Inputs of three kinds: usual ones, all the same ones, and half of them masked."""
+    numbers = torch.Generator().manual_seed(kind)
+    if value.is_floating_point():
+        return torch.randn(value.shape, generator=numbers)
+    if value.dtype == torch.bool:
+        ahead = torch.arange(value.shape[-1]) < max(1, value.shape[-1] // 2)
+        return (torch.ones(value.shape), torch.zeros(value.shape), ahead.expand(value.shape))[
+            kind
+        ].bool()
+    same = torch.full(value.shape, kind)
+    return torch.randint(3, 50, value.shape, generator=numbers) if kind == 0 else same
+
+
+def _candidates(model: nn.Module, usual: Sizes, proof: Proof) -> Iterator[Sizes]:
+    """Sizes to try, those that can tell most first, none twice."""
+    axes = free_axes(signature(model))
+    usual = {axis: usual[axis] for axis in axes}
+    seen: set[tuple[int, ...]] = set()
+    for sizes in _in_order(axes, usual, proof):
+        key = tuple(sizes.get(axis, 1) for axis in axes)
+        if min(key) >= 1 and key not in seen:
+            seen.add(key)
+            yield dict(zip(axes, key, strict=True))
+
+
+def _in_order(axes: tuple[str, ...], usual: Sizes, proof: Proof) -> Iterator[Sizes]:
+    numbers = random.Random(0)
+    yield usual
+    limits = list(_limits(axes, usual, proof))
+    numbers.shuffle(limits)
+    yield from limits[: MOST_TRIED // 2]
+    for axis in axes:
+        yield from ({**usual, axis: usual[axis] + step} for step in (1, -1))
+    for _ in range(4 * MOST_TRIED):
+        sizes = {axis: numbers.choice(_pool(axis)) for axis in axes}
+        if "width" in sizes and numbers.random() < 0.5:
+            sizes["width"] = sizes["height"]
+        yield sizes
+
+
+def _pool(axis: str) -> tuple[int, ...]:
+    return POOLS.get(SAME_AS.get(axis, axis), SMALL)
+
+
+def _limits(axes: tuple[str, ...], usual: Sizes, proof: Proof) -> Iterator[Sizes]:
+    """Sizes on both sides of each limit that a verdict tells, and the smallest of its regions."""
+    for condition in proof.preconditions:
+        named = [axis for axis in condition.axes if axis in axes]
+        for number in {int(text) for text in re.findall(r"\d+", condition.text)}:
+            for size in (number - 1, number, number + 1, 2 * number):
+                yield {**usual, **dict.fromkeys(named, size)}
+                for axis in named:
+                    yield {**usual, axis: size}
+    for region in proof.regions[:20]:
+        if region.smallest:
+            yield region.smallest
+            for axis, size in region.smallest.items():
+                yield from ({**region.smallest, axis: size + step} for step in (1, -1))

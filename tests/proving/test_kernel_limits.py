@@ -9,7 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, arange
 from torch.nn import functional
 
-from shapezoo import Proved, prove
+from shapezoo import ProvedInPart, prove
 from shapezoo.proving.rules import kernel_limits
 from shapezoo.proving.solving import sound_sympy
 from shapezoo.proving.subjects import subject_of
@@ -140,6 +140,7 @@ def test_there_are_only_so_many_categories() -> None:
         return torch.multinomial(weights + 1, 2)
 
     proof = prove(draw)
-    assert isinstance(proof, Proved)
-    assert proof.is_exact
-    assert [c.text for c in proof.preconditions] == ["classes >= 2", "classes <= 16777216"]
+    assert isinstance(proof, ProvedInPart)  # the limit is too large for a run on real kernels
+    assert "too large" in proof.reason
+    guards = {guard for region in proof.regions for guard in region.guards}
+    assert "classes > 16777216" in guards

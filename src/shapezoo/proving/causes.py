@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import nn
 
-from shapezoo.proving.rules.symbols import LIBRARIES
+from shapezoo.proving.rules.common import LIBRARIES
 
 _LAYERS = f"torch{sep}nn{sep}modules{sep}"
 

@@ -23,7 +23,7 @@ from shapezoo.proving.rules.value_ranges import ValueRanges
 
 @pytest.fixture
 def environment() -> Any:
-    return symbolic._Environment(ValueRanges(), specialize_zero_one=False, duck_shape=False)
+    return symbolic._Environment(ValueRanges(), (), specialize_zero_one=False, duck_shape=False)
 
 
 def symbol(environment: Any, hint: int) -> torch.SymInt:

@@ -15,7 +15,6 @@ from shapezoo.proving import solving
 from shapezoo.proving.effort import Effort, WorkOverError, bounded, each_at_most
 from shapezoo.proving.exploring import Exploration, Path
 from shapezoo.proving.preconditions import preconditions
-from shapezoo.proving.symbolic import SymbolicRun
 
 AXES = ("batch", "height", "width")
 b, h, w = sympy.symbols("batch height width", integer=True, positive=True)
@@ -26,13 +25,12 @@ def explored(refused: Sequence[Any], axes: Sequence[str] = AXES) -> Exploration:
     domain = z3.And(*(z3.Int(axis) >= 1 for axis in axes))
     paths, rest = [], [domain]
     for condition in refused:
-        guards = list(sympy.And.make_args(condition))
+        guards = sympy.And.make_args(condition)
         region = z3.And(domain, *map(solving.translate, guards))
-        run = SymbolicRun("raises", guards=guards)
-        paths.append(Path(run, region, "raises", smallest=least(region, axes)))
+        paths.append(Path((), guards, region, "raises", smallest=least(region, axes)))
         rest.append(z3.Not(region))
     accepted = z3.And(*rest)
-    paths.append(Path(SymbolicRun(), accepted, "holds", smallest=least(accepted, axes)))
+    paths.append(Path((), (), accepted, "holds", smallest=least(accepted, axes)))
     variant: Any = type("Variant", (), {"sampled": ()})
     return Exploration(variant, tuple(axes), domain, paths)
 

@@ -30,6 +30,7 @@ from shapezoo.contracts.symbolic_runs import hint_of, while_proving
 from shapezoo.proving.enforcing import enforce
 from shapezoo.proving.model_code import code_of_model
 from shapezoo.proving.proofs import Outcome, Sizes, outcome_of
+from shapezoo.proving.rules.attention import plain_masks
 from shapezoo.proving.rules.builtin_functions import in_model_code, isinstance_
 from shapezoo.proving.rules.common import LIBRARIES
 from shapezoo.proving.rules.functions import FunctionRules, outermost_builtins
@@ -91,7 +92,7 @@ def run_symbolically(
     subject: Subject,
     variant: Variant,
     hints: Sizes,
-    choices: tuple[bool, ...] = (),
+    choices: tuple[bool, ...] | None = None,
     prepare: Prepare | None = None,
 ) -> SymbolicRun:
     """Run on symbols.
@@ -100,7 +101,8 @@ def run_symbolically(
         subject: What to run.
         variant: What to give it.
         hints: Sizes that decide which path is taken.
-        choices: The first answers where the data of arguments decide; the others are no.
+        choices: The first answers where the data of arguments decide; the others are no. None
+            makes such a question undecided, for callers that do not follow both ways.
         prepare: Changes the module before it runs; it is put back afterwards.
     """
     ranges = ValueRanges()
@@ -212,11 +214,11 @@ class _Environment(symbolic_shapes.ShapeEnv):
 
     Args:
         ranges: Is told of questions that cannot be answered.
-        choices: The first answers where the data of arguments decide.
+        choices: The first answers where the data of arguments decide; None gives up there.
         **options: Those of `ShapeEnv`.
     """
 
-    def __init__(self, ranges: ValueRanges, choices: Sequence[bool], **options: Any) -> None:
+    def __init__(self, ranges: ValueRanges, choices: Sequence[bool] | None, **options: Any) -> None:
         super().__init__(**options)
         self.ranges = ranges
         self.places: list[str] = []
@@ -243,6 +245,8 @@ class _Environment(symbolic_shapes.ShapeEnv):
     def choose(self) -> bool:
         """Answer a question that the data of arguments decide."""
         at = len(self.taken)
+        if self.choices is None:
+            self.ranges.give_up(f"the data of an argument decide at {_place()}")
         if at == MOST_CHOICES:
             self.ranges.give_up(f"{_place()} asks more than {at} times for values of arguments")
         self.taken.append(self.choices[at] if at < len(self.choices) else False)
@@ -342,6 +346,7 @@ def _rules(environment: Any, ranges: ValueRanges) -> Iterator[None]:
             outermost_builtins(),
             RecurrentRules(environment, ranges),
             symbolic_batches(),
+            plain_masks(),
             *_without_first_weights(),
             *_with_symbolic_arguments(),
         ):

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
+from shapezoo.proving.rules.attention import ATTENTION, attention_of_symbols
+
 _ORDINARY: dict[type, Any] = {torch.SymInt: 1, torch.SymFloat: 1.0, torch.SymBool: True}
 """For each class of symbols, an object of the class that an ordinary call has."""
 
@@ -111,18 +113,31 @@ def in_model_code(spaces: Iterable[tuple[Globals, Sequence[types.CodeType]]]) ->
     Args:
         spaces: Globals, each with the code that uses them.
     """
-    changed: list[tuple[Globals, str]] = []
+    kept: list[tuple[Globals, str, Any]] = []  # in the end only these names are put back
     try:
         for space, codes in spaces:
-            for name, function in (_ALWAYS | _WHERE_CALLED).items():
-                is_safe = name in _ALWAYS or all(_only_calls(code, name) for code in codes)
-                if name not in space and is_safe:
-                    space[name] = function
-                    changed.append((space, name))
+            for name, function in _seen_in(space, codes).items():
+                kept.append((space, name, space.get(name, _NOTHING)))
+                space[name] = function
         yield
     finally:
-        for space, name in changed:
-            del space[name]
+        for space, name, value in reversed(kept):
+            if value is _NOTHING:
+                del space[name]
+            else:
+                space[name] = value
+
+
+_NOTHING = object()
+
+
+def _seen_in(space: Globals, codes: Sequence[types.CodeType]) -> dict[str, Any]:
+    """The functions that code of these globals should see, by their names there."""
+    called = (name for name in _WHERE_CALLED if all(_only_calls(code, name) for code in codes))
+    seen = _ALWAYS | {name: _WHERE_CALLED[name] for name in called}
+    seen = {name: function for name, function in seen.items() if name not in space}
+    imported = [name for name, value in space.items() if value is ATTENTION]
+    return seen | dict.fromkeys(imported, attention_of_symbols)
 
 
 def _only_calls(code: types.CodeType, name: str) -> bool:

@@ -6,6 +6,7 @@ PyTorch's fake kernels ask about sizes that do not matter (is this tensor contig
 refuse, such as a picture of no rows; these checks are added.
 """
 
+import functools
 import math
 import os
 from collections.abc import Sequence
@@ -71,6 +72,33 @@ def broadcast(shapes: Sequence[Sequence[Size]]) -> tuple[Size, ...] | None:
                 return None
         shape.append(size)
     return tuple(shape)
+
+
+def common_size(left: Size, right: Size) -> Size:
+    """The size that two sizes broadcast to; asks where they are not written alike.
+
+    Raises:
+        RuntimeError: There is none.
+    """
+    if is_same(left, right) or is_same(right, 1):
+        return left
+    if is_same(left, 1) or left == right or left == 1:
+        return right
+    require(
+        right == 1, "The size of tensor a ({}) must match the size of tensor b ({})", left, right
+    )
+    return left
+
+
+def common_shape(shapes: Sequence[Sequence[Size]]) -> tuple[Size, ...]:
+    """The shape that shapes broadcast to; asks where they are not written alike.
+
+    Raises:
+        RuntimeError: There is none.
+    """
+    axes = max(map(len, shapes), default=0)
+    filled = [(*(1,) * (axes - len(shape)), *shape) for shape in shapes]
+    return tuple(functools.reduce(common_size, sizes) for sizes in zip(*filled, strict=True))
 
 
 def viewed(shape: Sequence[Size], wanted: Sequence[Size]) -> list[Size]:

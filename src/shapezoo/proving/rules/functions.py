@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from shapezoo.proving.rules.attention import attention
 from shapezoo.proving.rules.common import (
     PRODUCT,
     broadcast,
@@ -22,7 +23,9 @@ from shapezoo.proving.rules.common import (
     viewed,
 )
 from shapezoo.proving.rules.constants import real_kernels
+from shapezoo.proving.rules.einsum import EINSUM, einsum
 from shapezoo.proving.rules.index_checks import check_one_hot
+from shapezoo.proving.rules.sized import AVERAGES, arange, average_pool, linspace
 from shapezoo.proving.rules.symbols import is_in_message
 from shapezoo.proving.rules.value_ranges import ValueRanges
 from shapezoo.proving.values import tensors_of
@@ -44,7 +47,7 @@ class FunctionRules(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         rule = _FUNCTIONS.get(func)
-        if rule and args and isinstance(args[0], FakeTensor):
+        if rule and args and (func in _WITHOUT_TENSOR or isinstance(args[0], FakeTensor)):
             result = rule(*args, **kwargs)
             if result is not NotImplemented:
                 if rule in (_reshape, _flatten, _contiguous):
@@ -99,6 +102,7 @@ class FunctionRules(TorchFunctionMode):
 
 
 _INDEXING = (Tensor.__getitem__, Tensor.__setitem__)
+_WITHOUT_TENSOR = (EINSUM, torch.linspace, torch.arange)
 _TEXTS = (Tensor.__repr__, Tensor.__format__)
 _LITERALS = (torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor)
 
@@ -212,33 +216,6 @@ def _group_norm(
     return empty(x, x.shape)
 
 
-def _attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    **options: Any,
-) -> Any:
-    parts = (query, key, value)
-    axes, dtypes = {part.dim() for part in parts}, {part.dtype for part in parts}
-    is_odd = options.get("enable_gqa") or (is_causal and attn_mask is not None)
-    if len(axes) > 1 or len(dtypes) > 1 or query.dim() < 3 or is_odd:
-        return NotImplemented
-    common = broadcast([part.shape[:-2] for part in parts])
-    if common is None or not query.is_floating_point():
-        return NotImplemented
-    scores = (*common, query.shape[-2], key.shape[-2])
-    if attn_mask is not None:
-        masked = broadcast([attn_mask.shape, scores])
-        if masked is None or not fits(masked, scores):
-            return NotImplemented
-    require(query.shape[-1] == key.shape[-1], PRODUCT, tuple(query.shape), tuple(key.shape))
-    require(key.shape[-2] == value.shape[-2], PRODUCT, scores, tuple(value.shape))
-    return empty(query, (*scores[:-1], value.shape[-1]))
-
-
 _nn: Any = torch._C._nn  # pyright: ignore[reportAttributeAccessIssue]  # torch has no types for it
 
 _UPSAMPLING = (
@@ -250,7 +227,11 @@ _UPSAMPLING = (
 )
 
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    functional.scaled_dot_product_attention: _attention,
+    functional.scaled_dot_product_attention: attention,
+    EINSUM: einsum,
+    torch.linspace: linspace,
+    torch.arange: arange,
+    **dict.fromkeys(AVERAGES, average_pool),
     torch.max_pool1d: _max_pool1d,
     torch.group_norm: _group_norm,
     torch.reshape: _reshape,

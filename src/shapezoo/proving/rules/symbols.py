@@ -89,8 +89,12 @@ def _messages(filename: str) -> list[tuple[Place, Place]]:
         tree = ast.parse("".join(linecache.getlines(filename)))
     except SyntaxError:
         return []
+    nodes = list(ast.walk(tree))
     found: list[ast.expr | None] = []
-    for node in ast.walk(tree):
+    telling = _TELLING | {
+        n.name for n in nodes if isinstance(n, ast.FunctionDef) and _only_tells(n)
+    }
+    for node in nodes:
         match node:
             case ast.Raise(exc=message) | ast.Assert(msg=message):
                 found.append(message)
@@ -99,14 +103,44 @@ def _messages(filename: str) -> list[tuple[Place, Place]]:
             ):
                 found += args[1:]
             case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name), args=args) if (
-                name in _TELLING
+                name in telling
             ):
                 found += args
+        found += _raised_next(node)
     return [
         ((n.lineno, n.col_offset), (n.end_lineno or n.lineno, n.end_col_offset or n.col_offset))
         for n in found
         if n is not None
     ]
+
+
+def _raised_next(node: ast.AST) -> Iterator[ast.expr]:
+    """Texts in a block that get a name, which is raised in the very next statement."""
+    for block in (getattr(node, name, None) for name in ("body", "orelse", "finalbody")):
+        for one, two in itertools.pairwise(block if isinstance(block, list) else ()):
+            if isinstance(one, ast.Assign) and isinstance(two, ast.Raise):
+                names = [target.id for target in one.targets if isinstance(target, ast.Name)]
+                used = {part.id for part in ast.walk(two) if isinstance(part, ast.Name)}
+                if names and used >= {*names}:
+                    yield one.value
+
+
+def _only_tells(function: ast.FunctionDef) -> bool:
+    """Whether all that a function does is to raise, warn or log."""
+    return all(map(_tells, function.body))
+
+
+def _tells(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Raise() | ast.Import() | ast.ImportFrom() | ast.Pass():
+            return True
+        case ast.Expr(value=ast.Constant()):
+            return True
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name))):
+            return name in _TELLING
+        case ast.If(test=ast.Name() | ast.UnaryOp(operand=ast.Name())):
+            return all(map(_tells, [*statement.body, *statement.orelse]))
+    return False
 
 
 _CHECKING = {"_assert", "_check", "_check_value", "_check_type", "_check_index"}

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import torch
 from public.measuring import Row, measure
-from public.networks import NETWORKS
 
 MOST_SECONDS = 30
 MOST_MEGABYTES = 2048
@@ -31,6 +30,8 @@ def main() -> None:
 
         print_zoo(options.names)
         return
+    from public.networks import NETWORKS  # these need packages that the zoo does not
+
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)

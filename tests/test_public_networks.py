@@ -30,6 +30,14 @@ class Kernel(shapezoo.Module):
         return pooled[self.offset :]
 
 
+class Endless(shapezoo.Module):
+    """Never returns."""
+
+    def forward(self, x: Float[Tensor, "batch 4 seq"]) -> Float[Tensor, "batch 4"]:
+        while True:
+            pass
+
+
 @pytest.fixture
 def public(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.syspath_prepend(FOLDER)
@@ -81,3 +89,11 @@ def test_a_network_is_measured_in_a_process_of_its_own(public: Any) -> None:
 def test_a_network_that_cannot_be_built_is_a_row_too(public: Any) -> None:
     network = public.table.Network("none", lambda: Kernel(-1), USUAL)
     assert public.measuring.measure(network, 60, 60).verdict == "error"
+
+
+def test_a_network_that_takes_too_long_is_a_row_too(
+    public: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(public.measuring, "PROOF_SECONDS", 1)
+    row = public.measuring.measure(public.table.Network("endless", Endless, USUAL), 60, 60)
+    assert (row.verdict, row.text) == ("too much", "over 1 s of CPU or 8 GB")

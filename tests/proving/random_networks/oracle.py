@@ -243,6 +243,8 @@ def _holds(guard: str, sizes: Sizes) -> bool:
 
 FUNCTIONS = {
     "Abs": abs,
+    "Mod": operator.mod,
+    "PythonMod": operator.mod,
     "TruncToInt": math.trunc,
     "FloorToInt": math.floor,
     "CeilToInt": math.ceil,

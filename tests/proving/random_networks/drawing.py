@@ -35,7 +35,7 @@ CHOICES: list[Step] = [
 ]
 MASKS: list[Step] = [masks.masked, layers.attention]
 STATE: list[Step] = [state.state]
-WRITES: list[Step] = [state.written, kernels.view]
+WRITES: list[Step] = [state.written, state.written, state.learned, kernels.view]
 LOOPS: list[Step] = [choices.loop]
 FAMILIES: list[Step] = [families.convert]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tests.proving.random_networks.drawing import Network, draw
-from tests.proving.random_networks.oracle import Finding, Kind, findings
+from tests.proving.random_networks.oracle import MOST_POINTS, Finding, Kind, findings
 
 from shapezoo import Proof, prove
 
@@ -37,22 +37,22 @@ class Judged:
         return frozenset(["crash"] if self.error else [f.kind for f in self.findings])
 
 
-def judged(network: Network) -> Judged:
-    """Prove a network, and compare the verdict with real kernels."""
+def judged(network: Network, most: int = MOST_POINTS) -> Judged:
+    """Prove a network, and compare the verdict with real kernels at that many small sizes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             proof = prove(network.subject(), budget=BUDGET)
         except Exception as error:
             return Judged(network, None, (), f"{type(error).__name__}: {error}")
-        return Judged(network, proof, tuple(findings(network, proof)))
+        return Judged(network, proof, tuple(findings(network, proof, most)))
 
 
-def drawn_and_judged(seed: int) -> Judged:
-    """Draw a network, and judge it."""
+def drawn_and_judged(seed: int, most: int = MOST_POINTS) -> Judged:
+    """Draw a network, and judge it at that many small sizes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return judged(draw(seed))
+        return judged(draw(seed), most)
 
 
 def minimised(found: Judged, kind: Kind | str) -> Judged:

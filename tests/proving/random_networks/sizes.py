@@ -131,6 +131,11 @@ USES = lines_of(
     torch.fft.fft(torch.ones($limit), n=q).abs()
     torch.ones(q, $limit).softmax(0).argmax(0)
     torch.tril_indices(q, q)
+    torch.zeros(q).masked_scatter(torch.ones(q).bool(), torch.ones($limit))
+    torch.bernoulli(torch.ones(3) * (q / $limit))
+    torch.linalg.inv(torch.eye(3) * (q - $limit))
+    torch.linalg.cholesky(torch.eye(3) * ($limit - q))
+    nn.utils.rnn.pack_padded_sequence(torch.ones($limit, 1, 3), torch.tensor([q])).data
     """
 )
 """Kernels that take a size."""
@@ -151,7 +156,7 @@ CUTS = [
 def sized(draft: Draft) -> bool:
     """Use an expression of sizes where a kernel has a limit, and keep the shape of `x`."""
     n, m = draft.size(draft.dim()), draft.size(draft.dim())
-    limit = draft.rng.choice([4, 6, 9])
+    limit = draft.rng.choice([4, 6, 9, 40])
     draft.marks |= {limit, 2 * limit, 16, 25}
     draft.body.append(f"q = {filled(draft.rng, SIZES, n=n, m=m)}")
     return draft.become(f"x + {filled(draft.rng, USES, limit=limit)}.sum()")

@@ -55,6 +55,18 @@ WRITES = lines_of(
     """
 )
 
+LEARNED = lines_of(
+    """
+    $weight[0] = 0.0|x = x + $weight[0]
+    x = x + $weight.add_(1.0).sum()
+    y, z = (x * $weight[0]).chunk(2)|y += 1.0|x = x + y.sum()
+    if (x * $weight[0]).requires_grad:|    x = x.sum(0)
+    y, = torch.autograd.grad((x * $weight[0]).sum(), [$weight])|x = x + y.sum()
+    $weight.data.fill_(2.0)|x = x * $weight[1]
+    x = x * $weight.detach().clone().mul_(2.0)[0]
+    """
+)
+
 
 def state(draft: Draft) -> bool:
     """Keep something between calls."""
@@ -75,4 +87,12 @@ def written(draft: Draft) -> bool:
     k = draft.dim()
     rest = ", ".join(["1"] * (len(draft.shape) - 1 - k))
     draft.body += drawn_lines(draft.rng, WRITES, n=draft.size(k), k=k, index=":, " * k, rest=rest)
+    return True
+
+
+def learned(draft: Draft) -> bool:
+    """Use a parameter in ways that gradients may forbid."""
+    name = draft.name("weight")
+    draft.setup.append(f"self.{name} = nn.Parameter(torch.ones(3))")
+    draft.body += drawn_lines(draft.rng, LEARNED, weight=f"self.{name}")
     return True

@@ -316,13 +316,8 @@ def test_an_argument_that_is_called_returns_is_no_result() -> None:
 
 
 def test_sizes_that_only_numbers_can_be_used_for_are_not_known() -> None:
-    for body in (
-        lambda x: x * {4: 1, 6: 2}[x.shape[0]],
-        lambda x: refuse(x, x.shape[0] not in {4, 6}),
-        lambda x: refuse(x, not (isinstance(x.shape[0], int) and x.shape[0] > 7)),
-        lambda x: refuse(x, divmod(x.shape[0], 3) == (2, 0)),
-    ):
-        assert not isinstance(prove(function(body), budget=10), Refuted | Proved)
+    proof = prove(function(lambda x: refuse(x, x.shape[0].bit_count() > 2)), budget=10)
+    assert not isinstance(proof, Refuted | Proved)
 
 
 def test_the_text_in_an_error_decides_nothing() -> None:

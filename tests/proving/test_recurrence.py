@@ -726,7 +726,7 @@ def line_of(text: str) -> str:
 def test_a_loop_over_time_is_sampled(cls: type[Looped], text: str) -> None:
     proof = prove(cls().eval())
     assert isinstance(proof, ProvedInPart)
-    assert proof.sampled == {"seq": (1, 2, 3, 4, 7)}
+    assert {1, 2, 3, 7} <= {*proof.sampled["seq"]}
     assert proof.reason.startswith(f"{line_of(text)}, `")
     assert "seq was tried at some sizes only" in proof.reason
     assert proof.cases[0].gaps

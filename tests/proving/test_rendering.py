@@ -1,6 +1,5 @@
 """Verdicts as text."""
 
-import re
 from typing import Any
 
 import torch
@@ -55,7 +54,7 @@ def test_a_wrong_result_shows_no_other_errors() -> None:
 def partly(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
     if x.shape[0] < 5:
         return x
-    return x if x.sum() > 0 else -x
+    return x[: 99 + int(x.sum())]
 
 
 def test_in_part_says_where_it_works_and_what_stood_in_the_way() -> None:
@@ -63,7 +62,7 @@ def test_in_part_says_where_it_works_and_what_stood_in_the_way() -> None:
     assert "proved in part" in lines[0]
     assert row(lines, "works at") == ["batch=1"]
     (reason,) = row(lines, "because")
-    assert re.match(r"test_rendering.py:\d+, `return x if x.sum\(\) > 0 else -x`: the val", reason)
+    assert reason.startswith("a number is read from the values of a tensor")
 
 
 def whole(x: Float[Tensor, "batch 2"]) -> Float[Tensor, "batch 2"]:

@@ -67,7 +67,7 @@ def conditions(term: Term, values: Sequence[int], other: int) -> Iterator[str]:
     least, most = values[0], values[-1]
     if least == most:
         yield term.compared("==", least)
-    elif not term.operator and len(values) <= MOST_REMAINDERS:
+    elif not term.operator and len(values) <= min(MOST_REMAINDERS, most - least):
         yield f"{term} in {tuple(values)}"
     if term.operator in ("", "-"):
         if other < least:

@@ -1,7 +1,6 @@
 """Shape rules of functions whose parts would ask about layout."""
 
 import contextlib
-import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -203,7 +202,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     torch.linspace: linspace,
     torch.arange: arange,
     **dict.fromkeys(AVERAGES, average_pool),
-    **{func: functools.partial(adaptive_pool, func) for func in ADAPTIVE},
+    **{func: adaptive_pool(func) for func in ADAPTIVE},
     torch.max_pool1d: _max_pool1d,
     torch.group_norm: _group_norm,
     torch.reshape: _reshape,

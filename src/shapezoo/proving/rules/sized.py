@@ -65,17 +65,20 @@ ADAPTIVE = {
 """Poolings to given sizes, with the number of their axes."""
 
 
-def adaptive_pool(func: Any, x: Tensor, output_size: Any) -> Any:
-    """Compute the shape of a pooling to given sizes: nothing is asked about its windows."""
-    axes = ADAPTIVE[func]
-    sizes = _per_axis(output_size, axes)
-    if x.dim() not in (axes + 1, axes + 2) or len(sizes) != axes or not x.is_floating_point():
-        return NotImplemented
-    if not all(size > 0 for size in (*x.shape, *sizes)):
-        return NotImplemented
-    result = empty(x, (*x.shape[:-axes], *sizes))
-    has_places = "max" in func.__name__
-    return (result, empty(x, result.shape, torch.int64)) if has_places else result
+def adaptive_pool(func: Any) -> Any:
+    """Make the rule of a pooling to given sizes, which asks nothing about its windows."""
+    axes, has_places = ADAPTIVE[func], "max" in func.__name__
+
+    def pool(x: Tensor, output_size: Any) -> Any:
+        sizes = _per_axis(output_size, axes)
+        if x.dim() not in (axes + 1, axes + 2) or len(sizes) != axes or not x.is_floating_point():
+            return NotImplemented
+        if not all(size > 0 for size in (*x.shape, *sizes)):
+            return NotImplemented
+        result = empty(x, (*x.shape[:-axes], *sizes))
+        return (result, empty(x, result.shape, torch.int64)) if has_places else result
+
+    return pool
 
 
 def linspace(start: Any, end: Any, steps: Any = None, **options: Any) -> Any:

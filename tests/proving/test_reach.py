@@ -68,32 +68,78 @@ def causal_encoder(x: Tensor) -> Tensor:
 
 
 CASES = {
-    "einsum": Case(lambda a, b: torch.einsum("bihd,bjhd->bhij", a, b), ("b i h d", "b j h d"), "b h i j"),
-    "einsum of two names": Case(lambda a, b: torch.einsum("nd,kd->nk", a, b), ("n d", "k e"), "n k"),
-    "einsum with an ellipsis": Case(lambda a, b: torch.einsum("...d,md->...m", a, b), ("b n d", "m d"), "b n m"),
-    "einsum without an arrow": Case(lambda a, b: torch.einsum("zd,da", a, b), ("n d", "d m"), "m n"),
-    "einsum of three": Case(lambda a, b, c: torch.einsum("nd,dk,km->nm", a, b, c), ("n d", "d k", "k m"), "n m"),
+    "einsum": Case(
+        lambda a, b: torch.einsum("bihd,bjhd->bhij", a, b),
+        ("b i h d", "b j h d"),
+        "b h i j",
+    ),
+    "einsum of two names": Case(
+        lambda a, b: torch.einsum("nd,kd->nk", a, b),
+        ("n d", "k e"),
+        "n k",
+    ),
+    "einsum with an ellipsis": Case(
+        lambda a, b: torch.einsum("...d,md->...m", a, b),
+        ("b n d", "m d"),
+        "b n m",
+    ),
+    "einsum without an arrow": Case(
+        lambda a, b: torch.einsum("zd,da", a, b),
+        ("n d", "d m"),
+        "m n",
+    ),
+    "einsum of three": Case(
+        lambda a, b, c: torch.einsum("nd,dk,km->nm", a, b, c),
+        ("n d", "d k", "k m"),
+        "n m",
+    ),
     "einsum of a diagonal": Case(lambda a: torch.einsum("ii->i", a), ("n m",), "n"),
     "einsum of one": Case(lambda a: torch.einsum("bnd->nb", a), ("b n d",), "n b"),
     "outer einsum": Case(lambda a, b: torch.einsum("nd,nk->nkd", a, b), ("n d", "n k"), "n k d"),
-    "viewed einsum": Case(lambda a, b: torch.einsum("bhid,bhjd->bhij", a, b).view(-1), ("b h i d", "b h j d"), "b*h*i*j"),
+    "viewed einsum": Case(
+        lambda a, b: torch.einsum("bhid,bhjd->bhij", a, b).view(-1),
+        ("b h i d", "b h j d"),
+        "b*h*i*j",
+    ),
     "attention with groups": Case(
         lambda q, k: functional.scaled_dot_product_attention(q, k, k, enable_gqa=True),
-        ("b h n d", "b g m d"), "b h n d",
+        ("b h n d", "b g m d"),
+        "b h n d",
     ),
     "causal by a size": Case(lambda x: attend(x, is_causal=x.shape[-2] > 1), ("b n d",), "b n d"),
     "masked attention": Case(lambda x, m: attend(x, mask=m), ("b n d", "!n m"), "b n d"),
-    "causal and masked": Case(lambda x, m: attend(x, mask=m, is_causal=x.shape[1] > 3), ("b n d", "!n n"), "b n d"),
+    "causal and masked": Case(
+        lambda x, m: attend(x, mask=m, is_causal=x.shape[1] > 3),
+        ("b n d", "!n n"),
+        "b n d",
+    ),
     "encoder": Case(encoder, ("b n 4",), "b n 4"),
     "causal encoder": Case(causal_encoder, ("b n 4",), "b n 4"),
     "transformer": Case(transformer, ("b n 4", "b m 4"), "b m 4"),
     "masked multi-head attention": Case(
         lambda x, m: attention(x, x, x, key_padding_mask=m)[0], ("b n 4", "!b n"), "b n 4"
     ),
-    "pooling by sizes": Case(lambda x: functional.avg_pool2d(x, x.shape[2:]), ("b c h w",), "b c 1 1"),
-    "pooling by one size": Case(lambda x: functional.avg_pool1d(x, x.shape[2] // 2), ("b c n",), "b c n//(n//2)"),
+    "pooling by sizes": Case(
+        lambda x: functional.avg_pool2d(x, x.shape[2:]),
+        ("b c h w",),
+        "b c 1 1",
+    ),
+    "pooling by one size": Case(
+        lambda x: functional.avg_pool1d(x, x.shape[2] // 2),
+        ("b c n",),
+        "b c n//(n//2)",
+    ),
     "pooling to 1": Case(lambda x: functional.adaptive_avg_pool2d(x, 1), ("b c h w",), "b c 1 1"),
-    "pooling to a size": Case(lambda x: functional.adaptive_avg_pool1d(x, x.shape[2] // 2), ("b c n",), "b c n//2"),
+    "pooling to a size": Case(
+        lambda x: functional.adaptive_avg_pool1d(x, x.shape[2] // 2),
+        ("b c n",),
+        "b c n//2",
+    ),
+    "pooling to places": Case(
+        lambda x: functional.adaptive_max_pool2d(x, (3, x.shape[3])),
+        ("b c h w",),
+        "b c 3 w",
+    ),
     "int": Case(lambda x: x[:, : int(x.shape[1] * 0.5)], ("b n",), "b n//2"),
     "round": Case(lambda x: x[:, : round(x.shape[1] / 3)], ("b n",), "b (n+1)//3"),
     "ceil": Case(lambda x: x[:, : math.ceil(x.shape[1] / 3)], ("b n",), "b (n+2)//3"),
@@ -116,7 +162,7 @@ CASES = {
     "arange": Case(lambda x: torch.arange(0, x.shape[1], 0.5), ("b n",), "n*2"),
     "_assert": Case(asserting, ("b n",), "b n"),
     "its own messages": Case(refusing, ("b n",), "b n"),
-}  # fmt: skip
+}
 
 
 def module_of(case: Case, result: str) -> Module:

@@ -168,7 +168,8 @@ class _Walk:
         if isinstance(value, functools.partial):
             return (value.func, *value.args, *value.keywords.values())
         parts = [part for name in _INSIDE.get(type(value), ()) if (part := getattr(value, name))]
-        return [*parts, type(value)]
+        held = itertools.chain.from_iterable(map(_held, getattr(value, "__dict__", {}).values()))
+        return [*parts, type(value), *(part for part in held if isinstance(part, _WITH_CODE))]
 
     def _of_function(self, function: types.FunctionType) -> Iterator[Any]:
         yield from filter(None, [getattr(function, "__wrapped__", None)])
@@ -187,6 +188,8 @@ class _Walk:
                 if isinstance(value, nn.Module | types.ModuleType | type) or callable(value):
                     yield value
 
+
+_WITH_CODE = (nn.Module, types.FunctionType, functools.partial)
 
 _INSIDE: dict[type, tuple[str, ...]] = {
     types.MethodType: ("__func__", "__self__"),

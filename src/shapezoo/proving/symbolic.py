@@ -218,7 +218,9 @@ class _Environment(symbolic_shapes.ShapeEnv):
         **options: Those of `ShapeEnv`.
     """
 
-    def __init__(self, ranges: ValueRanges, choices: Sequence[bool] | None, **options: Any) -> None:
+    def __init__(
+        self, ranges: ValueRanges, choices: Sequence[bool] | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
         self.ranges = ranges
         self.places: list[str] = []
@@ -324,7 +326,7 @@ _WORST: tuple[Outcome, ...] = ("holds", "raises", "unknown", "breaks")
 
 
 @contextlib.contextmanager
-def _fakes(environment: Any, *, is_grad: bool) -> Iterator[None]:
+def _fakes(environment: Any, *, is_grad: bool = False) -> Iterator[None]:
     """Make all tensors empty, with symbols for sizes."""
     fakes = fake_tensor.FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True)
     fakes.cache_enabled = False  # with symbols, its cache costs more than it saves

@@ -21,7 +21,7 @@ from shapezoo.proving.causes import NOWHERE, Cause, cause_of, own_files
 from shapezoo.proving.effort import MODULE, spend
 from shapezoo.proving.enforcing import enforce, is_enforced
 from shapezoo.proving.proofs import Outcome, Sizes, outcome_of
-from shapezoo.proving.subjects import NoArgumentsError, Subject
+from shapezoo.proving.subjects import NoArgumentsError, Subject, modules_of
 from shapezoo.proving.values import code_of, shapes_of, tensors_of
 from shapezoo.proving.variants import Variant
 
@@ -126,9 +126,9 @@ def replay_in_turn(subject: Subject, variant: Variant, calls: Sequence[Call]) ->
             cause = cause_of(error, own_files(subject.source))
             return [Replay(calls[0], outcome_of(error), error.with_traceback(None), cause)]
         files = own_files(model)
-        if isinstance(model, nn.Module):
-            stack.enter_context(undisturbed(model))
-            enforce(model, lambda path, error: None)
+        for module in modules_of(model):
+            stack.enter_context(undisturbed(module))
+            enforce(module, lambda path, error: None)
         work = MODULE * sum(1 for _ in model.modules()) if isinstance(model, nn.Module) else MODULE
         for number, call in enumerate(calls):
             spend(work)

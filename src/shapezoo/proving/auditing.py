@@ -236,10 +236,10 @@ def _beside(
     distances = _distances(condition) or [z3.IntVal(0)]
     for side, distance in itertools.product((is_met, z3.Not(is_met)), distances):
         formulas = [exploration.domain, *others, side]
-        near = solving.least(distance, *formulas, most=FARTHEST)
+        near = solving.least(distance + 1, *formulas, most=FARTHEST)  # it looks from 1 on
         if near is None:
             continue
-        formulas.append(distance <= near)
+        formulas.append(distance < near)
         solver = solving.solver(*formulas)
         if solver.check() == z3.sat:
             start = solving.sizes_of(solver.model(), exploration.axes)

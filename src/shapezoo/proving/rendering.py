@@ -93,6 +93,7 @@ def _rests_on(found: RestsOn) -> str:
         parts.append(", ".join(found.dtypes) + refused)
     parts.append(f"first call, as it keeps {', '.join(found.kept)}" if found.kept else "any call")
     parts += [f"{name} contiguous" for name in found.contiguous]
+    parts += [f"gradients {found.gradients}"] if found.gradients else []
     return "; ".join(parts)
 
 

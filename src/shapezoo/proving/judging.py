@@ -216,6 +216,7 @@ def _rests_on(several: Sequence[RestsOn]) -> RestsOn:
         dtypes=tuple(name for name in dtypes if name not in refused),
         refused_dtypes=tuple(refused),
         contiguous=tuple(dict.fromkeys(name for one in several for name in one.contiguous)),
+        gradients=next((one.gradients for one in several if one.gradients), ""),
         kept=tuple(dict.fromkeys(name for one in several for name in one.kept)),
         checks=tuple(dict.fromkeys(line for one in several for line in one.checks)),
     )

@@ -92,6 +92,7 @@ class RestsOn:
         dtypes: The dtypes for which it holds, where an argument may have several.
         refused_dtypes: Those of them for which the model raises.
         contiguous: The arguments that have to be contiguous.
+        gradients: Whether gradients have to be on, or off; empty where that does not matter.
         kept: The attributes that a call changes, so that it may matter for the next one.
         checks: The lines that raise for some values of arguments, and not for others.
     """
@@ -100,6 +101,7 @@ class RestsOn:
     dtypes: tuple[str, ...] = ()
     refused_dtypes: tuple[str, ...] = ()
     contiguous: tuple[str, ...] = ()
+    gradients: Literal["", "on", "off"] = ""
     kept: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
 

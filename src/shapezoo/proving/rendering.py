@@ -91,6 +91,7 @@ def _rests_on(found: RestsOn) -> str:
     parts.append(f"first call, as it keeps {', '.join(found.kept)}" if found.kept else "any call")
     parts += [f"{name} contiguous" for name in found.contiguous]
     parts += [f"values that {line} does not refuse" for line in found.checks]
+    parts += [f"gradients {found.gradients}"] if found.gradients else []
     return "; ".join(parts)
 
 

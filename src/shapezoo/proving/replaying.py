@@ -225,8 +225,11 @@ def _state(model: Callable[..., Any]) -> dict[str, Any]:
     }
 
 
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+
+
 def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    own = {name: value for name, value in vars(module).items() if name not in vars(nn.Module())}
+    own = {name: value for name, value in vars(module).items() if name not in _OF_EVERY_MODULE}
     yield from (own | module._buffers).items()
 
 

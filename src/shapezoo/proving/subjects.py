@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses import fake_tensor
 
 from shapezoo._modules import as_written, copied, floating_dtype, require_plain
 from shapezoo.contracts import ContractError, Signature, checked, is_checked, signature, switch
@@ -222,27 +223,38 @@ def subject_of_class(cls: type[nn.Module], init: Mapping[str, Any]) -> Subject:
 
 
 def empty_out(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
-    """Put empty tensors in the place of all that a module holds; `undisturbed` puts them back.
+    """Put fake tensors in the place of all that a module holds; `undisturbed` puts them back.
 
     Returns:
-        The empty tensors, each with the one whose place it has.
+        The fake tensors, each with the one whose place it has.
     """
     known: dict[int, tuple[Tensor, Tensor]] = {}  # the same one for the same tensor
 
-    def empty(tensor: Tensor) -> Tensor:
+    def fake(tensor: Tensor) -> Tensor:
         if id(tensor) not in known:
-            size, stride = tensor.shape, tensor.stride()
-            twin = torch.empty_strided(size, stride, dtype=tensor.dtype)
-            is_parameter = isinstance(tensor, nn.Parameter)
-            fake = nn.Parameter(twin, tensor.requires_grad) if is_parameter else twin
-            known[id(tensor)] = fake, tensor
+            known[id(tensor)] = _fake_of(tensor, fakes), tensor
         return known[id(tensor)][0]
 
-    for module in model.modules():
-        holders: tuple[Any, ...] = module._parameters, module._buffers, vars(module)
-        for holder in holders:
-            holder.update({k: empty(v) for k, v in holder.items() if isinstance(v, Tensor)})
+    with fake_tensor.unset_fake_temporarily() as fakes:
+        for module in model.modules():
+            holders: tuple[Any, ...] = module._parameters, module._buffers, vars(module)
+            for holder in holders:
+                holder.update({k: fake(v) for k, v in holder.items() if isinstance(v, Tensor)})
     for module in model.modules():
         if isinstance(module, nn.RNNBase):
             module._init_flat_weights()  # it keeps a list of its weights
     return list(known.values())
+
+
+def _fake_of(tensor: Tensor, fakes: Any) -> Tensor:
+    """A fake tensor like another; made by hand, which is ten times faster than by a kernel."""
+    size, stride, dtype = tensor.shape, tensor.stride(), tensor.dtype
+    data = torch.empty_strided(size, stride, dtype=dtype, device="meta")
+    is_parameter = isinstance(tensor, nn.Parameter)
+    return fake_tensor.FakeTensor(
+        fakes,
+        data,
+        torch.device("cpu"),
+        requires_grad=tensor.requires_grad and is_parameter,
+        _is_param=is_parameter,
+    )

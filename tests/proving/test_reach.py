@@ -278,6 +278,34 @@ def test_a_value_that_may_follow_from_sizes_is_no_limit_and_nothing_is_exact() -
     assert re.fullmatch(r"test_reach.py:\d+", line)
 
 
+def grown(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+    total = x.sum().item()
+    return x if total + 1 > total else x[:1]  # not of 1e20
+
+
+def itself(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+    total = x.sum().item()
+    return x if total == total else x[:1]  # not of a nan
+
+
+def padded_by_data(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+    count = int(x.sum().int().item())
+    return functional.pad(x, (count, -count))
+
+
+@pytest.mark.parametrize("function", [grown, itself, padded_by_data])
+def test_numbers_in_tensors_may_be_rounded_infinite_or_nan(function: Any) -> None:
+    assert not isinstance(prove(function), Proved | Refuted)
+
+
+def test_numbers_in_tensors_may_be_used_as_values() -> None:
+    def scaled(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+        greatest = x.max().item()
+        return x / greatest if greatest > 3 else x
+
+    assert isinstance(prove(scaled), Proved)
+
+
 projection = nn.Linear(4, 3)
 
 

@@ -231,6 +231,7 @@ class _Environment(symbolic_shapes.ShapeEnv):
         self.taken: list[bool] = []
         self.choice_places: list[str] = []
         self._items: dict[Any, dict[Any, bool]] = {}  # by symbol, what was answered of it
+        self._comparisons: dict[Any, bool] = {}
 
     def assume(self, condition: torch.SymBool) -> None:
         """Take a condition on sizes that the data decide to be true."""
@@ -245,6 +246,18 @@ class _Environment(symbolic_shapes.ShapeEnv):
         item = (make or self.create_unbacked_symint)()
         self._items[item.node.expr] = {}
         return item
+
+    def is_of_items(self, number: Any) -> bool:
+        """Whether a number is made of numbers that the data of arguments decide."""
+        is_symbol = isinstance(number, torch.SymInt | torch.SymFloat)
+        return is_symbol and not self._items.keys().isdisjoint(number.node.expr.free_symbols)
+
+    def compare(self, name: str, left: Any, right: Any) -> bool:
+        """Answer a comparison of floating-point numbers: the same one to the same question."""
+        question = name, _expression(left), _expression(right)
+        if question not in self._comparisons:
+            self._comparisons[question] = self.choose()
+        return self._comparisons[question]
 
     def choose(self) -> bool:
         """Answer a question that the data of arguments decide."""
@@ -345,7 +358,7 @@ def _rules(environment: Any, ranges: ValueRanges) -> Iterator[None]:
     """Keep questions few, and check what real kernels do."""
     with contextlib.ExitStack() as stack:
         for context in (
-            KernelRules(ranges, environment.item),
+            KernelRules(ranges, environment.item, environment.is_of_items),
             FunctionRules(ranges),
             outermost_builtins(),
             RecurrentRules(environment, ranges),
@@ -373,5 +386,6 @@ def _with_symbolic_arguments() -> Iterator[Any]:
         yield patch.object(module, "isinstance", isinstance_, create=True)
 
 
-def _expression(size: Any) -> Any:
-    return size.node.expr if isinstance(size, torch.SymInt) else sympy.Integer(size)
+def _expression(number: Any) -> Any:
+    is_symbol = isinstance(number, torch.SymInt | torch.SymFloat)
+    return number.node.expr if is_symbol else sympy.sympify(number)

@@ -1,7 +1,7 @@
 """Shape rules of kernels whose fake versions ask too much, or check too little."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -50,12 +50,19 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
     Args:
         ranges: Collects what is known about the values of tensors.
         item: Makes the number that a tensor of some dtype holds, where its data decide.
+        is_item: Says whether a number is made of such numbers.
     """
 
-    def __init__(self, ranges: ValueRanges, item: Callable[[torch.dtype], Any]) -> None:
+    def __init__(
+        self,
+        ranges: ValueRanges,
+        item: Callable[[torch.dtype], Any],
+        is_item: Callable[[Any], bool],
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's has no types
         self.ranges = ranges
         self.item = item
+        self.is_item = is_item
         self._items: dict[int, tuple[Tensor, Any]] = {}  # keeps tensors, and so their ids
 
     def __torch_dispatch__(
@@ -66,6 +73,8 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
         name = func._schema.name.removeprefix("aten::")
         has_tensor = bool(args) and isinstance(args[0], Tensor)
         result = NotImplemented
+        if any(map(self.is_item, _sizes_in(func._schema, args))):
+            self.ranges.give_up("a number is read from values, and decides a size or a place")
         if name in _NUMBERS and not args[0].is_complex():
             return self._number_in(args[0])
         if has_tensor:
@@ -104,6 +113,13 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
 
 _NUMBERS = {"item", "_local_scalar_dense"}
 """Kernels that give the number in a tensor."""
+
+
+def _sizes_in(schema: Any, args: Sequence[Any]) -> Iterator[Any]:
+    """The sizes and places that a kernel is given; fake kernels put off what real ones check."""
+    for part, value in zip(schema.arguments, args, strict=False):
+        if "int" in str(part.type):  # not "number", of which a value is made
+            yield from value if isinstance(value, list | tuple) else (value,)
 
 
 def _by_rule(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

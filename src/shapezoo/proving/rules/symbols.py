@@ -61,6 +61,8 @@ def numeric() -> Iterator[list[torch.SymInt]]:
             stack.enter_context(patch.object(torch.SymInt, name, method, create=True))
         stack.enter_context(patch.object(torch.SymInt, "__hash__", hash_of))
         stack.enter_context(patch.object(torch.SymFloat, "__round__", rounded))
+        for name, method in _of_items():
+            stack.enter_context(patch.object(torch.SymFloat, name, method))
         yield asked
 
 
@@ -181,6 +183,47 @@ def rounded(number: torch.SymFloat, ndigits: int | None = None) -> Any:
     if rest < 0:
         return below
     return below + 1 if rest > 0 or below % 2 == 1 else below
+
+
+def _of_items() -> Iterator[tuple[str, Any]]:
+    """Methods of floating-point numbers, some of which the data of arguments decide.
+
+    sympy takes those for real numbers, of which ``k + 1 > k`` and ``k == k`` are true. They may be
+    rounded, infinite, or not a number: what is made of one is another one, of which nothing is
+    known, and every comparison may end either way.
+    """
+    for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
+        yield f"__{name}__", _calculated(f"__{name}__")
+        yield f"__r{name}__", _calculated(f"__r{name}__")
+    for name in ("neg", "abs"):
+        yield f"__{name}__", _calculated(f"__{name}__")
+    for name in ("eq", "ne", "lt", "le", "gt", "ge"):
+        yield f"__{name}__", _compared(f"__{name}__")
+
+
+def _calculated(name: str) -> Any:
+    calculate = getattr(torch.SymFloat, name)
+
+    def calculated(self: torch.SymFloat, *others: Any) -> Any:
+        environment: Any = self.node.shape_env
+        if any(map(environment.is_of_items, (self, *others))):
+            return environment.item(torch.float64)
+        return calculate(self, *others)
+
+    return calculated
+
+
+def _compared(name: str) -> Any:
+    compare = getattr(torch.SymFloat, name)
+
+    def compared(self: torch.SymFloat, other: Any) -> Any:
+        environment: Any = self.node.shape_env
+        is_number = isinstance(other, int | float | torch.SymInt | torch.SymFloat)
+        if is_number and any(map(environment.is_of_items, (self, other))):
+            return environment.compare(name, self, other)
+        return compare(self, other)
+
+    return compared
 
 
 def _symbol(like: torch.SymFloat, expression: Any) -> Any:

@@ -15,6 +15,7 @@ from shapezoo.proving.effort import KERNEL, spend
 from shapezoo.proving.rules.common import PRODUCT, Size, broadcast, empty, fits, require, viewed
 from shapezoo.proving.rules.index_checks import check_indices
 from shapezoo.proving.rules.kernel_limits import LIMITS
+from shapezoo.proving.rules.value_checks import check_values
 from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges, named
 
 _UNDECIDED = (
@@ -68,15 +69,17 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        spend(KERNEL)
         kwargs = kwargs or {}
         name = func._schema.name.removeprefix("aten::")
+        if name != "detach":  # autograd calls it where an error would end the process
+            spend(KERNEL)
         has_tensor = bool(args) and isinstance(args[0], Tensor)
         result = NotImplemented
         if any(map(self.is_item, _sizes_in(func._schema, args))):
             self.ranges.give_up("a number is read from values, and decides a size or a place")
         if name in _NUMBERS and not args[0].is_complex():
             return self._number_in(args[0])
+        check_values(self.ranges, name, named(func._schema, args, kwargs))
         if has_tensor:
             if name in _CHECKS:
                 self._check(name, args, kwargs)

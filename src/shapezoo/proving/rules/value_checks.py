@@ -1,0 +1,71 @@
+"""Kernels that refuse some values: a probability above 1, a matrix that cannot be inverted.
+
+Fake tensors have no values, so their kernels refuse none. Where such values may depend on sizes, a
+run is undecided: `torch.bernoulli(ones * (n / 40))` raises from 41 on. Values that a caller gives
+are taken to be valid, and constants are the same at all sizes, at which real kernels are run.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from shapezoo.proving.rules.constants import Constant
+from shapezoo.proving.rules.intervals import ValueRange, known
+from shapezoo.proving.rules.value_ranges import ValueRanges
+from shapezoo.proving.values import tensors_of
+
+Limits = tuple[int | None, int | None]
+"""The least and the greatest value that is taken; None where any finite one is."""
+
+ANY: Limits = (None, None)
+PROBABILITY: Limits = (0, 1)
+
+
+def check_values(ranges: ValueRanges, name: str, arguments: Mapping[str, Any]) -> None:
+    """Give up where a kernel may refuse values.
+
+    Args:
+        ranges: What is known of values.
+        name: The name of the kernel.
+        arguments: Its arguments by name.
+
+    Raises:
+        UndecidedError: It may.
+    """
+    for argument, limits in _CHECKED.get(name.removesuffix("_"), {}).items():
+        for tensor in tensors_of(arguments.get(argument)):
+            if not _is_taken(ranges, tensor, limits):
+                ranges.give_up(f"values that are not known decide whether {name} raises")
+
+
+def _is_taken(ranges: ValueRanges, tensor: Tensor, limits: Limits | None) -> bool:
+    values = ranges.of(tensor)
+    if isinstance(values, Constant):
+        return values.is_whole
+    return values.is_caller or (limits is not None and _is_within(values, *limits))
+
+
+def _is_within(values: ValueRange, least: int | None, most: int | None) -> bool:
+    if not values.is_known or values.doubts:
+        return False
+    is_above = least is None or known(values.low >= least)
+    return is_above and (most is None or known(values.high <= most))
+
+
+_CHECKED: dict[str, dict[str, Limits | None]] = {
+    "bernoulli": {"self": PROBABILITY, "p": PROBABILITY},
+    "binary_cross_entropy": {"self": PROBABILITY},
+    "multinomial": {"self": (1, None)},  # zeros alone are refused
+    "poisson": {"self": (0, None)},
+    "binomial": {"count": (0, None), "prob": PROBABILITY},
+    "normal": {"std": (0, None)},
+    **{name: {"self": ANY} for name in ("histc", "histogram")},
+    **{name: {"self": ANY} for name in ("linalg_eig", "_linalg_eigvals", "linalg_lstsq")},
+    **{name: {"A": ANY} for name in ("_linalg_svd", "_linalg_eigh")},
+    "_linalg_check_errors": {"info": None},
+    "_ctc_loss": {"targets": None, "input_lengths": None, "target_lengths": None},
+    "lu_unpack": {"LU_pivots": None},
+    "linalg_lu_solve": {"pivots": None},
+}
+"""The arguments whose values a kernel checks, and what it takes; None if no bounds tell."""

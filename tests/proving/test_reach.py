@@ -116,6 +116,23 @@ CASES = {
     "arange": Case(lambda x: torch.arange(0, x.shape[1], 0.5), ("b n",), "n*2"),
     "_assert": Case(asserting, ("b n",), "b n"),
     "its own messages": Case(refusing, ("b n",), "b n"),
+    "unsqueeze": Case(lambda x: x.unsqueeze(-1), ("b n",), "b n 1"),
+    "unsqueeze and view": Case(lambda x: x.unsqueeze(1).view(-1), ("b n",), "b*n"),
+    "unsqueeze transposed": Case(lambda x: x.t().unsqueeze(0).view(-1), ("b n",), "b*n"),
+    "expand": Case(lambda x: x[:, None].expand(-1, x.shape[1], -1), ("b n",), "b n n"),
+    "expand and view": Case(lambda x: x[:, None].expand(-1, x.shape[1], -1).view(-1), ("b n",), "b*n*n"),
+    "expand in front": Case(lambda x: x.expand(2, -1, -1), ("b n",), "2 b n"),
+    "expand to fewer": Case(lambda x: x[:, :1].expand(-1, x.shape[1] // 3), ("b n",), "b n//3"),
+    "expand of sizes": Case(lambda x, y: x.expand(y.shape), ("b n", "b m"), "b m"),
+    "index": Case(lambda x: x[:, torch.arange(x.shape[1])].view(-1), ("b n",), "b*n"),
+    "index by rows": Case(lambda x: x[torch.arange(x.shape[0])[:, None], torch.arange(x.shape[1])].view(-1), ("b n m",), "b*n*m"),
+    "index of columns": Case(lambda x: x.t()[torch.arange(x.shape[1])].view(-1), ("b n",), "b*n"),
+    "index apart": Case(lambda x: x[torch.arange(2), :, torch.arange(2)].view(-1), ("2 n 2",), "2*n"),
+    "index too far": Case(lambda x: x[:, torch.arange(4)], ("b n",), "b 4"),
+    "pooling to 1 and view": Case(lambda x: functional.adaptive_avg_pool2d(x.transpose(1, 3), 1).view(len(x), -1), ("b c h w",), "b w"),
+    "sum": Case(lambda x, y: x + y, ("b n", "b m"), "b max(n,m)"),
+    "sum and view": Case(lambda x, y: (x + y).view(-1), ("b n", "m"), "b*max(n,m)"),
+    "sum transposed": Case(lambda x, y: (x.t() + y).view(-1), ("b n", "b"), "b*n"),
 }  # fmt: skip
 
 

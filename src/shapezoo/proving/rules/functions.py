@@ -28,6 +28,7 @@ from shapezoo.proving.rules.index_checks import check_one_hot
 from shapezoo.proving.rules.sized import AVERAGES, arange, average_pool, linspace
 from shapezoo.proving.rules.symbols import is_in_message
 from shapezoo.proving.rules.value_ranges import ValueRanges
+from shapezoo.proving.rules.views import adaptive_average_pool
 from shapezoo.proving.values import tensors_of
 
 
@@ -232,6 +233,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     torch.linspace: linspace,
     torch.arange: arange,
     **dict.fromkeys(AVERAGES, average_pool),
+    _nn.adaptive_avg_pool2d: adaptive_average_pool,
     torch.max_pool1d: _max_pool1d,
     torch.group_norm: _group_norm,
     torch.reshape: _reshape,

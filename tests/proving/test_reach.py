@@ -55,6 +55,33 @@ def refusing(x: Tensor) -> Tensor:
     return x
 
 
+def refusing_at_length(x: Tensor) -> Tensor:
+    try:
+        return refusing(x)
+    except ValueError as error:
+        text = "refused: "
+        if x.shape[0] > 1:
+            text += f"each of {x.shape[0]} rows has "
+        text += f"{x.shape[1]} positions"
+        raise ValueError(f"{text}, {error}") from None
+
+
+def looked_up_by_text(x: Tensor) -> Tensor:
+    text = f"{x.shape[1]}"
+    if text in ("4", "5"):
+        raise ValueError(text)
+    return x
+
+
+def by_rows_and_columns(x: Tensor) -> Tensor:
+    rows, columns = torch.arange(x.shape[0]), torch.arange(x.shape[1])
+    return x[rows[:, None], columns].view(-1)
+
+
+def pooled_and_viewed(x: Tensor) -> Tensor:
+    return functional.adaptive_avg_pool2d(x.transpose(1, 3), 1).view(x.shape[0], -1)
+
+
 encoder = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval()
 training = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).train()
 transformer = nn.Transformer(4, 2, 1, 1, 8, batch_first=True).eval()
@@ -116,20 +143,21 @@ CASES = {
     "arange": Case(lambda x: torch.arange(0, x.shape[1], 0.5), ("b n",), "n*2"),
     "_assert": Case(asserting, ("b n",), "b n"),
     "its own messages": Case(refusing, ("b n",), "b n"),
+    "a long message": Case(refusing_at_length, ("b n",), "b n"),
     "unsqueeze": Case(lambda x: x.unsqueeze(-1), ("b n",), "b n 1"),
     "unsqueeze and view": Case(lambda x: x.unsqueeze(1).view(-1), ("b n",), "b*n"),
     "unsqueeze transposed": Case(lambda x: x.t().unsqueeze(0).view(-1), ("b n",), "b*n"),
     "expand": Case(lambda x: x[:, None].expand(-1, x.shape[1], -1), ("b n",), "b n n"),
-    "expand and view": Case(lambda x: x[:, None].expand(-1, x.shape[1], -1).view(-1), ("b n",), "b*n*n"),
+    "expand and view": Case(lambda x: x[:, None].expand(-1, len(x), -1).view(-1), ("b n",), "b*b*n"),
     "expand in front": Case(lambda x: x.expand(2, -1, -1), ("b n",), "2 b n"),
     "expand to fewer": Case(lambda x: x[:, :1].expand(-1, x.shape[1] // 3), ("b n",), "b n//3"),
     "expand of sizes": Case(lambda x, y: x.expand(y.shape), ("b n", "b m"), "b m"),
     "index": Case(lambda x: x[:, torch.arange(x.shape[1])].view(-1), ("b n",), "b*n"),
-    "index by rows": Case(lambda x: x[torch.arange(x.shape[0])[:, None], torch.arange(x.shape[1])].view(-1), ("b n m",), "b*n*m"),
+    "index by rows": Case(by_rows_and_columns, ("b n m",), "b*n*m"),
     "index of columns": Case(lambda x: x.t()[torch.arange(x.shape[1])].view(-1), ("b n",), "b*n"),
-    "index apart": Case(lambda x: x[torch.arange(2), :, torch.arange(2)].view(-1), ("2 n 2",), "2*n"),
+    "index apart": Case(lambda x: x[torch.arange(2), :, [0, 1]].view(-1), ("2 n 2",), "2*n"),
     "index too far": Case(lambda x: x[:, torch.arange(4)], ("b n",), "b 4"),
-    "pooling to 1 and view": Case(lambda x: functional.adaptive_avg_pool2d(x.transpose(1, 3), 1).view(len(x), -1), ("b c h w",), "b w"),
+    "pooling to 1 and view": Case(pooled_and_viewed, ("b c h w",), "b w"),
     "sum": Case(lambda x, y: x + y, ("b n", "b m"), "b max(n,m)"),
     "sum and view": Case(lambda x, y: (x + y).view(-1), ("b n", "m"), "b*max(n,m)"),
     "sum transposed": Case(lambda x, y: (x.t() + y).view(-1), ("b n", "b"), "b*n"),
@@ -190,6 +218,11 @@ def test_it_is_proved_as_real_kernels_do(name: str) -> None:
 def test_a_wrong_contract_is_refuted(name: str) -> None:
     case = CASES[name]
     assert isinstance(prove(module_of(case, wrong(case.result))), Refuted)
+
+
+def test_a_text_that_decides_is_no_message() -> None:
+    proof = prove(module_of(Case(looked_up_by_text, ("b n",), "b n"), "b n"))
+    assert not isinstance(proof, Proved) or [str(c) for c in proof.preconditions], str(proof)
 
 
 def run(function: Callable[..., Any], choices: tuple[bool, ...] | None) -> SymbolicRun:

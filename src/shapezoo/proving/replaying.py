@@ -221,8 +221,11 @@ def _state(model: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    own = {name: value for name, value in vars(module).items() if name not in vars(nn.Module())}
+    own = {name: value for name, value in vars(module).items() if name not in _OF_ANY_MODULE}
     yield from (own | module._buffers).items()
+
+
+_OF_ANY_MODULE = frozenset(vars(nn.Module()))
 
 
 def _trace(value: Any) -> Any:

@@ -9,13 +9,16 @@ from random import Random
 from typing import Any
 
 import pytest
+import sympy
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, _assert, nn
 from torch.nn import functional
 from torch.nn.functional import scaled_dot_product_attention
+from torch.utils._sympy.functions import FloorDiv
 
 from shapezoo import Module, Proof, Proved, Refuted, prove
+from shapezoo.proving.rules.quotients import cancelled, cheap_quotients
 from shapezoo.proving.solving import sound_sympy
 from shapezoo.proving.subjects import subject_of
 from shapezoo.proving.symbolic import SymbolicRun, run_symbolically
@@ -223,6 +226,19 @@ def test_a_wrong_contract_is_refuted(name: str) -> None:
 def test_a_text_that_decides_is_no_message() -> None:
     proof = prove(module_of(Case(looked_up_by_text, ("b n",), "b n"), "b n"))
     assert not isinstance(proof, Proved) or [str(c) for c in proof.preconditions], str(proof)
+
+
+def test_quotients_that_are_cancelled_term_by_term() -> None:
+    a, b = sympy.symbols("a b", integer=True, positive=True)
+    numbers, point = Random(0), {a: 3, b: 5}
+    with sound_sympy(), cheap_quotients():
+        for _ in range(300):
+            common = numbers.choice([a, b, 2 * a, a * b])
+            total = sum(numbers.choice([a, b, a * b, 1, 4]) * common for _ in range(3)) + b * common
+            divisor = common * numbers.choice([1, 2, 3, a + 1])
+            quotient = FloorDiv(total, divisor)
+            assert quotient.subs(point) == total.subs(point) // divisor.subs(point)
+    assert cancelled((a * b + b) / a) == b + b / a  # is not whole, and stays so
 
 
 def run(function: Callable[..., Any], choices: tuple[bool, ...] | None) -> SymbolicRun:

@@ -21,6 +21,7 @@ import torch
 from shapezoo.contracts.symbolic_runs import hint_of
 from shapezoo.proving.rules.common import LIBRARIES
 from shapezoo.proving.rules.keys import hash_of, without_cache_of_einops
+from shapezoo.proving.rules.quotients import cheap_quotients
 
 Place = tuple[int, int]
 """A line and a column."""
@@ -50,6 +51,7 @@ def numeric() -> Iterator[list[torch.SymInt]]:
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(without_cache_of_einops())
+        stack.enter_context(cheap_quotients())
         for name, method in (("__str__", text), ("__repr__", text), ("__format__", formatted)):
             stack.enter_context(patch.object(torch.SymInt, name, method))
         for name in _DIVISIONS:

@@ -10,13 +10,16 @@ from random import Random
 from typing import Any
 
 import pytest
+import sympy
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, _assert, nn
 from torch.nn import functional
 from torch.nn.functional import scaled_dot_product_attention
+from torch.utils._sympy.functions import FloorDiv
 
 from shapezoo import Module, Proof, Proved, Refuted, prove
+from shapezoo.proving.rules.quotients import cancelled, cheap_quotients
 from shapezoo.proving.solving import sound_sympy
 from shapezoo.proving.subjects import subject_of
 from shapezoo.proving.symbolic import SymbolicRun, run_symbolically
@@ -54,6 +57,33 @@ def refusing(x: Tensor) -> Tensor:
         message = f"{x.shape[1]} positions are too many"
         raise ValueError(message)
     return x
+
+
+def refusing_at_length(x: Tensor) -> Tensor:
+    try:
+        return refusing(x)
+    except ValueError as error:
+        text = "refused: "
+        if x.shape[0] > 1:
+            text += f"each of {x.shape[0]} rows has "
+        text += f"{x.shape[1]} positions"
+        raise ValueError(f"{text}, {error}") from None
+
+
+def looked_up_by_text(x: Tensor) -> Tensor:
+    text = f"{x.shape[1]}"
+    if text in ("4", "5"):
+        raise ValueError(text)
+    return x
+
+
+def by_rows_and_columns(x: Tensor) -> Tensor:
+    rows, columns = torch.arange(x.shape[0]), torch.arange(x.shape[1])
+    return x[rows[:, None], columns].view(-1)
+
+
+def pooled_and_viewed(x: Tensor) -> Tensor:
+    return functional.adaptive_avg_pool2d(x.transpose(1, 3), 1).view(x.shape[0], -1)
 
 
 encoder = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval()
@@ -163,7 +193,29 @@ CASES = {
     "arange": Case(lambda x: torch.arange(0, x.shape[1], 0.5), ("b n",), "n*2"),
     "_assert": Case(asserting, ("b n",), "b n"),
     "its own messages": Case(refusing, ("b n",), "b n"),
+<<<<<<< HEAD
 }
+=======
+    "a long message": Case(refusing_at_length, ("b n",), "b n"),
+    "unsqueeze": Case(lambda x: x.unsqueeze(-1), ("b n",), "b n 1"),
+    "unsqueeze and view": Case(lambda x: x.unsqueeze(1).view(-1), ("b n",), "b*n"),
+    "unsqueeze transposed": Case(lambda x: x.t().unsqueeze(0).view(-1), ("b n",), "b*n"),
+    "expand": Case(lambda x: x[:, None].expand(-1, x.shape[1], -1), ("b n",), "b n n"),
+    "expand and view": Case(lambda x: x[:, None].expand(-1, len(x), -1).view(-1), ("b n",), "b*b*n"),
+    "expand in front": Case(lambda x: x.expand(2, -1, -1), ("b n",), "2 b n"),
+    "expand to fewer": Case(lambda x: x[:, :1].expand(-1, x.shape[1] // 3), ("b n",), "b n//3"),
+    "expand of sizes": Case(lambda x, y: x.expand(y.shape), ("b n", "b m"), "b m"),
+    "index": Case(lambda x: x[:, torch.arange(x.shape[1])].view(-1), ("b n",), "b*n"),
+    "index by rows": Case(by_rows_and_columns, ("b n m",), "b*n*m"),
+    "index of columns": Case(lambda x: x.t()[torch.arange(x.shape[1])].view(-1), ("b n",), "b*n"),
+    "index apart": Case(lambda x: x[torch.arange(2), :, [0, 1]].view(-1), ("2 n 2",), "2*n"),
+    "index too far": Case(lambda x: x[:, torch.arange(4)], ("b n",), "b 4"),
+    "pooling to 1 and view": Case(pooled_and_viewed, ("b c h w",), "b w"),
+    "sum": Case(lambda x, y: x + y, ("b n", "b m"), "b max(n,m)"),
+    "sum and view": Case(lambda x, y: (x + y).view(-1), ("b n", "m"), "b*max(n,m)"),
+    "sum transposed": Case(lambda x, y: (x.t() + y).view(-1), ("b n", "b"), "b*n"),
+}  # fmt: skip
+>>>>>>> wt-nets2
 
 
 def module_of(case: Case, result: str) -> Module:
@@ -220,6 +272,24 @@ def test_it_is_proved_as_real_kernels_do(name: str) -> None:
 def test_a_wrong_contract_is_refuted(name: str) -> None:
     case = CASES[name]
     assert isinstance(prove(module_of(case, wrong(case.result))), Refuted)
+
+
+def test_a_text_that_decides_is_no_message() -> None:
+    proof = prove(module_of(Case(looked_up_by_text, ("b n",), "b n"), "b n"))
+    assert not isinstance(proof, Proved) or [str(c) for c in proof.preconditions], str(proof)
+
+
+def test_quotients_that_are_cancelled_term_by_term() -> None:
+    a, b = sympy.symbols("a b", integer=True, positive=True)
+    numbers, point = Random(0), {a: 3, b: 5}
+    with sound_sympy(), cheap_quotients():
+        for _ in range(300):
+            common = numbers.choice([a, b, 2 * a, a * b])
+            total = sum(numbers.choice([a, b, a * b, 1, 4]) * common for _ in range(3)) + b * common
+            divisor = common * numbers.choice([1, 2, 3, a + 1])
+            quotient = FloorDiv(total, divisor)
+            assert quotient.subs(point) == total.subs(point) // divisor.subs(point)
+    assert cancelled((a * b + b) / a) == b + b / a  # is not whole, and stays so
 
 
 def run(function: Callable[..., Any], choices: tuple[bool, ...] | None) -> SymbolicRun:

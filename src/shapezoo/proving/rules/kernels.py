@@ -12,11 +12,21 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from shapezoo.contracts.symbolic_runs import hint_of
 from shapezoo.proving.effort import KERNEL, spend
-from shapezoo.proving.rules.common import PRODUCT, Size, broadcast, empty, fits, require, viewed
+from shapezoo.proving.rules.common import (
+    PRODUCT,
+    Size,
+    broadcast,
+    common_shape,
+    empty,
+    fits,
+    require,
+    viewed,
+)
 from shapezoo.proving.rules.index_checks import check_indices
 from shapezoo.proving.rules.kernel_limits import LIMITS
 from shapezoo.proving.rules.value_checks import check_values
 from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges, named
+from shapezoo.proving.rules.views import expand, index, unsqueeze
 
 _UNDECIDED = (
     fake_tensor.DataDependentOutputException,
@@ -192,8 +202,10 @@ def _pointwise(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, An
     operands = [arg for arg in args if isinstance(arg, Tensor)]
     if any(isinstance(value, Tensor) for value in kwargs.values()):
         return NotImplemented
-    shape = broadcast([operand.shape for operand in operands])
-    first = operands[0]
+    shapes = [operand.shape for operand in operands]
+    shape, first = broadcast(shapes), operands[0]
+    if shape is None and all(map(_is_contiguous, operands)):
+        shape = common_shape(shapes)
     if shape is None:
         return NotImplemented
     dtype = _dtype(func, args, kwargs)
@@ -347,6 +359,9 @@ _KERNELS: dict[str, Callable[..., Any]] = {
     "addmm": _addmm,
     "cumsum": _cumsum,
     "_to_copy": _to_copy,
+    "unsqueeze": unsqueeze,
+    "expand": expand,
+    "index": index,
 }
 
 

@@ -8,12 +8,15 @@ not found, the symbol is fixed to its number.
 
 import ast
 import collections
+import contextlib
 import functools
 import itertools
 import linecache
 import sys
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -41,6 +44,21 @@ def hash_of(size: torch.SymInt) -> int:
         if isinstance(key, int | torch.SymInt) and size == key:
             return hash(hint_of(key) if isinstance(key, torch.SymInt) else key)
     return hash(hint_of(size))
+
+
+@contextlib.contextmanager
+def without_cache_of_einops() -> Iterator[None]:
+    """Let einops compute what it keeps in a cache, where sizes are the keys.
+
+    Its cache is written in C and has no keys that could be compared. einops does the same for
+    symbols that cannot be hashed.
+    """
+    module = sys.modules.get("einops.einops")
+    cached = getattr(module, "_reconstruct_from_shape", None)
+    with contextlib.ExitStack() as stack:
+        if hasattr(cached, "__wrapped__"):
+            stack.enter_context(patch.object(module, "_reconstruct_from_shape", cached.__wrapped__))
+        yield
 
 
 def _keys(frame: FrameType) -> list[Any] | None:

@@ -20,7 +20,8 @@ import torch
 
 from shapezoo.contracts.symbolic_runs import hint_of
 from shapezoo.proving.rules.common import LIBRARIES
-from shapezoo.proving.rules.keys import hash_of
+from shapezoo.proving.rules.keys import hash_of, without_cache_of_einops
+from shapezoo.proving.rules.quotients import cheap_quotients
 
 Place = tuple[int, int]
 """A line and a column."""
@@ -49,6 +50,8 @@ def numeric() -> Iterator[list[torch.SymInt]]:
         return format(hint_of(self), spec)
 
     with contextlib.ExitStack() as stack:
+        stack.enter_context(without_cache_of_einops())
+        stack.enter_context(cheap_quotients())
         for name, method in (("__str__", text), ("__repr__", text), ("__format__", formatted)):
             stack.enter_context(patch.object(torch.SymInt, name, method))
         for name in _DIVISIONS:
@@ -117,14 +120,32 @@ def _messages(filename: str) -> list[tuple[Place, Place]]:
 
 
 def _raised_next(node: ast.AST) -> Iterator[ast.expr]:
-    """Texts in a block that get a name, which is raised in the very next statement."""
+    """Texts in a block that get a name, after which nothing happens but that it is raised."""
     for block in (getattr(node, name, None) for name in ("body", "orelse", "finalbody")):
-        for one, two in itertools.pairwise(block if isinstance(block, list) else ()):
-            if isinstance(one, ast.Assign) and isinstance(two, ast.Raise):
-                names = [target.id for target in one.targets if isinstance(target, ast.Name)]
-                used = {part.id for part in ast.walk(two) if isinstance(part, ast.Name)}
-                if names and used >= {*names}:
-                    yield one.value
+        statements = block if isinstance(block, list) else []
+        for at, last in enumerate(statements):
+            if isinstance(last, ast.Raise):
+                used = {part.id for part in ast.walk(last) if isinstance(part, ast.Name)}
+                before = itertools.takewhile(_only_names, reversed(statements[:at]))
+                for part in itertools.chain.from_iterable(map(ast.walk, before)):
+                    if isinstance(part, ast.Assign | ast.AugAssign) and _names_in(part) <= used:
+                        yield part.value
+
+
+def _only_names(statement: ast.stmt) -> bool:
+    """Whether all that a statement does is to give names to values, on some condition perhaps."""
+    match statement:
+        case ast.Assign() | ast.AugAssign():
+            return "" not in _names_in(statement)
+        case ast.If(body=body, orelse=orelse):
+            return all(map(_only_names, [*body, *orelse]))
+    return False
+
+
+def _names_in(statement: ast.Assign | ast.AugAssign) -> set[str]:
+    """The names that get a value; with an empty one for what is not a name."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    return {target.id if isinstance(target, ast.Name) else "" for target in targets}
 
 
 def _only_tells(function: ast.FunctionDef) -> bool:

@@ -193,9 +193,6 @@ CASES = {
     "arange": Case(lambda x: torch.arange(0, x.shape[1], 0.5), ("b n",), "n*2"),
     "_assert": Case(asserting, ("b n",), "b n"),
     "its own messages": Case(refusing, ("b n",), "b n"),
-<<<<<<< HEAD
-}
-=======
     "a long message": Case(refusing_at_length, ("b n",), "b n"),
     "unsqueeze": Case(lambda x: x.unsqueeze(-1), ("b n",), "b n 1"),
     "unsqueeze and view": Case(lambda x: x.unsqueeze(1).view(-1), ("b n",), "b*n"),
@@ -215,7 +212,6 @@ CASES = {
     "sum and view": Case(lambda x, y: (x + y).view(-1), ("b n", "m"), "b*max(n,m)"),
     "sum transposed": Case(lambda x, y: (x.t() + y).view(-1), ("b n", "b"), "b*n"),
 }  # fmt: skip
->>>>>>> wt-nets2
 
 
 def module_of(case: Case, result: str) -> Module:

@@ -229,15 +229,8 @@ _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
 def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
-<<<<<<< HEAD
     own = {name: value for name, value in vars(module).items() if name not in _OF_EVERY_MODULE}
-=======
-    own = {name: value for name, value in vars(module).items() if name not in _OF_ANY_MODULE}
->>>>>>> wt-nets2
     yield from (own | module._buffers).items()
-
-
-_OF_ANY_MODULE = frozenset(vars(nn.Module()))
 
 
 def _trace(value: Any) -> Any:

@@ -35,7 +35,6 @@ from shapezoo.proving.rules.sized import (
 )
 from shapezoo.proving.rules.symbols import is_in_message
 from shapezoo.proving.rules.value_ranges import ValueRanges
-from shapezoo.proving.rules.views import adaptive_average_pool
 from shapezoo.proving.values import tensors_of
 
 
@@ -240,11 +239,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     torch.linspace: linspace,
     torch.arange: arange,
     **dict.fromkeys(AVERAGES, average_pool),
-<<<<<<< HEAD
     **{func: adaptive_pool(func) for func in ADAPTIVE},
-=======
-    _nn.adaptive_avg_pool2d: adaptive_average_pool,
->>>>>>> wt-nets2
     torch.max_pool1d: _max_pool1d,
     torch.group_norm: _group_norm,
     torch.reshape: _reshape,

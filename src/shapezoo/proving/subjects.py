@@ -3,7 +3,7 @@
 import contextlib
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from shapezoo.contracts.examples import example_arguments
 from shapezoo.contracts.explain import public_name
 from shapezoo.contracts.reading import function_signature
 from shapezoo.proving.causes import own_files
+from shapezoo.proving.model_code import code_of_model
 from shapezoo.proving.proofs import Sizes, SubjectError
 from shapezoo.registry import is_as_built, origin_of
 
@@ -71,6 +72,11 @@ class Subject:
             return own_files(self.make(sizes))
         except Exception:  # its constructor refuses these sizes
             return own_files(self.source)
+
+
+def modules_of(made: Callable[..., Any]) -> Sequence[nn.Module]:
+    """The modules that a call runs: the module itself, or those that a function names."""
+    return [made] if isinstance(made, nn.Module) else code_of_model(made).modules
 
 
 class NoArgumentsError(Exception):
@@ -130,8 +136,9 @@ def _subject(
             code = f"from {obj.__module__} import {obj.__name__} as model"
         if function is not obj:
             code = f"from shapezoo import checked\n{code}\nmodel = checked(model)"
-        name = public_name(obj)
-        return Subject(name, signature(obj), (), False, lambda _: function, obj, lambda _: code)
+        name, is_training = public_name(obj), any(m.training for m in modules_of(obj))
+        contract = signature(obj)
+        return Subject(name, contract, (), is_training, lambda _: function, obj, lambda _: code)
     raise SubjectError(
         f"prove takes a module, a method of one, a class of modules or a function, got {shown(obj)}"
     )

@@ -22,20 +22,21 @@ from shapezoo.contracts.syntax import expression
 from shapezoo.proving import solving
 from shapezoo.proving.causes import cause_of
 from shapezoo.proving.effort import WorkOverError
+from shapezoo.proving.evaluating import compiled
 from shapezoo.proving.exploring import Exploration, Path, first_line
 from shapezoo.proving.proofs import Outcome, Sizes, sizes_as_text
 from shapezoo.proving.replaying import Call, Replay, TooLargeError, has_indices, replay, worst
 from shapezoo.proving.solving import Formula
 from shapezoo.proving.subjects import Subject
 
-LEAST = (2, 12)
-"""Each region is also run at sizes of at least this, if it has such."""
+LEAST, LEAST_FAR = 2, 12
+"""Each region is also run at sizes of at least this, if it has such; those that hold at both."""
 
 RANDOM = 2
 """At so many random points inside, each region that holds is run."""
 
-MOST_WISHES = 100
-"""So many cases inside modules are run as parts of the whole model."""
+MOST_WISHES = 24
+"""So many cases inside modules that no other point leads to are run as parts of the whole model."""
 
 SPREAD = 16
 """So far above the smallest sizes are random points."""
@@ -163,13 +164,25 @@ _ENDINGS: dict[Outcome, str] = {
 
 def _points(path: Path, axes: Sequence[str], wishes: Sequence[Formula]) -> Iterator[Sizes]:
     """The sizes of a region that are run: the smallest, some where all differ, and random ones."""
-    points = [path.smallest]
-    points += [_varied(path, axes, least) for least in LEAST]
+    points = [path.smallest, _varied(path, axes, LEAST_FAR)]
     if path.outcome == "holds":
+        points.append(_varied(path, axes, LEAST))
         numbers = random.Random(len(points))
         points += [_random(path, axes, numbers) for _ in range(RANDOM)]
-        points += [_wished(path, axes, [], [wish]) for wish in wishes[:MOST_WISHES]]
+        points += _for_wishes(path, axes, wishes, points)
     return (sizes for i, sizes in enumerate(points) if sizes not in points[:i])
+
+
+def _for_wishes(
+    path: Path, axes: Sequence[str], wishes: Sequence[Formula], points: Sequence[Sizes]
+) -> list[Sizes]:
+    """Sizes of a region for the wishes that none of its points meet, one for each of them."""
+    found: list[Sizes] = []
+    for wish in {wish.get_id(): wish for wish in wishes}.values():  # runs wish for the same
+        is_met = compiled(wish, axes)
+        if not any(map(is_met, [*points, *found])):
+            found.append(_wished(path, axes, [], [wish]))  # the smallest, if it cannot be met
+    return [sizes for sizes in found if sizes != path.smallest][:MOST_WISHES]
 
 
 def _varied(path: Path, axes: Sequence[str], least: int) -> Sizes:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int64, Num
 from torch import Tensor, nn
 
-from shapezoo import Module, Proved, ProvedInPart, Refuted, checked, prove
+from shapezoo import Module, Proved, ProvedInPart, Refuted, Unknown, checked, prove
 from shapezoo.proving import auditing, causes, replaying
 from shapezoo.proving.causes import cause_of, own_files
 from shapezoo.proving.rules import functions
@@ -260,3 +260,18 @@ def test_tokens_of_ones_are_tried_where_zeros_do_not_raise() -> None:
     proof = prove(Counted())
     assert isinstance(proof, Proved)
     assert list(map(str, proof.preconditions)) == ["seq <= 19"]
+
+
+def test_what_raises_for_zeros_only_is_not_refuted() -> None:
+    class Shifted(Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(10, 2)
+
+        def forward(self, x: Float[Tensor, "batch seq"]) -> Float[Tensor, "batch seq 2"]:
+            found: Tensor = self.table((x > 0).long().cumsum(1) - 1)
+            return found
+
+    proof = prove(Shifted())
+    assert isinstance(proof, Unknown)
+    assert "values of arguments decide" in proof.reason

@@ -51,7 +51,7 @@ def example_arguments(
     dtype: torch.dtype = torch.float32,
     preferred: torch.dtype | None = None,
     is_other: bool = False,
-    index: int = 0,
+    fill: int = 0,
     transposed: Container[str] = (),
 ) -> tuple[list[Any], dict[str, Any]]:
     """Make positional and keyword arguments that satisfy a contract: the required ones, all zeros.
@@ -70,7 +70,7 @@ def example_arguments(
         preferred: The dtype of tensors that may have it, whatever else they may be.
         is_other: Whether to use other values for arguments that shapes can depend on: lengths
             that decrease to 1, and masks of ones.
-        index: What to fill tensors of whole numbers with.
+        fill: What to fill other tensors with.
         transposed: The names of arguments whose tensors have their axes in reverse order in
             memory.
 
@@ -95,8 +95,8 @@ def example_arguments(
                 value = torch.arange(len(value), 0, -1).clamp(max=longest).to(value)
         elif is_other and value.dtype == torch.bool:
             value = ~value
-        elif index and is_whole(kind):
-            value = value + index
+        elif fill and value.dtype != torch.bool:
+            value = value + fill
         return value
 
     return arguments(contract, sizes, example, {})

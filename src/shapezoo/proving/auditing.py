@@ -25,7 +25,7 @@ from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.evaluating import compiled
 from shapezoo.proving.exploring import Exploration, Path, first_line
 from shapezoo.proving.proofs import Outcome, Sizes, sizes_as_text
-from shapezoo.proving.replaying import Call, Replay, TooLargeError, has_indices, replay, worst
+from shapezoo.proving.replaying import Call, Replay, TooLargeError, replay, worst
 from shapezoo.proving.solving import Formula
 from shapezoo.proving.subjects import Subject
 
@@ -61,9 +61,21 @@ def audit(subject: Subject, exploration: Exploration) -> None:
             _audit(subject, exploration, path)
         except WorkOverError as error:
             path.outcome, path.error = "unknown", f"not run on real kernels: {error}"
+    if not exploration.ending("holds"):
+        with contextlib.suppress(WorkOverError, TooLargeError):
+            _doubt_values(subject, exploration)
     if exploration.open or exploration.ending("unknown"):
         with contextlib.suppress(WorkOverError):
             exploration.tried.extend(_tried(subject, exploration))
+
+
+def _doubt_values(subject: Subject, exploration: Exploration) -> None:
+    """Where every path raises, see whether one raises for other values of arguments too."""
+    for path in exploration.ending("raises"):
+        found = replay(subject, exploration.variant, Call(path.smallest, fill=1))
+        if any(one.outcome == "holds" for one in found):
+            path.outcome = "unknown"
+            path.error = "the values of arguments decide whether it raises"
 
 
 def _audit(subject: Subject, exploration: Exploration, path: Path) -> None:
@@ -88,8 +100,8 @@ def confirm(subject: Subject, exploration: Exploration, path: Path, sizes: Sizes
         found = replay(subject, exploration.variant, Call(sizes))
         files = subject.files(sizes)
         is_doubtful = path.outcome == "raises" and not _agree(path, found, sizes, files)
-        if is_doubtful and has_indices(exploration.variant):
-            found += replay(subject, exploration.variant, Call(sizes, index=1))
+        if is_doubtful:
+            found += replay(subject, exploration.variant, Call(sizes, fill=1))
     except TooLargeError:
         return False
     path.replays += found

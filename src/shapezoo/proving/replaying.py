@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from shapezoo._modules import copied, undisturbed
-from shapezoo.contracts.examples import LENGTHS, is_whole
+from shapezoo.contracts.examples import LENGTHS
 from shapezoo.contracts.types import tensors
 from shapezoo.proving.causes import NOWHERE, Cause, cause_of, own_files
 from shapezoo.proving.effort import MODULE, spend
@@ -43,7 +43,7 @@ class Call:
     Attributes:
         sizes: The size of each axis.
         is_other: Whether lengths fall and masks are ones.
-        index: What tensors of whole numbers are filled with.
+        fill: What other tensors are filled with.
         dtype: The dtype of all that may have it; None for that of the model.
         transposed: The arguments whose axes are in reverse order in memory.
         is_grad: Whether gradients are on; None if they are as they were for `prove`.
@@ -51,7 +51,7 @@ class Call:
 
     sizes: Sizes
     is_other: bool = False
-    index: int = 0
+    fill: int = 0
     dtype: torch.dtype | None = None
     transposed: frozenset[str] = frozenset()
     is_grad: bool | None = None
@@ -103,11 +103,6 @@ def replay(subject: Subject, variant: Variant, call: Call) -> list[Replay]:
 def worst(replays: Sequence[Replay]) -> Replay:
     """The worst of several calls."""
     return max(replays, key=lambda found: WORST.index(found.outcome))
-
-
-def has_indices(variant: Variant) -> bool:
-    """Whether an argument holds whole numbers."""
-    return any(is_whole(kind) for a in variant.contract.inputs for kind in tensors(a.type))
 
 
 def _has_extremes(variant: Variant) -> bool:
@@ -202,7 +197,7 @@ def _arguments(
         device=device,
         preferred=call.dtype,
         is_other=call.is_other,
-        index=call.index,
+        fill=call.fill,
         transposed=call.transposed,
     )
 

@@ -54,7 +54,7 @@ def without_cache_of_einops() -> Iterator[None]:
     symbols that cannot be hashed.
     """
     module = sys.modules.get("einops.einops")
-    cached = getattr(module, "_reconstruct_from_shape", None)
+    cached: Any = getattr(module, "_reconstruct_from_shape", None)
     with contextlib.ExitStack() as stack:
         if hasattr(cached, "__wrapped__"):
             stack.enter_context(patch.object(module, "_reconstruct_from_shape", cached.__wrapped__))

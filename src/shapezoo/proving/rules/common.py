@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from shapezoo import contracts, proving
+from shapezoo.proving.rules.intervals import known
 
 LIBRARIES = (
     *(
@@ -107,18 +108,41 @@ def viewed(shape: Sequence[Size], wanted: Sequence[Size]) -> list[Size]:
     Raises:
         RuntimeError: It has another number of elements.
     """
-    total, sizes = math.prod(shape), list(wanted)
-    message = "shape {} is invalid for input of size {}"
+    sizes = list(wanted)
+    message = "shape {} is invalid for input of shape {}"
     unknown = [index for index, size in enumerate(sizes) if not size >= 0]
+    given = [size for index, size in enumerate(sizes) if index not in unknown[:1]]
+    left, right = _without_common(shape, given)
+    total, divisor = math.prod(left), math.prod(right)
     if not unknown:
-        require(math.prod(sizes) == total, message, sizes, total)
+        require(divisor == total, message, sizes, tuple(shape))
         return sizes
-    known = math.prod(size for index, size in enumerate(sizes) if index != unknown[0])
-    require(len(unknown) == 1 and sizes[unknown[0]] == -1, message, sizes, total)
-    require(known != 0, message, sizes, total)
-    require(total % known == 0, message, sizes, total)
-    sizes[unknown[0]] = total // known
+    require(len(unknown) == 1 and sizes[unknown[0]] == -1, message, sizes, tuple(shape))
+    require(divisor != 0, message, sizes, tuple(shape))
+    require(total % divisor == 0, message, sizes, tuple(shape))
+    sizes[unknown[0]] = total // divisor
     return sizes
+
+
+def _without_common(left: Sequence[Size], right: Sequence[Size]) -> tuple[list[Size], list[Size]]:
+    """Two products without the factors of both that are above zero.
+
+    What is left is zero, equal or divisible where the whole products are, and asks less.
+    """
+    numbers = [math.prod(size for size in part if type(size) is int) for part in (left, right)]
+    common = math.gcd(*numbers) if all(numbers) else 1
+    ours, theirs = ([size for size in part if type(size) is not int] for part in (left, right))
+    for size in [*ours]:
+        same = next((other for other in theirs if is_same(size, other)), None)
+        if same is not None and known(size > 0):
+            _remove(ours, size)
+            _remove(theirs, same)
+    return [numbers[0] // common, *ours], [numbers[1] // common, *theirs]
+
+
+def _remove(sizes: list[Size], size: Size) -> None:
+    """Remove one size; `list.remove` would ask which are equal."""
+    del sizes[next(index for index, other in enumerate(sizes) if other is size)]
 
 
 def fits(shape: Sequence[Size], wanted: Sequence[Size]) -> bool:

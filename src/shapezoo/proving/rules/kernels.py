@@ -1,6 +1,7 @@
 """Shape rules of kernels whose fake versions ask too much, or check too little."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -138,6 +139,8 @@ def _sizes_in(schema: Any, args: Sequence[Any]) -> Iterator[Any]:
 def _by_rule(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if name == "convolution":
         return _convolution(func, args)
+    if name == "linalg_vector_norm" and _is_sum_of_powers(*args):
+        return _reduction(func, args, kwargs)
     if name in _REDUCTIONS or (name in ("max", "min") and len(args) == 1):
         return _reduction(func, args, kwargs)
     if name in _KERNELS:
@@ -147,6 +150,11 @@ def _by_rule(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     if torch.Tag.pointwise in func.tags and len(func._schema.returns) == 1:
         return _pointwise(func, name, args, kwargs)
     return NotImplemented
+
+
+def _is_sum_of_powers(x: Tensor, order: float = 2, *rest: Any) -> bool:
+    """Whether a norm is of an order that also the norm of nothing has."""
+    return isinstance(order, int | float) and 0 <= order < math.inf
 
 
 def _convolution(func: Any, args: tuple[Any, ...]) -> Any:

@@ -23,8 +23,10 @@ from tests.proving.random_networks.judged import Judged, drawn_and_judged, minim
 MOST_SECONDS = 90
 """After so many seconds on one network it is given up, and counted as slow."""
 
+MISTAKES = ("wrong", "crash", "replay", "division", "state", "dtype", "layout", "gradients")
 
-KINDS = ("wrong", "crash", "replay", "division", "state", "dtype", "layout", "values")
+KINDS = (*MISTAKES, "values")
+"""What is found; a verdict is about zeros and ones, so other values are no mistake."""
 
 
 class SlowError(BaseException):
@@ -60,7 +62,7 @@ def main() -> int:
     print(f"{counts.pop('networks', 0)} networks, {time.monotonic() - started:.0f} seconds")
     for name, count in counts.most_common():
         print(f"{count:6} {name}")
-    return int(any(counts[kind] for kind in ("wrong", "crash", "state", "dtype", "layout")))
+    return int(any(counts[kind] for kind in MISTAKES))
 
 
 def _within(seconds: int, work: Callable[[], Judged]) -> Judged | None:

@@ -58,14 +58,19 @@ def floating_dtype(target: object) -> torch.dtype:
 
 
 @contextlib.contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Run without gradients or compilation, and put generators and attributes back."""
+def undisturbed(model: nn.Module, *, is_grad: bool = False) -> Iterator[None]:
+    """Run without compilation, and put generators and attributes back.
+
+    Args:
+        model: What is run.
+        is_grad: Whether gradients are on.
+    """
     kept = [vars(module) for module in model.modules()]
     kept += [part for holder in kept for part in holder.values() if type(part) in (dict, list, set)]
     before = [copy.copy(holder) for holder in kept]
     devices = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
     with contextlib.ExitStack() as stack:
-        stack.enter_context(torch.no_grad())
+        stack.enter_context(torch.set_grad_enabled(is_grad))
         stack.enter_context(torch.random.fork_rng(devices=devices))
         if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled
             stack.enter_context(torch.compiler.set_stance("force_eager"))

@@ -315,6 +315,25 @@ def test_an_argument_that_is_called_returns_is_no_result() -> None:
     assert list(map(str, proof.preconditions)) == ["batch == seq"]
 
 
+def test_python_functions_of_sizes_are_those_of_numbers() -> None:
+    accepted: list[tuple[Callable[[Tensor], Tensor], Callable[[int], bool]]] = [
+        (lambda x: x * {4: 1, 6: 2}[x.shape[0]], lambda n: n in (4, 6)),
+        (lambda x: refuse(x, x.shape[0] not in {4, 6}), lambda n: n in (4, 6)),
+        (
+            lambda x: refuse(x, not (isinstance(x.shape[0], int) and x.shape[0] > 7)),
+            lambda n: n > 7,
+        ),
+        (lambda x: refuse(x, divmod(x.shape[0], 3) == (2, 0)), lambda n: n != 6),
+    ]
+    for body, is_accepted in accepted:
+        proof = prove(function(body))
+        assert isinstance(proof, Proved), str(proof)
+        for n in range(1, 20):
+            holds = all(condition.holds({"seq": n}) for condition in proof.preconditions)
+            assert holds or not is_accepted(n)
+            assert is_accepted(n) or not (holds and proof.is_exact)
+
+
 def test_sizes_that_only_numbers_can_be_used_for_are_not_known() -> None:
     proof = prove(function(lambda x: refuse(x, x.shape[0].bit_count() > 2)), budget=10)
     assert not isinstance(proof, Refuted | Proved)

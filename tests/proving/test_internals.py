@@ -138,6 +138,6 @@ def test_a_module_is_made_for_symbols_of_its_sizes(environment: Any) -> None:
         yield nn.Embedding(width, width)
         yield nn.GRUCell(width, width)
 
-    with symbolic._fakes(environment, is_grad=False), symbolic._rules(environment, ValueRanges()):
+    with symbolic._fakes(environment), symbolic._rules(environment, ValueRanges()):
         for layer in layers(symbol(environment, 6)):
             assert any(isinstance(n, torch.SymInt) for p in layer.parameters() for n in p.shape)

@@ -29,16 +29,13 @@ FEW, NETWORKS = 50, 400
 POINTS = 40
 """How many small sizes are compared; the command compares more."""
 
-OPEN = {23, 44}
-"""Networks with a wrong verdict: a model that asks for gradients, or writes into a parameter."""
-
-MISTAKES = {"wrong", "crash", "replay", "division", "state", "dtype", "layout"}
+MISTAKES = {"wrong", "crash", "replay", "division", "state", "dtype", "layout", "gradients"}
 
 
 @pytest.mark.parametrize(
     "seed",
     [
-        *(pytest.param(seed, marks=[pytest.mark.xfail] * (seed in OPEN)) for seed in range(FEW)),
+        *range(FEW),
         *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(FEW, NETWORKS)),
     ],
 )

@@ -366,7 +366,7 @@ def check_bounds(leaves: list[int], operations: list[int], size: int) -> None:
     environment: Any = symbolic._Environment(
         ranges, (), specialize_zero_one=False, duck_shape=False
     )
-    with symbolic._fakes(environment, is_grad=False), symbolic._rules(environment, ranges):
+    with symbolic._fakes(environment), symbolic._rules(environment, ranges):
         buffer = torch.empty(BUFFER.shape, dtype=BUFFER.dtype)
         ranges.set_data(buffer, BUFFER)
         found = run(leaves, operations, buffer, symbol(environment, size))

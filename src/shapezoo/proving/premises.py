@@ -1,23 +1,25 @@
-"""What a verdict rests on besides sizes: dtypes, the layout of arguments, and earlier calls.
+"""What a verdict rests on besides sizes: dtypes, layout, gradients, and earlier calls.
 
-A run on symbols is about one dtype, contiguous arguments and a first call. These are varied here on
-real kernels, at sizes that are known to be accepted.
+A run on symbols is about one dtype, contiguous arguments, gradients as they are now, and a first
+call. These are varied here on real kernels, at sizes of which it is known how a call ends.
 """
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
 
 from shapezoo._modules import floating_dtype
 from shapezoo.contracts.types import TensorType, tensors
+from shapezoo.proving.causes import cause_of
 from shapezoo.proving.effort import WorkOverError
-from shapezoo.proving.exploring import Exploration, first_line
-from shapezoo.proving.proofs import RestsOn, Sizes
-from shapezoo.proving.replaying import Call, Replay, TooLargeError, replay_in_turn
+from shapezoo.proving.exploring import Exploration, Path, first_line
+from shapezoo.proving.proofs import RestsOn, Sizes, sizes_as_text
+from shapezoo.proving.replaying import Call, Replay, TooLargeError, replay, replay_in_turn
 from shapezoo.proving.subjects import Subject
 
 DTYPES = (
@@ -30,7 +32,10 @@ MOST_WEIGHTS = 1 << 27
 """A model of more weights is tried in its own dtype only: another needs a copy of it."""
 
 MOST_POINTS = 3
-"""At so many sizes of a path, layouts are tried and calls are made one after another."""
+"""At so many sizes of a path, calls are made one after another."""
+
+MOST_LAYOUTS = 2
+"""At so many sizes of a path that holds, layouts are tried."""
 
 
 @dataclass(frozen=True)
@@ -62,22 +67,30 @@ def _mode(subject: Subject) -> Literal["eval", "train"]:
 
 def _premises(subject: Subject, exploration: Exploration) -> Premises:
     accepted = _accepted(exploration)
-    if not accepted:
-        return Premises(RestsOn(_mode(subject)), ())
-    in_dtypes = [_run(subject, exploration, call) for call in _dtype_calls(subject, exploration)]
-    contiguous, in_layouts = _layouts(subject, exploration, accepted)
+    in_dtypes = list(_in_dtypes(subject, exploration, accepted))
+    contiguous, in_layouts = _layouts(subject, exploration)
+    gradients, in_modes = _gradients(subject, exploration)
     in_turn, gap = _turns(subject, exploration, accepted)
     first = [found for path in exploration.ending("holds") for found in path.replays]
-    kept = sorted({name for found in first for name in found.kept})
     rests_on = RestsOn(
         _mode(subject),
-        dtypes=_names(found for found in in_dtypes if found and found.outcome == "holds"),
-        refused_dtypes=_names(found for found in in_dtypes if found and found.outcome == "raises"),
+        dtypes=_names(found for found in in_dtypes if found.outcome == "holds"),
+        refused_dtypes=_names(found for found in in_dtypes if found.outcome == "raises"),
         contiguous=contiguous,
-        kept=tuple(kept),
+        gradients=gradients,
+        kept=tuple(sorted({name for found in first for name in found.kept})),
+        checks=tuple(dict.fromkeys(_checks(subject, exploration))),
     )
-    replays = [found for found in (*in_dtypes, *in_layouts, *in_turn) if found is not None]
-    return Premises(rests_on, tuple(replays), gap)
+    return Premises(rests_on, (*in_dtypes, *in_layouts, *in_modes, *in_turn), gap)
+
+
+def _checks(subject: Subject, exploration: Exploration) -> Iterator[str]:
+    """The lines that raise where the data decide."""
+    for path in exploration.ending("holds"):
+        files = subject.files(path.smallest) if path.refusals else frozenset()
+        for run in path.refusals:
+            file, _, number = cause_of(run.error, files).line.rpartition(":")
+            yield f"{os.path.basename(file)}:{number}" if file else first_line(run.error)
 
 
 def _accepted(exploration: Exploration) -> list[list[Sizes]]:
@@ -107,9 +120,18 @@ def _names(replays: Iterable[Replay]) -> tuple[str, ...]:
     return tuple(str(found.call.dtype).removeprefix("torch.") for found in replays)
 
 
-def _dtype_calls(subject: Subject, exploration: Exploration) -> Iterator[Call]:
-    """A call for each dtype that an argument may have besides others."""
-    sizes = min(itertools.chain(*_accepted(exploration)), key=lambda sizes: sum(sizes.values()))
+def _in_dtypes(
+    subject: Subject, exploration: Exploration, accepted: Sequence[Sequence[Sizes]]
+) -> Iterator[Replay]:
+    """Call at the smallest sizes with each dtype that an argument may have besides others."""
+    if not accepted:
+        return
+    sizes = min(itertools.chain(*accepted), key=lambda sizes: sum(sizes.values()))
+    found = (_run(subject, exploration, c) for c in _dtype_calls(subject, exploration, sizes))
+    yield from (one for one in found if one is not None)
+
+
+def _dtype_calls(subject: Subject, exploration: Exploration, sizes: Sizes) -> Iterator[Call]:
     kinds = [t for a in exploration.variant.contract.inputs for t in tensors(a.type)]
     families = [allowed for kind in kinds if len(allowed := _dtypes_of(kind)) > 1]
     model = subject.make(sizes)
@@ -128,31 +150,63 @@ def _count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _layouts(
-    subject: Subject, exploration: Exploration, accepted: Sequence[Sequence[Sizes]]
-) -> tuple[tuple[str, ...], list[Replay]]:
-    """The arguments that have to be contiguous."""
+def _layouts(subject: Subject, exploration: Exploration) -> tuple[tuple[str, ...], list[Replay]]:
+    """The arguments that have to be contiguous for calls to end as they do."""
     inputs = exploration.variant.contract.inputs
     names = [a.name for a in inputs if any(len(t.axes) > 1 for t in tensors(a.type))]
     needed: dict[str, None] = {}
     tried: list[Replay] = []
 
-    def try_at(sizes: Sizes, *transposed: str) -> Any:
-        found = _run(subject, exploration, Call(sizes, transposed=frozenset(transposed)))
-        tried.extend([found] if found else [])
-        return found is not None and found.outcome == "raises"
+    def differs(path: Path, sizes: Sizes, *transposed: str) -> bool:
+        call = Call(sizes, transposed=frozenset(transposed))
+        tried.extend(found := _differing(subject, exploration, path, call))
+        return bool(found)
 
-    for points in accepted if names else ():
-        if try_at(points[0], *names):
-            alone = [name for name in names if try_at(points[0], name)]
+    for path, sizes in _confirmed(exploration, MOST_LAYOUTS) if names else ():
+        if differs(path, sizes, *names):
+            alone = [name for name in names if differs(path, sizes, name)]
             needed |= dict.fromkeys(alone or names)
     return tuple(needed), tried
+
+
+def _gradients(
+    subject: Subject, exploration: Exploration
+) -> tuple[Literal["", "on", "off"], list[Replay]]:
+    """Whether gradients have to be as they are for calls to end as they do."""
+    is_on = torch.is_grad_enabled()
+    found = [
+        one
+        for path, sizes in _confirmed(exploration, 1)
+        for one in _differing(subject, exploration, path, Call(sizes, is_grad=not is_on))
+    ]
+    return ("on" if is_on else "off") if found else "", found
+
+
+def _confirmed(exploration: Exploration, most: int) -> Iterator[tuple[Path, Sizes]]:
+    """Sizes at which paths have ended as symbols say; large ones, which no chance makes alike."""
+    for path in exploration.ending("holds", "raises"):
+        sizes = [one.call.sizes for one in path.replays if one.outcome == path.outcome]
+        several = [each for i, each in enumerate(sizes) if each not in sizes[:i]]
+        several.sort(key=lambda each: (_is_flat(each), -sum(each.values())))
+        yield from ((path, each) for each in several[: most if path.outcome == "holds" else 1])
+
+
+def _differing(subject: Subject, exploration: Exploration, path: Path, call: Call) -> list[Replay]:
+    """Calls that end otherwise than a path."""
+    expected = {path.outcome, *(run.outcome for run in path.refusals)}
+    try:
+        found = replay(subject, exploration.variant, call)
+    except TooLargeError:
+        return []
+    return [one for one in found if one.outcome not in expected]
 
 
 def _turns(
     subject: Subject, exploration: Exploration, accepted: Sequence[Sequence[Sizes]]
 ) -> tuple[list[Replay], str]:
     """Call one instance at several sizes, up and down, to see whether earlier calls matter."""
+    if not accepted:
+        return [], ""
     points = [sizes for several in accepted for sizes in several][: 2 * MOST_POINTS]
     free = {axis: points[0][axis] for axis in subject.free}
     points = [sizes for sizes in points if free.items() <= sizes.items()]
@@ -160,8 +214,8 @@ def _turns(
     found = _run(subject, exploration, *calls)
     if found is None or found.outcome == "holds":
         return [], ""
-    before = ", ".join(str(dict(call.sizes)) for call in found.before[-1:])
+    before = sizes_as_text(found.before[-1].sizes) if found.before else "none"
     return [found], (
         f"a call depends on earlier ones: after one at {before}, one at "
-        f"{dict(found.call.sizes)} {found.outcome} ({first_line(found.error)})"
+        f"{sizes_as_text(found.call.sizes)} {found.outcome} ({first_line(found.error)})"
     )

@@ -21,7 +21,7 @@ from shapezoo.proving.causes import NOWHERE, Cause, cause_of, own_files
 from shapezoo.proving.effort import MODULE, spend
 from shapezoo.proving.enforcing import enforce, is_enforced
 from shapezoo.proving.proofs import Outcome, Sizes, outcome_of
-from shapezoo.proving.subjects import NoArgumentsError, Subject
+from shapezoo.proving.subjects import NoArgumentsError, Subject, modules_of
 from shapezoo.proving.values import code_of, shapes_of, tensors_of
 from shapezoo.proving.variants import Variant
 
@@ -46,6 +46,7 @@ class Call:
         index: What tensors of whole numbers are filled with.
         dtype: The dtype of all that may have it; None for that of the model.
         transposed: The arguments whose axes are in reverse order in memory.
+        is_grad: Whether gradients are on; None if they are as they were for `prove`.
     """
 
     sizes: Sizes
@@ -53,6 +54,7 @@ class Call:
     index: int = 0
     dtype: torch.dtype | None = None
     transposed: frozenset[str] = frozenset()
+    is_grad: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ class Replay:
     @property
     def is_plain(self) -> bool:
         """Whether sizes alone tell this call from any other."""
-        return not self.before and self.call.dtype is None and not self.call.transposed
+        call = self.call
+        return not (self.before or call.dtype or call.transposed or call.is_grad is not None)
 
 
 def replay(subject: Subject, variant: Variant, call: Call) -> list[Replay]:
@@ -119,6 +122,7 @@ def replay_in_turn(subject: Subject, variant: Variant, calls: Sequence[Call]) ->
         TooLargeError: There is not the memory to do so.
     """
     found: list[Replay] = []
+    is_grad = torch.is_grad_enabled() if calls[0].is_grad is None else calls[0].is_grad
     with contextlib.ExitStack() as stack:
         try:
             model = _made(subject, calls[0])
@@ -126,9 +130,10 @@ def replay_in_turn(subject: Subject, variant: Variant, calls: Sequence[Call]) ->
             cause = cause_of(error, own_files(subject.source))
             return [Replay(calls[0], outcome_of(error), error.with_traceback(None), cause)]
         files = own_files(model)
-        if isinstance(model, nn.Module):
-            stack.enter_context(undisturbed(model))
-            enforce(model, lambda path, error: None)
+        for module in modules_of(model):
+            stack.enter_context(undisturbed(module, is_grad=is_grad))
+            enforce(module, lambda path, error: None)
+        stack.enter_context(torch.set_grad_enabled(is_grad))
         work = MODULE * sum(1 for _ in model.modules()) if isinstance(model, nn.Module) else MODULE
         for number, call in enumerate(calls):
             spend(work)
@@ -220,12 +225,12 @@ def _state(model: Callable[..., Any]) -> dict[str, Any]:
     }
 
 
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+
+
 def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    own = {name: value for name, value in vars(module).items() if name not in _OF_ANY_MODULE}
+    own = {name: value for name, value in vars(module).items() if name not in _OF_EVERY_MODULE}
     yield from (own | module._buffers).items()
-
-
-_OF_ANY_MODULE = frozenset(vars(nn.Module()))
 
 
 def _trace(value: Any) -> Any:
@@ -256,5 +261,11 @@ def snippet(subject: Subject, variant: Variant, found: Replay) -> str:
         code += f"\nmodel = model.to({found.call.dtype})" if isinstance(model, nn.Module) else ""
     if isinstance(model, nn.Module) and not is_enforced(model):
         imports["from shapezoo.proving import enforced"] = None
-        calls = ["with enforced(model):", *(f"    {call}" for call in calls)]
+        calls = _within("enforced(model)", calls)
+    if found.call.is_grad is not None:
+        calls = _within(f"torch.set_grad_enabled({found.call.is_grad})", calls)
     return "\n".join([*imports, code, *calls])
+
+
+def _within(context: str, lines: Sequence[str]) -> list[str]:
+    return [f"with {context}:", *(f"    {line}" for line in lines)]

@@ -67,6 +67,7 @@ class SymbolicRun:
         modules: For each module with a contract that was called, the worst that happened.
         places: For each axis that was asked about, the file and line of the last question.
         symbols: The names of axes, for the symbols of the run.
+        made: The shapes of all tensors that were made, in these symbols.
         choices: The answers that were taken where the data of arguments decide, in order.
         choice_places: The file and line of each of these questions.
     """
@@ -80,6 +81,7 @@ class SymbolicRun:
     choices: tuple[bool, ...] = ()
     choice_places: tuple[str, ...] = ()
     symbols: dict[Any, Any] = field(default_factory=dict)
+    made: set[tuple[Any, ...]] = field(default_factory=set)
 
 
 Record = Callable[[str, Exception | None], None]
@@ -135,8 +137,8 @@ def run_symbolically(
     is_grad = torch.is_grad_enabled()
     with contextlib.ExitStack() as stack:
         if isinstance(known, nn.Module):
-            stack.enter_context(undisturbed(known))
-        stack.enter_context(_fakes(environment, is_grad=is_grad))
+            stack.enter_context(undisturbed(known, is_grad=is_grad))
+        stack.enter_context(_fakes(environment))
         if isinstance(known, nn.Module):
             for fake, data in empty_out(known):
                 ranges.set_data(fake, data)
@@ -148,11 +150,10 @@ def run_symbolically(
             if code.reveals:
                 raise UndecidedError(code.reveals)
             for module in _borrowed(model, code.modules):
-                stack.enter_context(undisturbed(module))
+                stack.enter_context(undisturbed(module, is_grad=is_grad))
                 for fake, data in empty_out(module):
                     ranges.set_data(fake, data)
                 enforce(module, record)
-            stack.enter_context(torch.set_grad_enabled(is_grad))
             if isinstance(model, nn.Module):
                 enforce(model, record)
                 if prepare is not None:
@@ -167,6 +168,7 @@ def run_symbolically(
             run.outcome, run.error = "void", error
         except Exception as error:
             run.outcome, run.error = _classify(error), error
+    run.made = ranges.shapes
     run.choices, run.choice_places = tuple(environment.taken), tuple(environment.choice_places)
     guards = [guard.expr for guard in environment.guards]
     guards += [sympy.Eq(_expression(size), hint_of(size)) for size in told]
@@ -218,7 +220,9 @@ class _Environment(symbolic_shapes.ShapeEnv):
         **options: Those of `ShapeEnv`.
     """
 
-    def __init__(self, ranges: ValueRanges, choices: Sequence[bool] | None, **options: Any) -> None:
+    def __init__(
+        self, ranges: ValueRanges, choices: Sequence[bool] | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
         self.ranges = ranges
         self.places: list[str] = []
@@ -324,14 +328,14 @@ _WORST: tuple[Outcome, ...] = ("holds", "raises", "unknown", "breaks")
 
 
 @contextlib.contextmanager
-def _fakes(environment: Any, *, is_grad: bool) -> Iterator[None]:
+def _fakes(environment: Any) -> Iterator[None]:
     """Make all tensors empty, with symbols for sizes."""
     fakes = fake_tensor.FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True)
     fakes.cache_enabled = False  # with symbols, its cache costs more than it saves
     with contextlib.ExitStack() as stack:
         for name in (fake_tensor.__name__, "torch.__trace"):  # errors are no news here
             stack.enter_context(patch.object(logging.getLogger(name), "disabled", True))
-        for context in (torch.set_grad_enabled(is_grad), enable_python_dispatcher(), fakes):
+        for context in (enable_python_dispatcher(), fakes):
             stack.enter_context(context)
         yield
 

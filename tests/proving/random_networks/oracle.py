@@ -24,10 +24,11 @@ from shapezoo.proving import Case, Region
 
 Sizes = Mapping[str, int]
 Outcome = Literal["void", "holds", "raises", "breaks"]
-Kind = Literal["wrong", "state", "dtype", "layout", "values", "replay", "division"]
+Kind = Literal["wrong", "state", "dtype", "layout", "gradients", "values", "replay", "division"]
 """What it takes to see that a verdict is wrong: an ordinary call; a call after another one; a
-dtype of the family other than the usual one; an argument that is not contiguous; values other than
-all zeros or ones. Or the counterexample cannot be replayed, or a condition cannot be computed."""
+dtype of the family other than the usual one; an argument that is not contiguous; gradients
+switched off; values other than all zeros or ones. Or the counterexample cannot be replayed, or a
+condition cannot be computed."""
 
 WORST: tuple[Outcome, ...] = ("void", "holds", "raises", "breaks")
 
@@ -47,12 +48,14 @@ class How:
         given: Which of the optional arguments are given, and which flags are set.
         dtype: The dtype of arguments whose family allows several.
         is_transposed: Whether the data have their first axes last in memory.
+        is_grad: Whether gradients are on.
     """
 
     values: Literal["zeros", "ones", "random"] = "zeros"
     given: frozenset[str] = frozenset()
     dtype: str = ""
     is_transposed: bool = False
+    is_grad: bool = True
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ class Trial:
         arguments = dict(self._arguments(sizes, how))
         flags = {flag: True for flag in self.network.flags if flag in how.given}
         try:
-            result = model(**arguments, **flags)
+            with torch.set_grad_enabled(how.is_grad):
+                result = model(**arguments, **flags)
         except Exception:
             return "raises"
         return "holds" if self._is_right(result, sizes) else "breaks"
@@ -318,6 +322,7 @@ def _ways(
     yield "values", How("ones", given), None
     yield "values", How("random", given), None
     yield "layout", How("zeros", given, is_transposed=True), None
+    yield "gradients", How("zeros", given, is_grad=False), None
     families = {argument.family for argument in network.inputs if argument.role == "data"}
     dtypes = {dtype for family in families for dtype in ALLOWED[family][1:]}
     has_floats = any("nn." in line for line in network.setup)
@@ -334,6 +339,8 @@ def rests_on(proof: Proof, kind: Kind, how: How) -> bool:
             return stated.calls == "first"
         case "layout":
             return bool(stated.contiguous)
+        case "gradients":
+            return bool(stated.gradients)
         case "dtype":
             return bool(stated.dtypes) and how.dtype not in stated.dtypes
     return False

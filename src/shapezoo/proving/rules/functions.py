@@ -25,10 +25,16 @@ from shapezoo.proving.rules.common import (
 from shapezoo.proving.rules.constants import real_kernels
 from shapezoo.proving.rules.einsum import EINSUM, einsum
 from shapezoo.proving.rules.index_checks import check_one_hot
-from shapezoo.proving.rules.sized import AVERAGES, arange, average_pool, linspace
+from shapezoo.proving.rules.sized import (
+    ADAPTIVE,
+    AVERAGES,
+    adaptive_pool,
+    arange,
+    average_pool,
+    linspace,
+)
 from shapezoo.proving.rules.symbols import is_in_message
 from shapezoo.proving.rules.value_ranges import ValueRanges
-from shapezoo.proving.rules.views import adaptive_average_pool
 from shapezoo.proving.values import tensors_of
 
 
@@ -160,8 +166,8 @@ def _matmul(x: Tensor, other: Tensor) -> Any:
 
 
 def _is_plain(*tensors: Tensor) -> bool:
-    """Whether tensors hold numbers that can be multiplied, all on the device of symbols."""
-    return all(isinstance(t, FakeTensor) and t.dtype != torch.bool for t in tensors)
+    """Whether tensors hold numbers that can be multiplied, all on one device."""
+    return all(t.device == tensors[0].device and t.dtype != torch.bool for t in tensors)
 
 
 def _contiguous(x: Tensor, **kwargs: Any) -> Any:
@@ -233,7 +239,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     torch.linspace: linspace,
     torch.arange: arange,
     **dict.fromkeys(AVERAGES, average_pool),
-    _nn.adaptive_avg_pool2d: adaptive_average_pool,
+    **{func: adaptive_pool(func) for func in ADAPTIVE},
     torch.max_pool1d: _max_pool1d,
     torch.group_norm: _group_norm,
     torch.reshape: _reshape,

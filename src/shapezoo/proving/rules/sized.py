@@ -54,6 +54,33 @@ def _pooled(size: Size, kernel: Size, step: Size, pad: Size) -> Size:
     return (size + 2 * pad - kernel) // step + 1
 
 
+ADAPTIVE = {
+    torch.adaptive_avg_pool1d: 1,
+    _nn.adaptive_avg_pool2d: 2,
+    _nn.adaptive_avg_pool3d: 3,
+    torch.adaptive_max_pool1d: 1,
+    _nn.adaptive_max_pool2d: 2,
+    _nn.adaptive_max_pool3d: 3,
+}
+"""Poolings to given sizes, with the number of their axes."""
+
+
+def adaptive_pool(func: Any) -> Any:
+    """Make the rule of a pooling to given sizes, which asks nothing about its windows."""
+    axes, has_places = ADAPTIVE[func], "max" in func.__name__
+
+    def pool(x: Tensor, output_size: Any) -> Any:
+        sizes = _per_axis(output_size, axes)
+        if x.dim() not in (axes + 1, axes + 2) or len(sizes) != axes or not x.is_floating_point():
+            return NotImplemented
+        if not all(size > 0 for size in (*x.shape, *sizes)):
+            return NotImplemented
+        result = empty(x, (*x.shape[:-axes], *sizes))
+        return (result, empty(x, result.shape, torch.int64)) if has_places else result
+
+    return pool
+
+
 def linspace(start: Any, end: Any, steps: Any = None, **options: Any) -> Any:
     """Make as many numbers as an axis has."""
     if not isinstance(steps, torch.SymInt) or "out" in options:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shapezoo.proving.rules.common import Size, broadcast, empty, fits, is_same, require
+from shapezoo.proving.rules.common import Size, broadcast, empty, fits, is_same
 from shapezoo.proving.rules.intervals import known
 
 
@@ -78,20 +78,3 @@ def index(x: Tensor, indices: Sequence[Tensor | None]) -> Any:
 
 
 _WHOLE = (torch.int32, torch.int64)
-
-
-def adaptive_average_pool(x: Tensor, output_size: Any) -> Any:
-    """Compute the shape of a mean over each whole picture, which is contiguous in any layout.
-
-    Raises:
-        RuntimeError: A picture has no pixels.
-    """
-    wanted = [output_size] * 2 if isinstance(output_size, int) else [*output_size]
-    if x.dim() not in (3, 4) or not x.is_floating_point() or len(wanted) != 2:
-        return NotImplemented
-    if not all(is_same(size, 1) for size in wanted):
-        return NotImplemented
-    for size in x.shape[-2:]:
-        message = "Expected input to have non-zero size for non-batch dimensions, but got {}"
-        require(size > 0, message, tuple(x.shape))
-    return empty(x, (*x.shape[:-2], 1, 1))

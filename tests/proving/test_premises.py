@@ -1,0 +1,104 @@
+"""What a verdict rests on: the layout of arguments, and gradients."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shapezoo import Proved, Refuted, prove
+
+Images = Float[Tensor, "height width"]
+
+
+def in_pairs(x: Images) -> Images:
+    x.view(-1, 2)
+    return x
+
+
+def joined(x: Float[Tensor, "4 height width"]) -> Float[Tensor, "4*height width"]:
+    return x.transpose(0, 1).view(x.shape[0] * x.shape[1], *x.shape[2:])
+
+
+def copied_first(x: Images) -> Images:
+    x.contiguous().view(-1, 2)
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "needed"), [(in_pairs, ("x",)), (joined, ("x",)), (copied_first, ())]
+)
+def test_a_layout_that_matters_is_said_to(
+    function: Callable[[Tensor], Tensor], needed: tuple[str, ...]
+) -> None:
+    """At 3 by 2, pairs can be made of transposed data; and `joined` refuses contiguous ones."""
+    proof = prove(function)
+    assert isinstance(proof, Proved)
+    assert proof.rests_on.contiguous == needed
+
+
+class Learned(nn.Module):
+    """Has a parameter, and does something with it."""
+
+    def __init__(self, use: Callable[[Tensor, nn.Parameter], Tensor]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(5, 4))
+        self.use = use
+
+    def forward(self, x: Float[Tensor, "seq 4"]) -> Float[Tensor, "seq 4"]:
+        return self.use(x, self.weight)
+
+
+def written(x: Tensor, weight: nn.Parameter) -> Tensor:
+    weight[0] = 0.0
+    return x + weight[0]
+
+
+def written_to_chunk(x: Tensor, weight: nn.Parameter) -> Tensor:
+    (x * weight[0]).chunk(2, 1)[0].add_(1.0)
+    return x
+
+
+def summed_if_learned(x: Tensor, weight: nn.Parameter) -> Tensor:
+    return x.sum(0) if (x * weight[0]).grad_fn is not None else x
+
+
+def differentiated(x: Tensor, weight: nn.Parameter) -> Tensor:
+    return x + torch.autograd.grad((x * weight[0]).sum(), [weight])[0].sum()
+
+
+def detached(x: Tensor, weight: nn.Parameter) -> Tensor:
+    return x + weight.detach().clone().mul_(2.0)[0]
+
+
+USES: list[tuple[Any, type, type, str]] = [
+    (written, Refuted, Proved, "on"),
+    (written_to_chunk, Refuted, Proved, "on"),
+    (summed_if_learned, Refuted, Refuted, ""),  # it is, with gradients, however prove was called
+    (differentiated, Proved, Refuted, "on"),
+    (detached, Proved, Proved, ""),
+]
+
+
+@pytest.mark.parametrize(("use", "verdict", "without", "gradients"), USES)
+def test_gradients_are_as_they_are_for_prove(
+    use: Any, verdict: type, without: type, gradients: str
+) -> None:
+    proof = prove(Learned(use))
+    assert isinstance(proof, verdict)
+    assert proof.rests_on.gradients == gradients
+    with torch.no_grad():
+        assert isinstance(prove(Learned(use)), without)
+
+
+def test_a_refutation_without_gradients_can_be_replayed() -> None:
+    def summed_without(x: Tensor, weight: nn.Parameter) -> Tensor:
+        return x if torch.is_grad_enabled() else x.sum(0)
+
+    proof = prove(model := Learned(summed_without))
+    assert isinstance(proof, Refuted)
+    assert "with torch.set_grad_enabled(False):" in proof.counterexample.snippet
+    with pytest.raises(type(proof.counterexample.error)):
+        proof.counterexample.replay(model=model)

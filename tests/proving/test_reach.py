@@ -1,8 +1,11 @@
 """Functions that a proof reaches: each against real kernels, and under a wrong contract."""
 
+import functools
 import itertools
 import math
 import re
+import sys
+import types
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +22,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.utils._sympy.functions import FloorDiv
 
 from shapezoo import Module, Proof, Proved, Refuted, prove
+from shapezoo.proving.rules.keys import without_cache_of_einops
 from shapezoo.proving.rules.quotients import cancelled, cheap_quotients
 from shapezoo.proving.solving import sound_sympy
 from shapezoo.proving.subjects import subject_of
@@ -80,6 +84,11 @@ def looked_up_by_text(x: Tensor) -> Tensor:
 def by_rows_and_columns(x: Tensor) -> Tensor:
     rows, columns = torch.arange(x.shape[0]), torch.arange(x.shape[1])
     return x[rows[:, None], columns].view(-1)
+
+
+def viewed_without_entries(x: Tensor) -> Tensor:
+    quarter = x.shape[1] // 4
+    return x[:, :quarter].reshape(quarter, -1)
 
 
 def pooled_and_viewed(x: Tensor) -> Tensor:
@@ -198,15 +207,17 @@ CASES = {
     "unsqueeze and view": Case(lambda x: x.unsqueeze(1).view(-1), ("b n",), "b*n"),
     "unsqueeze transposed": Case(lambda x: x.t().unsqueeze(0).view(-1), ("b n",), "b*n"),
     "expand": Case(lambda x: x[:, None].expand(-1, x.shape[1], -1), ("b n",), "b n n"),
-    "expand and view": Case(lambda x: x[:, None].expand(-1, len(x), -1).view(-1), ("b n",), "b*b*n"),
+    "expand and view": Case(lambda x: x[:, None].expand(-1, 2, -1).view(-1), ("b n",), "2*b*n"),
     "expand in front": Case(lambda x: x.expand(2, -1, -1), ("b n",), "2 b n"),
     "expand to fewer": Case(lambda x: x[:, :1].expand(-1, x.shape[1] // 3), ("b n",), "b n//3"),
     "expand of sizes": Case(lambda x, y: x.expand(y.shape), ("b n", "b m"), "b m"),
-    "view of windows": Case(lambda x: x.view(len(x), x.shape[1] // 4, 4).view(-1, 4), ("b n",), "b*(n//4) 4"),
-    "view of half": Case(lambda x: x.view(x.shape[0], -1, x.shape[1] // 2), ("b n",), "b n//(n//2) n//2"),
-    "view to no entries": Case(lambda x: x[:, : x.shape[1] // 4].reshape(x.shape[1] // 4, -1), ("b n",), "n//4 b"),
+    "view of windows": Case(lambda x: x.view(len(x), -1, 4).view(-1, 4), ("b n",), "b*(n//4) 4"),
+    "view of half": Case(
+        lambda x: x.view(len(x), -1, x.shape[1] // 2), ("b n",), "b n//(n//2) n//2"
+    ),
+    "view to no entries": Case(viewed_without_entries, ("b n",), "n//4 b"),
     "view of too few": Case(lambda x: x.view(x.shape[0], 6, -1), ("b n 4",), "b 6 n*4//6"),
-    "normalize": Case(lambda x: functional.normalize(x[..., 3:], dim=1).view(-1), ("b n m",), "b*n*max(m-3,0)"),
+    "normalize": Case(lambda x: functional.normalize(x[:, 3:]).view(-1), ("b n",), "b*max(n-3,0)"),
     "norm": Case(lambda x: torch.linalg.vector_norm(x.t(), dim=1).view(-1), ("b n",), "n"),
     "greatest": Case(lambda x: torch.linalg.vector_norm(x[:, 3:], math.inf, dim=1), ("b n",), "b"),
     "index": Case(lambda x: x[:, torch.arange(x.shape[1])].view(-1), ("b n",), "b*n"),
@@ -218,7 +229,7 @@ CASES = {
     "sum": Case(lambda x, y: x + y, ("b n", "b m"), "b max(n,m)"),
     "sum and view": Case(lambda x, y: (x + y).view(-1), ("b n", "m"), "b*max(n,m)"),
     "sum transposed": Case(lambda x, y: (x.t() + y).view(-1), ("b n", "b"), "b*n"),
-}  # fmt: skip
+}
 
 
 def module_of(case: Case, result: str) -> Module:
@@ -280,6 +291,17 @@ def test_a_wrong_contract_is_refuted(name: str) -> None:
 def test_a_text_that_decides_is_no_message() -> None:
     proof = prove(module_of(Case(looked_up_by_text, ("b n",), "b n"), "b n"))
     assert not isinstance(proof, Proved) or [str(c) for c in proof.preconditions], str(proof)
+
+
+def test_einops_keeps_no_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = types.ModuleType("einops.einops")
+    module._reconstruct_from_shape = cached = functools.cache(lambda shape: tuple(shape))
+    monkeypatch.setitem(sys.modules, "einops.einops", module)
+    with without_cache_of_einops():
+        assert module._reconstruct_from_shape([2, 3]) == (2, 3)  # a list has no hash
+    assert module._reconstruct_from_shape is cached
+    with pytest.raises(TypeError, match="unhashable"):
+        cached([2, 3])
 
 
 def test_quotients_that_are_cancelled_term_by_term() -> None:

@@ -25,6 +25,7 @@ import torch
 import z3
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from shapezoo.contracts.reading import function_signature
 from shapezoo.proving import solving
@@ -77,7 +78,10 @@ def pattern_of(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Pattern | None
     if len(args) != 1 or kwargs or not isinstance(args[0], Tensor):
         return None
     x = args[0]
-    if not x.is_floating_point() or not fits(x.stride(), empty(x, x.shape).stride()):
+    plain = empty(x, x.shape)
+    if not x.is_floating_point() or not fits(x.stride(), plain.stride()):
+        return None
+    if vars(x).keys() != vars(plain).keys():  # it carries something
         return None
     named = list(_named(x.shape))
     return tuple(named) if any(isinstance(size, str) for size in named) else None
@@ -107,6 +111,7 @@ class Lemmas:
     find: Callable[[nn.Module, str, Pattern], Lemma | None]
     by_path: dict[tuple[str, Pattern], Lemma] = field(default_factory=dict)
     _used: dict[Step, Lemma] = field(default_factory=dict)
+    _at_rest: dict[str, Any] = field(default_factory=dict)
     _steps: list[Step] | None = field(default_factory=list)  # None after they were learned from
 
     def prepare(
@@ -124,9 +129,10 @@ class Lemmas:
         if self._steps is not None:
             self._steps = []
             _watch(model, count, self._steps)
-        for path in {path for path, _ in self.by_path}:
-            module = model.get_submodule(path)
-            vars(module)["forward"] = self._answering(path, module.forward, record)
+        modules = {path: model.get_submodule(path) for path, _ in self.by_path}
+        for path, module in modules.items():
+            vars(module)["forward"] = self._answering(path, module, record)
+        self._at_rest = {path: state_of(module) for path, module in modules.items()}
 
     def learn(self, model: object) -> bool:
         """Prove what modules that have asked about sizes do; only once. Whether any was proved."""
@@ -149,12 +155,16 @@ class Lemmas:
         return bool(self.by_path)
 
     def _answering(
-        self, path: str, forward: Callable[..., Any], record: Callable[..., None]
+        self, path: str, module: nn.Module, record: Callable[..., None]
     ) -> Callable[..., Any]:
+        forward = module.forward
+
         def answer(*args: Any, **kwargs: Any) -> Any:
             pattern = pattern_of(args, kwargs)
             lemma = self.by_path.get((path, pattern)) if pattern is not None else None
             if pattern is None or lemma is None or args[0].dtype != lemma.dtype:
+                return forward(*args, **kwargs)
+            if state_of(module) != self._at_rest[path]:  # its model has changed it before
                 return forward(*args, **kwargs)
             sizes = sizes_in(pattern, args[0])
             if not all(bool(size >= 1) for size in sizes.values()):
@@ -262,8 +272,9 @@ def written(shape: Sequence[Any]) -> tuple[str, ...]:
 
 def state_of(module: nn.Module) -> Any:
     """All that decides what a module does, apart from floating-point values of tensors."""
-    return type(module), tuple(
-        (path, type(part), tuple((name, _plain(value)) for name, value in _held(part)))
+    seen: dict[int, int] = {}  # what is the same object counts too
+    return tuple(
+        (path, type(part), tuple((name, _plain(value, seen)) for name, value in _held(part)))
         for path, part in module.named_modules()
     )
 
@@ -272,22 +283,32 @@ def _held(module: nn.Module) -> Iterator[tuple[str, Any]]:
     yield from ((name, value) for name, value in vars(module).items() if name != "_modules")
 
 
-def _plain(value: Any) -> Any:
-    match value:
-        case Tensor():
-            data = b""
-            if not value.is_floating_point() and not value.is_meta:
-                data = hashlib.sha256(value.detach().contiguous().numpy().tobytes()).digest()
-            return tuple(value.shape), value.stride(), value.dtype, data
-        case dict():
-            return dict, tuple((key, _plain(item)) for key, item in value.items())
-        case list() | tuple():
-            return type(value), tuple(map(_plain, value))
-        case set() | frozenset():
-            return type(value), frozenset(map(_plain, value))
-        case bool() | int() | float() | str() | None | torch.dtype() | torch.device():
-            return type(value), value
+def _plain(value: Any, seen: dict[int, int]) -> Any:
+    """A value that is equal only for what is the same in every way."""
+    type_ = type(value)
+    if isinstance(value, Tensor):
+        number = seen.setdefault(id(value), len(seen))
+        return number, type_, *_layout(value), value.requires_grad, _data(value)
+    if type_ is dict:
+        return type_, tuple((_plain(k, seen), _plain(v, seen)) for k, v in value.items())
+    if type_ in (list, tuple):
+        return type_, tuple(_plain(item, seen) for item in value)
+    if type_ in _EXACT:
+        return type_, repr(value)  # 0.0 and -0.0 are equal
     return id(value)
+
+
+_EXACT = (bool, int, float, str, type(None), torch.dtype, torch.device, torch.Size)
+
+
+def _layout(tensor: Tensor) -> tuple[Any, ...]:
+    return tuple(tensor.shape), tensor.stride(), tensor.dtype
+
+
+def _data(tensor: Tensor) -> bytes:
+    if tensor.is_floating_point() or tensor.is_meta or isinstance(tensor, FakeTensor):
+        return b""
+    return hashlib.sha256(tensor.detach().contiguous().numpy().tobytes()).digest()
 
 
 _HOOKS = tuple(name for name in vars(nn.Module()) if "hook" in name)
@@ -306,7 +327,12 @@ def is_closed(module: nn.Module) -> bool:
 
 
 def _is_pure(function: types.FunctionType) -> bool:
-    """Whether the variables that a function reads are functions, classes, modules or constants."""
+    """Whether a function reads only functions, classes, modules and constants besides arguments.
+
+    What it could ask of gradients and modes is not the same in a module by itself.
+    """
+    if not _OUTSIDE.isdisjoint(function.__code__.co_names):
+        return False
     names = (name for name in function.__code__.co_names if name in function.__globals__)
     read = [function.__globals__[name] for name in names]
     read += [cell.cell_contents for cell in function.__closure__ or () if _is_set(cell)]
@@ -321,3 +347,13 @@ def _is_set(cell: types.CellType) -> bool:
 
 
 _CONSTANTS = (types.ModuleType, bool, int, float, str, tuple, frozenset, type(None), torch.dtype)
+
+_OUTSIDE = frozenset(
+    {
+        *("requires_grad", "grad_fn", "is_leaf", "_base", "_version", "data_ptr", "grad"),
+        *("is_grad_enabled", "is_inference_mode_enabled", "is_autocast_enabled", "is_inference"),
+        *("is_autocast_cpu_enabled", "get_autocast_dtype", "get_default_dtype"),
+        *("are_deterministic_algorithms_enabled", "getattr", "hasattr", "vars", "__dict__"),
+    }
+)
+"""Names by which code may ask for what a module's arguments and attributes do not show."""

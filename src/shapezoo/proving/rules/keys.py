@@ -53,12 +53,13 @@ def without_cache_of_einops() -> Iterator[None]:
     Its cache is written in C and has no keys that could be compared. einops does the same for
     symbols that cannot be hashed.
     """
-    module = sys.modules.get("einops.einops")
-    cached: Any = getattr(module, "_reconstruct_from_shape", None)
-    with contextlib.ExitStack() as stack:
-        if hasattr(cached, "__wrapped__"):
-            stack.enter_context(patch.object(module, "_reconstruct_from_shape", cached.__wrapped__))
+    module: Any = sys.modules.get("einops.einops")
+    plain = getattr(getattr(module, _CACHED, None), "__wrapped__", None)
+    with patch.object(module, _CACHED, plain) if plain else contextlib.nullcontext():
         yield
+
+
+_CACHED = "_reconstruct_from_shape"
 
 
 def _keys(frame: FrameType) -> list[Any] | None:

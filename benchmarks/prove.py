@@ -7,16 +7,20 @@ models of the zoo instead, next to one ordinary call of each.
 """
 
 import argparse
+import contextlib
 import dataclasses
+import importlib
 import json
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 from public.measuring import Row, measure
+from public.networks import NETWORKS
+from public.table import Network
 
 MOST_SECONDS = 30
 MOST_MEGABYTES = 2048
@@ -30,21 +34,28 @@ def main() -> None:
 
         print_zoo(options.names)
         return
-    from public.networks import NETWORKS  # these need packages that the zoo does not
-
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
     rows = _kept(options.json)
     done = {row.name for row in rows}
     print(f"{'':42}{'':>13}{'regions':>8}{'CPU':>8}{'memory':>9}  truth", flush=True)
-    for network in NETWORKS:
-        is_asked = not options.names or any(part in network.name for part in options.names)
-        if is_asked and network.name not in done:
-            rows.append(measure(network, options.budget, options.truth))
-            _print(rows[-1])
-            _keep(rows[-1], options.json)
+    for network in _asked(NETWORKS, options.names):
+        if network.name not in done:
+            with contextlib.suppress(ImportError):  # once, and not in the process of each network
+                importlib.import_module(network.name.partition("/")[0])
+            row = measure(network, options.budget, options.truth)
+            _print(row)
+            if row.verdict != "skipped":
+                rows.append(row)
+                _keep(row, options.json)
     print(summary(rows))
+
+
+def _asked(networks: Iterable[Network], names: Sequence[str]) -> list[Network]:
+    """The networks with these parts of names, in the order of the parts."""
+    asked = (n for part in names or [""] for n in networks if part in n.name)
+    return list({network.name: network for network in asked}.values())
 
 
 def _options() -> argparse.Namespace:
@@ -58,6 +69,9 @@ def _options() -> argparse.Namespace:
 
 
 def _print(row: Row) -> None:
+    if row.verdict == "skipped":
+        print(f"{row.name:42}{row.verdict:>13}  {row.text}", flush=True)
+        return
     truth = f"{len(row.wrong)} WRONG" if row.wrong else f"{row.accepted}/{row.tried} accepted"
     print(
         f"{row.name:42}{row.verdict:>13}{row.regions:8}{row.seconds:7.1f}s{row.megabytes:6.0f} MB"

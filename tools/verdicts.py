@@ -24,7 +24,7 @@ def verdict_of(proof: Proof) -> Verdict:
 
 
 BUDGET = 3600.0
-"""Seconds for a proof: far more than any takes, as a verdict must not depend on the machine."""
+"""Work for a proof: far more than any takes."""
 
 
 def proofs(name: str, **hyperparameters: Any) -> Iterator[tuple[Mode, Proof]]:

@@ -22,7 +22,8 @@ class Row:
 
     Attributes:
         name: Its name.
-        verdict: The verdict; ``too much`` if the proof ran out of CPU or memory.
+        verdict: The verdict; ``too much`` if the proof ran out of CPU or memory, ``skipped`` if a
+            package is missing.
         regions: How many regions there are.
         seconds: CPU seconds of the proof.
         megabytes: Peak memory of the proof, above what the process held before.
@@ -86,6 +87,8 @@ def _work(network: Network, budget: float, truth_seconds: float, answers: Connec
         _limit_seconds(int(truth_seconds) + PROOF_SECONDS)
         found = truth(model, network.usual, proof, truth_seconds)
         row.tried, row.accepted, row.wrong = found.tried, found.accepted, tuple(found.wrong)
+    except ImportError as error:
+        row.verdict, row.text = "skipped", str(error)
     except Exception as error:
         row.verdict, row.text = "error", f"{type(error).__name__}: {error}".splitlines()[0]
         row.full = traceback.format_exc()

@@ -2,30 +2,9 @@
 
 from operator import attrgetter, itemgetter
 
-import conformer
-import denoising_diffusion_pytorch
-import diffusers
-import efficientnet_pytorch
-import facenet_pytorch
-import g_mlp_pytorch
-import linear_attention_transformer
-import linformer
-import mlp_mixer_pytorch
-import monai.networks.nets as monai_nets
-import nystrom_attention
-import performer_pytorch
-import pytorch_tcn
-import reformer_pytorch
-import segmentation_models_pytorch as smp
-import torchaudio
-import vit_pytorch
-import x_transformers
-from kornia.models import vit
-from pytorchcv.model_provider import get_model
 from torch import nn
-from vit_pytorch import cct, deepvit, mobile_vit, simple_vit
 
-from public.table import Table
+from public.table import Package, Table
 from public.wrappers import (
     Channels,
     Features,
@@ -37,6 +16,31 @@ from public.wrappers import (
     Tokens,
     Volumes,
 )
+
+cct = Package("vit_pytorch.cct")
+conformer = Package("conformer")
+cv = Package("pytorchcv.model_provider")
+deepvit = Package("vit_pytorch.deepvit")
+denoising_diffusion_pytorch = Package("denoising_diffusion_pytorch")
+diffusers = Package("diffusers")
+efficientnet_pytorch = Package("efficientnet_pytorch")
+facenet_pytorch = Package("facenet_pytorch")
+g_mlp_pytorch = Package("g_mlp_pytorch")
+linear_attention_transformer = Package("linear_attention_transformer")
+linformer = Package("linformer")
+mlp_mixer_pytorch = Package("mlp_mixer_pytorch")
+mobile_vit = Package("vit_pytorch.mobile_vit")
+monai_nets = Package("monai.networks.nets")
+nystrom_attention = Package("nystrom_attention")
+performer_pytorch = Package("performer_pytorch")
+pytorch_tcn = Package("pytorch_tcn")
+reformer_pytorch = Package("reformer_pytorch")
+simple_vit = Package("vit_pytorch.simple_vit")
+smp = Package("segmentation_models_pytorch")
+torchaudio = Package("torchaudio")
+vit = Package("kornia.models.vit")
+vit_pytorch = Package("vit_pytorch")
+x_transformers = Package("x_transformers")
 
 SEGMENTERS = Table("segmentation_models_pytorch")
 for _name in (
@@ -235,7 +239,7 @@ for _name in (
     "sknet50",
     "darknet_ref",
 ):
-    CV.add(_name, lambda name=_name: Images(get_model(name, num_classes=10)))
+    CV.add(_name, lambda name=_name: Images(cv.get_model(name, num_classes=10)))
 
 
 class _Lengths(nn.Module):

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 from public.wrappers import Wrapper
 
@@ -16,6 +18,20 @@ USUAL = {
     "samples": 4000,
 }
 """Sizes that networks take, where nothing else is said."""
+
+
+class Package:
+    """A package that is imported when something of it is asked for.
+
+    Args:
+        name: The name of the package, or of a module in it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(import_module(self._name), attribute)
 
 
 @dataclass(frozen=True)

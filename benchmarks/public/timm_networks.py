@@ -1,9 +1,9 @@
 """Classifiers of timm, one of each family."""
 
-import timm
-
-from public.table import Table
+from public.table import Package, Table
 from public.wrappers import Images
+
+timm = Package("timm")
 
 LARGER = {"swinv2_tiny_window8_256": 256, "crossvit_tiny_240": 240, "botnet26t_256": 256}
 """The pictures that a network is made for, where they are not of 224 by 224."""

@@ -2,11 +2,13 @@
 
 from operator import itemgetter
 
-import torchvision.models as models
-from torchvision.models import optical_flow, segmentation, video
-
-from public.table import Table
+from public.table import Package, Table
 from public.wrappers import Images, Maps, Pairs, Videos
+
+models = Package("torchvision.models")
+optical_flow = Package("torchvision.models.optical_flow")
+segmentation = Package("torchvision.models.segmentation")
+video = Package("torchvision.models.video")
 
 TABLE = Table("torchvision", height=224, width=224)
 

@@ -2,9 +2,7 @@
 
 from operator import attrgetter
 
-import transformers as hf
-
-from public.table import Table
+from public.table import Package, Table
 from public.wrappers import (
     Audio,
     Images,
@@ -17,6 +15,8 @@ from public.wrappers import (
     Translation,
     Wrapper,
 )
+
+hf = Package("transformers")
 
 TABLE = Table("transformers", height=32, width=32)
 

@@ -149,7 +149,7 @@ def prove(
         assume: A condition that sizes meet, such as 'height >= 32'; may be given several times.
         train: Prove it in train mode.
         all_sizes: Exit with 0 only if the model accepts every size of the contract.
-        budget: Seconds after which no new path is begun.
+        budget: How much work to do at most, in units of about a second of one core.
     """
     thing, left = targets.find(target, init, train=train)
     try:

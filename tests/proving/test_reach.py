@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -261,10 +262,20 @@ def test_both_ways_are_followed_where_data_decide() -> None:
 
 
 def test_what_sizes_decide_is_no_choice() -> None:
-    for function in (by_sizes, sized_by_data):
-        found = run(function, ())
-        assert found.outcome == "unknown"
+    assert run(sized_by_data, ()).outcome == "unknown"
     assert run(unless_nan, None).outcome == "unknown"  # nobody would follow the other way
+
+
+def test_a_value_that_may_follow_from_sizes_is_no_limit_and_nothing_is_exact() -> None:
+    def limited(x: Float[Tensor, "batch seq"]) -> Float[Tensor, "batch seq"]:
+        return by_sizes(x, x)
+
+    proof = prove(limited)
+    assert isinstance(proof, Proved)
+    assert not proof.preconditions
+    assert not proof.is_exact
+    (line,) = proof.rests_on.checks
+    assert re.fullmatch(r"test_reach.py:\d+", line)
 
 
 projection = nn.Linear(4, 3)

@@ -10,6 +10,7 @@ import ast
 import contextlib
 import heapq
 import itertools
+import math
 import random
 from collections.abc import Iterator, Sequence
 
@@ -22,7 +23,7 @@ from shapezoo.proving import solving
 from shapezoo.proving.causes import cause_of
 from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.exploring import Exploration, Path, first_line
-from shapezoo.proving.proofs import Outcome, Sizes
+from shapezoo.proving.proofs import Outcome, Sizes, sizes_as_text
 from shapezoo.proving.replaying import Call, Replay, TooLargeError, has_indices, replay, worst
 from shapezoo.proving.solving import Formula
 from shapezoo.proving.subjects import Subject
@@ -41,6 +42,9 @@ SPREAD = 16
 
 FARTHEST = 1 << 14
 """Limits are looked for up to here."""
+
+SMALL, MOST_NUMBERS = 256, 1 << 27
+"""Sizes of this sum are taken to be small; from there on, no tensor may have so many numbers."""
 
 TRIES = 20
 """How many sizes are run on real kernels where symbols do not reach."""
@@ -77,6 +81,8 @@ def confirm(subject: Subject, exploration: Exploration, path: Path, sizes: Sizes
     Returns:
         Whether that was possible.
     """
+    if _is_too_large(path, sizes):
+        return False
     try:
         found = replay(subject, exploration.variant, Call(sizes))
         files = subject.files(sizes)
@@ -90,6 +96,19 @@ def confirm(subject: Subject, exploration: Exploration, path: Path, sizes: Sizes
         path.error = _disagreement(path, found, sizes)
         path.outcome, path.smallest = "unknown", sizes
     return True
+
+
+def _is_too_large(path: Path, sizes: Sizes) -> bool:
+    """Whether a tensor that the model makes on this path is too large to be made."""
+    if sum(sizes.values()) < SMALL:
+        return False
+    for run in path.runs:
+        numbers = {symbol: sizes[name.name] for symbol, name in run.symbols.items()}
+        for shape in run.made:
+            counts = (s if isinstance(s, int) else s.xreplace(numbers) for s in shape)
+            if math.prod(counts) > MOST_NUMBERS:  # false too where the data decide a size
+                return True
+    return False
 
 
 def _agree(path: Path, found: Sequence[Replay], sizes: Sizes, files: frozenset[str]) -> bool:
@@ -123,13 +142,23 @@ def _number(size: sympy.Expr, sizes: Sizes) -> int:
 def _disagreement(path: Path, found: Sequence[Replay], sizes: Sizes) -> str:
     real, said = worst(found), next(run for run in path.runs if run.outcome == path.outcome)
     return (
-        f"at {dict(sizes)} symbols say {_words(said.outcome, said.error)}, real kernels "
-        f"{_words(real.outcome, real.error)}"
+        f"at {sizes_as_text(sizes)} the model {_ending(real.outcome, real.error)}, but shapezoo's "
+        f"run on symbols {_ending(said.outcome, said.error)}; this is a fault of shapezoo, or the "
+        "values of arguments decide"
     )
 
 
-def _words(outcome: Outcome, error: Exception | None) -> str:
-    return f"it {outcome} ({first_line(error)})" if error else f"it {outcome}"
+def _ending(outcome: Outcome, error: Exception | None) -> str:
+    return _ENDINGS[outcome] + (f" ({first_line(error)})" if error else "")
+
+
+_ENDINGS: dict[Outcome, str] = {
+    "holds": "gives a result that fits its contract",
+    "raises": "raises",
+    "breaks": "breaks a contract",
+    "void": "has no such arguments",
+    "unknown": "is not known to end",
+}
 
 
 def _points(path: Path, axes: Sequence[str], wishes: Sequence[Formula]) -> Iterator[Sizes]:
@@ -207,10 +236,10 @@ def _beside(
     distances = _distances(condition) or [z3.IntVal(0)]
     for side, distance in itertools.product((is_met, z3.Not(is_met)), distances):
         formulas = [exploration.domain, *others, side]
-        near = solving.least(distance, *formulas, most=FARTHEST)
+        near = solving.least(distance + 1, *formulas, most=FARTHEST)  # it looks from 1 on
         if near is None:
             continue
-        formulas.append(distance <= near)
+        formulas.append(distance < near)
         solver = solving.solver(*formulas)
         if solver.check() == z3.sat:
             start = solving.sizes_of(solver.model(), exploration.axes)

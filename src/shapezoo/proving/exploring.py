@@ -39,7 +39,7 @@ LONG_AXES = ("height", "width", "frames")
 BOUNDS = (8, 64, 512, 4096)
 """Sizes to look for next are at most this, if there are such: they are cheap on real kernels."""
 
-MANY_GUARDS, MANY_PATHS = 24, 3
+MANY_GUARDS, MANY_PATHS = 24, 2
 """Where a run asks so much, or so many paths hold, modules in the model may multiply its paths."""
 
 MOST_WAYS = 16
@@ -47,7 +47,7 @@ MOST_WAYS = 16
 
 _TOO_MANY_WAYS = "the values of arguments decide, in too many ways to follow all"
 
-MOST_PINNED = 4
+MOST_PINNED = 5
 """So many runs that each allow one size of an axis, as a loop does, and no other: it is sampled."""
 
 MOST_PINNED_OF_ALL = 16

@@ -108,8 +108,8 @@ def judge(subject: Subject, assumptions: tuple[Condition, ...], budget: float) -
     if failures:
         reason, run, one = min(failures, key=lambda failure: _size(failure[1]))
         error = run.error or AssertionError(reason)
-        code = snippet(subject, one.variant, run)
-        example = Counterexample(run.call.sizes, one.variant.label, error, code)
+        code, model = snippet(subject, one.variant, run), subject.make(run.call.sizes)
+        example = Counterexample(run.call.sizes, one.variant.label, error, code, model)
         return Refuted(**about, reason=reason, counterexample=example)
     cases: Sequence[Case] = about["cases"]
     reasons = [f"{case.label}: {gap}" if case.label else gap for case in cases for gap in case.gaps]
@@ -218,6 +218,7 @@ def _rests_on(several: Sequence[RestsOn]) -> RestsOn:
         contiguous=tuple(dict.fromkeys(name for one in several for name in one.contiguous)),
         gradients=next((one.gradients for one in several if one.gradients), ""),
         kept=tuple(dict.fromkeys(name for one in several for name in one.kept)),
+        checks=tuple(dict.fromkeys(line for one in several for line in one.checks)),
     )
 
 

@@ -28,8 +28,9 @@ from torch import Tensor, nn
 
 from shapezoo.contracts.reading import function_signature
 from shapezoo.proving import solving
+from shapezoo.proving.model_code import code_of_model
 from shapezoo.proving.printing import as_python
-from shapezoo.proving.rules.common import empty, fits, is_same
+from shapezoo.proving.rules.common import LIBRARIES, empty, fits, is_same
 from shapezoo.proving.solving import Formula
 from shapezoo.proving.subjects import Subject
 
@@ -153,7 +154,7 @@ class Lemmas:
         def answer(*args: Any, **kwargs: Any) -> Any:
             pattern = pattern_of(args, kwargs)
             lemma = self.by_path.get((path, pattern)) if pattern is not None else None
-            if pattern is None or lemma is None:
+            if pattern is None or lemma is None or args[0].dtype != lemma.dtype:
                 return forward(*args, **kwargs)
             sizes = sizes_in(pattern, args[0])
             if not all(bool(size >= 1) for size in sizes.values()):
@@ -299,14 +300,9 @@ def is_closed(module: nn.Module) -> bool:
         return False
     if any("forward" in vars(part) for part in parts):
         return False
-    functions = [f for part in parts for f in _methods(type(part))]
-    return all(map(_is_pure, functions))
-
-
-def _methods(class_: type[nn.Module]) -> Iterator[types.FunctionType]:
-    for base in class_.__mro__:
-        if not base.__module__.startswith("torch."):
-            yield from (v for v in vars(base).values() if isinstance(v, types.FunctionType))
+    functions = code_of_model(module).functions
+    own = (f for f in functions if not f.__code__.co_filename.startswith(LIBRARIES))
+    return all(map(_is_pure, own))
 
 
 def _is_pure(function: types.FunctionType) -> bool:

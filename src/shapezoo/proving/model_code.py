@@ -8,6 +8,7 @@ source, which need not exist. Installed packages are trusted, but for those that
 classes are from.
 """
 
+import collections
 import dis
 import functools
 import itertools
@@ -98,12 +99,20 @@ def _held(value: Any) -> Iterable[Any]:
 
 def _code_of(value: Any) -> Iterable[Any]:
     """The functions and classes through which a value may run code; all can be hashed."""
+    if type(value) in _PLAIN:
+        return ()
     if isinstance(value, type | types.FunctionType | functools.partial):
         return (value,)
     if isinstance(value, types.MethodType):
         return (value.__func__, type(value.__self__))
     is_other = not isinstance(value, nn.Module | Tensor) and _has_functions(type(value))
     return (type(value),) if is_other else ()
+
+
+_PLAIN = frozenset(
+    (type(None), bool, int, float, str, tuple, list, set, dict, collections.OrderedDict)
+)
+"""Classes that are not written in Python; most of what a module holds is of one of them."""
 
 
 def _has_functions(cls: type) -> bool:

@@ -57,7 +57,8 @@ def preconditions(exploration: Exploration) -> tuple[tuple[Condition, ...], bool
         WorkOverError: The work was over before they were found.
     """
     refused = exploration.ending("raises", "breaks")
-    is_closed = not exploration.gaps()
+    depends_on_values = any(path.refusals for path in exploration.ending("holds"))
+    is_closed = not exploration.gaps() and not depends_on_values
     if not refused:
         return (), is_closed
     known = [exploration.domain, *_sampled(exploration)]
@@ -232,9 +233,17 @@ def _outside_box(
         if most is not None and not solving.follows(size <= most, *known):
             inside.append(size <= most)
             outside.append(f"{axis} > {most}")
-    if inside and solving.follows(refused, *known, *inside):
-        return Condition(" or ".join(outside))
-    return None
+    if not inside or not solving.follows(refused, *known, *inside):
+        return None
+    return Condition(_as_a_limit(outside[0]) if len(outside) == 1 else " or ".join(outside))
+
+
+def _as_a_limit(text: str) -> str:
+    """Write ``seq < 513`` as ``seq <= 512``, as a limit that stands alone is written."""
+    axis, operator, number = text.split()
+    if operator == "<":
+        return f"{axis} <= {int(number) - 1}"
+    return f"{axis} >= {int(number) + 1}" if operator == ">" else text
 
 
 def _against_answers(path: Path, known: Sequence[Formula]) -> Condition | None:

@@ -5,6 +5,7 @@ call. These are varied here on real kernels, at sizes of which it is known how a
 """
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,9 +15,10 @@ from torch import nn
 
 from shapezoo._modules import floating_dtype
 from shapezoo.contracts.types import TensorType, tensors
+from shapezoo.proving.causes import cause_of
 from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.exploring import Exploration, Path, first_line
-from shapezoo.proving.proofs import RestsOn, Sizes
+from shapezoo.proving.proofs import RestsOn, Sizes, sizes_as_text
 from shapezoo.proving.replaying import Call, Replay, TooLargeError, replay, replay_in_turn
 from shapezoo.proving.subjects import Subject
 
@@ -77,8 +79,18 @@ def _premises(subject: Subject, exploration: Exploration) -> Premises:
         contiguous=contiguous,
         gradients=gradients,
         kept=tuple(sorted({name for found in first for name in found.kept})),
+        checks=tuple(dict.fromkeys(_checks(subject, exploration))),
     )
     return Premises(rests_on, (*in_dtypes, *in_layouts, *in_modes, *in_turn), gap)
+
+
+def _checks(subject: Subject, exploration: Exploration) -> Iterator[str]:
+    """The lines that raise where the data decide."""
+    for path in exploration.ending("holds"):
+        files = subject.files(path.smallest) if path.refusals else frozenset()
+        for run in path.refusals:
+            file, _, number = cause_of(run.error, files).line.rpartition(":")
+            yield f"{os.path.basename(file)}:{number}" if file else first_line(run.error)
 
 
 def _accepted(exploration: Exploration) -> list[list[Sizes]]:
@@ -202,8 +214,8 @@ def _turns(
     found = _run(subject, exploration, *calls)
     if found is None or found.outcome == "holds":
         return [], ""
-    before = ", ".join(str(dict(call.sizes)) for call in found.before[-1:])
+    before = sizes_as_text(found.before[-1].sizes) if found.before else "none"
     return [found], (
         f"a call depends on earlier ones: after one at {before}, one at "
-        f"{dict(found.call.sizes)} {found.outcome} ({first_line(found.error)})"
+        f"{sizes_as_text(found.call.sizes)} {found.outcome} ({first_line(found.error)})"
     )

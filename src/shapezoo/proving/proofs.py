@@ -2,14 +2,19 @@
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from shapezoo.contracts import ShapeError, Signature
 from shapezoo.contracts.conditions import Condition
 
 Sizes = Mapping[str, int]
+
+
+def sizes_as_text(sizes: Sizes) -> str:
+    """Sizes as keywords of Python: ``batch=1, seq=5``."""
+    return ", ".join(f"{axis}={size}" for axis, size in sizes.items()) or "any call"
 
 
 class SubjectError(TypeError):
@@ -89,6 +94,7 @@ class RestsOn:
         contiguous: The arguments that have to be contiguous.
         gradients: Whether gradients have to be on, or off; empty where that does not matter.
         kept: The attributes that a call changes, so that it may matter for the next one.
+        checks: The lines that raise for some values of arguments, and not for others.
     """
 
     mode: Literal["eval", "train"]
@@ -97,6 +103,7 @@ class RestsOn:
     contiguous: tuple[str, ...] = ()
     gradients: Literal["", "on", "off"] = ""
     kept: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
 
     @property
     def calls(self) -> Literal["any", "first"]:
@@ -129,20 +136,22 @@ class Counterexample:
         error: What was raised.
         snippet: Python that raises it. Where nothing is known of how the model was made, it must
             be there as ``model``.
+        model: The module or function in which it was found, which `replay` puts there.
     """
 
     sizes: Sizes
     case: str
     error: Exception = field(repr=False)
     snippet: str
+    model: Callable[..., Any] = field(repr=False, compare=False)
 
     def replay(self, **names: object) -> None:
         """Run the snippet.
 
         Args:
-            **names: What it needs; ``model`` if it does not make it.
+            **names: What it needs besides the model in which it was found.
         """
-        exec(self.snippet, dict(names))
+        exec(self.snippet, {"model": self.model, **names})
 
 
 def _equal_axes(condition: Condition) -> tuple[str, str] | None:

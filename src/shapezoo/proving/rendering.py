@@ -12,6 +12,7 @@ from shapezoo.proving.proofs import (
     Result,
     Sizes,
     Unknown,
+    sizes_as_text,
 )
 
 MOST_ERRORS = 4
@@ -59,13 +60,13 @@ def text_of(proof: Result) -> str:
 def _counterexample(proof: Refuted) -> Iterator[str]:
     found = proof.counterexample
     case = f" ({found.case})" if found.case else ""
-    yield _row("smallest", f"{_sizes(found.sizes)}{case}")
+    yield _row("smallest", f"{sizes_as_text(found.sizes)}{case}")
     yield textwrap.indent(str(found.error), "    ")
     yield "  replay"
     yield textwrap.indent(found.snippet, "    ")
     errors = _other_errors(proof)
     for error, sizes in errors[:MOST_ERRORS]:
-        yield _row("also raises", f"{_sizes(sizes)}: {error}")
+        yield _row("also raises", f"{sizes_as_text(sizes)}: {error}")
     if (more := len(errors) - MOST_ERRORS) > 0:
         yield _row("", f"and {more} more")
 
@@ -82,10 +83,6 @@ def _other_errors(proof: Refuted) -> list[tuple[str, Sizes]]:
     return [(error, sizes) for error, sizes in found.items() if error not in known]
 
 
-def _sizes(sizes: Sizes) -> str:
-    return ", ".join(f"{axis}={size}" for axis, size in sizes.items()) or "any call"
-
-
 def _rests_on(found: RestsOn) -> str:
     parts = [f"{found.mode} mode"]
     if found.dtypes:
@@ -93,6 +90,7 @@ def _rests_on(found: RestsOn) -> str:
         parts.append(", ".join(found.dtypes) + refused)
     parts.append(f"first call, as it keeps {', '.join(found.kept)}" if found.kept else "any call")
     parts += [f"{name} contiguous" for name in found.contiguous]
+    parts += [f"values that {line} does not refuse" for line in found.checks]
     parts += [f"gradients {found.gradients}"] if found.gradients else []
     return "; ".join(parts)
 
@@ -125,4 +123,4 @@ def _case(case: Case) -> list[str]:
 def _held(case: Case) -> list[str]:
     """Return the smallest sizes of some regions in which the contract holds."""
     held = (region.smallest for region in case.regions if region.outcome == "holds")
-    return [_sizes(sizes) for sizes in held if sizes][:MOST_SIZES]
+    return [sizes_as_text(sizes) for sizes in held if sizes][:MOST_SIZES]

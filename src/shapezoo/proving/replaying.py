@@ -21,7 +21,7 @@ from shapezoo.proving.causes import NOWHERE, Cause, cause_of, own_files
 from shapezoo.proving.effort import MODULE, spend
 from shapezoo.proving.enforcing import enforce, is_enforced
 from shapezoo.proving.proofs import Outcome, Sizes, outcome_of
-from shapezoo.proving.subjects import NoArgumentsError, Subject
+from shapezoo.proving.subjects import NoArgumentsError, Subject, modules_of
 from shapezoo.proving.values import code_of, shapes_of, tensors_of
 from shapezoo.proving.variants import Variant
 
@@ -130,9 +130,9 @@ def replay_in_turn(subject: Subject, variant: Variant, calls: Sequence[Call]) ->
             cause = cause_of(error, own_files(subject.source))
             return [Replay(calls[0], outcome_of(error), error.with_traceback(None), cause)]
         files = own_files(model)
-        if isinstance(model, nn.Module):
-            stack.enter_context(undisturbed(model, is_grad=is_grad))
-            enforce(model, lambda path, error: None)
+        for module in modules_of(model):
+            stack.enter_context(undisturbed(module, is_grad=is_grad))
+            enforce(module, lambda path, error: None)
         stack.enter_context(torch.set_grad_enabled(is_grad))
         work = MODULE * sum(1 for _ in model.modules()) if isinstance(model, nn.Module) else MODULE
         for number, call in enumerate(calls):
@@ -225,8 +225,11 @@ def _state(model: Callable[..., Any]) -> dict[str, Any]:
     }
 
 
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+
+
 def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    own = {name: value for name, value in vars(module).items() if name not in vars(nn.Module())}
+    own = {name: value for name, value in vars(module).items() if name not in _OF_EVERY_MODULE}
     yield from (own | module._buffers).items()
 
 

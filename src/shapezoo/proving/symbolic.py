@@ -67,6 +67,7 @@ class SymbolicRun:
         modules: For each module with a contract that was called, the worst that happened.
         places: For each axis that was asked about, the file and line of the last question.
         symbols: The names of axes, for the symbols of the run.
+        made: The shapes of all tensors that were made, in these symbols.
         choices: The answers that were taken where the data of arguments decide, in order.
         choice_places: The file and line of each of these questions.
     """
@@ -80,6 +81,7 @@ class SymbolicRun:
     choices: tuple[bool, ...] = ()
     choice_places: tuple[str, ...] = ()
     symbols: dict[Any, Any] = field(default_factory=dict)
+    made: set[tuple[Any, ...]] = field(default_factory=set)
 
 
 Record = Callable[[str, Exception | None], None]
@@ -166,6 +168,7 @@ def run_symbolically(
             run.outcome, run.error = "void", error
         except Exception as error:
             run.outcome, run.error = _classify(error), error
+    run.made = ranges.shapes
     run.choices, run.choice_places = tuple(environment.taken), tuple(environment.choice_places)
     guards = [guard.expr for guard in environment.guards]
     guards += [sympy.Eq(_expression(size), hint_of(size)) for size in told]

@@ -30,7 +30,7 @@ def assert_proved(
         assume: Conditions that sizes meet, as in `prove`.
         preconditions: The conditions that sizes must meet to be accepted, no more and no fewer;
             an empty list says that all sizes are. Without it any are allowed.
-        budget: Seconds after which no new path is begun.
+        budget: How much work to do at most, in units of about a second of one core.
 
     Returns:
         The proof.

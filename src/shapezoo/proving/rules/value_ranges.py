@@ -36,10 +36,12 @@ class ValueRanges:
 
     Attributes:
         undecided: An error that says that values decide, even if the model has caught it.
+        shapes: The shapes of all tensors that were made, in sympy's terms.
     """
 
     def __init__(self) -> None:
         self.undecided: Exception | None = None
+        self.shapes: set[tuple[Any, ...]] = set()
         self._known: dict[int, tuple[Tensor, Values]] = {}  # keeps tensors, and so their ids
         self._owners: dict[int, int] = {}  # tensors with the same owner may share memory
         self._lost_by: dict[int, str] = {}  # the kernels that made values of which nothing is known
@@ -192,6 +194,8 @@ class ValueRanges:
         self._set(written, values)
 
     def _set(self, tensor: Tensor, values: Values) -> None:
+        sizes = (s.node.expr if isinstance(s, torch.SymInt) else s for s in tensor.shape)
+        self.shapes.add(tuple(sizes))
         self._known[id(tensor)] = tensor, values
 
     def _owner(self, tensor: Tensor) -> int:

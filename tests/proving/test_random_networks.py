@@ -28,7 +28,7 @@ from shapezoo.proving.rules.intervals import ValueRange
 FEW, NETWORKS = 50, 400
 """How many networks are tried in the ordinary checks, and how many in all."""
 
-POINTS = 40
+POINTS = 25
 """How many small sizes are compared; the command compares more."""
 
 MISTAKES = {"wrong", "crash", "replay", "division", "state", "dtype", "layout", "gradients"}

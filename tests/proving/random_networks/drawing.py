@@ -23,6 +23,7 @@ LAYERS: list[Step] = [layers.conv, layers.conv, layers.pool, layers.pool, layers
 LAYERS += [layers.unbatched_conv, layers.transposed_conv, layers.adaptive_pool, layers.upsample]
 LAYERS += [layers.pad, layers.linear, layers.linear, layers.attention, layers.recurrent]
 LAYERS += [layers.positions, layers.skip, layers.shifted_windows, layers.pair]
+BLOCKS: list[Step] = [layers.padded_blocks]
 KERNELS: list[Step] = [kernels.kernel, kernels.kernel, kernels.view, kernels.einsum, layers.pair]
 INDICES: list[Step] = [indices.looked_up]
 SIZES: list[Step] = [sizes.sized, sizes.cut_by_size]
@@ -41,6 +42,7 @@ FAMILIES: list[Step] = [families.convert]
 
 THEMES: list[tuple[list[Step], int]] = [
     (LAYERS, 5),
+    (BLOCKS, 1),
     (KERNELS, 5),
     (INDICES, 6),
     (SIZES, 3),
@@ -59,7 +61,7 @@ SHAPES += ["4 height width", "batch 4 height height", "batch 1 28 width", "batch
 SHAPES += ["1 seq 4"]
 SHAPES += ["batch seq hidden", "batch height width", "batch frames 4"]
 
-MOST_STEPS = 4
+MOST_STEPS = 3
 
 HEAD = """\
 import math
@@ -68,6 +70,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int, Int64, Num, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
+from tests.proving.random_networks.blocks import Halved, Windows
 """
 
 

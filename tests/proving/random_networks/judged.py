@@ -11,7 +11,7 @@ from tests.proving.random_networks.oracle import MOST_POINTS, Finding, Kind, fin
 
 from shapezoo import Proof, prove
 
-BUDGET = 8.0
+BUDGET = 3.0
 """What `prove` may spend on one network."""
 
 

@@ -1,6 +1,8 @@
 """Steps of layers with weights, and of what stands around them."""
 
-from tests.proving.random_networks.drafts import Draft, Shape, product, window
+from random import Random
+
+from tests.proving.random_networks.drafts import Draft, Shape, number, product, window
 
 
 def conv(draft: Draft) -> bool:
@@ -189,6 +191,31 @@ def shifted_windows(draft: Draft) -> bool:
         "x = parts.view(x.shape[0], x.shape[1], x.shape[2])",
     ]
     return draft.become(f"x.roll({shift}, 1)[:, :length]")
+
+
+def padded_blocks(draft: Draft) -> bool:
+    """Stack modules that each ask whether they have to pad."""
+    s, rng = draft.shape, draft.rng
+    if len(s) != 3 or s[2] != "4":
+        return False
+    length = s[1]
+    blocks = [_padded(length, rng.choice(["windows", "windows", "halved", "padded"]), rng)]
+    for _ in range(rng.choice([1, 1, 2, 3])):
+        blocks.append(_padded(blocks[-1][1], rng.choice(["windows", "halved", "padded"]), rng))
+    layer = draft.module(f"nn.Sequential({', '.join(text for text, _ in blocks)})")
+    return draft.become(f"{layer}(x)", (s[0], blocks[-1][1], s[2]))
+
+
+def _padded(length: str, kind: str, rng: Random) -> tuple[str, str]:
+    """Return a module, and the length of its result."""
+    window = rng.choice([2, 3])
+    if kind == "halved":
+        return "Halved()", number(f"({length}+1)//2")
+    if kind == "padded":
+        return f"Windows({window}, crops=False)", number(
+            f"({length}+{window - 1})//{window}*{window}"
+        )
+    return f"Windows({window})", length
 
 
 def pair(draft: Draft) -> bool:

@@ -217,7 +217,8 @@ def claim_of(proof: Proof, case: Case, sizes: Sizes) -> Claim:
     allowed, texts = set(ANY), []
     region = next((r for r in case.regions if _is_in(r, sizes)), None)
     if region is not None and region.outcome in WORST[1:]:
-        allowed &= {region.outcome}
+        depends = region.outcome == "holds" and proof.rests_on.checks
+        allowed &= {region.outcome, "raises"} if depends else {region.outcome}
         texts.append(f"in a region that {region.outcome} ({' and '.join(region.guards)})")
     if isinstance(proof, Proved | ProvedInPart):
         meets = all(condition.holds(sizes) for condition in case.preconditions)
@@ -356,7 +357,9 @@ def _refuted(trial: Trial, proof: Refuted, rng: Random) -> Iterator[Finding]:
             if trial.outcome(point, given) == "holds":
                 yield Finding("wrong", f"refuted: {proof.reason}, but {_words(point, given)} holds")
                 return
-    is_plain = not re.search("dtype=|[.]to[(]|transpose|permute|mT", example.snippet)
+    is_plain = not re.search(
+        "dtype=|[.]to[(]|transpose|permute|mT|set_grad_enabled", example.snippet
+    )
     is_first = example.snippet.count("model(") < 2
     is_broken = "all sizes" not in proof.reason
     if is_broken and found != "breaks" and is_plain and is_first:

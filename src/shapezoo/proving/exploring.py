@@ -39,6 +39,9 @@ LONG_AXES = ("height", "width", "frames")
 BOUNDS = (8, 64, 512, 4096)
 """Sizes to look for next are at most this, if there are such: they are cheap on real kernels."""
 
+LARGE = 12
+"""Sizes to look for first are at least this: a region of one small size tells little."""
+
 MANY_GUARDS, MANY_PATHS = 24, 2
 """Where a run asks so much, or so many paths hold, modules in the model may multiply its paths."""
 
@@ -276,6 +279,9 @@ def _next(
         sizes = usual.pop(0)
         if solver.check(*(z3.Int(axis) == size for axis, size in sizes.items())) == z3.sat:
             return sizes, ""
+    large = [z3.Int(axis) >= LARGE for axis in axes]  # where regions are of many sizes
+    if solver.check(*large, *(z3.Int(axis) <= BOUNDS[1] for axis in axes)) == z3.sat:
+        return solving.sizes_of(solver.model(), axes), ""
     for bound in BOUNDS:
         solver.push()
         solver.add(*(z3.Int(axis) <= bound for axis in axes))

@@ -127,6 +127,7 @@ def replay_in_turn(subject: Subject, variant: Variant, calls: Sequence[Call]) ->
         files = own_files(model)
         for module in modules_of(model):
             stack.enter_context(undisturbed(module, is_grad=is_grad))
+            stack.enter_context(_counters_put_back(module))
             enforce(module, lambda path, error: None)
         stack.enter_context(torch.set_grad_enabled(is_grad))
         work = MODULE * sum(1 for _ in model.modules()) if isinstance(model, nn.Module) else MODULE
@@ -137,6 +138,19 @@ def replay_in_turn(subject: Subject, variant: Variant, calls: Sequence[Call]) ->
             if one.outcome != "holds":
                 break
     return found
+
+
+@contextlib.contextmanager
+def _counters_put_back(model: nn.Module) -> Iterator[None]:
+    """Undo what calls have written to buffers that are not floating-point."""
+    counters = [buffer for buffer in model.buffers() if not buffer.is_floating_point()]
+    before = [counter.clone() for counter in counters]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for counter, values in zip(counters, before, strict=True):
+                counter.copy_(values)
 
 
 def _made(subject: Subject, call: Call) -> Callable[..., Any]:
@@ -225,7 +239,15 @@ _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
     own = {name: value for name, value in vars(module).items() if name not in _OF_EVERY_MODULE}
-    yield from (own | module._buffers).items()
+    yield from own.items()
+    is_torchs = type(module).__module__.startswith(
+        "torch."
+    )  # counts batches, which decides nothing
+    for name, buffer in module._buffers.items():
+        if buffer is not None and not buffer.is_floating_point() and not is_torchs:
+            yield name, (buffer, buffer.tolist())
+        else:
+            yield name, buffer
 
 
 def _trace(value: Any) -> Any:

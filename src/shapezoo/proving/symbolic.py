@@ -346,7 +346,11 @@ def _fakes(environment: Any) -> Iterator[None]:
     fakes = fake_tensor.FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True)
     fakes.cache_enabled = False  # with symbols, its cache costs more than it saves
     with contextlib.ExitStack() as stack:
-        for name in (fake_tensor.__name__, "torch.__trace"):  # errors are no news here
+        for name in (
+            fake_tensor.__name__,
+            symbolic_shapes.__name__,
+            "torch.__trace",
+        ):  # errors are no news here
             stack.enter_context(patch.object(logging.getLogger(name), "disabled", True))
         for context in (enable_python_dispatcher(), fakes):
             stack.enter_context(context)

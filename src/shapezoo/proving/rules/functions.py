@@ -2,7 +2,10 @@
 
 import contextlib
 import math
+import os
+import sys
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 from unittest.mock import patch
 
@@ -14,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from shapezoo.proving.rules.attention import attention
 from shapezoo.proving.rules.common import (
+    LIBRARIES,
     PRODUCT,
     broadcast,
     empty,
@@ -72,6 +76,13 @@ class FunctionRules(TorchFunctionMode):
             if not is_in_message():
                 self.ranges.give_up("the text of a tensor depends on its values")
             return "a tensor"
+        is_asked = func in _GRADIENTS and isinstance(args[0], FakeTensor)
+        if is_asked and _is_of_model(sys._getframe(1)):
+            self.ranges.give_up(
+                "rules make tensors anew, of which it is not known how they were made"
+            )
+        if func in _WITH_FUNCTIONS:  # they would read memory that fake tensors do not have
+            self.ranges.give_up(f"{func.__name__} calls a function on the values of a tensor")
         if func is functional.one_hot:
             check_one_hot(self.ranges, *args, **kwargs)
         result = func(*args, **kwargs)
@@ -108,8 +119,22 @@ class FunctionRules(TorchFunctionMode):
             self.ranges.lose([result], name)
 
 
+_HERE = os.path.dirname(__file__)
+
+
+def _is_of_model(frame: FrameType | None) -> bool:
+    """Whether code of a model has called the rules, and not PyTorch's."""
+    while frame is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame = frame.f_back
+    return frame is not None and not frame.f_code.co_filename.startswith(LIBRARIES)
+
+
 _INDEXING = (Tensor.__getitem__, Tensor.__setitem__)
 _WITHOUT_TENSOR = (EINSUM, torch.linspace, torch.arange)
+_GRADIENTS = tuple(
+    getattr(Tensor, name).__get__ for name in ("requires_grad", "grad_fn", "is_leaf")
+)
+_WITH_FUNCTIONS = (Tensor.apply_, Tensor.map_, Tensor.map2_)
 _TEXTS = (Tensor.__repr__, Tensor.__format__)
 _LITERALS = (torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor)
 

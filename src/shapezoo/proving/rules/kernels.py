@@ -25,7 +25,7 @@ from shapezoo.proving.rules.common import (
 )
 from shapezoo.proving.rules.index_checks import check_indices
 from shapezoo.proving.rules.kernel_limits import LIMITS
-from shapezoo.proving.rules.value_checks import check_values
+from shapezoo.proving.rules.value_checks import may_refuse
 from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges, named
 from shapezoo.proving.rules.views import expand, index, unsqueeze
 
@@ -90,7 +90,8 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
             self.ranges.give_up("a number is read from values, and decides a size or a place")
         if name in _NUMBERS and not args[0].is_complex():
             return self._number_in(args[0])
-        check_values(self.ranges, name, named(func._schema, args, kwargs))
+        if may_refuse(self.ranges, name, named(func._schema, args, kwargs)):
+            require(not self.item(torch.bool), f"{name} refuses some values")
         if has_tensor:
             if name in _CHECKS:
                 self._check(name, args, kwargs)

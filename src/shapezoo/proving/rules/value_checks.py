@@ -1,8 +1,8 @@
 """Kernels that refuse some values: a probability above 1, a matrix that cannot be inverted.
 
 Fake tensors have no values, so their kernels refuse none. Where such values may depend on sizes, a
-run is undecided: `torch.bernoulli(ones * (n / 40))` raises from 41 on. Values that a caller gives
-are taken to be valid, and constants are the same at all sizes, at which real kernels are run.
+run is undecided: `torch.bernoulli(ones * (n / 40))` raises from 41 on. Where a caller's values decide,
+both ways are followed. Constants are the same at all sizes, at which real kernels are run.
 """
 
 from collections.abc import Mapping
@@ -22,8 +22,8 @@ ANY: Limits = (None, None)
 PROBABILITY: Limits = (0, 1)
 
 
-def check_values(ranges: ValueRanges, name: str, arguments: Mapping[str, Any]) -> None:
-    """Give up where a kernel may refuse values.
+def may_refuse(ranges: ValueRanges, name: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether a kernel refuses some values that a caller may give; where sizes decide, give up.
 
     Args:
         ranges: What is known of values.
@@ -31,12 +31,16 @@ def check_values(ranges: ValueRanges, name: str, arguments: Mapping[str, Any]) -
         arguments: Its arguments by name.
 
     Raises:
-        UndecidedError: It may.
+        UndecidedError: Sizes may decide whether it raises.
     """
+    is_callers = False
     for argument, limits in _CHECKED.get(name.removesuffix("_"), {}).items():
         for tensor in tensors_of(arguments.get(argument)):
             if not _is_taken(ranges, tensor, limits):
                 ranges.give_up(f"values that are not known decide whether {name} raises")
+            values = ranges.of(tensor)
+            is_callers |= isinstance(values, ValueRange) and values.is_caller
+    return is_callers
 
 
 def _is_taken(ranges: ValueRanges, tensor: Tensor, limits: Limits | None) -> bool:

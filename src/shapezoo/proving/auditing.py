@@ -20,12 +20,13 @@ import z3
 from shapezoo.contracts.conditions import Condition
 from shapezoo.contracts.syntax import expression
 from shapezoo.proving import solving
+from shapezoo.proving.bounding import TooLargeError
 from shapezoo.proving.causes import cause_of
 from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.evaluating import compiled
 from shapezoo.proving.exploring import Exploration, Path, first_line
 from shapezoo.proving.proofs import Outcome, Sizes, sizes_as_text
-from shapezoo.proving.replaying import Call, Replay, TooLargeError, replay, worst
+from shapezoo.proving.replaying import Call, Replay, replay, worst
 from shapezoo.proving.solving import Formula
 from shapezoo.proving.subjects import Subject
 

@@ -13,6 +13,7 @@ from shapezoo.contracts import ContractError, signature
 from shapezoo.contracts.conditions import Condition
 from shapezoo.proving import solving
 from shapezoo.proving.auditing import audit, audit_limits
+from shapezoo.proving.bounding import TooLargeError
 from shapezoo.proving.effort import Effort, WorkOverError, bounded, budgeted
 from shapezoo.proving.enforcing import has_contract
 from shapezoo.proving.exploring import Exploration, Path, axes_of, explore
@@ -34,7 +35,7 @@ from shapezoo.proving.proofs import (
     RestsOn,
     Unknown,
 )
-from shapezoo.proving.replaying import Call, Replay, TooLargeError, replay, snippet, worst
+from shapezoo.proving.replaying import Call, Replay, replay, snippet, worst
 from shapezoo.proving.subjects import Subject
 from shapezoo.proving.variants import Variant, variants
 

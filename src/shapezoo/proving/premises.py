@@ -15,11 +15,12 @@ from torch import nn
 
 from shapezoo._modules import floating_dtype
 from shapezoo.contracts.types import TensorType, tensors
+from shapezoo.proving.bounding import TooLargeError
 from shapezoo.proving.causes import cause_of
 from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.exploring import Exploration, Path, first_line
 from shapezoo.proving.proofs import RestsOn, Sizes, sizes_as_text
-from shapezoo.proving.replaying import Call, Replay, TooLargeError, replay, replay_in_turn
+from shapezoo.proving.replaying import Call, Replay, replay, replay_in_turn
 from shapezoo.proving.subjects import Subject
 
 DTYPES = (

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from shapezoo._modules import copied, undisturbed
 from shapezoo.contracts.examples import LENGTHS
 from shapezoo.contracts.types import tensors
+from shapezoo.proving.bounding import Bounded, TooLargeError
 from shapezoo.proving.causes import NOWHERE, Cause, cause_of, own_files
 from shapezoo.proving.effort import MODULE, spend
 from shapezoo.proving.enforcing import enforce, is_enforced
@@ -30,10 +31,6 @@ WORST: tuple[Outcome, ...] = ("void", "holds", "raises", "breaks")
 
 MOST_NUMBERS = 1 << 22
 """How many numbers the arguments of a call may hold."""
-
-
-class TooLargeError(Exception):
-    """There is not the memory to run at some sizes."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +169,8 @@ def _called(
         _require_room(subject, model, variant, call)
         args, kwargs = _arguments(subject, model, variant, call)
         before = _state(model)
-        result = model(*args, **kwargs)
+        with Bounded():  # type: ignore[no-untyped-call]  # torch's has no types
+            result = model(*args, **kwargs)
         kept = tuple(name for name, value in _state(model).items() if before.get(name) != value)
     except NoArgumentsError as error:
         return Replay(call, "void", error)

@@ -335,6 +335,8 @@ def _ways(
 def rests_on(proof: Proof, kind: Kind, how: How) -> bool:
     """Whether a verdict says that it does not cover such calls."""
     stated = proof.rests_on
+    if any("were not tried" in gap for case in proof.cases for gap in case.gaps):
+        return kind in ("state", "layout", "gradients", "dtype")
     match kind:
         case "state":
             return stated.calls == "first"

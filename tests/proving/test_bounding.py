@@ -1,0 +1,51 @@
+"""Kernels that would fill the memory are not run."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shapezoo import Proved, Unknown, prove
+from shapezoo.proving.bounding import Bounded, TooLargeError
+
+SIDE = 1 << 15
+
+HUGE: list[Callable[[], Tensor]] = [
+    lambda: torch.ones(SIDE, 1) + torch.ones(SIDE),
+    lambda: torch.ones(()).expand(SIDE, SIDE).sum(),
+    lambda: torch.empty((SIDE, SIDE)),
+    lambda: torch.combinations(torch.ones(8), 12),
+]
+
+SMALL: list[Callable[[], Tensor]] = [
+    lambda: torch.ones(SIDE, 1) + 1,
+    lambda: torch.ones(()).expand(SIDE, SIDE).detach(),  # only a view
+    lambda: torch.combinations(torch.ones(8), 3),
+]
+
+
+@pytest.mark.parametrize("run", HUGE)
+def test_what_is_huge_is_refused(run: Callable[[], Tensor]) -> None:
+    with Bounded(), pytest.raises(TooLargeError):  # type: ignore[no-untyped-call]  # torch's
+        run()
+
+
+@pytest.mark.parametrize("run", SMALL)
+def test_what_is_small_is_run(run: Callable[[], Tensor]) -> None:
+    with Bounded():  # type: ignore[no-untyped-call]  # torch's has no types
+        run()
+
+
+def test_what_cannot_be_run_is_not_proved() -> None:
+    def with_grid(side: int) -> Callable[[Tensor], Tensor]:
+        def call(x: Float[Tensor, "seq 4"]) -> Float[Tensor, "seq 4"]:
+            return x + (torch.ones(side, 1) + torch.ones(side)).sum()
+
+        return call
+
+    assert isinstance(prove(with_grid(8)), Proved)
+    proof = prove(with_grid(SIDE))
+    assert isinstance(proof, Unknown)
+    assert "too large" in proof.reason

@@ -119,7 +119,7 @@ def outcome(name: str, rows: int, columns: int) -> tuple[str, str]:
     subject = subject_of(call, None)
     with sound_sympy():
         sizes = {"rows": rows, "columns": columns}
-        said = run_symbolically(subject, variants(subject.contract)[0][0], sizes).outcome
+        said = run_symbolically(subject, variants(subject.contract)[0][0], sizes, ()).outcome
     try:
         with torch.no_grad():
             function(torch.zeros(rows, columns))

@@ -1,11 +1,11 @@
-"""What a verdict rests on: the layout of arguments, and gradients."""
+"""What a verdict rests on: the layout of arguments, gradients, and which indices are given."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from shapezoo import Proved, Refuted, prove
@@ -102,3 +102,19 @@ def test_a_refutation_without_gradients_can_be_replayed() -> None:
     assert "with torch.set_grad_enabled(False):" in proof.counterexample.snippet
     with pytest.raises(type(proof.counterexample.error)):
         proof.counterexample.replay(model=model)
+
+
+def test_what_raises_for_some_tokens_may_break_the_contract_for_others() -> None:
+    """With one column, zeros count to an index that is out of range, and ones do not."""
+
+    def counted(
+        x: Float[Tensor, "seq hidden"], tokens: Int64[Tensor, "seq"]
+    ) -> Float[Tensor, "seq hidden"]:
+        x.index_select(1, tokens.ne(1).cumsum(0).clamp(max=1))
+        return x.sum(0) if x.shape[1] == 1 else x
+
+    with pytest.raises((IndexError, RuntimeError)):
+        counted(torch.zeros(3, 1), torch.zeros(3, dtype=torch.int64))
+    proof = prove(counted)
+    assert isinstance(proof, Refuted)
+    assert proof.counterexample.sizes["hidden"] == 1

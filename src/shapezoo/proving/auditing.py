@@ -26,7 +26,7 @@ from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.evaluating import compiled
 from shapezoo.proving.exploring import Exploration, Path, first_line
 from shapezoo.proving.proofs import Outcome, Sizes, sizes_as_text
-from shapezoo.proving.replaying import Call, Replay, replay, worst
+from shapezoo.proving.replaying import Call, Replay, has_indices, replay, worst
 from shapezoo.proving.solving import Formula
 from shapezoo.proving.subjects import Subject
 
@@ -100,8 +100,8 @@ def confirm(subject: Subject, exploration: Exploration, path: Path, sizes: Sizes
     try:
         found = replay(subject, exploration.variant, Call(sizes))
         files = subject.files(sizes)
-        is_doubtful = path.outcome == "raises" and not _agree(path, found, sizes, files)
-        if is_doubtful:
+        is_doubtful = not _agree(path, found, sizes, files) or has_indices(exploration.variant)
+        if path.outcome == "raises" and is_doubtful:
             found += replay(subject, exploration.variant, Call(sizes, fill=1))
     except TooLargeError:
         return False

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from shapezoo._modules import copied, undisturbed
-from shapezoo.contracts.examples import LENGTHS
+from shapezoo.contracts.examples import LENGTHS, is_whole
 from shapezoo.contracts.types import tensors
 from shapezoo.proving.bounding import Bounded, TooLargeError
 from shapezoo.proving.causes import NOWHERE, Cause, cause_of, own_files
@@ -100,6 +100,11 @@ def replay(subject: Subject, variant: Variant, call: Call) -> list[Replay]:
 def worst(replays: Sequence[Replay]) -> Replay:
     """The worst of several calls."""
     return max(replays, key=lambda found: WORST.index(found.outcome))
+
+
+def has_indices(variant: Variant) -> bool:
+    """Whether an argument holds whole numbers."""
+    return any(is_whole(kind) for a in variant.contract.inputs for kind in tensors(a.type))
 
 
 def _has_extremes(variant: Variant) -> bool:

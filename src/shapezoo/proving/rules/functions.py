@@ -10,7 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
@@ -76,7 +76,12 @@ class FunctionRules(TorchFunctionMode):
             if not is_in_message():
                 self.ranges.give_up("the text of a tensor depends on its values")
             return "a tensor"
-        is_asked = func in _GRADIENTS and isinstance(args[0], FakeTensor)
+        if func in _LITERALS and _is_of_sizes(args[-1]):
+            literal = torch.empty(_shape_of(args[-1]), dtype=kwargs.get("dtype") or torch.int64)
+            self._note_literal(func.__name__, args[-1], literal)
+            return literal
+        is_made = isinstance(args[0], FakeTensor) and not isinstance(args[0], nn.Parameter)
+        is_asked = func in _GRADIENTS and is_made
         if is_asked and _is_of_model(sys._getframe(1)):
             self.ranges.give_up(
                 "rules make tensors anew, of which it is not known how they were made"
@@ -117,6 +122,13 @@ class FunctionRules(TorchFunctionMode):
             self.ranges.set_data(result, data)
         else:
             self.ranges.lose([result], name)
+
+
+def _is_of_sizes(value: Any) -> bool:
+    """Whether a literal is of whole numbers with sizes among them, which torch would fix."""
+    numbers = list(_numbers_in(value))
+    are_whole = all(type(number) in (int, torch.SymInt) for number in numbers)
+    return are_whole and any(isinstance(number, torch.SymInt) for number in numbers)
 
 
 _HERE = os.path.dirname(__file__)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from shapezoo import Proved, Refuted, prove
+from shapezoo import Proved, Refuted, Unknown, prove
 
 Images = Float[Tensor, "height width"]
 
@@ -76,7 +76,7 @@ def detached(x: Tensor, weight: nn.Parameter) -> Tensor:
 USES: list[tuple[Any, type, type, str]] = [
     (written, Refuted, Proved, "on"),
     (written_to_chunk, Refuted, Proved, "on"),
-    (summed_if_learned, Refuted, Refuted, ""),  # it is, with gradients, however prove was called
+    (summed_if_learned, Unknown, Unknown, ""),  # it asks for gradients of what rules make
     (differentiated, Proved, Refuted, "on"),
     (detached, Proved, Proved, ""),
 ]

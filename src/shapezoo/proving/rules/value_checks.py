@@ -1,8 +1,8 @@
 """Kernels that refuse some values: a probability above 1, a matrix that cannot be inverted.
 
 Fake tensors have no values, so their kernels refuse none. Where such values may depend on sizes, a
-run is undecided: `torch.bernoulli(ones * (n / 40))` raises from 41 on. Where a caller's values decide,
-both ways are followed. Constants are the same at all sizes, at which real kernels are run.
+run is undecided: `torch.bernoulli(ones * (n / 40))` raises from 41 on. Where a caller's values
+decide, both ways are followed. Constants are the same at all sizes, at which kernels are run.
 """
 
 from collections.abc import Mapping

@@ -21,7 +21,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-import shapezoo
 from shapezoo.proving.rules.common import LIBRARIES
 
 _TRUSTED = (
@@ -30,7 +29,7 @@ _TRUSTED = (
     "<frozen ",
 )
 _PACKAGES = tuple(os.sep + name + os.sep for name in ("site-packages", "dist-packages"))
-_ZOO = os.path.dirname(shapezoo.__file__) + os.sep
+_ZOO = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 MOST = 20_000
 """So many functions are read at most."""

@@ -129,7 +129,8 @@ class _Fractions:
 def _sides(difference: Any, fractions: _Fractions) -> tuple[Any, Any]:
     """Return two sides whose difference has the same sign, without positive factors."""
     plain, stands_for = opaque(difference)
-    number, factors = sympy.factor_list(plain)
+    listed: Any = sympy.factor_list(plain)
+    number, factors = listed
     kept = sympy.sign(number)  # zero, if the sides are equal
     for factor, power in factors:
         original = factor.xreplace(stands_for)

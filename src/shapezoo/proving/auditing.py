@@ -13,6 +13,7 @@ import itertools
 import math
 import random
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import sympy
 import z3
@@ -148,7 +149,7 @@ def _numbers(shapes: Sequence[Sequence[sympy.Expr]], sizes: Sizes) -> list[tuple
     return [tuple(_number(size, sizes) for size in shape) for shape in shapes]
 
 
-def _number(size: sympy.Expr, sizes: Sizes) -> int:
+def _number(size: Any, sizes: Sizes) -> int:
     symbols = {symbol: sympy.Integer(sizes[symbol.name]) for symbol in size.free_symbols}
     return int(size.xreplace(symbols))
 

@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -212,12 +212,15 @@ def _rests_on(several: Sequence[RestsOn]) -> RestsOn:
     """What all variants rest on, together."""
     refused = dict.fromkeys(name for one in several for name in one.refused_dtypes)
     dtypes = dict.fromkeys(name for one in several for name in one.dtypes)
+    gradients: Literal["", "on", "off"] = ""
+    for one in several:
+        gradients = gradients or one.gradients
     return RestsOn(
         several[0].mode,
         dtypes=tuple(name for name in dtypes if name not in refused),
         refused_dtypes=tuple(refused),
         contiguous=tuple(dict.fromkeys(name for one in several for name in one.contiguous)),
-        gradients=next((one.gradients for one in several if one.gradients), ""),
+        gradients=gradients,
         kept=tuple(dict.fromkeys(name for one in several for name in one.kept)),
         checks=tuple(dict.fromkeys(line for one in several for line in one.checks)),
     )
@@ -248,7 +251,9 @@ def _modules(
     is_all = not is_refuted and not any(one.exploration.gaps() for one in found)
     for place, module in model.named_modules() if isinstance(model, nn.Module) else ():
         if has_contract(module):
-            outcomes = {how for path in paths for where, how in path.modules if where == place}
+            outcomes: set[Outcome] = set()
+            for path in paths:
+                outcomes.update(how for where, how in path.modules if where == place)
             yield ModuleProof(place, signature(module), _of_module(outcomes, is_all))
 
 

@@ -255,7 +255,8 @@ def _against_answers(path: Path, known: Sequence[Formula]) -> Condition | None:
             guards.remove(guard)
     parts = [_shortest(sympy.Not(guard), known) for guard in guards]
     try:
-        return Condition(as_python(sympy.Or(*parts, evaluate=False)))
+        either: Any = sympy.Or  # sympy's types do not know evaluate
+        return Condition(as_python(either(*parts, evaluate=False)))
     except ContractError:
         return None
 
@@ -264,7 +265,8 @@ def _shortest(condition: Any, known: Sequence[Formula]) -> Any:
     """Return the shortest way to write a condition that z3 shows to mean the same."""
     if isinstance(condition, sympy.And | sympy.Or):
         parts = [_shortest(part, known) for part in condition.args]
-        return condition.func(*parts, evaluate=False)
+        join: Any = condition.func
+        return join(*parts, evaluate=False)
     found = forms(settled(condition, *known))
     for form in sorted(found, key=lambda form: len(as_python(form))):
         if form == condition or are_same(form, condition, *known):

@@ -172,7 +172,8 @@ def factored(term: Any) -> tuple[int, Any]:
     plain, stands_for = opaque(term)
     if not plain.is_polynomial() or plain.is_number:
         return 1, term
-    number, factors = sympy.factor_list(plain)
+    found: Any = sympy.factor_list(plain)
+    number, factors = found
     if not number.is_Integer:
         return 1, term
     product = [_absorbed(factor.xreplace(stands_for)) ** power for factor, power in factors]

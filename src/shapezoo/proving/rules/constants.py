@@ -154,7 +154,8 @@ def sliced(
         return Constant(kept, (*others, (axis, count)))
     if type(start) is int and start < 0:
         return constant.shuffled()
-    return Constant(data, (*others, (axis, start + (count - 1) * step + 1)), is_aligned=False)
+    begin: Size = start
+    return Constant(data, (*others, (axis, begin + (count - 1) * step + 1)), is_aligned=False)
 
 
 def selected(constant: Constant, axis: int, index: Size) -> Constant:

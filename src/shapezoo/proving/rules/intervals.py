@@ -100,7 +100,8 @@ BOOL = ValueRange(0, 1)
 def of_number(value: object) -> ValueRange:
     """Return the bounds of one number; those of a fraction are the whole numbers around it."""
     if isinstance(value, int | torch.SymInt):
-        return ValueRange(*(2 * (int(value) if isinstance(value, bool) else value,)))
+        number = int(value) if isinstance(value, bool) else value
+        return ValueRange(number, number)
     if isinstance(value, float) and math.isfinite(value):
         low, high = math.floor(value), math.ceil(value)
         return ValueRange(low, low if low == high else high)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from shapezoo import Proved, Refuted, Unknown, prove
@@ -76,7 +76,12 @@ def detached(x: Tensor, weight: nn.Parameter) -> Tensor:
 USES: list[tuple[Any, type, type, str]] = [
     (written, Refuted, Proved, "on"),
     (written_to_chunk, Refuted, Proved, "on"),
-    (summed_if_learned, Unknown, Unknown, ""),  # it asks for gradients of what rules make
+    (
+        summed_if_learned,
+        Refuted | Unknown,
+        Refuted | Unknown,
+        "",
+    ),  # it asks for gradients of what rules make
     (differentiated, Proved, Refuted, "on"),
     (detached, Proved, Proved, ""),
 ]
@@ -118,3 +123,16 @@ def test_what_raises_for_some_tokens_may_break_the_contract_for_others() -> None
     proof = prove(counted)
     assert isinstance(proof, Refuted)
     assert proof.counterexample.sizes["hidden"] == 1
+
+
+def test_what_masks_decide_is_not_put_down_to_layout_or_gradients() -> None:
+    """From six on, a mask of ones raises and one of zeros does not."""
+
+    def masked(x: Float[Tensor, "seq 4"], mask: Bool[Tensor, "seq"]) -> Float[Tensor, "seq 4"]:
+        return x + torch.ones(6).index_select(0, mask.sum()[None])
+
+    proof = prove(masked)
+    assert isinstance(proof, Proved)
+    assert [str(condition) for condition in proof.preconditions] == ["seq <= 5"]
+    assert not proof.rests_on.contiguous
+    assert not proof.rests_on.gradients

@@ -25,11 +25,11 @@ from shapezoo.proving import exploring
 from shapezoo.proving.rules import functions
 from shapezoo.proving.rules.intervals import ValueRange
 
-FEW, NETWORKS = 50, 400
+FEW, NETWORKS = 50, 90
 """How many networks are tried in the ordinary checks, and how many in all."""
 
-POINTS = 25
-"""How many small sizes are compared; the command compares more."""
+POINTS, WORK = 25, 1.0
+"""How many small sizes are compared, and the budget of each proof; the command has more."""
 
 MISTAKES = {"wrong", "crash", "replay", "division", "state", "dtype", "layout", "gradients"}
 
@@ -42,7 +42,7 @@ MISTAKES = {"wrong", "crash", "replay", "division", "state", "dtype", "layout", 
     ],
 )
 def test_a_verdict_agrees_with_real_kernels(seed: int) -> None:
-    one = drawn_and_judged(seed, POINTS)
+    one = drawn_and_judged(seed, POINTS, WORK)
     assert not one.kinds & MISTAKES, f"{one.network.text}\n{one.proof}\n{one.error}{one.findings}"
 
 

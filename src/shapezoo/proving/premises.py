@@ -7,7 +7,7 @@ call. These are varied here on real kernels, at sizes of which it is known how a
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -20,7 +20,7 @@ from shapezoo.proving.causes import cause_of
 from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.exploring import Exploration, Path, first_line
 from shapezoo.proving.proofs import RestsOn, Sizes, sizes_as_text
-from shapezoo.proving.replaying import Call, Replay, replay, replay_in_turn
+from shapezoo.proving.replaying import Call, Replay, has_indices, replay, replay_in_turn, worst
 from shapezoo.proving.subjects import Subject
 
 DTYPES = (
@@ -193,13 +193,15 @@ def _confirmed(exploration: Exploration, most: int) -> Iterator[tuple[Path, Size
 
 
 def _differing(subject: Subject, exploration: Exploration, path: Path, call: Call) -> list[Replay]:
-    """Calls that end otherwise than a path."""
+    """A call that ends otherwise than a path, if it does; of several values, the worst count."""
     expected = {path.outcome, *(run.outcome for run in path.refusals)}
+    fills = (0, 1) if path.outcome == "raises" and has_indices(exploration.variant) else (0,)
     try:
-        found = replay(subject, exploration.variant, call)
+        calls = [replace(call, fill=fill) for fill in fills]
+        found = worst([one for c in calls for one in replay(subject, exploration.variant, c)])
     except TooLargeError:
         return []
-    return [one for one in found if one.outcome not in expected]
+    return [] if found.outcome in expected else [found]
 
 
 def _turns(

@@ -12,7 +12,7 @@ from tests.proving.random_networks.oracle import MOST_POINTS, Finding, Kind, fin
 from shapezoo import Proof, prove
 
 BUDGET = 3.0
-"""What `prove` may spend on one network."""
+"""What `prove` may spend on one network, by default."""
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,22 @@ class Judged:
         return frozenset(["crash"] if self.error else [f.kind for f in self.findings])
 
 
-def judged(network: Network, most: int = MOST_POINTS) -> Judged:
+def judged(network: Network, most: int = MOST_POINTS, budget: float = BUDGET) -> Judged:
     """Prove a network, and compare the verdict with real kernels at that many small sizes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            proof = prove(network.subject(), budget=BUDGET)
+            proof = prove(network.subject(), budget=budget)
         except Exception as error:
             return Judged(network, None, (), f"{type(error).__name__}: {error}")
         return Judged(network, proof, tuple(findings(network, proof, most)))
 
 
-def drawn_and_judged(seed: int, most: int = MOST_POINTS) -> Judged:
+def drawn_and_judged(seed: int, most: int = MOST_POINTS, budget: float = BUDGET) -> Judged:
     """Draw a network, and judge it at that many small sizes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return judged(draw(seed), most)
+        return judged(draw(seed), most, budget)
 
 
 def minimised(found: Judged, kind: Kind | str) -> Judged:

@@ -73,7 +73,7 @@ def detached(x: Tensor, weight: nn.Parameter) -> Tensor:
     return x + weight.detach().clone().mul_(2.0)[0]
 
 
-USES: list[tuple[Any, type, type, str]] = [
+USES: list[tuple[Any, Any, Any, str]] = [
     (written, Refuted, Proved, "on"),
     (written_to_chunk, Refuted, Proved, "on"),
     (
@@ -89,7 +89,7 @@ USES: list[tuple[Any, type, type, str]] = [
 
 @pytest.mark.parametrize(("use", "verdict", "without", "gradients"), USES)
 def test_gradients_are_as_they_are_for_prove(
-    use: Any, verdict: type, without: type, gradients: str
+    use: Any, verdict: type, without: Any, gradients: str
 ) -> None:
     proof = prove(Learned(use))
     assert isinstance(proof, verdict)

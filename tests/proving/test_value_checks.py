@@ -34,6 +34,7 @@ FIXED: dict[str, Callable[[Tensor], Any]] = {
     "bernoulli of a constant": lambda x: torch.bernoulli(torch.full((3,), 0.5)),
     "bernoulli of an argument": lambda x: torch.bernoulli(x.sigmoid()),
     "as many ones as rows": lambda x: torch.bernoulli(x.new_ones(x.shape[0])),
+    "noise of a constant share": lambda x: torch.empty_like(x).bernoulli_(0.5),
     "inverse of a constant": lambda x: torch.linalg.inv(eye(3)),
     "samples of ones": lambda x: x.new_ones(x.shape[0], 4).multinomial(2),
 }

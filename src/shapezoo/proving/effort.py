@@ -132,7 +132,7 @@ class MeteredSolver(z3.Solver):  # type: ignore[misc]  # z3 has no types
         """Ask whether there are sizes for which all that was added holds.
 
         Raises:
-            WorkOverError: There is no effort left, before or after.
+            WorkOverError: No work is left, before or after the question.
         """
         effort = _EFFORT.get()
         if effort is None:
@@ -143,7 +143,7 @@ class MeteredSolver(z3.Solver):  # type: ignore[misc]  # z3 has no types
         before = self._count()
         answer = super().check(*assumptions)
         effort.used += (self._count() - before) / STEPS
-        if answer == z3.unknown:  # what is cut short by the end of the work is no answer
+        if answer == z3.unknown:  # if the work ran out, this is not z3's answer
             effort.require_some()
         return answer
 

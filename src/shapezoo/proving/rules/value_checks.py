@@ -34,7 +34,11 @@ def may_refuse(ranges: ValueRanges, name: str, arguments: Mapping[str, Any]) -> 
         UndecidedError: Sizes may decide whether it raises.
     """
     is_callers = False
-    for argument, limits in _CHECKED.get(name.removesuffix("_"), {}).items():
+    short = name.removesuffix("_")
+    checked = _CHECKED.get(short, {})
+    if short == "bernoulli" and "p" in arguments:  # then self is only written to
+        checked = {"p": PROBABILITY}
+    for argument, limits in checked.items():
         for tensor in tensors_of(arguments.get(argument)):
             if not _is_taken(ranges, tensor, limits):
                 ranges.give_up(f"values that are not known decide whether {name} raises")

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -187,12 +188,23 @@ def test_proofs_are_measured_next_to_a_call(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.syspath_prepend(FOLDER)
-    proofs = importlib.import_module("prove")
+    proofs = importlib.import_module("zoo_proofs")
     monkeypatch.setattr(proofs, "ROUNDS", 1)
-    monkeypatch.setattr(sys, "argv", ["prove.py", "mlp", "squeezenet1_0"])
-    proofs.main()
+    proofs.print_zoo(["mlp", "squeezenet1_0"])
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
     assert [row[:2] for row in rows] == [["mlp", "Proved"], ["squeezenet1_0", "Proved"]]
     assert rows[1][-3:] == ["width", ">=", "21"]
-    for name in ("prove", "timing", "tracing"):
+    for name in ("zoo_proofs", "timing", "tracing"):
         del sys.modules[name]
+
+
+def test_verdicts_about_public_networks_are_compared_with_the_truth(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    command = [sys.executable, "-W", "ignore", "prove.py", "torch/LSTM", "--truth", "1"]
+    done = subprocess.run(
+        [*command, "--json", rows], cwd=FOLDER, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1].startswith("1 networks: 1 proved, 0 refuted rightly")
+    (row,) = map(json.loads, rows.read_text().splitlines())
+    assert row["accepted"] == row["tried"] > 10
+    assert row["wrong"] == []

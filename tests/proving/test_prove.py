@@ -318,6 +318,31 @@ def test_a_mask_of_any_values_is_tried() -> None:
     assert proof.counterexample.sizes == {"batch": 1}
 
 
+class Counts(nn.Module):
+    def __init__(self, factor: int, cut: int = 0) -> None:
+        super().__init__()
+        self.factor = factor
+        self.cut = cut
+        self.embedding = nn.Embedding(50, 4)
+
+    def forward(self, mask: Bool[Tensor, "batch seq"]) -> Float[Tensor, "batch 4"]:
+        x: Tensor = self.embedding(mask.sum(1) * self.factor)
+        return x[:, :3] if mask.shape[1] == self.cut else x
+
+
+def test_where_an_index_is_out_of_range_for_some_values_the_others_are_followed() -> None:
+    """From 50 on a full mask raises, and hides that 77 breaks the contract for others."""
+    proof = prove(Counts(1, cut=77))
+    assert isinstance(proof, Refuted)
+    assert proof.counterexample.sizes == {"batch": 1, "seq": 77}
+
+
+def test_what_raises_at_all_sizes_but_not_for_all_values_is_unknown() -> None:
+    proof = prove(Counts(50))
+    assert isinstance(proof, Unknown | ProvedInPart)
+    assert "the values of arguments decide whether it raises" in proof.reason
+
+
 @pytest.mark.parametrize(
     ("subject", "options", "error", "message"),
     [

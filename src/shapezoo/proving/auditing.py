@@ -74,8 +74,8 @@ def audit(subject: Subject, exploration: Exploration) -> None:
 def _doubt_values(subject: Subject, exploration: Exploration) -> None:
     """Where every path raises, see whether one raises for other values of arguments too."""
     for path in exploration.ending("raises"):
-        found = replay(subject, exploration.variant, Call(path.smallest, fill=1))
-        if any(one.outcome == "holds" for one in found):
+        ones = replay(subject, exploration.variant, Call(path.smallest, fill=1))
+        if path.shapes or any(one.outcome == "holds" for one in ones):
             path.outcome = "unknown"
             path.error = "the values of arguments decide whether it raises"
 

@@ -307,7 +307,7 @@ def _path(exploration: Exploration, runs: Sequence[SymbolicRun], point: Sizes) -
     region = z3.And(exploration.domain, *formulas)
     if failures:  # more sizes than take this path, none of them known
         return Path(tuple(runs), guards, region, "unknown", failures[0], point)
-    outcome = _outcome([run.outcome for run in runs])
+    outcome = _outcome(runs)
     raised = next((run.error for run in runs if run.outcome == outcome), None)
     smallest = solving.smallest_where(region, axes=exploration.axes, start=point)
     text = first_line(raised)
@@ -323,9 +323,16 @@ def _asked_at(runs: Sequence[SymbolicRun], guard: Any) -> str:
     return next(filter(None, places), "")
 
 
-def _outcome(outcomes: Sequence[Outcome]) -> Outcome:
-    """How a path ends: what holds for some data, and raises for others, holds."""
+def _outcome(runs: Sequence[SymbolicRun]) -> Outcome:
+    """How a path ends: what raises for some data holds, unless an index is out of range for them.
+
+    A model checks data for what has nothing to do with sizes, a kernel checks an index because of
+    them.
+    """
+    outcomes = {run.outcome for run in runs}
     order: tuple[Outcome, ...] = ("unknown", "breaks", "void", "holds", "raises")
+    if outcomes == {"holds", "raises"} and any(run.is_for_some for run in runs):
+        return "raises"
     return min(outcomes, key=order.index)
 
 

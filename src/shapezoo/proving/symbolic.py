@@ -69,7 +69,8 @@ class SymbolicRun:
         symbols: The names of axes, for the symbols of the run.
         made: The shapes of all tensors that were made, in these symbols.
         choices: The answers that were taken where the data of arguments decide, in order.
-        choice_places: The file and line of each of these questions.
+        is_for_some: Whether it was raised because some values of arguments lead to an index that
+            is out of range, at all sizes of the run.
     """
 
     outcome: Outcome = "holds"
@@ -79,7 +80,7 @@ class SymbolicRun:
     modules: dict[str, Outcome] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     choices: tuple[bool, ...] = ()
-    choice_places: tuple[str, ...] = ()
+    is_for_some: bool = False
     symbols: dict[Any, Any] = field(default_factory=dict)
     made: set[tuple[Any, ...]] = field(default_factory=set)
 
@@ -169,7 +170,8 @@ def run_symbolically(
         except Exception as error:
             run.outcome, run.error = _classify(error), error
     run.made = ranges.shapes
-    run.choices, run.choice_places = tuple(environment.taken), tuple(environment.choice_places)
+    run.choices = tuple(environment.taken)
+    run.is_for_some = any(error in ranges.refused for error in _chain(run.error))
     guards = [guard.expr for guard in environment.guards]
     guards += [sympy.Eq(_expression(size), hint_of(size)) for size in told]
     places = itertools.chain(environment.places, itertools.repeat("a text that is made of it"))
@@ -225,11 +227,11 @@ class _Environment(symbolic_shapes.ShapeEnv):
     ) -> None:
         super().__init__(**options)
         self.ranges = ranges
+        ranges.choose = self.choose
         self.places: list[str] = []
         self.assumed: list[Any] = []
         self.choices = choices
         self.taken: list[bool] = []
-        self.choice_places: list[str] = []
         self._items: dict[Any, dict[Any, bool]] = {}  # by symbol, what was answered of it
         self._comparisons: dict[Any, bool] = {}
 
@@ -267,7 +269,6 @@ class _Environment(symbolic_shapes.ShapeEnv):
         if at == MOST_CHOICES:
             self.ranges.give_up(f"{_place()} asks more than {at} times for values of arguments")
         self.taken.append(self.choices[at] if at < len(self.choices) else False)
-        self.choice_places.append(_place())
         return self.taken[-1]
 
     def evaluate_expr(self, *args: Any, **kwargs: Any) -> Any:
@@ -325,14 +326,16 @@ def _made(subject: Subject, sizes: Sizes, hints: Sizes, run: SymbolicRun) -> Cal
 
 def _classify(error: BaseException) -> Outcome:
     """What an error tells of a model, or of the symbols alone."""
-    cause: BaseException | None = error
+    return "unknown" if any(map(is_undecided, _chain(error))) else outcome_of(error)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those that have led to it."""
     for _ in range(_LONGEST_CHAIN):
-        if cause is None:
-            break
-        if is_undecided(cause):
-            return "unknown"
-        cause = cause.__cause__ or cause.__context__
-    return outcome_of(error)
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 _LONGEST_CHAIN = 10

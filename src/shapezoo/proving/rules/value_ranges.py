@@ -3,10 +3,12 @@
 Fake tensors have no values, so the values of those that may become an index are followed beside
 the run, from kernel to kernel: as bounds (`intervals`), or as true values where they are constant
 (`constants`). Values of the caller's arguments are assumed to be valid indices. An index of which
-nothing is known makes the run undecided; it is never taken to be in range.
+nothing is known makes the run undecided; it is never taken to be in range. Where the bounds of an
+index depend on values of arguments, some values are out of range and others are not: both ways are
+followed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import torch
@@ -36,12 +38,20 @@ class ValueRanges:
 
     Attributes:
         undecided: An error that says that values decide, even if the model has caught it.
+        choose: Answers a question that the data of arguments decide.
+        refused: The errors that were raised for some values of arguments, and not for others.
         shapes: The shapes of all tensors that were made, in sympy's terms.
     """
 
     def __init__(self) -> None:
         self.undecided: Exception | None = None
+        self.choose: Callable[[], bool] = lambda: False
+        self.refused: list[Exception] = []
         self.shapes: set[tuple[Any, ...]] = set()
+        self._of_arguments: set[int] = set()  # tensors whose values depend on those of arguments
+        self._in_range: dict[
+            tuple[int, str, str], bool
+        ] = {}  # what was chosen, by index and limits
         self._known: dict[int, tuple[Tensor, Values]] = {}  # keeps tensors, and so their ids
         self._owners: dict[int, int] = {}  # tensors with the same owner may share memory
         self._lost_by: dict[int, str] = {}  # the kernels that made values of which nothing is known
@@ -53,10 +63,12 @@ class ValueRanges:
         for tensor in tensors:
             is_bool = tensor.dtype == torch.bool
             self._set(tensor, BOOL if is_bool else CALLER)
+            self._of_arguments.add(id(tensor))
 
     def set_bounds(self, tensor: Tensor, low: Size, high: Size) -> None:
-        """Say between which bounds the values of a tensor are."""
+        """Say between which bounds the values of a tensor are, which depend on arguments."""
         self._set(tensor, ValueRange(low, high))
+        self._of_arguments.add(id(tensor))
 
     def set_numbers(self, tensor: Tensor, numbers: Iterable[object]) -> None:
         """Say of which numbers and symbols a tensor was made."""
@@ -90,6 +102,8 @@ class ValueRanges:
         values = self.of(source)
         self._set(result, values.shuffled() if isinstance(values, Constant) else values)
         self._link([source, result])
+        if id(source) in self._of_arguments:
+            self._of_arguments.add(id(result))
 
     def lose(self, tensors: Iterable[Tensor], name: str) -> None:
         """Say that nothing is known of some tensors, and which function has made them."""
@@ -109,6 +123,8 @@ class ValueRanges:
             result: Its result.
         """
         made = list(tensors_of(result))
+        if any(id(tensor) in self._of_arguments for tensor in tensors_of([args, kwargs])):
+            self._of_arguments.update(map(id, made))
         after = self._after(func, args, kwargs, made) if made else []
         self._overwrite(func._schema, args, kwargs, made, after)
         if any(part.alias_info and not part.alias_info.is_write for part in func._schema.returns):
@@ -184,8 +200,9 @@ class ValueRanges:
             for key, (tensor, _) in self._known.items():
                 self._known[key] = tensor, LOST
         owner = self._owner(written)
-        alike = {key for key, at in self._owners.items() if at == owner}
-        self._monotone.forget({id(written), *alike})
+        alike = {id(written), *(key for key, at in self._owners.items() if at == owner)}
+        self._monotone.forget(alike)
+        self._of_arguments |= alike  # or of constants, which matters little
         for key, (tensor, old) in self._known.items():
             if self._owners.get(key, key) == owner:
                 is_alike = tensor.dtype == written.dtype
@@ -228,8 +245,21 @@ class ValueRanges:
             is_inside = _is_inside(values, least, most)
         else:
             is_inside = self._is_inside(index, as_range(values), least, most)
-        if not is_inside:
-            raise error("index out of range in self")
+        if is_inside or self._is_in_range_for_some(index, least, most):
+            return
+        refusal = error("index out of range in self")
+        if id(index) in self._of_arguments:
+            self.refused.append(refusal)
+        raise refusal
+
+    def _is_in_range_for_some(self, index: Tensor, least: Size, most: Size) -> bool:
+        """Whether to go on with values that are in range, if they depend on those of arguments."""
+        if id(index) not in self._of_arguments:
+            return False
+        question = id(index), str(least), str(most)
+        if question not in self._in_range:
+            self._in_range[question] = self.choose()
+        return self._in_range[question]
 
     def require_valid(self, index: Tensor, least: Size, most: Size, what: str) -> None:
         """Give up unless values are within limits for all sizes on this path.

@@ -60,6 +60,11 @@ def truth(model: nn.Module, usual: Sizes, proof: Proof, seconds: float) -> Truth
         proof: The verdict.
         seconds: CPU seconds after which no more sizes are tried.
     """
+    with torch.set_grad_enabled(proof.rests_on.gradients == "on"):
+        return _compared(model, usual, proof, seconds)
+
+
+def _compared(model: nn.Module, usual: Sizes, proof: Proof, seconds: float) -> Truth:
     found = Truth()
     until = time.process_time() + seconds
     if isinstance(proof, Refuted):
@@ -142,8 +147,7 @@ def _run(model: nn.Module, sizes: Sizes, kind: int) -> str | None:
         inputs = _arguments(model, sizes)
         if any(value.numel() > LARGEST_INPUT for value in inputs):
             return None
-        with torch.no_grad():
-            model(*(_filled(value, kind) for value in inputs))
+        model(*(_filled(value, kind) for value in inputs))
     except ShapeError as error:
         return "breaks" if re.match(r"return\b", error.argument) else "raises"
     except MemoryError:

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 import z3
+from jaxtyping import Float
+from torch import Tensor, nn
 
+from shapezoo import Proved, prove
 from shapezoo.proving import solving
-from shapezoo.proving.effort import STEPS, Effort, WorkOverError, bounded, each_at_most
+from shapezoo.proving.effort import KERNEL, STEPS, Effort, WorkOverError, bounded, each_at_most
 
 size, other = z3.Ints("size other")
 HARD = [size * size * size == 2 * other * other * other + 1_000_001, size > 1, other > 1]
@@ -88,3 +91,20 @@ def test_it_is_the_same_again() -> None:
             list(questions())
         costs.append(effort.used)
     assert max(costs) < 1.2 * min(costs), costs
+
+
+class Normalised(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(4)
+
+    def forward(self, x: Float[Tensor, "batch seq 4"]) -> Float[Tensor, "batch seq 4"]:
+        result: Tensor = self.norm(x.flip(1))
+        return result
+
+
+def test_the_process_goes_on_wherever_the_work_ends() -> None:
+    """Torch asks for devices and layouts where an exception would abort the process."""
+    proofs = [prove(Normalised(), budget=KERNEL * kernels) for kernels in range(3, 20)]
+    assert all(not isinstance(proof, Proved) for proof in proofs)
+    assert isinstance(prove(Normalised()), Proved)

@@ -86,9 +86,25 @@ def spend(work: float) -> None:
     Raises:
         WorkOverError: None is left.
     """
+    require_some()
+    note(work)
+
+
+def require_some() -> None:
+    """Raise if no work is left.
+
+    Raises:
+        WorkOverError: None is left.
+    """
     effort = _EFFORT.get()
     if effort is not None:
         effort.require_some()
+
+
+def note(work: float) -> None:
+    """Count work that is to be done, where an exception would end the process, as in C++."""
+    effort = _EFFORT.get()
+    if effort is not None:
         effort.used += work
 
 

@@ -15,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from shapezoo.proving.effort import require_some
 from shapezoo.proving.rules.attention import attention
 from shapezoo.proving.rules.common import (
     LIBRARIES,
@@ -56,6 +57,7 @@ class FunctionRules(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
+        require_some()
         kwargs = kwargs or {}
         rule = _FUNCTIONS.get(func)
         if rule and args and (func in _WITHOUT_TENSOR or isinstance(args[0], FakeTensor)):

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import sys
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,6 +58,9 @@ def floating_dtype(target: object) -> torch.dtype:
     return next(floating, torch.get_default_dtype())
 
 
+_CHANGEABLE = (dict, OrderedDict, defaultdict, list, set)  # hooks are in an OrderedDict
+
+
 @contextlib.contextmanager
 def undisturbed(model: nn.Module, *, is_grad: bool = False) -> Iterator[None]:
     """Run without compilation, and put generators and attributes back.
@@ -66,7 +70,7 @@ def undisturbed(model: nn.Module, *, is_grad: bool = False) -> Iterator[None]:
         is_grad: Whether gradients are on.
     """
     kept = [vars(module) for module in model.modules()]
-    kept += [part for holder in kept for part in holder.values() if type(part) in (dict, list, set)]
+    kept += [part for holder in kept for part in holder.values() if type(part) in _CHANGEABLE]
     before = [copy.copy(holder) for holder in kept]
     devices = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
     with contextlib.ExitStack() as stack:

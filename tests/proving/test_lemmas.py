@@ -55,7 +55,11 @@ class Shortened(Module):
         return x
 
 
-def learned(net: nn.Module) -> tuple[Proof, set[str]]:
+SHORT = 4
+"""A budget that is enough to find lemmas, and not for the proof."""
+
+
+def learned(net: nn.Module, budget: float = 60) -> tuple[Proof, set[str]]:
     """The proof of a net, and the modules of which lemmas were found."""
     found: set[str] = set()
     original = lemmas.Lemmas.learn
@@ -66,14 +70,14 @@ def learned(net: nn.Module) -> tuple[Proof, set[str]]:
         return result
 
     with patch.object(lemmas.Lemmas, "learn", learn):
-        return prove(net), found
+        return prove(net, budget=budget), found
 
 
 def test_blocks_that_split_sizes_are_proved_once() -> None:
     net = Shortened().eval()
     proof, found = learned(net)
     assert isinstance(proof, Proved), proof
-    assert found == {"blocks.0", "blocks.1", "blocks.2"}
+    assert found == learned(net, SHORT)[1] == {"blocks.0", "blocks.1", "blocks.2"}
     assert list(map(str, proof.preconditions)) == ["seq >= 4"]
     assert proof.is_exact
     for batch, seq in itertools.product((1, 2), SIZES):
@@ -115,7 +119,7 @@ def returns_a_view(self: Windows, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("change", [keeps_state, returns_a_view])
 def test_there_is_no_lemma_of_a_module_that_does_more(change: Any) -> None:
-    proof, found = learned(Shortened(change).eval())
+    proof, found = learned(Shortened(change).eval(), SHORT)
     assert not found
     assert not isinstance(proof, Refuted)
 
@@ -124,7 +128,7 @@ def test_there_is_no_lemma_of_a_module_with_hooks() -> None:
     net = Shortened().eval()
     for block in net.blocks:
         block.register_forward_hook(lambda module, args, result: result)
-    assert not learned(net)[1]
+    assert not learned(net, SHORT)[1]
 
 
 class Reading(Windows):
@@ -136,7 +140,7 @@ def test_there_is_no_lemma_of_a_module_that_reads_what_can_change() -> None:
     net = Shortened().eval()
     for place in range(3):
         net.blocks[place] = Reading()
-    assert not learned(net)[1]
+    assert not learned(net, SHORT)[1]
 
 
 class Writing(Windows):
@@ -149,7 +153,7 @@ def test_there_is_no_lemma_of_a_module_that_writes_to_its_argument() -> None:
     net = Shortened().eval()
     for place in range(3):
         net.blocks[place] = Writing()
-    assert not learned(net)[1]
+    assert not learned(net, SHORT)[1]
 
 
 def test_a_false_lemma_is_denied_by_real_kernels() -> None:

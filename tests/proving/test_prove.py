@@ -308,6 +308,27 @@ def test_a_false_rule_never_ends_as_proved(rule: str, wrong: Any) -> None:
     assert "but shapezoo's run on symbols gives a result" in proof.reason
 
 
+class HookedAtFirst(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 4)
+        self.is_hooked = False
+
+    def forward(self, x: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 8"]:
+        if not self.is_hooked:
+            self.layer.register_forward_hook(lambda module, args, result: result.repeat(1, 2))
+            self.is_hooked = True
+        result: Tensor = self.layer(x)
+        return result
+
+
+def test_hooks_of_the_first_call_are_taken_away() -> None:
+    model = HookedAtFirst().eval()
+    assert isinstance(prove(model), Proved)
+    assert not model.layer._forward_hooks
+    assert model(torch.zeros(2, 3)).shape == (2, 8)
+
+
 def test_a_mask_of_any_values_is_tried() -> None:
     @checked
     def masked(x: Float[Tensor, "batch"], mask: Bool[Tensor, "batch"]) -> Float[Tensor, "batch"]:

@@ -217,6 +217,14 @@ def addmm(rng: Random) -> Call:
     return torch.addmm, [(Float, bias), (Float, left), (Float, right)]
 
 
+def grouped_mm(rng: Random) -> Call:
+    """Rows of four and eight numbers, whose 16 bytes the kernel wants, and others."""
+    experts, width, offsets = rng.choice([2, 2, 3]), rng.choice([4, 8, 8, 3]), torch.tensor([2, 3])
+    weight = torch.ones(experts, width, rng.choice([4, 8]))
+    inputs: list[Input] = [(Float, [rng.randint(3, 9), rng.choice([width, width, 4])])]
+    return lambda x: functional.grouped_mm(x, weight, offs=offsets.int()), inputs
+
+
 def contiguous(rng: Random) -> Call:
     functions: list[Callable[[Tensor], Any]] = [
         lambda x: x.mT.contiguous().view(-1),
@@ -520,7 +528,8 @@ def other(rng: Random) -> Call:
     return rng.choice(functions), inputs
 
 
-CALLS = [reshaped, flattened, linear, matmul, addmm, contiguous, interpolate, layer_norm]
+CALLS = [reshaped, flattened, linear, matmul, addmm, grouped_mm, contiguous]
+CALLS += [interpolate, layer_norm]
 CALLS += [batch_norm, mean, squeeze, indexed, reduced, pointwise, pointwise_of_one, along_axis]
 CALLS += [windowed, other]
 

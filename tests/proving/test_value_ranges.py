@@ -73,6 +73,13 @@ def written(whole: Tensor, value: int) -> Tensor:
     return whole
 
 
+def inverse(order: Tensor, size: int) -> Tensor:
+    """The inverse of an order of positions, if it has that size."""
+    found = torch.empty(size, dtype=torch.int64).fill_(25)
+    found[order] = torch.arange(order.shape[0])
+    return found
+
+
 COUNTED: dict[str, tuple[type[Net], Look]] = {
     "running count": (OfTokens, lambda net, x: x.ne(1).cumsum(0)),
     "running count of a mask": (OfMask, lambda net, x: (x.cumsum(0) - 1).clamp(min=0)),
@@ -92,6 +99,7 @@ COUNTED: dict[str, tuple[type[Net], Look]] = {
     ),
     "random": (OfFloats, lambda net, x: torch.randint(x.shape[0], (400,))),
     "a permutation": (OfFloats, lambda net, x: torch.randperm(x.shape[0])),
+    "an inverse order": (OfFloats, lambda net, x: inverse(x.argsort(), x.shape[0])),
     "a grid": (OfFloats, lambda net, x: torch.linspace(0, x.shape[0] - 1, 5).long()),
     "places": (OfFloats, lambda net, x: positions(x).argmax()),
     "clamped from above and below": (
@@ -255,6 +263,14 @@ NOT_CLAIMED: dict[str, tuple[type[Net], Look]] = {
         lambda net, x: torch.where(relative(x) < 1, 0, relative(x).T.log().long().clamp(max=9)),
     ),
     "a square root": (OfFloats, lambda net, x: positions(x).sqrt().long()),
+    "an inverse of half an order": (
+        OfFloats,
+        lambda net, x: inverse(x[: x.shape[0] // 2].argsort(), x.shape[0]) * 20,
+    ),
+    "an inverse of what was an order": (
+        OfFloats,
+        lambda net, x: inverse(written(x.argsort(), 0), x.shape[0]) * 20,
+    ),
 }
 """Indices of which something is not known: proved for no size at which real kernels raise."""
 

@@ -14,7 +14,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from shapezoo.contracts.symbolic_runs import hint_of
 from shapezoo.proving.effort import KERNEL, note
 from shapezoo.proving.rules.common import (
-    PRODUCT,
     Size,
     broadcast,
     common_shape,
@@ -25,6 +24,7 @@ from shapezoo.proving.rules.common import (
 )
 from shapezoo.proving.rules.index_checks import check_indices
 from shapezoo.proving.rules.kernel_limits import LIMITS
+from shapezoo.proving.rules.products import addmm, grouped_mm
 from shapezoo.proving.rules.value_checks import may_refuse
 from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges, named
 from shapezoo.proving.rules.views import expand, index, unsqueeze
@@ -292,16 +292,6 @@ def _batch_norm(x: Tensor, *rest: Any) -> Any:
     return empty(x, x.shape), empty(x, (x.shape[1],)), empty(x, (x.shape[1],))
 
 
-def _addmm(bias: Tensor, x: Tensor, other: Tensor, **kwargs: Any) -> Any:
-    if not x.dtype == other.dtype == bias.dtype or x.dim() != 2 or other.dim() != 2:
-        return NotImplemented
-    require(x.shape[1] == other.shape[0], PRODUCT, tuple(x.shape), tuple(other.shape))
-    shape = (x.shape[0], other.shape[1])
-    common = broadcast([bias.shape, shape])
-    can_add = bias.dim() <= 2 and common is not None and fits(common, shape)
-    return empty(x, shape) if can_add else NotImplemented
-
-
 def _reduction(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A mean, a sum or another number for each position along the other axes."""
     x, named = (
@@ -364,7 +354,8 @@ _KERNELS: dict[str, Callable[..., Any]] = {
     "native_batch_norm": _batch_norm,
     "_native_batch_norm_legit": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,
-    "addmm": _addmm,
+    "addmm": addmm,
+    "_grouped_mm": grouped_mm,
     "cumsum": _cumsum,
     "_to_copy": _to_copy,
     "unsqueeze": unsqueeze,

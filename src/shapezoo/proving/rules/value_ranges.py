@@ -56,6 +56,7 @@ class ValueRanges:
         self._owners: dict[int, int] = {}  # tensors with the same owner may share memory
         self._lost_by: dict[int, str] = {}  # the kernels that made values of which nothing is known
         self._monotone = MonotoneValues()
+        self._orders: set[int] = set()  # tensors of one axis that hold each position once
         self._stale: set[int] = set()  # where the data of constants is that were written to
 
     def set_arguments(self, tensors: Iterable[Tensor]) -> None:
@@ -131,6 +132,8 @@ class ValueRanges:
             self._link([*tensors_of(args), *made])
         for tensor, values in zip(made, after, strict=True):
             self._set(tensor, values)
+        if func._schema.name in ("aten::sort", "aten::randperm") and made[-1].dim() == 1:
+            self._orders.add(id(made[-1]))
         if len(made) == 1 and not func._schema.is_mutable:
             self._monotone.note(func, named(func._schema, args, kwargs), made[0], self.of)
 
@@ -144,6 +147,8 @@ class ValueRanges:
                 return [*constants]
         name = func._schema.name.removeprefix("aten::")
         arguments = named(func._schema, args, kwargs)
+        if self._is_put_everywhere(name, arguments):
+            return [as_range(self.of(arguments["values"]))]
         short = name.removesuffix("_")
         of = self._monotone.narrowed(arguments, self.of) if short == "where" else self.of
         after: list[Values] = []
@@ -153,6 +158,14 @@ class ValueRanges:
             if isinstance(after[-1], ValueRange) and after[-1].is_lost:
                 self._lost_by[id(tensor)] = self._reason(arguments, name)
         return after
+
+    def _is_put_everywhere(self, name: str, arguments: Mapping[str, Any]) -> bool:
+        """Whether ``x[order] = values`` inverts an order, so that no old values of x are left."""
+        if name != "index_put_" or len(arguments["indices"]) > 1 or arguments["accumulate"]:
+            return False
+        x, (index,) = arguments["self"], arguments["indices"]
+        is_order = id(index) in self._orders and x.dim() == 1
+        return is_order and intervals.known(x.shape[0] == index.shape[0])
 
     def _reason(self, arguments: Mapping[str, Any], name: str) -> str:
         """Return the first kernel that has lost the values, or this one."""
@@ -202,6 +215,7 @@ class ValueRanges:
         owner = self._owner(written)
         alike = {id(written), *(key for key, at in self._owners.items() if at == owner)}
         self._monotone.forget(alike)
+        self._orders -= alike
         self._of_arguments |= alike  # or of constants, which matters little
         for key, (tensor, old) in self._known.items():
             if self._owners.get(key, key) == owner:

@@ -102,7 +102,7 @@ def confirm(subject: Subject, exploration: Exploration, path: Path, sizes: Sizes
         found = replay(subject, exploration.variant, Call(sizes))
         files = subject.files(sizes)
         is_doubtful = not _agree(path, found, sizes, files) or has_indices(exploration.variant)
-        if path.outcome == "raises" and is_doubtful:
+        if path.outcome in ("raises", "breaks") and is_doubtful:
             found += replay(subject, exploration.variant, Call(sizes, fill=1))
     except TooLargeError:
         return False

@@ -248,7 +248,7 @@ def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
     )  # counts batches, which decides nothing
     for name, buffer in module._buffers.items():
         if buffer is not None and not buffer.is_floating_point() and not is_torchs:
-            yield name, (buffer, buffer.tolist())
+            yield name, (buffer, str(buffer.tolist()))
         else:
             yield name, buffer
 

@@ -160,7 +160,9 @@ def test_a_false_lemma_is_denied_by_real_kernels() -> None:
     original = lemmas.written
 
     def longer(shape: Any) -> tuple[str, ...]:
-        batch, seq, width = original(shape)
+        text = original(shape)
+        assert text is not None
+        batch, seq, width = text
         return batch, f"{seq} + 1", width
 
     with patch.object(judging, "written", longer):

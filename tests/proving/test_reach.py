@@ -19,7 +19,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, _assert, nn
 from torch.nn import functional
 from torch.nn.functional import scaled_dot_product_attention
-from torch.utils._sympy.functions import FloorDiv
+from torch.utils._sympy import functions as sympy_functions
+from torch.utils._sympy.functions import FloorDiv, IntTrueDiv
 
 from shapezoo import Module, Proof, Proved, Refuted, prove
 from shapezoo.proving.rules.keys import without_cache_of_einops
@@ -315,6 +316,22 @@ def test_quotients_that_are_cancelled_term_by_term() -> None:
             quotient = FloorDiv(total, divisor)
             assert quotient.subs(point) == total.subs(point) // divisor.subs(point)
     assert cancelled((a * b + b) / a) == b + b / a  # is not whole, and stays so
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [("CeilToInt", math.ceil), ("FloorToInt", math.floor), ("TruncToInt", int)],
+)
+def test_quotients_that_are_rounded(name: str, function: Callable[[float], int]) -> None:
+    size = sympy.Symbol("size", integer=True, positive=True)
+    with sound_sympy(), cheap_quotients():
+        for total, divisor in itertools.product((size, 2 * size + 1, 3 - size), range(1, 8)):
+            rounded = getattr(sympy_functions, name)(IntTrueDiv(total, divisor))
+            is_plain = name != "TruncToInt" or total.is_nonnegative
+            assert not is_plain or not rounded.atoms(IntTrueDiv)
+            for number in (1, 2, 3, 14, 15, 2**40, 2**40 + 1):
+                found = rounded.subs(size, number)
+                assert found == function(int(total.subs(size, number)) / divisor)
 
 
 def run(function: Callable[..., Any], choices: tuple[bool, ...] | None) -> SymbolicRun:

@@ -27,7 +27,14 @@ from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.evaluating import compiled
 from shapezoo.proving.exploring import Exploration, Path, first_line
 from shapezoo.proving.proofs import Outcome, Sizes, sizes_as_text
-from shapezoo.proving.replaying import Call, Replay, has_indices, replay, worst
+from shapezoo.proving.replaying import (
+    Call,
+    Replay,
+    count_numbers,
+    has_indices,
+    replay,
+    worst,
+)
 from shapezoo.proving.solving import Formula
 from shapezoo.proving.subjects import Subject
 
@@ -48,6 +55,9 @@ FARTHEST = 1 << 14
 
 SMALL, MOST_NUMBERS = 256, 1 << 27
 """Sizes of this sum are taken to be small; from there on, no tensor may have so many numbers."""
+
+MOST_NUMBERS_FAR = 1 << 19
+"""Sizes other than the smallest are run if arguments have at most so many numbers."""
 
 TRIES = 20
 """How many sizes are run on real kernels where symbols do not reach."""
@@ -81,7 +91,7 @@ def _doubt_values(subject: Subject, exploration: Exploration) -> None:
 
 
 def _audit(subject: Subject, exploration: Exploration, path: Path) -> None:
-    for sizes in _points(path, exploration.axes, exploration.wishes):
+    for sizes in _points(subject, exploration, path):
         confirm(subject, exploration, path, sizes)
         if path.outcome == "unknown":
             return
@@ -176,15 +186,26 @@ _ENDINGS: dict[Outcome, str] = {
 }
 
 
-def _points(path: Path, axes: Sequence[str], wishes: Sequence[Formula]) -> Iterator[Sizes]:
+def _points(subject: Subject, exploration: Exploration, path: Path) -> Iterator[Sizes]:
     """The sizes of a region that are run: the smallest, some where all differ, and random ones."""
-    points = [path.smallest, _varied(path, axes, LEAST_FAR)]
+    axes, wishes = exploration.axes, exploration.wishes
+    far, points = [_varied(path, axes, LEAST_FAR)], [path.smallest]
     if path.outcome == "holds":
-        points.append(_varied(path, axes, LEAST))
         numbers = random.Random(len(points))
-        points += [_random(path, axes, numbers) for _ in range(RANDOM)]
+        far += [_random(path, axes, numbers) for _ in range(RANDOM)]
+    points += [sizes for sizes in far if not _is_slow(subject, exploration, sizes)]
+    if path.outcome == "holds" or len(points) == 1:
+        points.append(_varied(path, axes, LEAST))
+    if path.outcome == "holds":
         points += _for_wishes(path, axes, wishes, points)
     return (sizes for i, sizes in enumerate(points) if sizes not in points[:i])
+
+
+def _is_slow(subject: Subject, exploration: Exploration, sizes: Sizes) -> bool:
+    """Whether a call at these sizes has so many numbers in arguments that smaller ones do."""
+    if sum(sizes.values()) < SMALL or subject.free:
+        return False
+    return count_numbers(subject, exploration.variant, Call(sizes)) > MOST_NUMBERS_FAR
 
 
 def _for_wishes(

@@ -150,9 +150,10 @@ def _prove_alone(module: nn.Module, path: str, pattern: Pattern) -> Lemma | None
     regions = tuple(path.region for path in paths)
     shape = merged_shape(shapes, regions)
     called = dict.fromkeys(place for path in paths for place, _ in path.modules)
-    if shape is None:
+    text = None if shape is None else written(shape)
+    if text is None:
         return None
-    return Lemma(written(shape), floating_dtype(module), regions, tuple(called))
+    return Lemma(text, floating_dtype(module), regions, tuple(called))
 
 
 def _find_limits(subject: Subject, found: _Found) -> None:

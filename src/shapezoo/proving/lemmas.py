@@ -13,6 +13,7 @@ change, or returns another layout than a contiguous one. Its cases are still run
 parts of the whole model, at sizes that lead to each of them (`Lemmas.wishes`).
 """
 
+import ast
 import builtins
 import hashlib
 import types
@@ -265,9 +266,14 @@ def _is_equal(shape: Sequence[Any], other: Sequence[Any], region: Formula) -> bo
     return all(solving.follows(claim, region) for claim in claims)
 
 
-def written(shape: Sequence[Any]) -> tuple[str, ...]:
-    """A shape as Python expressions."""
-    return tuple(as_python(sympy.sympify(size)) for size in shape)
+def written(shape: Sequence[Any]) -> tuple[str, ...] | None:
+    """A shape as Python expressions; None if Python has no word for a part of one."""
+    sizes = [sympy.sympify(size) for size in shape]
+    texts = tuple(map(as_python, sizes))
+    nodes = (node for text in texts for node in ast.walk(ast.parse(text)))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    axes = {symbol.name for size in sizes for symbol in size.free_symbols}
+    return texts if names <= {*axes, "max", "min"} else None
 
 
 def state_of(module: nn.Module) -> Any:

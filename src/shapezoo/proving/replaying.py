@@ -219,11 +219,19 @@ def _arguments(
     )
 
 
+def count_numbers(
+    subject: Subject, variant: Variant, call: Call, model: Callable[..., Any] | None = None
+) -> int:
+    """How many numbers the arguments of a call hold."""
+    known = subject.make(call.sizes) if model is None else model
+    args, kwargs = _arguments(subject, known, variant, call, device="meta")
+    return sum(map(math.prod, shapes_of([*args, kwargs])))
+
+
 def _require_room(
     subject: Subject, model: Callable[..., Any], variant: Variant, call: Call
 ) -> None:
-    args, kwargs = _arguments(subject, model, variant, call, device="meta")
-    if sum(map(math.prod, shapes_of([*args, kwargs]))) > MOST_NUMBERS:
+    if count_numbers(subject, variant, call, model) > MOST_NUMBERS:
         raise TooLargeError(f"arguments of {dict(call.sizes)} are too large to be run")
 
 

@@ -16,7 +16,6 @@ from torch.overrides import TorchFunctionMode
 
 from shapezoo.contracts.symbolic_runs import hint_of
 from shapezoo.proving import symbolic
-from shapezoo.proving.effort import Effort, WorkOverError, bounded
 from shapezoo.proving.rules.functions import outermost_builtins
 from shapezoo.proving.rules.symbols import numeric
 from shapezoo.proving.rules.value_ranges import ValueRanges
@@ -142,14 +141,3 @@ def test_a_module_is_made_for_symbols_of_its_sizes(environment: Any) -> None:
     with symbolic._fakes(environment), symbolic._rules(environment, ValueRanges()):
         for layer in layers(symbol(environment, 6)):
             assert any(isinstance(n, torch.SymInt) for p in layer.parameters() for n in p.shape)
-
-
-def test_the_end_of_the_work_raises_nothing_where_autograd_cannot() -> None:
-    """It saves tensors with `detach`; an error there would end the process."""
-    x = torch.ones(2)
-    ranges = ValueRanges()
-    environment = symbolic._Environment(ranges, (), specialize_zero_one=False, duck_shape=False)
-    with symbolic._fakes(environment), symbolic._rules(environment, ranges), bounded(Effort(0.0)):
-        x.detach()
-        with pytest.raises(WorkOverError):
-            x.clone()

@@ -183,6 +183,16 @@ CASES = {
     ),
     "int": Case(lambda x: x[:, : int(x.shape[1] * 0.5)], ("b n",), "b n//2"),
     "round": Case(lambda x: x[:, : round(x.shape[1] / 3)], ("b n",), "b (n+1)//3"),
+    "a slice up to a size in a tensor": Case(
+        lambda x: x[:, : torch.tensor(x.shape[1]) // 2], ("b n",), "b n//2"
+    ),
+    "a view with a size in a tensor": Case(
+        lambda x: x.repeat(1, 2).view(
+            x.shape[0], torch.div(x.shape[1], 1, rounding_mode="trunc"), 2
+        ),
+        ("b n",),
+        "b n 2",
+    ),
     "ceil": Case(lambda x: x[:, : math.ceil(x.shape[1] / 3)], ("b n",), "b (n+2)//3"),
     "divmod": Case(lambda x: x[:, : sum(divmod(x.shape[1], 3))], ("b n",), "b n//3+n%3"),
     "len": Case(lambda x: x[:, : len(x)], ("b n",), "b min(b,n)"),

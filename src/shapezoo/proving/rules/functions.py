@@ -59,6 +59,8 @@ class FunctionRules(TorchFunctionMode):
     ) -> Any:
         require_some()
         kwargs = kwargs or {}
+        if func in _SHAPING:
+            args = args[0], *map(self._size_in, args[1:])
         rule = _FUNCTIONS.get(func)
         if rule and args and (func in _WITHOUT_TENSOR or isinstance(args[0], FakeTensor)):
             result = rule(*args, **kwargs)
@@ -101,6 +103,8 @@ class FunctionRules(TorchFunctionMode):
         """Make tensors of lists in an index, so that their numbers can be checked."""
         if isinstance(index, tuple):
             return tuple(map(self._indices, index))
+        if isinstance(index, slice):
+            return slice(*map(self._size_in, (index.start, index.stop, index.step)))
         numbers = list(_numbers_in(index)) if isinstance(index, list) else []
         if not numbers or not all(isinstance(n, int | torch.SymInt) for n in numbers):
             return index
@@ -109,6 +113,13 @@ class FunctionRules(TorchFunctionMode):
         literal = torch.empty(_shape_of(index), dtype=torch.int64)
         self._note_literal("a list", index, literal)
         return literal
+
+    def _size_in(self, value: Any) -> Any:
+        """Return the size that a tensor was made of, which torch would ask for its number."""
+        if isinstance(value, tuple | list):
+            return [*map(self._size_in, value)]
+        number = self.ranges.number_of(value) if isinstance(value, Tensor) else None
+        return value if number is None else number
 
     def _note_literal(self, name: str, value: Any, result: Tensor) -> None:
         """Note of which numbers a tensor was made."""
@@ -142,6 +153,8 @@ def _is_of_model(frame: FrameType | None) -> bool:
         frame = frame.f_back
     return frame is not None and not frame.f_code.co_filename.startswith(LIBRARIES)
 
+
+_SHAPING = (Tensor.view, Tensor.reshape)
 
 _INDEXING = (Tensor.__getitem__, Tensor.__setitem__)
 _WITHOUT_TENSOR = (EINSUM, torch.linspace, torch.arange)

@@ -83,6 +83,12 @@ class ValueRange:
         return type(self.low) is type(self.high) is int and 0 <= self.low <= self.high <= 1
 
     @property
+    def is_size(self) -> bool:
+        """Whether all values are the same number, which may depend on sizes."""
+        is_plain = self.is_known and not self.from_caller and not self.doubts
+        return is_plain and known(self.low == self.high)
+
+    @property
     def is_number(self) -> bool:
         """Whether all values are the same number, whatever the sizes."""
         return type(self.low) is int and self.low is self.high and not self.from_caller

@@ -91,12 +91,15 @@ class ValueRanges:
         return BOOL if is_lost and tensor.dtype == torch.bool else values
 
     def number_of(self, tensor: Tensor) -> Any:
-        """Return the number that a tensor with one element is known to hold, or None."""
+        """Return the number or size that a tensor with one element is known to hold, or None."""
         values = self.of(tensor)
-        if isinstance(values, Constant) and values.is_whole and values.data.numel() == 1:
+        if isinstance(values, Constant):
+            if not values.is_whole or values.data.numel() != 1:
+                return None
             with real_kernels():
                 return values.data.item()
-        return None
+        is_one = tensor.dim() == 0 and tensor.dtype in (torch.int32, torch.int64)
+        return values.low if is_one and values.is_size else None
 
     def preserve(self, source: Tensor, result: Tensor) -> None:
         """Say that a tensor has the values of another in another shape, and perhaps its memory."""

@@ -38,7 +38,9 @@ def settled(condition: Any, *premises: Formula) -> Any:
     if not fractions.is_positive(denominator):
         return condition
     found = condition.func(*_sides(numerator, fractions))
-    return found if degree(found) < degree(condition) else condition
+    if degree(found) < degree(condition):
+        return found
+    return _each_is_one(condition, fractions)
 
 
 def all_settled(conditions: Iterable[Any], *premises: Formula) -> Iterator[Any]:
@@ -140,6 +142,25 @@ def _sides(difference: Any, fractions: _Fractions) -> tuple[Any, Any]:
     right = [-term for term in terms if term.could_extract_minus_sign()]
     left = [term for term in terms if not term.could_extract_minus_sign()]
     return sympy.Add(*left), sympy.Add(*right)
+
+
+def _each_is_one(condition: Any, fractions: _Fractions) -> Any:
+    """Return that each factor is 1, if that is what a condition says of a product.
+
+    Where an average over 7x7 has to leave one pixel, the product of two quotients is 1; z3 can
+    tell much of each, and little of their product.
+    """
+    product, number = sorted(condition.args, key=lambda side: side.is_Integer)
+    if condition.func not in (sympy.Eq, sympy.Ne) or not number.is_Integer:
+        return condition
+    plain, stands_for = opaque(product)
+    listed: Any = sympy.factor_list(plain)
+    content, factors = listed
+    each = [factor.xreplace(stands_for) for factor, power in factors if power == 1]
+    if content != number or len(each) < len(factors) or not all(map(fractions.is_positive, each)):
+        return condition
+    is_one = [condition.func(factor, 1) for factor in each]
+    return sympy.And(*is_one) if condition.func is sympy.Eq else sympy.Or(*is_one)
 
 
 def _has_product(expression: Any) -> bool:

@@ -82,7 +82,8 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
     ) -> Any:
         kwargs = kwargs or {}
         name = func._schema.name.removeprefix("aten::")
-        note(KERNEL)  # `FunctionRules` stops when none is left
+        if not name.startswith("prim::"):  # asks for a device, which is no work
+            note(KERNEL)  # `FunctionRules` stops when none is left
         has_tensor = bool(args) and isinstance(args[0], Tensor)
         result = NotImplemented
         if any(map(self.is_item, _sizes_in(func._schema, args))):

@@ -136,3 +136,21 @@ def test_what_masks_decide_is_not_put_down_to_layout_or_gradients() -> None:
     assert [str(condition) for condition in proof.preconditions] == ["seq <= 5"]
     assert not proof.rests_on.contiguous
     assert not proof.rests_on.gradients
+
+
+def test_layouts_are_tried_where_one_axis_is_one() -> None:
+    """A product over one position only is as its argument lies in memory."""
+
+    def viewed(
+        x: Float[Tensor, "batch seq 4"],
+        y: Float[Tensor, "batch seq"],
+        z: Float[Tensor, "classes"],
+    ) -> Float[Tensor, "classes batch*4//classes"]:
+        return torch.einsum("abc,ab->ac", x, y).view(z.shape[0], -1)
+
+    reversed_ = torch.zeros(4, 1, 12).permute(2, 1, 0)
+    with pytest.raises(RuntimeError, match="view size"):
+        viewed(reversed_, torch.zeros(12, 1), torch.zeros(3))
+    proof = prove(viewed)
+    assert isinstance(proof, Proved)
+    assert proof.rests_on.contiguous == ("x",)

@@ -201,6 +201,17 @@ def _points(subject: Subject, exploration: Exploration, path: Path) -> Iterator[
     return (sizes for i, sizes in enumerate(points) if sizes not in points[:i])
 
 
+def narrow(subject: Subject, exploration: Exploration, path: Path) -> Iterator[Sizes]:
+    """Sizes of a region where one axis is 1, and the others are large and differ."""
+    for axis in exploration.axes:
+        others = [z3.Int(other) for other in exploration.axes if other != axis]
+        wishes = [z3.Int(axis) == 1, *(other >= LEAST_FAR for other in others)]
+        wishes += [left != right for left, right in itertools.combinations(others, 2)]
+        sizes = _wished(path, exploration.axes, [], wishes)
+        if sizes[axis] == 1 and not _is_slow(subject, exploration, sizes):
+            yield sizes
+
+
 def _is_slow(subject: Subject, exploration: Exploration, sizes: Sizes) -> bool:
     """Whether a call at these sizes has so many numbers in arguments that smaller ones do."""
     if sum(sizes.values()) < SMALL or subject.free:

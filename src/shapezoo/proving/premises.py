@@ -15,6 +15,7 @@ from torch import nn
 
 from shapezoo._modules import floating_dtype
 from shapezoo.contracts.types import TensorType, tensors
+from shapezoo.proving.auditing import confirm, narrow
 from shapezoo.proving.bounding import TooLargeError
 from shapezoo.proving.causes import cause_of
 from shapezoo.proving.effort import WorkOverError
@@ -37,6 +38,10 @@ MOST_POINTS = 3
 
 MOST_LAYOUTS = 2
 """At so many sizes of a path that holds, layouts are tried."""
+
+
+MOST_NARROW = 4
+"""In so many paths that hold, layouts are tried where one axis is 1 too."""
 
 
 @dataclass(frozen=True)
@@ -163,11 +168,24 @@ def _layouts(subject: Subject, exploration: Exploration) -> tuple[tuple[str, ...
         tried.extend(found := _differing(subject, exploration, path, call))
         return bool(found)
 
-    for path, sizes in _confirmed(exploration, MOST_LAYOUTS) if names else ():
+    for path, sizes in _for_layouts(subject, exploration) if names else ():
         if differs(path, sizes, *names):
             alone = [name for name in names if differs(path, sizes, name)]
             needed |= dict.fromkeys(alone or names)
     return tuple(needed), tried
+
+
+def _for_layouts(subject: Subject, exploration: Exploration) -> Iterator[tuple[Path, Sizes]]:
+    """Sizes at which paths have ended as symbols say, and those where one axis is 1 of several."""
+    yield from _confirmed(exploration, MOST_LAYOUTS)
+    if len(exploration.axes) > 1:
+        for path in exploration.ending("holds")[:MOST_NARROW]:
+            tried = [one.call.sizes for one in path.replays]
+            for sizes in narrow(subject, exploration, path):
+                if sizes not in tried and confirm(subject, exploration, path, sizes):
+                    yield path, sizes
+                if path.outcome != "holds":
+                    return
 
 
 def _gradients(

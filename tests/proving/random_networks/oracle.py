@@ -47,7 +47,7 @@ class How:
         values: What the arguments are filled with.
         given: Which of the optional arguments are given, and which flags are set.
         dtype: The dtype of arguments whose family allows several.
-        is_transposed: Whether the data have their first axes last in memory.
+        is_transposed: Whether the data have their axes in reverse order in memory.
         is_grad: Whether gradients are on.
     """
 
@@ -131,7 +131,7 @@ def _filled(argument: Input, sizes: Sizes, how: How, numbers: torch.Generator) -
         return _lengths(shape[0], sizes["seq"], how, numbers)
     allowed = ALLOWED[argument.family]
     dtype = getattr(torch, how.dtype if how.dtype in allowed else allowed[0])
-    order = [*range(1, len(shape)), 0] if how.is_transposed and argument.role == "data" else []
+    order = [*range(len(shape))][::-1] if how.is_transposed and argument.role == "data" else []
     made = [shape[axis] for axis in order] or shape
     match how.values:
         case "random" if dtype.is_floating_point:

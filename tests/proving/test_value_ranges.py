@@ -285,6 +285,39 @@ def test_what_is_not_known_is_not_claimed(name: str) -> None:
     )
 
 
+def test_lengths_are_at_most_as_their_axis() -> None:
+    class Counted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(40, 4)
+
+        def forward(
+            self, x: Float[Tensor, "batch seq"], lengths: Int64[Tensor, "batch"]
+        ) -> Float[Tensor, "batch 4"]:
+            return x.sum() + self.table(lengths)
+
+    assert list(map(str, prove(Counted().eval()).preconditions)) == ["seq <= 39"]
+
+
+def test_a_part_of_a_constant_need_not_hold_its_greatest_value() -> None:
+    """The last two numbers are 0 and 1; the limit is a size, to which each would be compared."""
+
+    class Parted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("places", torch.arange(16) % 7)
+
+        def forward(self, x: Float[Tensor, "batch hidden"]) -> Float[Tensor, ""]:
+            return x.index_select(1, self.places[x.shape[0] :]).sum()
+
+    Parted()(torch.zeros(14, 5))
+    proof = prove(Parted())
+    claimed = [region for region in proof.regions if region.outcome == "raises"]
+    point = {"batch": 14, "hidden": 5}
+    assert not any(all(eval(g, {}, dict(point)) for g in region.guards) for region in claimed)
+    assert not proof.is_exact or all(c.holds(point) for c in proof.preconditions)
+
+
 def test_the_kernel_that_lost_the_values_is_named() -> None:
     proof = prove(OfFloats(lambda net, x: positions(x).sqrt().long() + 1))
     assert isinstance(proof, Unknown)

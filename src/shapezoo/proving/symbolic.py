@@ -9,7 +9,7 @@ import contextlib
 import inspect
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -18,7 +18,7 @@ import sympy
 import torch
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanFunction
-from torch import nn
+from torch import Tensor, nn
 from torch._dispatch.python import enable_python_dispatcher
 from torch._dynamo.source import ConstantSource
 from torch._subclasses import fake_tensor
@@ -26,6 +26,8 @@ from torch.fx.experimental import symbolic_shapes
 from torch.utils._sympy.numbers import int_oo
 
 from shapezoo._modules import undisturbed
+from shapezoo.contracts.examples import LENGTHS, counted_axis, free_axes, given_arguments
+from shapezoo.contracts.signatures import Signature
 from shapezoo.contracts.symbolic_runs import hint_of, while_proving
 from shapezoo.proving.enforcing import enforce
 from shapezoo.proving.model_code import code_of_model
@@ -162,6 +164,8 @@ def run_symbolically(
             stack.enter_context(in_model_code(code.namespaces().values()))
             args, kwargs = subject.arguments(model, variant.contract, chosen)
             ranges.set_arguments(tensors_of([args, kwargs]))
+            for lengths in _lengths(variant.contract, args, kwargs):
+                ranges.set_bounds(lengths, 1, chosen[counted_axis(variant.contract)])
             with while_proving():
                 result = model(*args, **kwargs)
             run.shapes = [tuple(map(_expression, shape)) for shape in shapes_of(result)]
@@ -190,6 +194,16 @@ def run_symbolically(
     if ranges.undecided is not None:  # the model may have caught it
         run.outcome, run.error = "unknown", ranges.undecided
     return run
+
+
+def _lengths(
+    contract: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Iterator[Tensor]:
+    """The argument that counts the positions of an axis, if there is one."""
+    names = [argument.name for argument in given_arguments(contract)]
+    given: dict[str, Any] = {**dict(zip(names, args, strict=False)), **kwargs}
+    if counted_axis(contract) in free_axes(contract):
+        yield from tensors_of(given.get(LENGTHS))
 
 
 def _borrowed(model: Callable[..., Any], modules: Sequence[nn.Module]) -> Iterator[nn.Module]:

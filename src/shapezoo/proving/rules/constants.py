@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
-from shapezoo.proving.rules.intervals import BOOL, LOST, Size, ValueRange, known
+from shapezoo.proving.rules.intervals import BOOL, LOST, UNREACHED, Size, ValueRange, known
 from shapezoo.proving.values import tensors_of
 
 MOST_COMPUTED = {True: 1 << 16, False: 1 << 22}
@@ -82,7 +82,8 @@ def bounds_of(constant: Constant) -> ValueRange:
         low, high = data.min().item(), data.max().item()
     if not (math.isfinite(low) and math.isfinite(high)):
         return LOST
-    return _rising(constant) or ValueRange(math.floor(low), math.ceil(high))
+    doubts = () if constant.is_whole else (UNREACHED,)
+    return _rising(constant) or ValueRange(math.floor(low), math.ceil(high), doubts=doubts)
 
 
 def _rising(constant: Constant) -> ValueRange | None:

@@ -25,24 +25,30 @@ Bound = Any
 class Doubt:
     """Values that a narrow dtype held exactly only if they were within its limits.
 
+    `UNREACHED` is another doubt: whether there are values at the bounds.
+
     Attributes:
         low: The least of the values.
         high: The greatest.
         least: The least whole number from which on the dtype is exact.
         most: The greatest.
-        dtype: The dtype.
+        dtype: The dtype; None for the doubt whether bounds are reached.
     """
 
     low: Size
     high: Size
     least: int
     most: int
-    dtype: torch.dtype
+    dtype: torch.dtype | None
 
     @property
     def can_wrap(self) -> bool:
         """Whether larger values become smaller ones; floats keep their order when rounded."""
-        return not self.dtype.is_floating_point
+        return self.dtype is not None and not self.dtype.is_floating_point
+
+
+UNREACHED = Doubt(0, 0, 0, 0, None)
+"""There may be no values at the bounds, so what is out of bounds need not raise."""
 
 
 @dataclass(frozen=True, eq=False)  # an == of symbols would ask

@@ -23,7 +23,15 @@ from shapezoo.proving.rules.constants import (
     memory_of,
     real_kernels,
 )
-from shapezoo.proving.rules.intervals import BOOL, CALLER, LOST, Doubt, Size, ValueRange
+from shapezoo.proving.rules.intervals import (
+    BOOL,
+    CALLER,
+    LOST,
+    UNREACHED,
+    Doubt,
+    Size,
+    ValueRange,
+)
 from shapezoo.proving.rules.kernel_ranges import KernelCall, Values, as_range, values_after
 from shapezoo.proving.rules.monotone import MonotoneValues
 from shapezoo.proving.values import tensors_of
@@ -299,6 +307,8 @@ class ValueRanges:
             self.give_up(f"the values of an index are not known after {name}")
         is_inside = bool(values.low >= least) and bool(values.high <= most)
         for doubt in values.doubts:
+            if doubt is UNREACHED and not is_inside:
+                self.give_up("which values of a constant are used depends on sizes")
             if is_inside or doubt.can_wrap:
                 self._settle(doubt)
         return is_inside

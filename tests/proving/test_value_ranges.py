@@ -294,7 +294,8 @@ def test_lengths_are_at_most_as_their_axis() -> None:
         def forward(
             self, x: Float[Tensor, "batch seq"], lengths: Int64[Tensor, "batch"]
         ) -> Float[Tensor, "batch 4"]:
-            return x.sum() + self.table(lengths)
+            result: Tensor = x.sum() + self.table(lengths)
+            return result
 
     assert list(map(str, prove(Counted().eval()).preconditions)) == ["seq <= 39"]
 
@@ -308,7 +309,8 @@ def test_a_part_of_a_constant_need_not_hold_its_greatest_value() -> None:
             self.register_buffer("places", torch.arange(16) % 7)
 
         def forward(self, x: Float[Tensor, "batch hidden"]) -> Float[Tensor, ""]:
-            return x.index_select(1, self.places[x.shape[0] :]).sum()
+            places = self.get_buffer("places")
+            return x.index_select(1, places[x.shape[0] :]).sum()
 
     Parted()(torch.zeros(14, 5))
     proof = prove(Parted())

@@ -180,6 +180,7 @@ class TypedWrongly(Windows):
         return super().forward(x)
 
 
+@pytest.mark.slow
 def test_contracts_inside_a_lemma_count() -> None:
     net = Shortened().eval()
     for place in range(3):

@@ -25,7 +25,7 @@ from shapezoo.proving import exploring
 from shapezoo.proving.rules import functions
 from shapezoo.proving.rules.intervals import ValueRange
 
-FEW, NETWORKS = 50, 90
+FEW, NETWORKS = 20, 60
 """How many networks are tried in the ordinary checks, and how many in all."""
 
 POINTS, WORK = 25, 1.0

@@ -105,6 +105,7 @@ print(sorted(set(alive)))
 """
 
 
+@pytest.mark.slow
 def test_the_first_state_is_freed_if_nobody_else_keeps_it() -> None:
     """In a process of its own: what runs before may keep frames of its callers for good."""
     done = subprocess.run(

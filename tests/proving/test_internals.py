@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from shapezoo.contracts.symbolic_runs import hint_of
 from shapezoo.proving import symbolic
+from shapezoo.proving.environment import Environment, canonical, is_deferred
 from shapezoo.proving.rules.functions import outermost_builtins
 from shapezoo.proving.rules.symbols import numeric
 from shapezoo.proving.rules.value_ranges import ValueRanges
@@ -23,7 +24,7 @@ from shapezoo.proving.rules.value_ranges import ValueRanges
 
 @pytest.fixture
 def environment() -> Any:
-    return symbolic._Environment(ValueRanges(), (), specialize_zero_one=False, duck_shape=False)
+    return Environment(ValueRanges(), (), specialize_zero_one=False, duck_shape=False)
 
 
 def symbol(environment: Any, hint: int) -> torch.SymInt:
@@ -84,8 +85,8 @@ def test_questions_about_sizes_of_data_are_put_off(environment: Any) -> None:
     size = environment.create_unbacked_symint()
     torch._check(size >= 7)
     (put_off,) = [each for some in environment.deferred_runtime_asserts.values() for each in some]
-    assert symbolic._canonical(put_off.expr) == symbolic._canonical((size >= 7).node.expr)
-    assert symbolic._is_deferred(environment)
+    assert canonical(put_off.expr) == canonical((size >= 7).node.expr)
+    assert is_deferred(environment)
 
 
 def test_a_mode_sees_what_is_inside_functions_written_in_python() -> None:

@@ -16,6 +16,7 @@ from torch.fx.experimental import symbolic_shapes
 from shapezoo import Proof, Proved, ProvedInPart, Refuted, Unknown, prove
 from shapezoo.contracts.symbolic_runs import hint_of
 from shapezoo.proving import symbolic
+from shapezoo.proving.environment import Environment
 from shapezoo.proving.rules.constants import Constant
 from shapezoo.proving.rules.intervals import BOOL, CALLER, LOST, ValueRange, in_dtype, join
 from shapezoo.proving.rules.kernel_ranges import as_range
@@ -414,9 +415,7 @@ def test_true_values_are_within_their_bounds(program: tuple[list[int], list[int]
 
 def check_bounds(leaves: list[int], operations: list[int], size: int) -> None:
     ranges = ValueRanges()
-    environment: Any = symbolic._Environment(
-        ranges, (), specialize_zero_one=False, duck_shape=False
-    )
+    environment: Any = Environment(ranges, (), specialize_zero_one=False, duck_shape=False)
     with symbolic._fakes(environment), symbolic._rules(environment, ranges):
         buffer = torch.empty(BUFFER.shape, dtype=BUFFER.dtype)
         ranges.set_data(buffer, BUFFER)

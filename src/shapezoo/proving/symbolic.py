@@ -2,11 +2,10 @@
 
 Each answer that the run needed (is this axis 1? is there a row left to pool?) is a guard. The
 guards together say which sizes take the same path through the model. Symbols come from PyTorch's
-`ShapeEnv`, which is private; it is made here alone.
+`ShapeEnv`, which is private (`environment`).
 """
 
 import contextlib
-import inspect
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +15,6 @@ from unittest.mock import patch
 
 import sympy
 import torch
-from sympy.core.relational import Relational
-from sympy.logic.boolalg import BooleanFunction
 from torch import Tensor, nn
 from torch._dispatch.python import enable_python_dispatcher
 from torch._dynamo.source import ConstantSource
@@ -30,11 +27,11 @@ from shapezoo.contracts.examples import LENGTHS, counted_axis, free_axes, given_
 from shapezoo.contracts.signatures import Signature
 from shapezoo.contracts.symbolic_runs import hint_of, while_proving
 from shapezoo.proving.enforcing import enforce
+from shapezoo.proving.environment import Environment, expression_of, is_deferred
 from shapezoo.proving.model_code import code_of_model
 from shapezoo.proving.proofs import Outcome, Sizes, outcome_of
 from shapezoo.proving.rules.attention import plain_masks
 from shapezoo.proving.rules.builtin_functions import in_model_code, isinstance_
-from shapezoo.proving.rules.common import LIBRARIES
 from shapezoo.proving.rules.functions import FunctionRules, outermost_builtins
 from shapezoo.proving.rules.kernels import KernelRules, is_undecided
 from shapezoo.proving.rules.recurrence import RecurrentRules, symbolic_batches
@@ -111,7 +108,7 @@ def run_symbolically(
         prepare: Changes the module before it runs; it is put back afterwards.
     """
     ranges = ValueRanges()
-    environment = _Environment(ranges, choices, specialize_zero_one=False, duck_shape=False)
+    environment = Environment(ranges, choices, specialize_zero_one=False, duck_shape=False)
     run = SymbolicRun()
     symbols = run.symbols
     chosen: dict[str, Any] = {}
@@ -168,7 +165,7 @@ def run_symbolically(
                 ranges.set_bounds(lengths, 1, chosen[counted_axis(variant.contract)])
             with while_proving():
                 result = model(*args, **kwargs)
-            run.shapes = [tuple(map(_expression, shape)) for shape in shapes_of(result)]
+            run.shapes = [tuple(map(expression_of, shape)) for shape in shapes_of(result)]
         except NoArgumentsError as error:
             run.outcome, run.error = "void", error
         except Exception as error:
@@ -177,7 +174,7 @@ def run_symbolically(
     run.choices = tuple(environment.taken)
     run.is_for_some = any(error in ranges.refused for error in _chain(run.error))
     guards = [guard.expr for guard in environment.guards]
-    guards += [sympy.Eq(_expression(size), hint_of(size)) for size in told]
+    guards += [sympy.Eq(expression_of(size), hint_of(size)) for size in told]
     places = itertools.chain(environment.places, itertools.repeat("a text that is made of it"))
     for guard, place in zip(guards, places, strict=False):
         if any(abs(number) > MOST for number in guard.atoms(sympy.Integer)):
@@ -189,7 +186,7 @@ def run_symbolically(
         for shape in run.shapes
     ]
     made = {symbol for shape in run.shapes for size in shape for symbol in size.free_symbols}
-    if made - set(symbols.values()) or _is_deferred(environment):
+    if made - set(symbols.values()) or is_deferred(environment):
         run.outcome, run.error = "unknown", UndecidedError("the data decide a size")
     if ranges.undecided is not None:  # the model may have caught it
         run.outcome, run.error = "unknown", ranges.undecided
@@ -213,117 +210,6 @@ def _borrowed(model: Callable[..., Any], modules: Sequence[nn.Module]) -> Iterat
         if module not in known:
             known.update(module.modules())
             yield module
-
-
-def _is_deferred(environment: Any) -> bool:
-    """Whether torch has put off a question about a size that the data decide."""
-    deferred = itertools.chain.from_iterable(environment.deferred_runtime_asserts.values())
-    assumed = set(map(_canonical, environment.assumed))
-    return any(_canonical(put_off.expr) not in assumed for put_off in deferred)
-
-
-def _canonical(condition: Any) -> Any:
-    """``1 <= u`` and ``u >= 1`` alike."""
-    return condition.canonical if isinstance(condition, Relational) else condition
-
-
-class _Environment(symbolic_shapes.ShapeEnv):
-    """Remembers for each guard the line of the model that has asked, and what was assumed.
-
-    Args:
-        ranges: Is told of questions that cannot be answered.
-        choices: The first answers where the data of arguments decide; None gives up there.
-        **options: Those of `ShapeEnv`.
-    """
-
-    def __init__(
-        self, ranges: ValueRanges, choices: Sequence[bool] | None = None, **options: Any
-    ) -> None:
-        super().__init__(**options)
-        self.ranges = ranges
-        ranges.choose = self.choose
-        self.places: list[str] = []
-        self.assumed: list[Any] = []
-        self.choices = choices
-        self.taken: list[bool] = []
-        self._items: dict[Any, dict[Any, bool]] = {}  # by symbol, what was answered of it
-        self._comparisons: dict[Any, bool] = {}
-
-    def assume(self, condition: torch.SymBool) -> None:
-        """Take a condition on sizes that the data decide to be true."""
-        torch._check(condition)
-        self.assumed.append(condition.node.expr)
-
-    def item(self, dtype: torch.dtype) -> Any:
-        """Give a number that the data of arguments decide, or an answer."""
-        if dtype == torch.bool:
-            return self.choose()
-        make = self.create_unbacked_symfloat if dtype.is_floating_point else None
-        item = (make or self.create_unbacked_symint)()
-        self._items[item.node.expr] = {}
-        return item
-
-    def is_of_items(self, number: Any) -> bool:
-        """Whether a number is made of numbers that the data of arguments decide."""
-        is_symbol = isinstance(number, torch.SymInt | torch.SymFloat)
-        return is_symbol and not self._items.keys().isdisjoint(number.node.expr.free_symbols)
-
-    def compare(self, name: str, left: Any, right: Any) -> bool:
-        """Answer a comparison of floating-point numbers: the same one to the same question."""
-        question = name, _expression(left), _expression(right)
-        if question not in self._comparisons:
-            self._comparisons[question] = self.choose()
-        return self._comparisons[question]
-
-    def choose(self) -> bool:
-        """Answer a question that the data of arguments decide."""
-        at = len(self.taken)
-        if self.choices is None:
-            self.ranges.give_up(f"the data of an argument decide at {_place()}")
-        if at == MOST_CHOICES:
-            self.ranges.give_up(f"{_place()} asks more than {at} times for values of arguments")
-        self.taken.append(self.choices[at] if at < len(self.choices) else False)
-        return self.taken[-1]
-
-    def evaluate_expr(self, *args: Any, **kwargs: Any) -> Any:
-        """Answer a question, which may be a guard from then on."""
-        try:
-            return super().evaluate_expr(*args, **kwargs)
-        except symbolic_shapes.GuardOnDataDependentSymNode as error:
-            answer = self._of_items(args[0] if args else kwargs["orig_expr"])
-            if answer is None:
-                self.ranges.undecided = error
-                raise
-            return sympy.true if answer else sympy.false
-        finally:
-            if len(self.guards) > len(self.places):
-                place = _place()
-                self.places += [place] * (len(self.guards) - len(self.places))
-
-    def _of_items(self, question: Any) -> bool | None:
-        """The answer to a question about items alone: the same one to the same question."""
-        asked = [s for s in question.free_symbols if s in self._items]
-        is_about_items = isinstance(question, Relational | BooleanFunction) and asked
-        if not is_about_items or symbolic_shapes.free_unbacked_symbols(question) - {*asked}:
-            return None
-        known = self._items[asked[0]]
-        if question not in known:
-            known[question] = self.choose()
-        return known[question]
-
-
-MOST_CHOICES = 16
-"""So many answers that the data decide are taken in one run."""
-
-
-def _place() -> str:
-    """The innermost line that is neither torch's nor ours."""
-    frame = inspect.currentframe()
-    while frame is not None:
-        if not frame.f_code.co_filename.startswith(LIBRARIES):
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        frame = frame.f_back
-    return ""
 
 
 def _made(subject: Subject, sizes: Sizes, hints: Sizes, run: SymbolicRun) -> Callable[..., Any]:
@@ -405,8 +291,3 @@ def _without_first_weights() -> Iterator[Any]:
 def _with_symbolic_arguments() -> Iterator[Any]:
     for module in (nn.modules.normalization, nn.modules.rnn):  # they ask for an int
         yield patch.object(module, "isinstance", isinstance_, create=True)
-
-
-def _expression(number: Any) -> Any:
-    is_symbol = isinstance(number, torch.SymInt | torch.SymFloat)
-    return number.node.expr if is_symbol else sympy.sympify(number)

@@ -52,6 +52,8 @@ def test_a_padding_is_exact_without_premises() -> None:
         (sympy.Eq(8 * (p - 1) * q, 8), sympy.And(sympy.Eq(p - 1, 1), sympy.Eq(q, 1))),
         (sympy.Ne(8 * p * q - 8 * q, 8), sympy.Or(sympy.Ne(p - 1, 1), sympy.Ne(q, 1))),
         (sympy.Eq((p - 9) * q, 1), sympy.Eq((p - 9) * q, 1)),
+        (sympy.Eq(p * q, (p + 1) * q - q + 1), sympy.false),
+        (p * q - 1 < (p + 1) * q - q, sympy.true),
         (sympy.Eq(p, q), sympy.Eq(p, q)),
         (p * q > 0.5, p * q > 0.5),
         (sympy.Or(p * b > b, q > 1), sympy.Or(p * b > b, q > 1)),

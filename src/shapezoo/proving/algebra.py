@@ -131,6 +131,9 @@ class _Fractions:
 def _sides(difference: Any, fractions: _Fractions) -> tuple[Any, Any]:
     """Return two sides whose difference has the same sign, without positive factors."""
     plain, stands_for = opaque(difference)
+    plain = sympy.expand(plain)
+    if plain.is_number:
+        return plain, sympy.Integer(0)
     listed: Any = sympy.factor_list(plain)
     number, factors = listed
     kept = sympy.sign(number)  # zero, if the sides are equal
@@ -154,6 +157,8 @@ def _each_is_one(condition: Any, fractions: _Fractions) -> Any:
     if condition.func not in (sympy.Eq, sympy.Ne) or not number.is_Integer:
         return condition
     plain, stands_for = opaque(product)
+    if sympy.expand(plain).is_number:
+        return condition
     listed: Any = sympy.factor_list(plain)
     content, factors = listed
     each = [factor.xreplace(stands_for) for factor, power in factors if power == 1]

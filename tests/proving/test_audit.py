@@ -79,9 +79,9 @@ def test_both_sides_of_a_limit_are_run() -> None:
     sizes: set[int] = set()
     original = replaying.replay
 
-    def replay(subject: Any, variant: Any, call: Any) -> Any:
+    def replay(subject: Any, variant: Any, call: Any, **how: Any) -> Any:
         sizes.add(call.sizes["seq"])
-        return original(subject, variant, call)
+        return original(subject, variant, call, **how)
 
     with patch("shapezoo.proving.auditing.replay", replay):
         proof = prove(Table())
@@ -237,10 +237,10 @@ def test_sizes_that_are_run_are_no_larger_than_they_must_be() -> None:
     largest = {"batch": 0, "kv_seq": 0}
     original = replaying.replay
 
-    def replay(subject: Any, variant: Any, call: Any) -> Any:
+    def replay(subject: Any, variant: Any, call: Any, **how: Any) -> Any:
         for axis in largest:
             largest[axis] = max(largest[axis], call.sizes[axis])
-        return original(subject, variant, call)
+        return original(subject, variant, call, **how)
 
     with patch("shapezoo.proving.auditing.replay", replay):
         assert isinstance(prove(long), Proved)

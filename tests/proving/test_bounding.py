@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.nn import functional
 
 from shapezoo import Proved, Unknown, prove
 from shapezoo.proving.bounding import Bounded, TooLargeError
@@ -49,3 +50,23 @@ def test_what_cannot_be_run_is_not_proved() -> None:
     proof = prove(with_grid(SIDE))
     assert isinstance(proof, Unknown)
     assert "too large" in proof.reason
+
+
+def test_what_a_watched_kernel_does_is_not_believed() -> None:
+    """`max_pool1d` takes another kernel while kernels are watched, and that one takes numbers."""
+
+    def pooled(x: Int64[Tensor, "batch seq"]) -> Int64[Tensor, "batch seq//2"]:
+        return functional.max_pool1d(x, 2)
+
+    with pytest.raises(NotImplementedError):
+        pooled(torch.zeros(2, 4, dtype=torch.int64))
+    proof = prove(pooled)
+    assert isinstance(proof, Unknown)
+    assert "the model raises" in proof.reason
+
+
+def test_a_contract_that_breaks_in_a_watched_kernel_only_is_not_refuted() -> None:
+    def pooled(x: Int64[Tensor, "batch seq"]) -> Int64[Tensor, "batch 7"]:
+        return functional.max_pool1d(x, 2)
+
+    assert isinstance(prove(pooled), Unknown)

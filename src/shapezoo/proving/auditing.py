@@ -109,7 +109,8 @@ def confirm(subject: Subject, exploration: Exploration, path: Path, sizes: Sizes
     if _is_too_large(path, sizes):
         return False
     try:
-        found = replay(subject, exploration.variant, Call(sizes))
+        is_first = sizes == path.smallest
+        found = replay(subject, exploration.variant, Call(sizes), is_plain=is_first)
         files = subject.files(sizes)
         is_doubtful = not _agree(path, found, sizes, files) or has_indices(exploration.variant)
         if path.outcome in ("raises", "breaks") and is_doubtful:

@@ -4,6 +4,7 @@ A run on symbols is about one dtype, contiguous arguments, gradients as they are
 call. These are varied here on real kernels, at sizes of which it is known how a call ends.
 """
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -114,14 +115,6 @@ def _is_flat(sizes: Sizes) -> int:
     return sum(size == 1 for size in sizes.values())
 
 
-def _run(subject: Subject, exploration: Exploration, *calls: Call) -> Replay | None:
-    """The last of several calls on one instance; None if they are too large."""
-    try:
-        return replay_in_turn(subject, exploration.variant, calls)[-1]
-    except TooLargeError:
-        return None
-
-
 def _names(replays: Iterable[Replay]) -> tuple[str, ...]:
     return tuple(str(found.call.dtype).removeprefix("torch.") for found in replays)
 
@@ -133,8 +126,9 @@ def _in_dtypes(
     if not accepted:
         return
     sizes = min(itertools.chain(*accepted), key=lambda sizes: sum(sizes.values()))
-    found = (_run(subject, exploration, c) for c in _dtype_calls(subject, exploration, sizes))
-    yield from (one for one in found if one is not None)
+    for call in _dtype_calls(subject, exploration, sizes):
+        with contextlib.suppress(TooLargeError):
+            yield replay(subject, exploration.variant, call, is_plain=True)[0]
 
 
 def _dtype_calls(subject: Subject, exploration: Exploration, sizes: Sizes) -> Iterator[Call]:
@@ -232,8 +226,11 @@ def _turns(
     free = {axis: points[0][axis] for axis in subject.free}
     points = [sizes for sizes in points if free.items() <= sizes.items()]
     calls = [Call(sizes) for sizes in (*points, *points[::-1])]
-    found = _run(subject, exploration, *calls)
-    if found is None or found.outcome == "holds":
+    try:
+        found = replay_in_turn(subject, exploration.variant, calls)[-1]
+    except TooLargeError:
+        return [], ""
+    if found.outcome == "holds":
         return [], ""
     before = sizes_as_text(found.before[-1].sizes) if found.before else "none"
     return [found], (

@@ -86,15 +86,29 @@ class Replay:
         return not (self.before or call.dtype or call.transposed or call.is_grad is not None)
 
 
-def replay(subject: Subject, variant: Variant, call: Call) -> list[Replay]:
+def replay(
+    subject: Subject, variant: Variant, call: Call, *, is_plain: bool = False
+) -> list[Replay]:
     """Call a new instance once, with each kind of lengths and masks.
+
+    Args:
+        subject: What to call.
+        variant: What to give it.
+        call: How to call it.
+        is_plain: Whether to call it once more without watching its kernels, and believe that:
+            some of torch's functions choose other kernels while they are watched, as
+            `max_pool1d` does. What breaks a contract is always called so.
 
     Raises:
         TooLargeError: There is not the memory to do so.
     """
     others = [False, True] if _has_extremes(variant) else [False]
-    calls = (replace(call, is_other=is_other) for is_other in others)
-    return [replay_in_turn(subject, variant, [each])[-1] for each in calls]
+    found = []
+    for each in (replace(call, is_other=is_other) for is_other in others):
+        found.append(replay_in_turn(subject, variant, [each])[-1])
+        if is_plain or found[-1].outcome == "breaks":
+            found[-1] = replay_in_turn(subject, variant, [each], is_watched=False)[-1]
+    return found
 
 
 def worst(replays: Sequence[Replay]) -> Replay:
@@ -112,8 +126,16 @@ def _has_extremes(variant: Variant) -> bool:
     return "Bool" in dtypes or any(a.name == LENGTHS for a in variant.contract.inputs)
 
 
-def replay_in_turn(subject: Subject, variant: Variant, calls: Sequence[Call]) -> list[Replay]:
+def replay_in_turn(
+    subject: Subject, variant: Variant, calls: Sequence[Call], *, is_watched: bool = True
+) -> list[Replay]:
     """Call one instance several times, until a call does not hold.
+
+    Args:
+        subject: What to call.
+        variant: What to give it.
+        calls: How to call it each time.
+        is_watched: Whether to refuse kernels that are too large.
 
     Raises:
         TooLargeError: There is not the memory to do so.
@@ -135,7 +157,7 @@ def replay_in_turn(subject: Subject, variant: Variant, calls: Sequence[Call]) ->
         work = MODULE * sum(1 for _ in model.modules()) if isinstance(model, nn.Module) else MODULE
         for number, call in enumerate(calls):
             spend(work)
-            one = _called(subject, model, variant, call, files)
+            one = _called(subject, model, variant, call, files, is_watched=is_watched)
             found.append(replace(one, before=tuple(calls[:number])))
             if one.outcome != "holds":
                 break
@@ -169,12 +191,16 @@ def _called(
     variant: Variant,
     call: Call,
     files: frozenset[str],
+    *,
+    is_watched: bool,
 ) -> Replay:
     try:
         _require_room(subject, model, variant, call)
         args, kwargs = _arguments(subject, model, variant, call)
         before = _state(model)
-        with Bounded():  # type: ignore[no-untyped-call]  # torch's has no types
+        with contextlib.ExitStack() as stack:
+            if is_watched:
+                stack.enter_context(Bounded())  # type: ignore[no-untyped-call]  # torch's
             result = model(*args, **kwargs)
         kept = tuple(name for name, value in _state(model).items() if before.get(name) != value)
     except NoArgumentsError as error:

@@ -44,14 +44,15 @@ class How:
     """How a network is called, apart from sizes.
 
     Attributes:
-        values: What the arguments are filled with.
+        values: What the arguments are filled with; ``others`` are ones for masks, falling lengths,
+            and zeros.
         given: Which of the optional arguments are given, and which flags are set.
         dtype: The dtype of arguments whose family allows several.
         is_transposed: Whether the data have their axes in reverse order in memory.
         is_grad: Whether gradients are on.
     """
 
-    values: Literal["zeros", "ones", "random"] = "zeros"
+    values: Literal["zeros", "ones", "others", "random"] = "zeros"
     given: frozenset[str] = frozenset()
     dtype: str = ""
     is_transposed: bool = False
@@ -78,10 +79,10 @@ class Trial:
         self._models: dict[Any, Any] = {}
 
     def outcome(self, sizes: Sizes, given: frozenset[str] = frozenset()) -> Outcome:
-        """Run with zeros; with ones too if they may differ. The worse counts."""
+        """Run with zeros, and with the other masks and lengths. The worse counts."""
         key = (*sizes.items(), given)
         if key not in self._outcomes:
-            hows = [How("zeros", given), How("ones", given)][: 1 + self.has_choices]
+            hows = [How("zeros", given), How("others", given)][: 1 + self.has_choices]
             self._outcomes[key] = max((self.run(sizes, how) for how in hows), key=WORST.index)
         return self._outcomes[key]
 
@@ -139,7 +140,8 @@ def _filled(argument: Input, sizes: Sizes, how: How, numbers: torch.Generator) -
         case "random":
             value = torch.randint(argument.rows, made, generator=numbers).to(dtype)
         case values:
-            value = torch.full(made, values == "ones").to(dtype)
+            is_one = values == "ones" or (values == "others" and argument.role == "mask")
+            value = torch.full(made, is_one).to(dtype)
     back = [order.index(axis) for axis in range(len(order))]
     return value.permute(back) if back else value
 
@@ -148,7 +150,7 @@ def _lengths(count: int, longest: int, how: How, numbers: torch.Generator) -> Te
     match how.values:
         case "zeros":
             return torch.full((count,), longest)
-        case "ones":
+        case "ones" | "others":
             return torch.arange(count, 0, -1).clamp(max=longest)
     return torch.randint(1, longest + 1, (count,), generator=numbers)
 

@@ -12,7 +12,7 @@ from public.table import Network
 from public.truth import truth
 from shapezoo import prove
 
-PROOF_SECONDS = 120
+PROOF_SECONDS = 150
 BYTES = 8 << 30
 
 

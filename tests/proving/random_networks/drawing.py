@@ -189,7 +189,7 @@ def draw(seed: int, theme: list[Step] | None = None) -> Network:
 def _fill(draft: Draft, steps: list[Step]) -> None:
     wanted = draft.rng.randint(1, MOST_STEPS)
     for _ in range(20 * wanted):
-        if wanted and draft.rng.choice(steps)(draft):
+        if wanted and draft.shape and draft.rng.choice(steps)(draft):  # a number ends it
             wanted -= 1
     if draft.family in ("Float", "Float32") and draft.shape and draft.rng.random() < 0.1:
         dim = draft.dim()

@@ -12,8 +12,6 @@ def kernel(draft: Draft) -> bool:
     """Apply one kernel."""
     if draft.family not in ("Float", "Float32"):
         return draft.become("x.float()", draft.shape, "Float32")
-    if not draft.shape:
-        return False
     choices = [*_along_an_axis(draft), *_of_the_whole(draft), *_of_matrices(draft)]
     choices += [*_of_signals(draft), *_cuts(draft), *_cuts(draft)]
     return draft.become(*draft.rng.choice(choices))

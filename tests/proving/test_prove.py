@@ -329,6 +329,18 @@ def test_hooks_of_the_first_call_are_taken_away() -> None:
     assert model(torch.zeros(2, 3)).shape == (2, 8)
 
 
+def test_a_call_that_cannot_bind_the_result_is_told() -> None:
+    def cached(
+        x: Float[Tensor, "batch seq"], past: Float[Tensor, "batch past"] | None = None
+    ) -> Float[Tensor, "batch past+seq"]:
+        return x if past is None else torch.cat([past, x], 1)
+
+    proof = prove(cached)
+    assert proof.warnings == ("calls without optional arguments raise: no other has axis 'past'",)
+    with pytest.raises(ShapeError, match="past"):
+        checked(cached)(torch.zeros(2, 3))
+
+
 def test_a_mask_of_any_values_is_tried() -> None:
     @checked
     def masked(x: Float[Tensor, "batch"], mask: Bool[Tensor, "batch"]) -> Float[Tensor, "batch"]:

@@ -286,6 +286,110 @@ def test_what_is_not_known_is_not_claimed(name: str) -> None:
     )
 
 
+def filled(size: int, value: int, *places: slice) -> Tensor:
+    """Zeros, with a value at some places."""
+    data = torch.zeros(size, dtype=torch.int64)
+    for place in places:
+        data[place] = value
+    return data
+
+
+late = slice(10, None)
+HERE_AND_THERE: dict[str, tuple[type[Net], Look]] = {
+    "one place": (OfFloats, lambda net, x: filled(64, 99, slice(3, 4), late)[x.shape[0]]),
+    "one place that rises": (OfFloats, lambda net, x: (torch.arange(64) - 50)[x.shape[0]]),
+    "one place, as a slice": (
+        OfFloats,
+        lambda net, x: filled(64, 99, slice(2, 3), slice(11, 16)).narrow(0, x.shape[0], 1),
+    ),
+    "a window that moves": (
+        OfFloats,
+        lambda net, x: filled(99, 99, slice(20, 21))[x.shape[0] : x.shape[0] + 20],
+    ),
+    "a roll that is cut": (
+        OfFloats,
+        lambda net, x: filled(30, 99, slice(29, 30)).roll(x.shape[0])[:16],
+    ),
+    "the last position": (OfFloats, lambda net, x: positions(x)[-1:] - 40),
+    "the greatest position": (OfFloats, lambda net, x: positions(x).max().view(1) - 40),
+    "a remainder of a size": (OfFloats, lambda net, x: (torch.tensor(x.shape[0]) + 10) % 23),
+    "a count of early positions": (
+        OfMask,
+        lambda net, x: (x & (positions(x) + x.shape[0] < 50)).sum(),
+    ),
+    "a count at most sizes": (
+        OfMask,
+        lambda net, x: (x & (torch.full((x.shape[0],), x.shape[0]) % 7 != 0)).sum(),
+    ),
+}
+"""Indices that are out of range at some sizes, in range at larger ones, and perhaps out again."""
+
+
+@pytest.mark.parametrize("name", HERE_AND_THERE)
+def test_what_raises_at_small_sizes_need_not_raise_at_large_ones(name: str) -> None:
+    class_, index = HERE_AND_THERE[name]
+    net = class_(index).eval()
+    proof = prove(net)
+    accepted = {size for size in SIZES if accepts(net, size)}
+    assert accepted
+    assert not isinstance(proof, Refuted)
+    assert accepted <= {*allowed(proof)}
+    assert not (isinstance(proof, Proved) and proof.is_exact) or accepted == {*allowed(proof)}
+
+
+def chosen_again(x: Tensor, mask: Tensor) -> Tensor:
+    """The second index is never in range, but made in place of one that can be."""
+    index = (2 * mask.sum(1) - x.shape[0]).abs()
+    try:
+        x[index]
+    except IndexError:
+        return x[:1].expand(mask.shape[0], x.shape[1])
+    index += x.shape[0]
+    return x[index]
+
+
+def raised_later(x: Tensor, mask: Tensor) -> Tensor:
+    is_bad = False
+    try:
+        return x[mask.sum(1) + x.shape[0]]
+    except IndexError:
+        is_bad = True
+    if is_bad:
+        raise ValueError
+    return x
+
+
+@pytest.mark.parametrize("function", [chosen_again, raised_later])
+def test_an_index_that_the_model_catches_is_not_taken_to_be_in_range(function: Any) -> None:
+    def forward(
+        x: Float[Tensor, "seq hidden"], mask: Bool[Tensor, "batch seq"]
+    ) -> Float[Tensor, "batch hidden"]:
+        result: Tensor = function(x, mask)
+        return result
+
+    assert not isinstance(prove(forward), Proved)
+
+
+def test_data_that_are_set_are_not_known() -> None:
+    def swapped(x: Float[Tensor, "seq"]) -> Float[Tensor, "seq"]:
+        order = x.argsort()
+        index = torch.full_like(order, 9999)
+        order.data = torch.where(x > 1, torch.zeros_like(order), torch.arange(x.shape[0]))
+        index[order] = torch.arange(x.shape[0])
+        return x[index]
+
+    with pytest.raises(IndexError):
+        swapped(torch.arange(4.0))
+    assert isinstance(prove(swapped), Unknown)
+
+
+def test_a_size_in_a_tensor_of_floats_may_be_rounded() -> None:
+    def cut(x: Float[Tensor, "seq"]) -> Float[Tensor, "seq"]:
+        return x[: x.new_tensor(x.shape[0]).long()]
+
+    assert not isinstance(prove(cut), Proved)
+
+
 def test_lengths_are_at_most_as_their_axis() -> None:
     class Counted(nn.Module):
         def __init__(self) -> None:

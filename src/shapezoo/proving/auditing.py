@@ -50,6 +50,9 @@ MOST_WISHES = 24
 SPREAD = 16
 """So far above the smallest sizes are random points."""
 
+FOR_INDICES = (16, 16, 16, 16, 64, 64, 256)
+"""The same for paths on which an index is out of range: of that, symbols know outer bounds only."""
+
 FARTHEST = 1 << 14
 """Limits are looked for up to here."""
 
@@ -191,9 +194,11 @@ def _points(subject: Subject, exploration: Exploration, path: Path) -> Iterator[
     """The sizes of a region that are run: the smallest, some where all differ, and random ones."""
     axes, wishes = exploration.axes, exploration.wishes
     far, points = [_varied(path, axes, LEAST_FAR)], [path.smallest]
+    numbers = random.Random(0)
     if path.outcome == "holds":
-        numbers = random.Random(len(points))
-        far += [_random(path, axes, numbers) for _ in range(RANDOM)]
+        far += [_random(path, axes, numbers, SPREAD) for _ in range(RANDOM)]
+    if path.outcome == "raises" and any(run.is_out_of_range for run in path.runs):
+        far += [_random(path, axes, numbers, spread) for spread in FOR_INDICES]
     points += [sizes for sizes in far if not _is_slow(subject, exploration, sizes)]
     if path.outcome == "holds" or len(points) == 1:
         points.append(_varied(path, axes, LEAST))
@@ -242,11 +247,11 @@ def _varied(path: Path, axes: Sequence[str], least: int) -> Sizes:
     return _wished(path, axes, [term <= bound for term in terms], wishes)
 
 
-def _random(path: Path, axes: Sequence[str], numbers: random.Random) -> Sizes:
-    """Random sizes of a region, near its smallest."""
+def _random(path: Path, axes: Sequence[str], numbers: random.Random, spread: int) -> Sizes:
+    """Random sizes of a region, at most so far above its smallest."""
     wishes = []
     for axis in numbers.sample(axes, len(axes)):
-        size = path.smallest[axis] + numbers.randint(0, SPREAD)
+        size = path.smallest[axis] + numbers.randint(0, spread)
         wishes += [z3.Int(axis) >= size, z3.Int(axis) == size]
     return _wished(path, axes, [], wishes)
 

@@ -155,7 +155,7 @@ class MeteredSolver(z3.Solver):  # type: ignore[misc]  # z3 has no types
             self.set("rlimit", _MOST.get())
             return super().check(*assumptions)
         effort.require_some()
-        self.set("rlimit", min(_MOST.get(), math.ceil(effort.remaining * STEPS)))
+        self.set("rlimit", math.ceil(min(_MOST.get(), effort.remaining * STEPS)))
         before = self._count()
         answer = super().check(*assumptions)
         effort.used += (self._count() - before) / STEPS

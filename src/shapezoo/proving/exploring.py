@@ -331,7 +331,9 @@ def _outcome(runs: Sequence[SymbolicRun]) -> Outcome:
     """
     outcomes = {run.outcome for run in runs}
     order: tuple[Outcome, ...] = ("unknown", "breaks", "void", "holds", "raises")
-    if outcomes == {"holds", "raises"} and any(run.is_for_some for run in runs):
+    if outcomes == {"holds", "raises"} and any(
+        run.is_for_some for run in runs if run.outcome == "raises"
+    ):
         return "raises"
     return min(outcomes, key=order.index)
 

@@ -212,11 +212,21 @@ class Result:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Axes of different names that must be equal, which is more likely a mistake than meant."""
+        """What is more likely a mistake than meant.
+
+        Axes of different names that must be equal, and axes of the result that a call without
+        optional arguments does not have.
+        """
         pairs = (pair for c in self.preconditions if (pair := _equal_axes(c)) is not None)
-        return tuple(
+        equal = [
             f"{left} and {right} must be equal; if that is meant, give the two axes one name"
             for left, right in pairs
+        ]
+        required = [a for a in self.contract.inputs if a.default is None]
+        missing = sorted(self.contract.unbound(required))
+        return (
+            *equal,
+            *(f"calls without optional arguments raise: no other has axis {m!r}" for m in missing),
         )
 
     @property

@@ -8,6 +8,7 @@ guards together say which sizes take the same path through the model. Symbols co
 import contextlib
 import itertools
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,8 +69,9 @@ class SymbolicRun:
         symbols: The names of axes, for the symbols of the run.
         made: The shapes of all tensors that were made, in these symbols.
         choices: The answers that were taken where the data of arguments decide, in order.
-        is_for_some: Whether it was raised because some values of arguments lead to an index that
-            is out of range, at all sizes of the run.
+        is_for_some: Whether some values of arguments have led to an index that is out of range, at
+            all sizes of the run.
+        is_out_of_range: Whether an index that is out of range has raised the error.
     """
 
     outcome: Outcome = "holds"
@@ -80,6 +82,7 @@ class SymbolicRun:
     places: dict[str, str] = field(default_factory=dict)
     choices: tuple[bool, ...] = ()
     is_for_some: bool = False
+    is_out_of_range: bool = False
     symbols: dict[Any, Any] = field(default_factory=dict)
     made: set[tuple[Any, ...]] = field(default_factory=set)
 
@@ -172,7 +175,8 @@ def run_symbolically(
             run.outcome, run.error = _classify(error), error
     run.made = ranges.shapes
     run.choices = tuple(environment.taken)
-    run.is_for_some = any(error in ranges.refused for error in _chain(run.error))
+    run.is_for_some = bool(ranges.refused)
+    run.is_out_of_range = any(error in ranges.out_of_range for error in _chain(run.error))
     guards = [guard.expr for guard in environment.guards]
     guards += [sympy.Eq(expression_of(size), hint_of(size)) for size in told]
     places = itertools.chain(environment.places, itertools.repeat("a text that is made of it"))
@@ -291,3 +295,8 @@ def _without_first_weights() -> Iterator[Any]:
 def _with_symbolic_arguments() -> Iterator[Any]:
     for module in (nn.modules.normalization, nn.modules.rnn):  # they ask for an int
         yield patch.object(module, "isinstance", isinstance_, create=True)
+    sqrt = math.sqrt  # asks a size for its number, as in `scores / math.sqrt(queries.shape[-1])`
+    yield patch.object(math, "sqrt", lambda x: x**0.5 if isinstance(x, _SYMBOLS) else sqrt(x))
+
+
+_SYMBOLS = (torch.SymInt, torch.SymFloat)

@@ -69,7 +69,8 @@ def _record(value: object, fields: dict[str, Any], imports: dict[str, None]) -> 
 
 def _tensor(tensor: Tensor) -> str:
     axes = range(tensor.dim())[::-1]
-    if not tensor.is_contiguous() and tensor.permute(*axes).is_contiguous():
+    usual = torch.empty(tensor.shape, device="meta").stride()  # one position may have any step
+    if tensor.stride() != usual and tensor.permute(*axes).is_contiguous():
         return f"{_tensor(tensor.permute(*axes))}.permute({', '.join(map(str, axes))})"
     shape = f"({', '.join(map(str, tensor.shape))}{',' * (tensor.dim() == 1)})"
     dtype = "" if tensor.dtype == torch.get_default_dtype() else f", dtype={tensor.dtype}"

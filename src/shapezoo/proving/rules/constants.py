@@ -40,11 +40,13 @@ class Constant:
             of other axes.
         is_aligned: Whether the tensor is the data within the windows; otherwise each of its values
             is one of these, in any order.
+        is_full: Whether all of these are among its values.
     """
 
     data: Tensor
     windows: tuple[tuple[int, Size], ...] = ()
     is_aligned: bool = True
+    is_full: bool = True
 
     @property
     def is_whole(self) -> bool:
@@ -54,6 +56,10 @@ class Constant:
     def shuffled(self) -> "Constant":
         """Return the same values in any order."""
         return dataclasses.replace(self, is_aligned=False)
+
+    def partial(self) -> "Constant":
+        """Return some of the values in any order."""
+        return dataclasses.replace(self, is_aligned=False, is_full=False)
 
 
 @contextlib.contextmanager
@@ -82,23 +88,37 @@ def bounds_of(constant: Constant) -> ValueRange:
         low, high = data.min().item(), data.max().item()
     if not (math.isfinite(low) and math.isfinite(high)):
         return LOST
-    doubts = () if constant.is_whole else (UNREACHED,)
-    return _rising(constant) or ValueRange(math.floor(low), math.ceil(high), doubts=doubts)
+    doubts = () if constant.is_full and not constant.windows else (UNREACHED,)
+    rising = _rising(constant) if constant.is_full else None
+    return rising or ValueRange(math.floor(low), math.ceil(high), doubts=doubts)
 
 
 def _rising(constant: Constant) -> ValueRange | None:
     """Return the bounds of positions, which depend on how many are in use."""
-    data = constant.data
-    if len(constant.windows) != 1 or data.is_floating_point() or data.dtype == torch.bool:
+    if len(constant.windows) != 1:
         return None
     ((axis, count),) = constant.windows
+    return _between(constant.data, axis, 0, count)
+
+
+def part_of_rising(constant: Constant, axis: int, start: Size, count: Size) -> ValueRange | None:
+    """Return the bounds of some positions from a start on, if the data rise or fall evenly."""
+    if not constant.is_aligned or not known(start >= 0) or len(constant.windows) > 1:
+        return None
+    return _between(constant.data, axis % constant.data.dim(), start, count)
+
+
+def _between(data: Tensor, axis: int, start: Size, count: Size) -> ValueRange | None:
+    if data.is_floating_point() or data.dtype == torch.bool:
+        return None
     with real_kernels():
         lines = data.movedim(axis, 0).flatten(1) if data.dim() > 1 else data[:, None]
-        first = int(lines[0, 0])
-        step = int(lines[1, 0]) - first if len(lines) > 1 else 0
-        rising = first + step * torch.arange(len(lines), device=data.device)
+        base = int(lines[0, 0])
+        step = int(lines[1, 0]) - base if len(lines) > 1 else 0
+        rising = base + step * torch.arange(len(lines), device=data.device)
         if not bool((lines == rising[:, None]).all()):
             return None
+    first = base + step * start
     last = first + step * (count - 1)
     return ValueRange(first, last) if step >= 0 else ValueRange(last, first)
 
@@ -143,7 +163,7 @@ def sliced(
     """
     data, start = constant.data, 0 if start is None else start
     if not constant.is_aligned:
-        return constant
+        return constant.partial()
     axis %= data.dim()
     others = tuple(window for window in constant.windows if window[0] != axis)
     count = result.shape[axis]
@@ -154,23 +174,23 @@ def sliced(
                 return Constant(kept.narrow(axis, 0, count), others)
         return Constant(kept, (*others, (axis, count)))
     if type(start) is int and start < 0:
-        return constant.shuffled()
+        return constant.partial()
     begin: Size = start
-    return Constant(data, (*others, (axis, begin + (count - 1) * step + 1)), is_aligned=False)
+    return Constant(data, (*others, (axis, begin + (count - 1) * step + 1))).partial()
 
 
 def selected(constant: Constant, axis: int, index: Size) -> Constant:
     """Return the values of one position along an axis."""
     if not constant.is_aligned:
-        return constant
+        return constant.partial()
     axis %= constant.data.dim()
     others = tuple(window for window in constant.windows if window[0] != axis)
     if type(index) is not int:
         is_first = known(index >= 0)
         windows = (*others, (axis, index + 1)) if is_first else others
-        return Constant(constant.data, windows, is_aligned=False)
+        return Constant(constant.data, windows).partial()
     if index < 0 and len(others) < len(constant.windows):
-        return constant.shuffled()
+        return constant.partial()
     with real_kernels():
         data = constant.data.select(axis, index)
     return Constant(data, tuple((at - (at > axis), count) for at, count in others))

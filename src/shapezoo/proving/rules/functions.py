@@ -81,7 +81,8 @@ class FunctionRules(TorchFunctionMode):
                 self.ranges.give_up("the text of a tensor depends on its values")
             return "a tensor"
         if func in _LITERALS and _is_of_sizes(args[-1]):
-            literal = torch.empty(_shape_of(args[-1]), dtype=kwargs.get("dtype") or torch.int64)
+            usual = args[0].dtype if func is Tensor.new_tensor else torch.int64
+            literal = torch.empty(_shape_of(args[-1]), dtype=kwargs.get("dtype") or usual)
             self._note_literal(func.__name__, args[-1], literal)
             return literal
         is_made = isinstance(args[0], FakeTensor) and not isinstance(args[0], nn.Parameter)
@@ -95,6 +96,8 @@ class FunctionRules(TorchFunctionMode):
         if func is functional.one_hot:
             check_one_hot(self.ranges, *args, **kwargs)
         result = func(*args, **kwargs)
+        if func == _SET_DATA:  # each access makes a new one
+            self.ranges.set_lost(args[0])
         if func in _LITERALS:
             self._note_literal(func.__name__, args[-1], result)
         return result
@@ -153,6 +156,8 @@ def _is_of_model(frame: FrameType | None) -> bool:
         frame = frame.f_back
     return frame is not None and not frame.f_code.co_filename.startswith(LIBRARIES)
 
+
+_SET_DATA = Tensor.data.__set__  # type: ignore[attr-defined]  # a descriptor for torch
 
 _SHAPING = (Tensor.view, Tensor.reshape)
 

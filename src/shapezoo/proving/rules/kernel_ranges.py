@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from shapezoo.proving.rules import intervals
-from shapezoo.proving.rules.constants import Constant, bounds_of, selected, sliced
+from shapezoo.proving.rules.constants import Constant, bounds_of, part_of_rising, selected, sliced
 from shapezoo.proving.rules.intervals import BOOL, LOST, Size, ValueRange
 from shapezoo.proving.values import tensors_of
 
@@ -106,7 +106,9 @@ def _same(call: KernelCall) -> Values:
     if source.dtype != call.result.dtype:  # the same bits, read otherwise
         return LOST
     values = call.values_of(source)
-    return values.shuffled() if isinstance(values, Constant) else values
+    if not isinstance(values, Constant):
+        return values
+    return values.shuffled() if call.name in _REORDERING else values.partial()
 
 
 def _repeated(call: KernelCall) -> Values:
@@ -123,6 +125,11 @@ def _slice(call: KernelCall) -> Values:
     values, parts = call.values("self"), call.arguments
     if not isinstance(values, Constant):
         return values
+    start, step = parts["start"], parts["step"]
+    if isinstance(start, torch.SymInt) and type(step) is int and step == 1:
+        count = call.result.shape[parts["dim"]]
+        if found := part_of_rising(values, parts["dim"], start, count):
+            return found
     return sliced(values, parts["dim"], parts["start"], parts["step"], call.result)
 
 
@@ -130,7 +137,9 @@ def _select(call: KernelCall) -> Values:
     values, parts = call.values("self"), call.arguments
     if not isinstance(values, Constant):
         return values
-    return selected(values, parts["dim"], parts["index"])
+    is_line = isinstance(parts["index"], torch.SymInt) and values.data.dim() == 1
+    found = part_of_rising(values, 0, parts["index"], 1) if is_line else None
+    return found or selected(values, parts["dim"], parts["index"])
 
 
 def _joined(*names: str) -> Callable[[KernelCall], ValueRange]:
@@ -270,15 +279,20 @@ def _constant(value: ValueRange) -> Callable[[KernelCall], ValueRange]:
     return lambda call: value
 
 
+_REORDERING = {
+    *("alias", "detach", "lift_fresh", "view", "_unsafe_view", "reshape", "unsqueeze"),
+    *("_reshape_alias", "squeeze", "expand", "permute", "transpose", "t", "flip", "roll"),
+    *("repeat", "sort", "clone", "contiguous", "pixel_shuffle", "pixel_unshuffle"),
+}
+"""Kernels that keep all values; others of those below may take some of them."""
+
 _RULES: dict[str, Callable[[KernelCall], Values | None]] = {
     **dict.fromkeys(
         [
-            *("alias", "detach", "lift_fresh", "view", "_unsafe_view", "reshape", "unsqueeze"),
-            *("_reshape_alias", "squeeze", "expand", "permute", "transpose", "t", "flip", "roll"),
-            *("repeat", "unbind", "split", "split_with_sizes", "as_strided", "unfold", "diagonal"),
-            *("sort", "topk", "median", "nanmedian", "mode", "kthvalue", "amax", "amin"),
-            *("cummax", "cummin", "index", "gather", "index_select", "take", "embedding"),
-            *("clone", "contiguous", "pixel_shuffle", "pixel_unshuffle"),
+            *_REORDERING,
+            *("unbind", "split", "split_with_sizes", "as_strided", "unfold", "diagonal", "topk"),
+            *("median", "nanmedian", "mode", "kthvalue", "amax", "amin", "cummax", "cummin"),
+            *("index", "gather", "index_select", "take", "embedding"),
             *("reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d"),
         ],
         _same,

@@ -36,6 +36,8 @@ from shapezoo.proving.rules.kernel_ranges import KernelCall, Values, as_range, v
 from shapezoo.proving.rules.monotone import MonotoneValues
 from shapezoo.proving.values import tensors_of
 
+_NOT_ALL_USED = "which values of a constant are used depends on sizes"
+
 
 class UndecidedError(Exception):
     """The values of a tensor decide, and they are not known."""
@@ -47,13 +49,15 @@ class ValueRanges:
     Attributes:
         undecided: An error that says that values decide, even if the model has caught it.
         choose: Answers a question that the data of arguments decide.
-        refused: The errors that were raised for some values of arguments, and not for others.
+        out_of_range: The errors that were raised because of an index.
+        refused: Those of them that were raised for some values of arguments, and not for others.
         shapes: The shapes of all tensors that were made, in sympy's terms.
     """
 
     def __init__(self) -> None:
         self.undecided: Exception | None = None
         self.choose: Callable[[], bool] = lambda: False
+        self.out_of_range: list[Exception] = []
         self.refused: list[Exception] = []
         self.shapes: set[tuple[Any, ...]] = set()
         self._of_arguments: set[int] = set()  # tensors whose values depend on those of arguments
@@ -78,6 +82,10 @@ class ValueRanges:
         """Say between which bounds the values of a tensor are, which depend on arguments."""
         self._set(tensor, ValueRange(low, high))
         self._of_arguments.add(id(tensor))
+
+    def set_lost(self, tensor: Tensor) -> None:
+        """Say that nothing is known any more of a tensor, and of what may share its memory."""
+        self._write(tensor, LOST)
 
     def set_numbers(self, tensor: Tensor, numbers: Iterable[object]) -> None:
         """Say of which numbers and symbols a tensor was made."""
@@ -227,6 +235,7 @@ class ValueRanges:
         alike = {id(written), *(key for key, at in self._owners.items() if at == owner)}
         self._monotone.forget(alike)
         self._orders -= alike
+        self._in_range = {key: v for key, v in self._in_range.items() if key[0] not in alike}
         self._of_arguments |= alike  # or of constants, which matters little
         for key, (tensor, old) in self._known.items():
             if self._owners.get(key, key) == owner:
@@ -268,11 +277,14 @@ class ValueRanges:
             return
         if isinstance(values, Constant) and type(least) is type(most) is int:
             is_inside = _is_inside(values, least, most)
+            if not is_inside and not values.is_full:
+                self.give_up(_NOT_ALL_USED)
         else:
             is_inside = self._is_inside(index, as_range(values), least, most)
         if is_inside or self._is_in_range_for_some(index, least, most):
             return
         refusal = error("index out of range in self")
+        self.out_of_range.append(refusal)
         if id(index) in self._of_arguments:
             self.refused.append(refusal)
         raise refusal
@@ -308,7 +320,7 @@ class ValueRanges:
         is_inside = bool(values.low >= least) and bool(values.high <= most)
         for doubt in values.doubts:
             if doubt is UNREACHED and not is_inside:
-                self.give_up("which values of a constant are used depends on sizes")
+                self.give_up(_NOT_ALL_USED)
             if is_inside or doubt.can_wrap:
                 self._settle(doubt)
         return is_inside

@@ -164,7 +164,7 @@ def _each_is_one(condition: Any, fractions: _Fractions) -> Any:
     each = [factor.xreplace(stands_for) for factor, power in factors if power == 1]
     if content != number or len(each) < len(factors) or not all(map(fractions.is_positive, each)):
         return condition
-    is_one = [condition.func(factor, 1) for factor in each]
+    is_one: list[Any] = [condition.func(factor, 1) for factor in each]
     return sympy.And(*is_one) if condition.func is sympy.Eq else sympy.Or(*is_one)
 
 

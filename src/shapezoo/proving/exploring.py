@@ -329,7 +329,7 @@ def _outcome(runs: Sequence[SymbolicRun]) -> Outcome:
     A model checks data for what has nothing to do with sizes, a kernel checks an index because of
     them.
     """
-    outcomes = {run.outcome for run in runs}
+    outcomes: set[Outcome] = {run.outcome for run in runs}
     order: tuple[Outcome, ...] = ("unknown", "breaks", "void", "holds", "raises")
     if outcomes == {"holds", "raises"} and any(
         run.is_for_some for run in runs if run.outcome == "raises"

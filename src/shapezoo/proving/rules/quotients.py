@@ -34,6 +34,8 @@ def _rounded(function: Callable[[Any], Any], mode: str) -> Callable[[Any], Any]:
     def rounded(number: Any) -> Any:
         if not isinstance(number, functions.IntTrueDiv):
             return function(number)
+        total: Any
+        divisor: Any
         total, divisor = number.args
         is_plain = divisor.is_Integer and divisor > 0
         if not is_plain or (mode == "trunc" and not total.is_nonnegative):

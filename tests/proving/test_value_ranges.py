@@ -1,6 +1,7 @@
 """Values that become indices: bounds against true values, and limits against brute force."""
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -368,6 +369,16 @@ def test_an_index_that_the_model_catches_is_not_taken_to_be_in_range(function: A
         return result
 
     assert not isinstance(prove(forward), Proved)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.complex64, torch.bool])
+def test_parts_of_nothing_are_nothing(dtype: torch.dtype) -> None:
+    def cut(x: Float[Tensor, "seq"]) -> Float[Tensor, "0"]:
+        return x[:0] + torch.zeros(0, dtype=dtype)[x.shape[0] - 1 : x.shape[0]].float()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is imaginary is lost
+        assert isinstance(prove(cut), Proved)
 
 
 def test_data_that_are_set_are_not_known() -> None:

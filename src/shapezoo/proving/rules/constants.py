@@ -26,6 +26,8 @@ MOST_COMPUTED = {True: 1 << 16, False: 1 << 22}
 MOST_CORNERS = 4
 """How many parts of the data are told apart where values are out of range."""
 
+_WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
 Corner = list[tuple[Size, int]]
 """Counts and positions: a value is in use if each count exceeds its position."""
 
@@ -109,7 +111,7 @@ def part_of_rising(constant: Constant, axis: int, start: Size, count: Size) -> V
 
 
 def _between(data: Tensor, axis: int, start: Size, count: Size) -> ValueRange | None:
-    if data.is_floating_point() or data.dtype == torch.bool:
+    if data.dtype not in _WHOLE or not data.numel():
         return None
     with real_kernels():
         lines = data.movedim(axis, 0).flatten(1) if data.dim() > 1 else data[:, None]

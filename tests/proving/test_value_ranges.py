@@ -381,6 +381,18 @@ def test_parts_of_nothing_are_nothing(dtype: torch.dtype) -> None:
         assert isinstance(prove(cut), Proved)
 
 
+def test_a_size_that_the_data_decide_is_not_taken_to_be_large() -> None:
+    """Where an index is out of range, sizes are run that could make large tensors."""
+
+    def forward(
+        x: Float[Tensor, "batch height"], mask: Bool[Tensor, "width"]
+    ) -> Float[Tensor, "batch height"]:
+        x = x + torch.ones_like(mask, dtype=x.dtype)[mask].sum()
+        return x + torch.ones(20)[torch.arange(x.shape[1])]
+
+    assert list(map(str, prove(forward).preconditions)) == ["height <= 20"]
+
+
 def test_data_that_are_set_are_not_known() -> None:
     def swapped(x: Float[Tensor, "seq"]) -> Float[Tensor, "seq"]:
         order = x.argsort()

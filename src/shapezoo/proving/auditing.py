@@ -135,7 +135,8 @@ def _is_too_large(path: Path, sizes: Sizes) -> bool:
         numbers = {symbol: sizes[name.name] for symbol, name in run.symbols.items()}
         for shape in run.made:
             counts = (s if isinstance(s, int) else s.xreplace(numbers) for s in shape)
-            if math.prod(counts) > MOST_NUMBERS:  # false too where the data decide a size
+            total = sympy.sympify(math.prod(counts))
+            if total.is_number and total > MOST_NUMBERS:  # not where the data decide a size
                 return True
     return False
 

@@ -196,7 +196,7 @@ def _at(
         yield Finding("division", f"{sizes}: {error} in a condition or guard")
         return
     found = trial.outcome(sizes, given)
-    if found == "holds" and "raises" in claim.allowed:  # for zeros, as it need not for ones
+    if found == "holds" and found not in claim.allowed:  # for zeros, as it need not for ones
         found = trial.run(sizes, How("ones", given))
     if found == "holds" and "raises" in claim.allowed and trial.is_random:
         return
@@ -373,6 +373,8 @@ def _refuted(trial: Trial, proof: Refuted, rng: Random) -> Iterator[Finding]:
     )
     is_first = example.snippet.count("model(") < 2
     is_broken = "all sizes" not in proof.reason
+    if found != "breaks":  # for zeros; perhaps for ones, as the snippet shows
+        found = trial.run(example.sizes, How("ones", given))
     if is_broken and found != "breaks" and is_plain and is_first:
         text = f"refuted: {proof.reason}, but {_words(example.sizes, given)} {found}"
         yield Finding("wrong", text)

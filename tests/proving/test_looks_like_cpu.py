@@ -3,6 +3,7 @@
 import functools
 import numbers
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -54,6 +55,13 @@ REVEALING: dict[str, Ask] = {
     "sys.modules": lambda x: "torch._subclasses" not in sys.modules,
     "data_ptr": lambda x: x.data_ptr() != 0,
 }
+
+
+NAMESPACE: dict[str, Any] = {"__name__": __name__}
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Python's own warning of it
+    exec(compile("def same(x):\n    return x.shape[1] is 5", __file__, "exec"), NAMESPACE)
+REVEALING["the same number"] = NAMESPACE["same"]
 
 
 def matches(x: Tensor) -> bool:

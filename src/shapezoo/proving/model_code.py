@@ -67,7 +67,7 @@ def code_of_model(model: Callable[..., Any]) -> ModelCode:
 
 @functools.lru_cache(maxsize=8)  # each run of a proof asks
 def _read(roots: tuple[Any, ...]) -> ModelCode:
-    walk = _Walk({root.__module__.partition(".")[0] for root in roots})
+    walk = _Walk({(root.__module__ or "").partition(".")[0] for root in roots})
     for root in roots:
         walk.visit(root)
     walk.finish()
@@ -223,13 +223,19 @@ def _revealing(function: types.FunctionType) -> Iterator[tuple[str, int, str]]:
     """File, line and name of what could tell symbols from numbers."""
     for code in codes_in(function.__code__):
         texts = {text for text in code.co_consts if isinstance(text, str)}
-        is_suspect = _REVEALING & {*code.co_names, *texts} or _has_match(code)
+        is_suspect = _REVEALING & {*code.co_names, *texts} or _has_match(code) or _has_is(code)
         if is_suspect and not code.co_filename.startswith((_ZOO, "<string>")):  # of a dataclass
             yield from ((code.co_filename, line, what) for line, what in _found(code))
 
 
 def _has_match(code: types.CodeType) -> bool:
     return dis.opmap["MATCH_CLASS"] in code.co_code[::2]
+
+
+def _has_is(code: types.CodeType) -> bool:
+    """Whether something may be compared with a number by ``is``, which no symbol is."""
+    has_numbers = any(type(constant) is int for constant in code.co_consts)
+    return has_numbers and dis.opmap["IS_OP"] in code.co_code[::2]
 
 
 def _found(code: types.CodeType) -> Iterator[tuple[int, str]]:
@@ -242,6 +248,8 @@ def _found(code: types.CodeType) -> Iterator[tuple[int, str]]:
             for load in before:
                 if load.argval in _NUMBERS:
                     yield line, f"case {load.argval}()"
+        elif step.opname == "IS_OP" and any(type(load.argval) is int for load in before[-1:]):
+            yield line, f"is {before[-1].argval}"
         elif step.opname.startswith("LOAD") and _is_revealing(step.argval, before, after):
             yield line, step.argval
 

@@ -336,7 +336,9 @@ def test_a_call_that_cannot_bind_the_result_is_told() -> None:
         return x if past is None else torch.cat([past, x], 1)
 
     proof = prove(cached)
-    assert proof.warnings == ("calls without optional arguments raise: no other has axis 'past'",)
+    assert proof.warnings == (
+        "calls without optional arguments raise: only those have axis 'past'",
+    )
     with pytest.raises(ShapeError, match="past"):
         checked(cached)(torch.zeros(2, 3))
 

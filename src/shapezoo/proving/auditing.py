@@ -220,7 +220,7 @@ def narrow(subject: Subject, exploration: Exploration, path: Path) -> Iterator[S
 
 
 def _is_slow(subject: Subject, exploration: Exploration, sizes: Sizes) -> bool:
-    """Whether a call at these sizes has so many numbers in arguments that smaller ones do."""
+    """Whether a call may take long, judged by how many numbers its arguments hold."""
     if sum(sizes.values()) < SMALL or subject.free:
         return False
     return count_numbers(subject, exploration.variant, Call(sizes)) > MOST_NUMBERS_FAR

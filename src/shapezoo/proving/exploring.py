@@ -326,8 +326,7 @@ def _asked_at(runs: Sequence[SymbolicRun], guard: Any) -> str:
 def _outcome(runs: Sequence[SymbolicRun]) -> Outcome:
     """How a path ends: what raises for some data holds, unless an index is out of range for them.
 
-    A model checks data for what has nothing to do with sizes, a kernel checks an index because of
-    them.
+    A model's own check of its data says nothing about sizes; an index that is out of range does.
     """
     outcomes: set[Outcome] = {run.outcome for run in runs}
     order: tuple[Outcome, ...] = ("unknown", "breaks", "void", "holds", "raises")

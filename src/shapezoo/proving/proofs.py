@@ -226,7 +226,10 @@ class Result:
         missing = sorted(self.contract.unbound(required))
         return (
             *equal,
-            *(f"calls without optional arguments raise: no other has axis {m!r}" for m in missing),
+            *(
+                f"calls without optional arguments raise: only those have axis {m!r}"
+                for m in missing
+            ),
         )
 
     @property

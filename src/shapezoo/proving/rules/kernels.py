@@ -82,7 +82,7 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
     ) -> Any:
         kwargs = kwargs or {}
         name = func._schema.name.removeprefix("aten::")
-        if not name.startswith("prim::"):  # asks for a device, which is no work
+        if not name.startswith("prim::"):  # only asks for the device
             note(KERNEL)  # `FunctionRules` stops when none is left
         has_tensor = bool(args) and isinstance(args[0], Tensor)
         result = NotImplemented

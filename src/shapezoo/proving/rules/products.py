@@ -41,5 +41,9 @@ def grouped_mm(
         is_aligned = step * x.element_size() % _ALIGNMENT == 0
         require(is_aligned, "strides should be multiple of {} bytes", _ALIGNMENT)
     require(x.shape[1] == other.shape[1], PRODUCT, tuple(x.shape), tuple(other.shape))
-    require(other.shape[0] == offs.shape[0], "{} matrices for other groups", other.shape[0])
+    require(
+        other.shape[0] == offs.shape[0],
+        "expected one offset for each of {} matrices",
+        other.shape[0],
+    )
     return empty(x, (x.shape[0], other.shape[2]), out_dtype)

@@ -61,9 +61,8 @@ class ValueRanges:
         self.refused: list[Exception] = []
         self.shapes: set[tuple[Any, ...]] = set()
         self._of_arguments: set[int] = set()  # tensors whose values depend on those of arguments
-        self._in_range: dict[
-            tuple[int, str, str], bool
-        ] = {}  # what was chosen, by index and limits
+        # what was chosen, by the id of an index and its limits
+        self._in_range: dict[tuple[int, str, str], bool] = {}
         self._known: dict[int, tuple[Tensor, Values]] = {}  # keeps tensors, and so their ids
         self._owners: dict[int, int] = {}  # tensors with the same owner may share memory
         self._lost_by: dict[int, str] = {}  # the kernels that made values of which nothing is known

@@ -5,13 +5,23 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import torch
 import z3
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapezoo import Proved, prove
 from shapezoo.proving import solving
-from shapezoo.proving.effort import KERNEL, STEPS, Effort, WorkOverError, bounded, each_at_most
+from shapezoo.proving.bounding import FLOPS, Bounded
+from shapezoo.proving.effort import (
+    KERNEL,
+    STEPS,
+    STEPS_PER_UNIT,
+    Effort,
+    WorkOverError,
+    bounded,
+    each_at_most,
+)
 
 size, other = z3.Ints("size other")
 HARD = [size * size * size == 2 * other * other * other + 1_000_001, size > 1, other > 1]
@@ -27,7 +37,7 @@ def used(*formulas: object) -> float:
 def test_a_question_costs_steps() -> None:
     assert 0 < used(size > 3, size < 5) < 0.003
     assert used(size > 3, size < 5) < 100 * used(size > 3, size < 5, other == 2 * size)
-    assert 1 <= used(*HARD) < 1.1
+    assert 1 <= used(*HARD) * STEPS_PER_UNIT / STEPS < 1.1
 
 
 def test_questions_add_up() -> None:
@@ -92,6 +102,12 @@ def test_it_is_the_same_again() -> None:
             list(questions())
         costs.append(effort.used)
     assert max(costs) < 1.2 * min(costs), costs
+
+
+def test_products_of_matrices_are_work() -> None:
+    with bounded(Effort(PLENTY)) as effort, Bounded():  # type: ignore[no-untyped-call]  # torch's
+        torch.zeros(100, 200) @ torch.zeros(200, 300)
+    assert effort.used == 2 * 100 * 200 * 300 / FLOPS
 
 
 class Normalised(nn.Module):

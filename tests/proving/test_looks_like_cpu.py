@@ -1,6 +1,7 @@
 """A symbolic run looks to a model like a run on the CPU; what cannot be hidden is found."""
 
 import functools
+import inspect
 import numbers
 import sys
 import warnings
@@ -114,6 +115,29 @@ def test_the_line_is_named() -> None:
     assert isinstance(proof, Unknown)
     line = matches.__code__.co_firstlineno + 2
     assert f"test_looks_like_cpu.py:{line} asks for 'case int()'" in str(proof)
+
+
+def refuses_by_name(x: Tensor) -> bool:
+    if x.shape[0] > 4:
+        frame = inspect.getouterframes(inspect.currentframe())[1]
+        name, line = frame.function, frame.lineno
+        raise TypeError(f"{name}, line {line}, wants fewer rows")
+    return False
+
+
+def decides_by_name(x: Tensor) -> bool:
+    frame = inspect.getouterframes(inspect.currentframe())[1]
+    if frame.function == "forward":
+        raise TypeError("not from forward")
+    return False
+
+
+def test_an_error_may_name_its_caller() -> None:
+    assert not code_of_model(Asking(refuses_by_name)).reveals
+    assert "asks for 'currentframe'" in code_of_model(Asking(decides_by_name)).reveals
+    proof = prove(Asking(refuses_by_name))
+    assert isinstance(proof, Proved)
+    assert [str(c) for c in proof.preconditions] == ["batch <= 4"]
 
 
 def test_it_is_no_matter_whether_gradients_are_wanted() -> None:

@@ -217,6 +217,20 @@ CASES = {
     "unsqueeze": Case(lambda x: x.unsqueeze(-1), ("b n",), "b n 1"),
     "unsqueeze and view": Case(lambda x: x.unsqueeze(1).view(-1), ("b n",), "b*n"),
     "unsqueeze transposed": Case(lambda x: x.t().unsqueeze(0).view(-1), ("b n",), "b*n"),
+    "stack": Case(lambda x, y: torch.stack([x, y], 1), ("b n", "b m"), "b 2 n"),
+    "stack and view": Case(lambda x: torch.stack([x, x], -1).view(len(x), -1), ("b n",), "b 2*n"),
+    "stack transposed": Case(lambda x: torch.stack([x.t()] * 3).view(-1), ("b n",), "3*b*n"),
+    "arange by keyword": Case(lambda x: torch.arange(start=0, end=x.shape[1]) / 2, ("b n",), "n"),
+    "tensor by keyword": Case(lambda x: torch.tensor(data=[len(x), 3]) / 2, ("b n",), "2"),
+    "new_tensor by keyword": Case(lambda x: x.new_tensor(data=[len(x)]), ("b n",), "1"),
+    "index by keyword": Case(lambda x: x[torch.as_tensor(data=[len(x) - 3])], ("b n",), "1 n"),
+    "flatten by keyword": Case(lambda x: torch.flatten(input=x.t()), ("b n",), "n*b"),
+    "linear by keyword": Case(
+        lambda x: functional.linear(input=x, weight=torch.zeros(3, 8)), ("b n",), "b 3"
+    ),
+    "attention by keyword": Case(
+        lambda x: scaled_dot_product_attention(query=x, key=x, value=x), ("b n d",), "b n d"
+    ),
     "expand": Case(lambda x: x[:, None].expand(-1, x.shape[1], -1), ("b n",), "b n n"),
     "expand and view": Case(lambda x: x[:, None].expand(-1, 2, -1).view(-1), ("b n",), "2*b*n"),
     "expand in front": Case(lambda x: x.expand(2, -1, -1), ("b n",), "2 b n"),

@@ -317,6 +317,19 @@ def squeeze(rng: Random) -> Call:
     return rng.choice(functions), inputs
 
 
+def stacked(rng: Random) -> Call:
+    inputs = some(rng)
+    dim, other = dim_of(rng, inputs), rng.choice([2, 3])
+    functions: list[Callable[[Tensor], Any]] = [
+        lambda x: torch.stack([x, x], dim),
+        lambda x: torch.stack((x, x + 1), -1).view(-1, 2),
+        lambda x: torch.stack([x.mT, x.mT]).view(2, -1),
+        lambda x: torch.stack([x, x[:other]], dim),
+        lambda x: torch.stack([x[..., :1], x[..., :other]]),
+    ]
+    return rng.choice(functions), inputs
+
+
 def indexed(rng: Random) -> Call:
     inputs = some(rng)
     dim, index = dim_of(rng, inputs), rng.choice([0, 1, 2, -1, -2, -3])
@@ -529,7 +542,7 @@ def other(rng: Random) -> Call:
 
 
 CALLS = [reshaped, flattened, linear, matmul, addmm, grouped_mm, contiguous]
-CALLS += [interpolate, layer_norm]
+CALLS += [interpolate, layer_norm, stacked]
 CALLS += [batch_norm, mean, squeeze, indexed, reduced, pointwise, pointwise_of_one, along_axis]
 CALLS += [windowed, other]
 

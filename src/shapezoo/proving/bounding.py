@@ -1,4 +1,4 @@
-"""Refusing kernels that would fill the memory, before they run.
+"""Refusing kernels that would fill the memory, before they run, and counting the work of others.
 
 The arguments of a replay are small, but a kernel inside may still make something huge of them:
 `torch.combinations(ones, n)` has a grid of ``len(ones) ** n`` numbers.
@@ -11,11 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
+from shapezoo.proving.effort import note
 from shapezoo.proving.values import tensors_of
 
 MOST_IN_KERNEL = 1 << 28
 """How many numbers a kernel may read or make."""
+
+
+FLOPS, FLOPS_OF_HALF = 4e10, 4e9
+"""Floating-point operations of a unit of work; float16 has no fast kernels on a CPU."""
 
 
 class TooLargeError(Exception):
@@ -32,7 +38,12 @@ class Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's ha
         is_view = any(part.alias_info for part in func._schema.returns)
         if not is_view and _count(func, args, kwargs) > MOST_IN_KERNEL:
             raise TooLargeError(f"{func} is too large to be run")
-        return func(*args, **kwargs)
+        result = func(*args, **kwargs)
+        if count := flop_registry.get(func.overloadpacket):
+            dtypes = {tensor.dtype for tensor in tensors_of(args)}
+            flops = FLOPS_OF_HALF if torch.float16 in dtypes else FLOPS
+            note(count(*args, **kwargs, out_val=result) / flops)
+        return result
 
 
 def _count(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:

@@ -22,6 +22,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from shapezoo.proving.rules.common import LIBRARIES
+from shapezoo.proving.rules.messages import is_within_message
 
 _TRUSTED = (
     *LIBRARIES,
@@ -250,8 +251,17 @@ def _found(code: types.CodeType) -> Iterator[tuple[int, str]]:
                     yield line, f"case {load.argval}()"
         elif step.opname == "IS_OP" and any(type(load.argval) is int for load in before[-1:]):
             yield line, f"is {before[-1].argval}"
-        elif step.opname.startswith("LOAD") and _is_revealing(step.argval, before, after):
+        elif (
+            step.opname.startswith("LOAD")
+            and _is_revealing(step.argval, before, after)
+            and not (step.argval in _FRAMES and _is_in_message(code, step))
+        ):
             yield line, step.argval
+
+
+def _is_in_message(code: types.CodeType, step: dis.Instruction) -> bool:
+    """Whether a step only makes a message, such as an error that names the caller."""
+    return step.positions is not None and is_within_message(code.co_filename, *step.positions)
 
 
 def _is_revealing(name: Any, before: list[dis.Instruction], after: list[dis.Instruction]) -> bool:
@@ -275,10 +285,12 @@ def _compares(step: dis.Instruction) -> bool:
 
 _NUMBERS = ("int", "float", "bool")
 
+_FRAMES = ("_getframe", "currentframe")
+
 _REVEALING = {
     *("is_fake", "FakeTensor", "FakeTensorMode", "fake_mode", "fake_device", "detect_fake_mode"),
     *("has_hint", "is_symbolic", "symbolic_shapes", "ShapeEnv", "SymNode", "is_proving"),
-    *("_get_dispatch_mode", "_get_current_dispatch_mode", "_getframe", "currentframe"),
+    *("_get_dispatch_mode", "_get_current_dispatch_mode", *_FRAMES),
     *("data_ptr", "getrefcount", "singledispatch", "__class__", "modules"),
 }
 """Names that tell symbols from numbers, or that give what does."""

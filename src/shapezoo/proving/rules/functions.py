@@ -30,6 +30,7 @@ from shapezoo.proving.rules.common import (
 from shapezoo.proving.rules.constants import real_kernels
 from shapezoo.proving.rules.einsum import EINSUM, einsum
 from shapezoo.proving.rules.index_checks import check_one_hot
+from shapezoo.proving.rules.messages import is_in_message
 from shapezoo.proving.rules.sized import (
     ADAPTIVE,
     AVERAGES,
@@ -38,7 +39,6 @@ from shapezoo.proving.rules.sized import (
     average_pool,
     linspace,
 )
-from shapezoo.proving.rules.symbols import is_in_message
 from shapezoo.proving.rules.value_ranges import ValueRanges
 from shapezoo.proving.values import tensors_of
 
@@ -58,11 +58,12 @@ class FunctionRules(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         require_some()
-        kwargs = kwargs or {}
+        args, kwargs = _by_position(func, args, kwargs or {})
+        first = args[0] if args else None
         if func in _SHAPING:
             args = args[0], *map(self._size_in, args[1:])
         rule = _FUNCTIONS.get(func)
-        if rule and args and (func in _WITHOUT_TENSOR or isinstance(args[0], FakeTensor)):
+        if rule and args and (func in _WITHOUT_TENSOR or isinstance(first, FakeTensor)):
             result = rule(*args, **kwargs)
             if result is not NotImplemented:
                 if rule in (_reshape, _flatten, _contiguous):
@@ -74,9 +75,9 @@ class FunctionRules(TorchFunctionMode):
             return torch.select(args[0], 0, args[1])  # indexing would ask for its number
         if func in _INDEXING:
             args = args[0], self._indices(args[1]), *args[2:]
-        if func is Tensor.__bool__ and isinstance(args[0], FakeTensor):
-            args = (args[0] if args[0].dtype == torch.bool else args[0] != 0,)
-        if func in _TEXTS and isinstance(args[0], FakeTensor):
+        if func is Tensor.__bool__ and isinstance(first, FakeTensor):
+            args = (first if first.dtype == torch.bool else first != 0,)
+        if func in _TEXTS and isinstance(first, FakeTensor):
             if not is_in_message():
                 self.ranges.give_up("the text of a tensor depends on its values")
             return "a tensor"
@@ -85,7 +86,7 @@ class FunctionRules(TorchFunctionMode):
             literal = torch.empty(_shape_of(args[-1]), dtype=kwargs.get("dtype") or usual)
             self._note_literal(func.__name__, args[-1], literal)
             return literal
-        is_made = isinstance(args[0], FakeTensor) and not isinstance(args[0], nn.Parameter)
+        is_made = isinstance(first, FakeTensor) and not isinstance(first, nn.Parameter)
         is_asked = func in _GRADIENTS and is_made
         if is_asked and _is_of_model(sys._getframe(1)):
             self.ranges.give_up(
@@ -138,6 +139,21 @@ class FunctionRules(TorchFunctionMode):
             self.ranges.set_data(result, data)
         else:
             self.ranges.lose([result], name)
+
+
+def _by_position(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give the argument that the rules look at by position."""
+    names = _DATA if func in _LITERALS else _INPUT
+    is_looked_at = func in _LITERALS or (not args and func in _FUNCTIONS)
+    for name in names & kwargs.keys() if is_looked_at else ():
+        args, kwargs = (*args, kwargs[name]), {k: v for k, v in kwargs.items() if k != name}
+    return args, kwargs
+
+
+_DATA, _INPUT = {"data", "obj"}, {"input", "query"}
+"""Names of what a tensor is made of, and of the first tensor of functions."""
 
 
 def _is_of_sizes(value: Any) -> bool:

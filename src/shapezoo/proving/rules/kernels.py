@@ -27,7 +27,7 @@ from shapezoo.proving.rules.kernel_limits import LIMITS
 from shapezoo.proving.rules.products import addmm, grouped_mm
 from shapezoo.proving.rules.value_checks import may_refuse
 from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges, named
-from shapezoo.proving.rules.views import expand, index, unsqueeze
+from shapezoo.proving.rules.views import expand, index, stack, unsqueeze
 
 _UNDECIDED = (
     fake_tensor.DataDependentOutputException,
@@ -97,6 +97,8 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
                 self._check(name, args, kwargs)
             check_indices(self.ranges, name, named(func._schema, args, kwargs))
             result = _by_rule(func, name, args, kwargs)
+        elif name == "stack" and args[0]:
+            result = stack(*args, **kwargs)
         if result is NotImplemented:
             try:
                 result = func(*args, **kwargs)

@@ -4,27 +4,19 @@ torch's symbols can be divided by zero, and their text is a name. A model that a
 (the key of a dictionary, an attribute) would be followed down a way that no number takes.
 """
 
-import ast
 import contextlib
-import functools
-import itertools
-import linecache
 import math
 import sys
 from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 from unittest.mock import patch
 
 import torch
 
 from shapezoo.contracts.symbolic_runs import hint_of
-from shapezoo.proving.rules.common import LIBRARIES
 from shapezoo.proving.rules.keys import hash_of, without_cache_of_einops
+from shapezoo.proving.rules.messages import is_message
 from shapezoo.proving.rules.quotients import cheap_quotients
-
-Place = tuple[int, int]
-"""A line and a column."""
 
 _DIVISIONS = ("__floordiv__", "__mod__", "__truediv__")
 
@@ -40,12 +32,12 @@ def numeric() -> Iterator[list[torch.SymInt]]:
     asked: list[torch.SymInt] = []
 
     def text(self: torch.SymInt) -> str:
-        if not _is_message(sys._getframe(1)):
+        if not is_message(sys._getframe(1)):
             asked.append(self)
         return str(hint_of(self))
 
     def formatted(self: torch.SymInt, spec: str) -> str:
-        if not _is_message(sys._getframe(1)):
+        if not is_message(sys._getframe(1)):
             asked.append(self)
         return format(hint_of(self), spec)
 
@@ -67,109 +59,6 @@ def numeric() -> Iterator[list[torch.SymInt]]:
         for name, method in _of_items():
             stack.enter_context(patch.object(torch.SymFloat, name, method))
         yield asked
-
-
-def is_in_message() -> bool:
-    """Whether the innermost line that is not a library's makes the message of an error or a log."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(LIBRARIES):
-        frame = frame.f_back
-    return frame is None or _is_message(frame)
-
-
-def _is_message(frame: FrameType) -> bool:
-    """Whether a text is asked for by a library, or for an error or a log."""
-    name = frame.f_code.co_filename
-    if name.startswith(LIBRARIES):
-        return True
-    positions = itertools.islice(frame.f_code.co_positions(), frame.f_lasti // 2, None)
-    first, last, start, end = next(positions)
-    return any((first, start) >= span[0] and (last, end) <= span[1] for span in _messages(name))
-
-
-@functools.cache
-def _messages(filename: str) -> list[tuple[Place, Place]]:
-    """Where the messages of errors and logs begin and end in a file."""
-    try:
-        tree = ast.parse("".join(linecache.getlines(filename)))
-    except SyntaxError:
-        return []
-    nodes = list(ast.walk(tree))
-    found: list[ast.expr | None] = []
-    telling = _TELLING | {
-        n.name for n in nodes if isinstance(n, ast.FunctionDef) and _only_tells(n)
-    }
-    for node in nodes:
-        match node:
-            case ast.Raise(exc=message) | ast.Assert(msg=message):
-                found.append(message)
-            case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name), args=args) if (
-                name in _CHECKING
-            ):
-                found += args[1:]
-            case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name), args=args) if (
-                name in telling
-            ):
-                found += args
-        found += _raised_next(node)
-    return [
-        ((n.lineno, n.col_offset), (n.end_lineno or n.lineno, n.end_col_offset or n.col_offset))
-        for n in found
-        if n is not None
-    ]
-
-
-def _raised_next(node: ast.AST) -> Iterator[ast.expr]:
-    """Texts in a block that get a name, after which nothing happens but that it is raised."""
-    for block in (getattr(node, name, None) for name in ("body", "orelse", "finalbody")):
-        statements = block if isinstance(block, list) else []
-        for at, last in enumerate(statements):
-            if isinstance(last, ast.Raise):
-                used = {part.id for part in ast.walk(last) if isinstance(part, ast.Name)}
-                before = itertools.takewhile(_only_names, reversed(statements[:at]))
-                for part in itertools.chain.from_iterable(map(ast.walk, before)):
-                    if isinstance(part, ast.Assign | ast.AugAssign) and _names_in(part) <= used:
-                        yield part.value
-
-
-def _only_names(statement: ast.stmt) -> bool:
-    """Whether all that a statement does is to give names to values, on some condition perhaps."""
-    match statement:
-        case ast.Assign() | ast.AugAssign():
-            return "" not in _names_in(statement)
-        case ast.If(body=body, orelse=orelse):
-            return all(map(_only_names, [*body, *orelse]))
-    return False
-
-
-def _names_in(statement: ast.Assign | ast.AugAssign) -> set[str]:
-    """The names that get a value; with an empty one for what is not a name."""
-    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-    return {target.id if isinstance(target, ast.Name) else "" for target in targets}
-
-
-def _only_tells(function: ast.FunctionDef) -> bool:
-    """Whether all that a function does is to raise, warn or log."""
-    return all(map(_tells, function.body))
-
-
-def _tells(statement: ast.stmt) -> bool:
-    match statement:
-        case ast.Raise() | ast.Import() | ast.ImportFrom() | ast.Pass():
-            return True
-        case ast.Expr(value=ast.Constant()):
-            return True
-        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name))):
-            return name in _TELLING
-        case ast.If(test=ast.Name() | ast.UnaryOp(operand=ast.Name())):
-            return all(map(_tells, [*statement.body, *statement.orelse]))
-    return False
-
-
-_CHECKING = {"_assert", "_check", "_check_value", "_check_type", "_check_index"}
-"""Functions whose first argument is a condition, and whose second tells of it."""
-
-_TELLING = {"print", "warn", "debug", "info", "warning", "error", "log"}
 
 
 _MISSING: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Shape rules of views and of indexing, whose fake kernels ask whether axes are of size 1.
+"""Shape rules of views, indexing and stacking, whose fake kernels ask whether axes are of size 1.
 
 What is laid out as written needs no question: an axis that is added, an axis of the number 1 that
 is expanded, rows of a contiguous tensor. Strides are kept as torch gives them, so that a later view
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shapezoo.proving.rules.common import Size, broadcast, empty, fits, is_same
+from shapezoo.proving.rules.common import Size, broadcast, empty, fits, is_same, require
 from shapezoo.proving.rules.intervals import known
 
 
@@ -30,6 +30,23 @@ def unsqueeze(x: Tensor, dim: int) -> Any:
         return empty(x, shape)
     step = x.shape[axis] * x.stride()[axis] if axis < x.dim() else 1
     return _strided(x, shape, (*x.stride()[:axis], step, *x.stride()[axis:]))
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
+    """Join contiguous tensors of one shape along a new axis."""
+    first = tensors[0]
+    if any(x.dtype != first.dtype or not is_contiguous(x) for x in tensors):
+        return NotImplemented  # the result of channels-last tensors is channels-last too
+    if not -first.dim() - 1 <= dim <= first.dim():
+        return NotImplemented
+    for x in tensors[1:]:
+        message = "stack expects each tensor to be equal size, but got {} and {}"
+        are_same = x.dim() == first.dim() and all(
+            is_same(a, b) or a == b for a, b in zip(x.shape, first.shape, strict=True)
+        )
+        require(are_same, message, tuple(first.shape), tuple(x.shape))
+    axis = dim % (first.dim() + 1)
+    return empty(first, (*first.shape[:axis], len(tensors), *first.shape[axis:]))
 
 
 def expand(x: Tensor, size: Sequence[Size], *, implicit: bool = False) -> Any:

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Float32, Int64, Num
 from torch import Tensor, nn
 
 from shapezoo import Module, Proved, ProvedInPart, Refuted, Unknown, checked, prove
+from shapezoo.contracts.conditions import Condition
 from shapezoo.proving import auditing, causes, replaying
 from shapezoo.proving.causes import cause_of, own_files
 from shapezoo.proving.rules import functions
@@ -275,3 +276,40 @@ def test_what_raises_for_zeros_only_is_not_refuted() -> None:
     proof = prove(Shifted())
     assert isinstance(proof, Unknown)
     assert "values of arguments decide" in proof.reason
+
+
+class Longest(Module):
+    """Row 0 reaches ``width`` or ``height + 1``; the bound of the sum is ``height + width``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(12, 4)
+
+    def forward(
+        self, x: Float[Tensor, "height width"], tokens: Int64[Tensor, "width height"]
+    ) -> Float[Tensor, "height width"]:
+        places = tokens.ne(1).cumsum(1)
+        places.view(-1)[0] += x.shape[1]
+        result: Tensor = x + self.table(places).sum()
+        return result
+
+
+class Shifted(Module):
+    """Of ``n - 8`` where ``n > 8`` all but two sizes are out of range."""
+
+    def forward(self, x: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+        place = torch.tensor([x.shape[0] - 1])
+        place = torch.where(place > 7, place - 7, place)
+        return x + torch.ones(3)[place].sum()
+
+
+@pytest.mark.parametrize(
+    ("model", "sizes"), [(Longest(), {"height": 9, "width": 8}), (Shifted(), {"n": 9})]
+)
+def test_a_bound_that_is_not_reached_is_no_limit(model: Module, sizes: dict[str, int]) -> None:
+    (case,) = prove(model).cases
+    assert all(condition.holds(sizes) for condition in case.preconditions)
+    assert not any(
+        region.outcome == "raises" and all(Condition(g).holds(sizes) for g in region.guards)
+        for region in case.regions
+    )

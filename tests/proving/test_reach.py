@@ -46,6 +46,16 @@ def attend(x: Tensor, *, is_causal: Any = False, mask: Tensor | None = None) -> 
     return scaled_dot_product_attention(x, x, x, attn_mask=mask, is_causal=is_causal)
 
 
+def two_parts(x: Any) -> Any:
+    first, second = x.split(4, 1)
+    return first, second
+
+
+def three_rows(x: Any) -> Any:
+    first, second, third = x
+    return first + second + third
+
+
 def asserting(x: Tensor) -> Tensor:
     _assert(x.shape[1] % 4 == 0, f"{x.shape[1]} positions")
     return x
@@ -206,6 +216,11 @@ CASES = {
     "frames": Case(lambda x: x.unfold(1, 8, 4), ("b n",), "b (n-8)//4+1 8"),
     "chunk": Case(lambda x: x.chunk(2, 1)[1], ("b n",), "b n//2"),
     "split": Case(lambda x: x.split(x.shape[1] // 3, 1)[0], ("b n",), "b n//3"),
+    "two parts": Case(lambda x: torch.add(*two_parts(x)), ("b n",), "b 4"),
+    "three rows": Case(three_rows, ("n m",), "m"),
+    "second part": Case(lambda x: x.split(4, 1)[1], ("b n",), "b min(4,n-4)"),
+    "last part": Case(lambda x: x.split(4, 1)[-1], ("b n",), "b (n-1)%4+1"),
+    "number of parts": Case(lambda x: torch.zeros(len(x.split(4, 1))), ("b n",), "(n+3)//4"),
     "tensor_split": Case(lambda x: x.tensor_split(2, 1)[1], ("b n",), "b n//2"),
     "meshgrid": Case(lambda x, y: torch.meshgrid(x, y, indexing="xy")[0], ("n", "m"), "m n"),
     "roll": Case(lambda x: x.roll(1, 1), ("b n",), "b n"),

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Any
 
@@ -330,6 +330,50 @@ def stacked(rng: Random) -> Call:
     return rng.choice(functions), inputs
 
 
+def cut(rng: Random) -> Call:
+    inputs = some(rng)
+    dim, size, place = dim_of(rng, inputs), rng.choice([1, 2, 3, 7]), rng.choice([0, 1, 2, -1, -2])
+    functions: list[Callable[[Any], Any]] = [
+        lambda x: flat(x.split(size, dim)),
+        lambda x: torch.split(x, size, dim)[place],
+        lambda x: torch.cat(x.split(size, dim), dim),
+        lambda x: torch.stack(tensors=x.unbind(dim)),
+        lambda x: x.unbind(dim)[place],
+        lambda x: flat((x, *x.unbind(dim))),
+        lambda x: flat((x,) + x.split(size, dim) * 2 + (x,)),
+        lambda x: flat(x.split(size, dim)[:place]),
+        lambda x: x.split(size, dim)[0].add_(1),
+        lambda x: torch.zeros(len(x.split(size, dim)), 2),
+        lambda x: flat(x.unbind(dim) if x.split(size, dim) else x),
+        lambda x: flat(part.mT for part in x),
+        lambda x: torch.unbind(x.mT, dim)[place],
+    ]
+    return rng.choice(functions), inputs
+
+
+def flat(tensors: Iterable[Tensor]) -> Tensor:
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
+
+
+def unpacked(rng: Random) -> Call:
+    inputs = some(rng)
+    dim, size = dim_of(rng, inputs), rng.choice([1, 2, 3])
+
+    def two(x: Any) -> Any:
+        first, second = x.split(size, dim)
+        return torch.cat([second, first], dim)
+
+    def some_of(x: Any) -> Any:
+        first, *others, last = x.unbind(dim)
+        return torch.stack([first, *others]) + last
+
+    def three(x: Any) -> Any:
+        a, b, c = x
+        return a + b + c
+
+    return rng.choice([two, some_of, three]), inputs
+
+
 def indexed(rng: Random) -> Call:
     inputs = some(rng)
     dim, index = dim_of(rng, inputs), rng.choice([0, 1, 2, -1, -2, -3])
@@ -542,7 +586,7 @@ def other(rng: Random) -> Call:
 
 
 CALLS = [reshaped, flattened, linear, matmul, addmm, grouped_mm, contiguous]
-CALLS += [interpolate, layer_norm, stacked]
+CALLS += [interpolate, layer_norm, stacked, cut, unpacked]
 CALLS += [batch_norm, mean, squeeze, indexed, reduced, pointwise, pointwise_of_one, along_axis]
 CALLS += [windowed, other]
 

@@ -50,8 +50,11 @@ MOST_WISHES = 24
 SPREAD = 16
 """So far above the smallest sizes are random points."""
 
-FOR_INDICES = (16, 16, 16, 16, 64, 64, 256)
+FOR_INDICES = (16,) * 8 + (64,) * 2 + (256,)
 """The same for paths on which an index is out of range: of that, symbols know outer bounds only."""
+
+NEXT = 16
+"""There each axis also has each of so many sizes above its smallest, the others their smallest."""
 
 FARTHEST = 1 << 14
 """Limits are looked for up to here."""
@@ -199,7 +202,8 @@ def _points(subject: Subject, exploration: Exploration, path: Path) -> Iterator[
     if path.outcome == "holds":
         far += [_random(path, axes, numbers, SPREAD) for _ in range(RANDOM)]
     if path.outcome == "raises" and any(run.is_out_of_range for run in path.runs):
-        far += [_random(path, axes, numbers, spread) for spread in FOR_INDICES]
+        far += [_random(path, axes, numbers, spread, least=1) for spread in FOR_INDICES]
+        far += _next_to(path, axes)
     points += [sizes for sizes in far if not _is_slow(subject, exploration, sizes)]
     if path.outcome == "holds" or len(points) == 1:
         points.append(_varied(path, axes, LEAST))
@@ -248,13 +252,25 @@ def _varied(path: Path, axes: Sequence[str], least: int) -> Sizes:
     return _wished(path, axes, [term <= bound for term in terms], wishes)
 
 
-def _random(path: Path, axes: Sequence[str], numbers: random.Random, spread: int) -> Sizes:
-    """Random sizes of a region, at most so far above its smallest."""
+def _random(
+    path: Path, axes: Sequence[str], numbers: random.Random, spread: int, least: int | None = None
+) -> Sizes:
+    """Random sizes of a region, from its smallest or from some least on, at most so far above."""
     wishes = []
     for axis in numbers.sample(axes, len(axes)):
-        size = path.smallest[axis] + numbers.randint(0, spread)
+        smallest = path.smallest[axis]
+        size = numbers.randint(smallest if least is None else least, smallest + spread)
         wishes += [z3.Int(axis) >= size, z3.Int(axis) == size]
     return _wished(path, axes, [], wishes)
+
+
+def _next_to(path: Path, axes: Sequence[str]) -> Iterator[Sizes]:
+    """The sizes of a region that differ from its smallest in one axis, by not much."""
+    is_inside = compiled(path.region, axes)
+    for axis, more in itertools.product(axes, range(1, NEXT + 1)):
+        sizes = {**path.smallest, axis: path.smallest[axis] + more}
+        if is_inside(sizes):
+            yield sizes
 
 
 def _wished(

@@ -1,8 +1,9 @@
 """How much work a proof may do.
 
-Work is counted, not timed: steps of z3, kernels run on symbols, modules run on real kernels. The
-count is the same on a busy and on a quiet machine, so the verdict is too. One unit of work takes
-about a second of one core. Seconds of CPU time are a safety stop only.
+Work is counted, not timed: steps of z3, kernels run on symbols and what they ask of sizes, modules
+and products of matrices on real kernels. The count is the same on a busy and on a quiet machine, so
+the verdict is too. One unit of work takes about a second of one core. Seconds of CPU time are a
+safety stop only.
 """
 
 import contextlib
@@ -21,10 +22,13 @@ STEPS = 3_000_000
 STEPS_PER_UNIT = 2_000_000
 """How many steps of z3 are a unit of work."""
 
-KERNEL = 1 / 800
+KERNEL = 1 / 1600
 """The work of a kernel on symbols."""
 
-MODULE = 1 / 5000
+QUESTION = 1 / 5000
+"""The work of a question about sizes, of which a kernel may ask several."""
+
+MODULE = 1 / 10_000
 """The work of a module on real kernels, which run at small sizes."""
 
 SAFETY = 2.0

@@ -15,6 +15,7 @@ from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanFunction
 from torch.fx.experimental import symbolic_shapes
 
+from shapezoo.proving.effort import QUESTION, note
 from shapezoo.proving.rules.common import LIBRARIES
 from shapezoo.proving.rules.value_ranges import ValueRanges
 
@@ -91,6 +92,7 @@ class Environment(symbolic_shapes.ShapeEnv):
 
     def evaluate_expr(self, *args: Any, **kwargs: Any) -> Any:
         """Answer a question, which may be a guard from then on."""
+        note(QUESTION)
         try:
             return super().evaluate_expr(*args, **kwargs)
         except symbolic_shapes.GuardOnDataDependentSymNode as error:

@@ -196,8 +196,7 @@ def _at(
         yield Finding("division", f"{sizes}: {error} in a condition or guard")
         return
     found = trial.outcome(sizes, given)
-    depends = found == "holds" or "breaks" in claim.allowed  # an index may be out of range for some
-    if depends and found not in claim.allowed:  # for zeros, as it need not for ones
+    if found == "holds" and found not in claim.allowed:  # for zeros, as it need not for ones
         found = trial.run(sizes, How("ones", given))
     if found == "holds" and "raises" in claim.allowed and trial.is_random:
         return
@@ -225,7 +224,9 @@ def claim_of(proof: Proof, case: Case, sizes: Sizes) -> Claim:
     allowed, texts = set(ANY), []
     region = next((r for r in case.regions if _is_in(r, sizes)), None)
     if region is not None and region.outcome in WORST[1:]:
-        depends = region.outcome == "holds" and proof.rests_on.checks
+        depends = region.outcome == "breaks" or (  # of values that lead to an index in range
+            region.outcome == "holds" and proof.rests_on.checks
+        )
         allowed &= {region.outcome, "raises"} if depends else {region.outcome}
         texts.append(f"in a region that {region.outcome} ({' and '.join(region.guards)})")
     if isinstance(proof, Proved | ProvedInPart):

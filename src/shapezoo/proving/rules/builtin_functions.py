@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 from shapezoo.proving.rules.attention import ATTENTION, attention_of_symbols
+from shapezoo.proving.rules.parts import Parts
 
 _ORDINARY: dict[type, Any] = {torch.SymInt: 1, torch.SymFloat: 1.0, torch.SymBool: True}
 """For each class of symbols, an object of the class that an ordinary call has."""
@@ -41,7 +42,9 @@ def _classes(kinds: Any) -> Iterator[Any]:
 
 
 def len_(value: Any) -> Any:
-    """Give the length of a tensor as the size of its first axis, which may be a symbol."""
+    """Give the length of a tensor or of its parts, which may be a symbol."""
+    if isinstance(value, Parts):
+        return value.number
     return value.shape[0] if isinstance(value, Tensor) and value.dim() else len(value)
 
 
@@ -51,6 +54,8 @@ def _type(*args: Any, **kwargs: Any) -> Any:
     kind = type(args[0])
     if kind is FakeTensor:
         return nn.Parameter if isinstance(args[0], nn.Parameter) else Tensor
+    if kind is Parts:
+        return tuple
     return type(_ORDINARY[kind]) if kind in _ORDINARY else kind
 
 

@@ -31,6 +31,7 @@ from shapezoo.proving.rules.constants import real_kernels
 from shapezoo.proving.rules.einsum import EINSUM, einsum
 from shapezoo.proving.rules.index_checks import check_one_hot
 from shapezoo.proving.rules.messages import is_in_message
+from shapezoo.proving.rules.parts import Parts, split, unbind
 from shapezoo.proving.rules.sized import (
     ADAPTIVE,
     AVERAGES,
@@ -60,12 +61,17 @@ class FunctionRules(TorchFunctionMode):
         require_some()
         args, kwargs = _by_position(func, args, kwargs or {})
         first = args[0] if args else None
+        if any(isinstance(part, Parts) for part in (*args, *kwargs.values())):
+            args = tuple(map(_whole, args))
+            kwargs = {name: _whole(part) for name, part in kwargs.items()}
         if func in _SHAPING:
             args = args[0], *map(self._size_in, args[1:])
         rule = _FUNCTIONS.get(func)
         if rule and args and (func in _WITHOUT_TENSOR or isinstance(first, FakeTensor)):
             result = rule(*args, **kwargs)
             if result is not NotImplemented:
+                if isinstance(result, Parts):  # each is followed when it is cut
+                    return result
                 if rule in (_reshape, _flatten, _contiguous):
                     self.ranges.preserve(args[0], result)
                 else:
@@ -139,6 +145,11 @@ class FunctionRules(TorchFunctionMode):
             self.ranges.set_data(result, data)
         else:
             self.ranges.lose([result], name)
+
+
+def _whole(value: Any) -> Any:
+    """Return the tuple of all parts; anything else as it is."""
+    return tuple(value) if isinstance(value, Parts) else value
 
 
 def _by_position(
@@ -324,6 +335,9 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     Tensor.matmul: _matmul,
     Tensor.__matmul__: _matmul,
     Tensor.contiguous: _contiguous,
+    Tensor.split: split,
+    torch.unbind: unbind,
+    Tensor.unbind: unbind,
     **dict.fromkeys(_UPSAMPLING, _upsample),
 }
 

@@ -1,5 +1,8 @@
 """Real kernels have the last word: what symbols have shown is compared with them in many ways."""
 
+import collections
+import types
+from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
@@ -131,6 +134,61 @@ def test_a_call_that_depends_on_earlier_ones_is_found() -> None:
     assert (counting.rests_on.calls, counting.rests_on.kept) == ("first", ("calls",))
     assert "first call, as it keeps calls" in str(counting)
     assert prove(Table()).rests_on.calls == "any"
+
+
+class Switched(Module):
+    """Is in train mode after its first call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, x: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch 4"]:
+        result: Tensor = self.norm(x)
+        self.norm.train()
+        return result
+
+
+class Kept(Module):
+    """Keeps something, as `keep` does with its attributes."""
+
+    def __init__(self, keep: Callable[[Any, int], object]) -> None:
+        super().__init__()
+        self.keep = keep
+        self.linear = nn.Linear(2, 2)
+        self.register_buffer("last", torch.zeros(1))
+        self.seen: set[int] = set()
+        self.queue = collections.deque([0])
+        self.space = types.SimpleNamespace(last=0)
+        self.numbers = iter(range(1000))
+
+    def forward(self, x: Float[Tensor, "seq"]) -> Float[Tensor, "seq"]:
+        self.keep(self, int(x.shape[0] > 0))
+        return x
+
+
+KEEPING: dict[str, Callable[[Any, int], object]] = {
+    "last": lambda model, n: model.last.fill_(n),
+    "linear._forward_hooks": lambda model, n: model.linear.register_forward_hook(print),
+    "linear.bias": lambda model, n: model.linear.bias.requires_grad_(False),
+    "seen": lambda model, n: model.seen.add(n),
+    "queue": lambda model, n: model.queue.append(n),
+    "space": lambda model, n: setattr(model.space, "last", n),
+    "numbers": lambda model, n: next(model.numbers),
+}
+
+
+def test_a_mode_that_a_call_has_switched_is_kept() -> None:
+    proof = prove(Switched().eval())
+    assert proof.rests_on.kept == ("norm.training",)
+    assert proof.rests_on.calls == "first"
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_what_a_call_has_changed_in_place_is_kept(name: str) -> None:
+    proof = prove(Kept(KEEPING[name]))
+    assert proof.rests_on.kept == (name,)
+    assert proof.rests_on.calls == "first"
 
 
 def test_a_later_call_that_breaks_the_contract_refutes_it() -> None:

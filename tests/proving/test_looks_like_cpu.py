@@ -134,7 +134,7 @@ def decides_by_name(x: Tensor) -> bool:
 
 def test_an_error_may_name_its_caller() -> None:
     assert not code_of_model(Asking(refuses_by_name)).reveals
-    assert "asks for 'currentframe'" in code_of_model(Asking(decides_by_name)).reveals
+    assert "asks for 'getouterframes'" in code_of_model(Asking(decides_by_name)).reveals
     proof = prove(Asking(refuses_by_name))
     assert isinstance(proof, Proved)
     assert [str(c) for c in proof.preconditions] == ["batch <= 4"]

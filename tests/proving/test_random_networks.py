@@ -237,7 +237,10 @@ SABOTAGES = [
     ),
     Sabotage(
         "state is not seen",
-        {f"{PROVING}.replaying._state": lambda *args: {}},
+        {
+            f"{PROVING}.replaying.attributes_of": lambda *args: {},
+            f"{PROVING}.judging.attributes_of": lambda *args: {},
+        },
         network(
             "self.kept = max(self.kept, x.shape[0])",
             "x = x + torch.ones(20)[self.kept]",

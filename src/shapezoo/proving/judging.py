@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from torch import nn
@@ -35,7 +35,15 @@ from shapezoo.proving.proofs import (
     RestsOn,
     Unknown,
 )
-from shapezoo.proving.replaying import Call, Replay, replay, snippet, worst
+from shapezoo.proving.replaying import (
+    Call,
+    Replay,
+    attributes_of,
+    changed,
+    replay,
+    snippet,
+    worst,
+)
 from shapezoo.proving.subjects import Subject
 from shapezoo.proving.variants import Variant, variants
 
@@ -128,11 +136,21 @@ def _find(
     subject: Subject, variant: Variant, assumptions: Sequence[Condition], share: float
 ) -> _Found:
     """Explore a variant and audit what was found, with a share of the work."""
+    known = None if subject.free else subject.make({})
+    before = {} if known is None else attributes_of(known)
     with bounded(Effort(share)):
         with bounded(Effort(FOR_SYMBOLS * share)):
             exploration = explore(subject, variant, assumptions, Lemmas(_prove_alone))
         audit(subject, exploration)
-        return _Found(exploration, premises(subject, exploration))
+        found = premises(subject, exploration)
+    if known is None:
+        return _Found(exploration, found)
+    kept = (
+        *found.rests_on.kept,
+        *changed(before, attributes_of(known)),
+    )  # what no run has put back
+    rests_on = replace(found.rests_on, kept=tuple(sorted({*kept})))
+    return _Found(exploration, replace(found, rests_on=rests_on))
 
 
 def _prove_alone(module: nn.Module, path: str, pattern: Pattern) -> Lemma | None:

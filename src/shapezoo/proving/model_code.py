@@ -22,7 +22,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from shapezoo.proving.rules.common import LIBRARIES
-from shapezoo.proving.rules.messages import is_within_message
+from shapezoo.proving.rules.messages import is_within_error
 
 _TRUSTED = (
     *LIBRARIES,
@@ -224,22 +224,17 @@ def _revealing(function: types.FunctionType) -> Iterator[tuple[str, int, str]]:
     """File, line and name of what could tell symbols from numbers."""
     for code in codes_in(function.__code__):
         texts = {text for text in code.co_consts if isinstance(text, str)}
-        is_suspect = _REVEALING & {*code.co_names, *texts} or _has_match(code) or _has_is(code)
+        is_suspect = _REVEALING & {*code.co_names, *texts} or _has(code, "MATCH_CLASS", "IS_OP")
         if is_suspect and not code.co_filename.startswith((_ZOO, "<string>")):  # of a dataclass
-            yield from ((code.co_filename, line, what) for line, what in _found(code))
+            found = _found(code, function.__globals__)
+            yield from ((code.co_filename, line, what) for line, what in found)
 
 
-def _has_match(code: types.CodeType) -> bool:
-    return dis.opmap["MATCH_CLASS"] in code.co_code[::2]
+def _has(code: types.CodeType, *operations: str) -> bool:
+    return not {dis.opmap[name] for name in operations}.isdisjoint(code.co_code[::2])
 
 
-def _has_is(code: types.CodeType) -> bool:
-    """Whether something may be compared with a number by ``is``, which no symbol is."""
-    has_numbers = any(type(constant) is int for constant in code.co_consts)
-    return has_numbers and dis.opmap["IS_OP"] in code.co_code[::2]
-
-
-def _found(code: types.CodeType) -> Iterator[tuple[int, str]]:
+def _found(code: types.CodeType, space: Globals) -> Iterator[tuple[int, str]]:
     steps = [step for step in dis.get_instructions(code) if step.opname != "PRECALL"]
     line = code.co_firstlineno
     for at, step in enumerate(steps):
@@ -249,19 +244,25 @@ def _found(code: types.CodeType) -> Iterator[tuple[int, str]]:
             for load in before:
                 if load.argval in _NUMBERS:
                     yield line, f"case {load.argval}()"
-        elif step.opname == "IS_OP" and any(type(load.argval) is int for load in before[-1:]):
-            yield line, f"is {before[-1].argval}"
+        elif step.opname == "IS_OP":  # no symbol is the object of a number
+            yield from ((line, f"is {load.argval}") for load in before if _is_int(load, space))
         elif (
             step.opname.startswith("LOAD")
             and _is_revealing(step.argval, before, after)
-            and not (step.argval in _FRAMES and _is_in_message(code, step))
+            and not (step.argval in _FRAMES and _is_in_error(code, step))
         ):
             yield line, step.argval
 
 
-def _is_in_message(code: types.CodeType, step: dis.Instruction) -> bool:
+def _is_int(load: dis.Instruction, space: Globals) -> bool:
+    if load.opname == "LOAD_GLOBAL":
+        return type(space.get(load.argval)) is int
+    return load.opname == "LOAD_CONST" and type(load.argval) is int
+
+
+def _is_in_error(code: types.CodeType, step: dis.Instruction) -> bool:
     """Whether a step only makes a message, such as an error that names the caller."""
-    return step.positions is not None and is_within_message(code.co_filename, *step.positions)
+    return step.positions is not None and is_within_error(code.co_filename, *step.positions)
 
 
 def _is_revealing(name: Any, before: list[dis.Instruction], after: list[dis.Instruction]) -> bool:
@@ -285,13 +286,14 @@ def _compares(step: dis.Instruction) -> bool:
 
 _NUMBERS = ("int", "float", "bool")
 
-_FRAMES = ("_getframe", "currentframe")
+_FRAMES = ("_getframe", "currentframe", "getouterframes")
 
 _REVEALING = {
     *("is_fake", "FakeTensor", "FakeTensorMode", "fake_mode", "fake_device", "detect_fake_mode"),
     *("has_hint", "is_symbolic", "symbolic_shapes", "ShapeEnv", "SymNode", "is_proving"),
     *("_get_dispatch_mode", "_get_current_dispatch_mode", *_FRAMES),
-    *("data_ptr", "getrefcount", "singledispatch", "__class__", "modules"),
+    *("data_ptr", "getrefcount", "singledispatch", "__class__", "modules", "is_"),
+    *("tb_frame", "f_back", "swap_tensors", "_len_torch_dispatch_stack", "get_fastpath_enabled"),
 }
 """Names that tell symbols from numbers, or that give what does."""
 

@@ -70,7 +70,8 @@ def of_sampled_axis(axis: str, source_line: str) -> Obstacle:
     """Describe a line that allows one size of an axis at a time, as a loop over it does."""
     name, code = _line(source_line)
     what = f"{axis} was tried at some sizes only, since this asks for its number"
-    advice = "write a loop over it as shapezoo.scan, and its size as `x.shape[i]`"
+    is_loop = re.match(r"(for|while)\b|.*\bfor\b.*\bin\b", code)
+    advice = "write the loop as shapezoo.scan" if is_loop else "compute with sizes or tensors here"
     return Obstacle(name, code, what, is_ours=False, advice=advice)
 
 

@@ -8,6 +8,7 @@ condition does, the answers that the refused run was given are written out inste
 
 import itertools
 import keyword
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -256,7 +257,8 @@ def _against_answers(path: Path, known: Sequence[Formula]) -> Condition | None:
     parts = [_shortest(sympy.Not(guard), known) for guard in guards]
     try:
         either: Any = sympy.Or  # sympy's types do not know evaluate
-        return Condition(as_python(either(*parts, evaluate=False)))
+        text = as_python(either(*parts, evaluate=False))
+        return Condition(_as_a_limit(text) if re.fullmatch(r"\w+ [<>] \d+", text) else text)
     except ContractError:
         return None
 

@@ -5,9 +5,12 @@ depends on: sizes, values of masks and lengths, dtype, and layout; several calls
 show whether a call depends on those before it.
 """
 
+import collections
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+import operator
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -197,12 +200,12 @@ def _called(
     try:
         _require_room(subject, model, variant, call)
         args, kwargs = _arguments(subject, model, variant, call)
-        before = _state(model)
+        before = attributes_of(model)
         with contextlib.ExitStack() as stack:
             if is_watched:
                 stack.enter_context(Bounded())  # type: ignore[no-untyped-call]  # torch's
             result = model(*args, **kwargs)
-        kept = tuple(name for name, value in _state(model).items() if before.get(name) != value)
+        kept = tuple(changed(before, attributes_of(model)))
     except NoArgumentsError as error:
         return Replay(call, "void", error)
     except TooLargeError:
@@ -261,8 +264,8 @@ def _require_room(
         raise TooLargeError(f"arguments of {dict(call.sizes)} are too large to be run")
 
 
-def _state(model: Callable[..., Any]) -> dict[str, Any]:
-    """What a module keeps from one call to the next, apart from the values of tensors."""
+def attributes_of(model: Callable[..., Any]) -> dict[str, Any]:
+    """What a module keeps from one call to the next."""
     modules = model.named_modules() if isinstance(model, nn.Module) else ()
     return {
         f"{path}.{name}".removeprefix("."): _trace(value)
@@ -271,32 +274,48 @@ def _state(model: Callable[..., Any]) -> dict[str, Any]:
     }
 
 
-_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The names of what differs between two states."""
+    return [name for name in {**before, **after} if before.get(name) != after.get(name)]
 
 
 def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    own = {name: value for name, value in vars(module).items() if name not in _OF_EVERY_MODULE}
-    yield from own.items()
-    is_torchs = type(module).__module__.startswith(
-        "torch."
-    )  # counts batches, which decides nothing
-    for name, buffer in module._buffers.items():
-        if buffer is not None and not buffer.is_floating_point() and not is_torchs:
-            yield name, (buffer, str(buffer.tolist()))
-        else:
-            yield name, buffer
+    is_norm = isinstance(module, nn.modules.batchnorm._NormBase)
+    is_torchs = is_norm or type(module).__module__.startswith("torch.")
+    for name, value in vars(module).items():
+        if name == "_buffers" and is_torchs:  # running statistics, which decide no size
+            yield from ((key, buffer is None) for key, buffer in value.items())
+        elif name in ("_parameters", "_buffers"):
+            yield from value.items()
+        elif name != "_modules":
+            yield name, value
 
 
-def _trace(value: Any) -> Any:
-    """A value that differs after an attribute was assigned or grew."""
-    if isinstance(value, Tensor):
-        return tuple(value.shape), value.dtype
-    if isinstance(value, dict):
-        return dict, tuple((key, _trace(item)) for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return type(value), tuple(map(_trace, value))
+_DEEPEST = 4
+"""Objects inside objects are looked into so far."""
+
+
+def _trace(value: Any, depth: int = 0) -> Any:
+    """A value that differs after an attribute was assigned, changed in place, or grew."""
+    if isinstance(value, Tensor):  # torch counts what is written to it
+        return id(value), tuple(value.shape), value.dtype, value._version, value.requires_grad
     if value is None or isinstance(value, bool | int | float | str | torch.Size):
         return value
+    if isinstance(value, types.GeneratorType):
+        return object()  # of which it is not known where it stands
+    if isinstance(value, Iterator):
+        return id(value), repr(value), operator.length_hint(value, -1)
+    if depth > _DEEPEST:
+        return id(value)
+    if isinstance(value, Mapping):
+        parts = [(key, _trace(item, depth + 1)) for key, item in value.items()]
+        return type(value), tuple(parts)
+    if isinstance(value, list | tuple | set | frozenset | collections.deque):
+        return type(value), tuple(_trace(item, depth + 1) for item in value)
+    held = getattr(value, "__dict__", None)
+    is_data = not isinstance(value, type | types.ModuleType | types.FunctionType | nn.Module)
+    if isinstance(held, dict) and is_data:
+        return id(value), _trace(held, depth + 1)
     return id(value)
 
 

@@ -135,6 +135,18 @@ USES = lines_of(
     torch.bernoulli(torch.ones(3) * (q / $limit))
     torch.linalg.inv(torch.eye(3) * (q - $limit))
     torch.linalg.cholesky(torch.eye(3) * ($limit - q))
+    torch.ones(3, dtype=torch.long) // (q - $limit)
+    torch.ones(3, dtype=torch.long) % ($limit - q)
+    torch.ones(3, dtype=torch.long) ** ($limit - q)
+    torch.zeros(3, dtype=torch.int8).fill_(16 * q)
+    torch.zeros(3, dtype=torch.int8).masked_fill(torch.ones(3).bool(), $limit * q)
+    torch.ones(3) * (1 / (q * 0.5 - $limit))
+    torch.ones($limit)[torch.arange(40)[-q - 2 : -q] // 2]
+    torch.add(*torch.ones(2, q).split($limit, 1))
+    torch.ones(q, 2).split($limit)[-1]
+    sum(torch.ones($limit, q).unbind(1)[:2])
+    torch.stack([torch.ones(q), torch.ones($limit)]).view(-1)
+    F.embedding_bag(torch.arange(3), torch.ones(6, 2), torch.tensor([q // $limit]))
     nn.utils.rnn.pack_padded_sequence(torch.ones($limit, 1, 3), torch.tensor([q])).data
     """
 )

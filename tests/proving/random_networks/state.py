@@ -17,6 +17,10 @@ KEPT = lines_of(
     $kept = []|$kept.append(x)|x = torch.cat($kept, $k).narrow($k, 0, $n)
     $kept = []|$kept.append(x)|x = torch.cat($kept, $k)
     $kept = 3|$kept = max($kept, $n)|x = x + torch.ones(20)[$kept]
+    $kept = set()|$kept.add($n)|x = x + torch.ones(4)[len($kept)]
+    $kept = iter(range(20))|x = x + torch.ones(4)[next($kept)]
+    $kept = torch.zeros(1)|x = x + torch.ones(9)[$kept.long()].sum()|$kept.fill_($n)
+    $kept = nn.Dropout(0.0)|if $kept.training:|    raise RuntimeError("called twice")|$kept.train()
     """
 )
 """A line of the constructor, and lines of the forward."""

@@ -175,10 +175,10 @@ def sliced(
             if type(count) is int:
                 return Constant(kept.narrow(axis, 0, count), others)
         return Constant(kept, (*others, (axis, count)))
-    if type(start) is int and start < 0:
+    if not known(start >= 0):  # counted from the end
         return constant.partial()
-    begin: Size = start
-    return Constant(data, (*others, (axis, begin + (count - 1) * step + 1))).partial()
+    last: Size = start + (count - 1) * step
+    return Constant(data, (*others, (axis, last + 1))).partial()
 
 
 def selected(constant: Constant, axis: int, index: Size) -> Constant:

@@ -20,9 +20,11 @@ from shapezoo.proving.rules.attention import attention
 from shapezoo.proving.rules.common import (
     LIBRARIES,
     PRODUCT,
+    Size,
     broadcast,
     empty,
     fits,
+    is_same,
     require,
     require_pixels,
     viewed,
@@ -32,6 +34,7 @@ from shapezoo.proving.rules.einsum import EINSUM, einsum
 from shapezoo.proving.rules.index_checks import check_one_hot
 from shapezoo.proving.rules.messages import is_in_message
 from shapezoo.proving.rules.parts import Parts, split, unbind
+from shapezoo.proving.rules.scalars import require_fit
 from shapezoo.proving.rules.sized import (
     ADAPTIVE,
     AVERAGES,
@@ -41,6 +44,7 @@ from shapezoo.proving.rules.sized import (
     linspace,
 )
 from shapezoo.proving.rules.value_ranges import ValueRanges
+from shapezoo.proving.rules.views import is_contiguous
 from shapezoo.proving.values import tensors_of
 
 
@@ -67,6 +71,8 @@ class FunctionRules(TorchFunctionMode):
         if func in _SHAPING:
             args = args[0], *map(self._size_in, args[1:])
         rule = _FUNCTIONS.get(func)
+        if func is functional.one_hot:
+            check_one_hot(self.ranges, *args, **kwargs)
         if rule and args and (func in _WITHOUT_TENSOR or isinstance(first, FakeTensor)):
             result = rule(*args, **kwargs)
             if result is not NotImplemented:
@@ -90,6 +96,8 @@ class FunctionRules(TorchFunctionMode):
         if func in _LITERALS and _is_of_sizes(args[-1]):
             usual = args[0].dtype if func is Tensor.new_tensor else torch.int64
             literal = torch.empty(_shape_of(args[-1]), dtype=kwargs.get("dtype") or usual)
+            for number in _numbers_in(args[-1]):
+                require_fit(number, literal.dtype)
             self._note_literal(func.__name__, args[-1], literal)
             return literal
         is_made = isinstance(first, FakeTensor) and not isinstance(first, nn.Parameter)
@@ -100,8 +108,10 @@ class FunctionRules(TorchFunctionMode):
             )
         if func in _WITH_FUNCTIONS:  # they would read memory that fake tensors do not have
             self.ranges.give_up(f"{func.__name__} calls a function on the values of a tensor")
-        if func is functional.one_hot:
-            check_one_hot(self.ranges, *args, **kwargs)
+        if func in (torch.where, Tensor.where):
+            dtypes = [part.dtype for part in args[1:] if isinstance(part, Tensor)]
+            for number in args[1:] if dtypes else ():
+                require_fit(number, dtypes[0])
         result = func(*args, **kwargs)
         if func == _SET_DATA:  # each access makes a new one
             self.ranges.set_lost(args[0])
@@ -255,7 +265,9 @@ def _is_plain(*tensors: Tensor) -> bool:
 
 
 def _contiguous(x: Tensor, **kwargs: Any) -> Any:
-    return NotImplemented if kwargs else empty(x, x.shape)
+    if kwargs:
+        return NotImplemented
+    return x if is_contiguous(x) else empty(x, x.shape)
 
 
 def _upsample(x: Tensor, output_size: Any, *rest: Any) -> Any:  # rest ends with the factors
@@ -287,6 +299,12 @@ def _max_pool1d(
     flat = x.unsqueeze(-2)
     pooled = torch.max_pool2d(flat, (1, kernel), (1, step), (0, pad), (1, gap), ceil_mode)
     return pooled.squeeze(-2)
+
+
+def _one_hot(x: Tensor, num_classes: Size = -1) -> Any:
+    if is_same(num_classes, -1) or x.dtype != torch.int64:
+        return NotImplemented
+    return empty(x, (*x.shape, num_classes))
 
 
 def _group_norm(
@@ -326,6 +344,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     **{func: adaptive_pool(func) for func in ADAPTIVE},
     torch.max_pool1d: _max_pool1d,
     torch.group_norm: _group_norm,
+    functional.one_hot: _one_hot,
     torch.reshape: _reshape,
     Tensor.reshape: _reshape,
     torch.flatten: _flatten,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from shapezoo.proving.rules.common import require
+from shapezoo.proving.rules.intervals import ValueRange
 from shapezoo.proving.rules.value_ranges import ValueRanges
 from shapezoo.proving.values import tensors_of
 
@@ -44,7 +45,11 @@ def _embedding(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:
 
 def _embedding_bag(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:
     _embedding(ranges, arguments)
-    ranges.require(arguments["offsets"], 0, arguments["indices"].shape[0], RuntimeError)
+    offsets = arguments["offsets"]
+    ranges.require(offsets, 0, arguments["indices"].shape[0], RuntimeError)
+    values = ranges.of(offsets)
+    if isinstance(values, ValueRange) and values.is_known and not values.is_caller:
+        require(values.low == 0, "offsets[0] has to be 0, got {}", values.low)
 
 
 def _renormalised(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:

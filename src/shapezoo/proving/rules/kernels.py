@@ -25,6 +25,7 @@ from shapezoo.proving.rules.common import (
 from shapezoo.proving.rules.index_checks import check_indices
 from shapezoo.proving.rules.kernel_limits import LIMITS
 from shapezoo.proving.rules.products import addmm, grouped_mm
+from shapezoo.proving.rules.scalars import check_numbers
 from shapezoo.proving.rules.value_checks import may_refuse
 from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges, named
 from shapezoo.proving.rules.views import expand, index, stack, unsqueeze
@@ -90,12 +91,14 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
             self.ranges.give_up("a number is read from values, and decides a size or a place")
         if name in _NUMBERS and not args[0].is_complex():
             return self._number_in(args[0])
-        if may_refuse(self.ranges, name, named(func._schema, args, kwargs)):
+        arguments = named(func._schema, args, kwargs)
+        if may_refuse(self.ranges, name, arguments):
             require(not self.item(torch.bool), f"{name} refuses some values")
+        check_numbers(func._schema, name, arguments)
         if has_tensor:
             if name in _CHECKS:
                 self._check(name, args, kwargs)
-            check_indices(self.ranges, name, named(func._schema, args, kwargs))
+            check_indices(self.ranges, name, arguments)
             result = _by_rule(func, name, args, kwargs)
         elif name == "stack" and args[0]:
             result = stack(*args, **kwargs)

@@ -6,6 +6,7 @@ torch's symbols can be divided by zero, and their text is a name. A model that a
 
 import contextlib
 import math
+import operator
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,11 @@ from shapezoo.proving.rules.messages import is_message
 from shapezoo.proving.rules.quotients import cheap_quotients
 
 _DIVISIONS = ("__floordiv__", "__mod__", "__truediv__")
+
+_OF_FLOATS = {*_DIVISIONS, *(name.replace("__", "__r", 1) for name in _DIVISIONS)}
+
+MOST_EXPONENT = 2
+"""Sizes are below 2**31, so that their squares are below 2**63."""
 
 
 @contextlib.contextmanager
@@ -52,6 +58,8 @@ def numeric() -> Iterator[list[torch.SymInt]]:
             stack.enter_context(
                 patch.object(torch.SymInt, reflected, _divided(reflected, is_by_self=True))
             )
+        for name in ("__pow__", "__rpow__", "__lshift__", "__rlshift__"):
+            stack.enter_context(patch.object(torch.SymInt, name, _powered(name)))
         for name, method in _MISSING.items():
             stack.enter_context(patch.object(torch.SymInt, name, method, create=True))
         stack.enter_context(patch.object(torch.SymInt, "__hash__", hash_of))
@@ -118,6 +126,10 @@ def _calculated(name: str) -> Any:
         environment: Any = self.node.shape_env
         if any(map(environment.is_of_items, (self, *others))):
             return environment.item(torch.float64)
+        if name in _OF_FLOATS:
+            _require_divisor(self if name.startswith("__r") else others[0])
+        if name.endswith("pow__") and not _is_small(*others):
+            return getattr(float(self), name)(*map(float, others))
         return calculate(self, *others)
 
     return calculated
@@ -148,9 +160,31 @@ def _divided(name: str, *, is_by_self: bool) -> Any:
     divide = getattr(torch.SymInt, name)
 
     def divided(self: torch.SymInt, other: Any) -> Any:
-        divisor = self if is_by_self else other
-        if isinstance(divisor, torch.SymInt) and not divisor > 0 and divisor == 0:
-            raise ZeroDivisionError("integer division or modulo by zero")
+        _require_divisor(self if is_by_self else other)
         return divide(self, other)
 
     return divided
+
+
+def _require_divisor(divisor: Any) -> None:
+    is_symbol = isinstance(divisor, torch.SymInt | torch.SymFloat)
+    if is_symbol and not divisor > 0 and divisor == 0:
+        raise ZeroDivisionError("division by zero")
+
+
+def _powered(name: str) -> Any:
+    """Compute with numbers where a power may be larger than 64 bits, which kernels refuse."""
+    power = getattr(torch.SymInt, name)
+    operate = operator.pow if name.endswith("pow__") else operator.lshift
+
+    def powered(self: torch.SymInt, other: Any) -> Any:
+        if name == "__pow__" and _is_small(other):
+            return power(self, other)
+        number, operand = int(self), int(other) if isinstance(other, torch.SymInt) else other
+        return operate(operand, number) if name.startswith("__r") else operate(number, operand)
+
+    return powered
+
+
+def _is_small(exponent: Any) -> bool:
+    return isinstance(exponent, int | float) and exponent <= MOST_EXPONENT

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from shapezoo.proving.rules.constants import Constant
 from shapezoo.proving.rules.intervals import ValueRange, known
+from shapezoo.proving.rules.scalars import divides_whole
 from shapezoo.proving.rules.value_ranges import ValueRanges
 from shapezoo.proving.values import tensors_of
 
@@ -20,6 +21,7 @@ Limits = tuple[int | None, int | None]
 
 ANY: Limits = (None, None)
 PROBABILITY: Limits = (0, 1)
+POSITIVE: Limits = (1, None)
 
 
 def may_refuse(ranges: ValueRanges, name: str, arguments: Mapping[str, Any]) -> bool:
@@ -38,6 +40,8 @@ def may_refuse(ranges: ValueRanges, name: str, arguments: Mapping[str, Any]) -> 
     checked = _CHECKED.get(short, {})
     if short == "bernoulli" and "p" in arguments:  # then self is only written to
         checked = {"p": PROBABILITY}
+    if divides_whole(short, arguments):
+        checked = {"other": POSITIVE}
     for argument, limits in checked.items():
         for tensor in tensors_of(arguments.get(argument)):
             if not _is_taken(ranges, tensor, limits):
@@ -64,7 +68,7 @@ def _is_within(values: ValueRange, least: int | None, most: int | None) -> bool:
 _CHECKED: dict[str, dict[str, Limits | None]] = {
     "bernoulli": {"self": PROBABILITY, "p": PROBABILITY},
     "binary_cross_entropy": {"self": PROBABILITY},
-    "multinomial": {"self": (1, None)},  # zeros alone are refused
+    "multinomial": {"self": POSITIVE},  # zeros alone are refused
     "poisson": {"self": (0, None)},
     "binomial": {"count": (0, None), "prob": PROBABILITY},
     "normal": {"std": (0, None)},
@@ -74,6 +78,9 @@ _CHECKED: dict[str, dict[str, Limits | None]] = {
     "_linalg_check_errors": {"info": None},
     "_ctc_loss": {"targets": None, "input_lengths": None, "target_lengths": None},
     "lu_unpack": {"LU_pivots": None},
+    "repeat_interleave": {"repeats": (0, None)},
+    "searchsorted": {"sorter": None},
+    "_assert_async": {"self": None},
     "linalg_lu_solve": {"pivots": None},
 }
 """The arguments whose values a kernel checks, and what it takes; None if no bounds tell."""

@@ -1,0 +1,89 @@
+"""Numbers made of sizes that kernels are given: real ones refuse some, and fake ones do not.
+
+`torch.zeros(3, dtype=torch.int8).fill_(n)` raises from 128 on, `x // (60 - n)` of whole numbers
+at 60.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from shapezoo.proving.rules.common import require
+
+_SYMBOLS = (torch.SymInt, torch.SymFloat)
+
+_DIVISIONS = ("floor_divide", "div", "remainder", "fmod")
+
+_OPERANDS = {
+    *_DIVISIONS,
+    *("add", "sub", "mul", "rsub", "eq", "ne", "lt", "le", "gt", "ge", "arange", "pow"),
+    *("bitwise_and", "bitwise_or", "bitwise_xor", "true_divide", "xlogy"),
+}
+"""Kernels that take any number as an operand; others convert it to the dtype of their tensor."""
+
+_MOST = {torch.int8: 127, torch.uint8: 255, torch.int16: 32767, torch.float16: 65504}
+"""The greatest values of narrow dtypes; of others, they are beyond all sizes."""
+
+
+def check_numbers(schema: Any, name: str, arguments: Mapping[str, Any]) -> None:
+    """Check the numbers that a kernel is given, where they are made of sizes.
+
+    Args:
+        schema: The schema of the kernel, which tells numbers from sizes and places.
+        name: Its name.
+        arguments: Its arguments by name.
+
+    Raises:
+        RuntimeError: A real kernel would raise it.
+    """
+    short = name.removesuffix("_")
+    of_kernel = [part.name for part in schema.arguments if "number" in str(part.type)]
+    numbers = {key: value for key in of_kernel if isinstance(value := arguments[key], _SYMBOLS)}
+    other = arguments.get("other")
+    if isinstance(other, torch.SymInt) and divides_whole(short, arguments):
+        require(other != 0, "ZeroDivisionError")
+    if not numbers:
+        return
+    x = next((value for value in arguments.values() if isinstance(value, Tensor)), None)
+    exponent = numbers.get("exponent")
+    if isinstance(exponent, torch.SymInt) and short == "pow" and _is_whole(x):
+        require(exponent >= 0, "Integers to negative integer powers are not allowed.")
+    if short == "celu" and "alpha" in numbers:
+        require(numbers["alpha"] != 0, "ZeroDivisionError: alpha cannot be 0 for CELU")
+    dtype = arguments.get("dtype") or (None if x is None else x.dtype)
+    for key, value in numbers.items():
+        if short not in _OPERANDS or key in ("alpha", "value"):
+            require_fit(value, dtype)
+
+
+def require_fit(value: Any, dtype: torch.dtype | None) -> None:
+    """Require that a number made of sizes can be converted to a dtype.
+
+    Raises:
+        RuntimeError: It cannot, as real kernels say.
+    """
+    most = None if dtype is None else _MOST.get(dtype)
+    if most is not None and isinstance(value, _SYMBOLS):
+        least = -most if dtype in (torch.uint8, torch.float16) else -most - 1
+        is_fit = bool(value <= most) and bool(value >= least)
+        require(is_fit, "value cannot be converted to type {} without overflow", dtype)
+
+
+def divides_whole(short: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether whole numbers are divided to a whole number, which refuses zeros.
+
+    Args:
+        short: The name of the kernel, without the underscore of those that write to a tensor.
+        arguments: Its arguments by name.
+    """
+    if short not in _DIVISIONS or (short == "div" and arguments.get("rounding_mode") is None):
+        return False
+    return all(map(_is_whole, (arguments.get("self"), arguments.get("other"))))
+
+
+def _is_whole(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return not value.is_floating_point() and not value.is_complex()
+    return isinstance(value, int | torch.SymInt)

@@ -5,6 +5,7 @@ change their minds: the limits that the verdict itself tells, on both sides; the
 its regions; what the network is made for, and a little more; and random ones.
 """
 
+import copy
 import random
 import re
 import time
@@ -69,8 +70,9 @@ def _compared(model: nn.Module, usual: Sizes, proof: Proof, seconds: float) -> T
     until = time.process_time() + seconds
     if isinstance(proof, Refuted):
         found.wrong += _counterexample(model, proof)
+    is_first = proof.rests_on.calls == "first"  # and says nothing about a call after it
     for sizes in _candidates(model, usual, proof):
-        outcome = _outcome(model, sizes)
+        outcome = _outcome(copy.deepcopy(model) if is_first else model, sizes)
         if outcome is None:
             continue
         found.tried += 1

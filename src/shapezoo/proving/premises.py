@@ -5,7 +5,6 @@ call. These are varied here on real kernels, at sizes of which it is known how a
 """
 
 import contextlib
-import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -65,7 +64,8 @@ def premises(subject: Subject, exploration: Exploration) -> Premises:
     try:
         return _premises(subject, exploration)
     except WorkOverError as error:
-        return Premises(RestsOn(_mode(subject)), (), f"dtypes and layouts were not tried: {error}")
+        rests_on = RestsOn(_mode(subject), kept=_kept(exploration))
+        return Premises(rests_on, (), f"dtypes and layouts were not tried: {error}")
 
 
 def _mode(subject: Subject) -> Literal["eval", "train"]:
@@ -74,21 +74,26 @@ def _mode(subject: Subject) -> Literal["eval", "train"]:
 
 def _premises(subject: Subject, exploration: Exploration) -> Premises:
     accepted = _accepted(exploration)
-    in_dtypes = list(_in_dtypes(subject, exploration, accepted))
+    in_dtypes = list(_in_dtypes(subject, exploration))
     contiguous, in_layouts = _layouts(subject, exploration)
     gradients, in_modes = _gradients(subject, exploration)
     in_turn, gap = _turns(subject, exploration, accepted)
-    first = [found for path in exploration.ending("holds") for found in path.replays]
     rests_on = RestsOn(
         _mode(subject),
         dtypes=_names(found for found in in_dtypes if found.outcome == "holds"),
         refused_dtypes=_names(found for found in in_dtypes if found.outcome == "raises"),
         contiguous=contiguous,
         gradients=gradients,
-        kept=tuple(sorted({name for found in first for name in found.kept})),
+        kept=_kept(exploration),
         checks=tuple(dict.fromkeys(_checks(subject, exploration))),
     )
     return Premises(rests_on, (*in_dtypes, *in_layouts, *in_modes, *in_turn), gap)
+
+
+def _kept(exploration: Exploration) -> tuple[str, ...]:
+    """The attributes that calls have changed."""
+    found = [one for path in exploration.ending("holds") for one in path.replays]
+    return tuple(sorted({name for one in found for name in one.kept}))
 
 
 def _checks(subject: Subject, exploration: Exploration) -> Iterator[str]:
@@ -119,13 +124,13 @@ def _names(replays: Iterable[Replay]) -> tuple[str, ...]:
     return tuple(str(found.call.dtype).removeprefix("torch.") for found in replays)
 
 
-def _in_dtypes(
-    subject: Subject, exploration: Exploration, accepted: Sequence[Sequence[Sizes]]
-) -> Iterator[Replay]:
+def _in_dtypes(subject: Subject, exploration: Exploration) -> Iterator[Replay]:
     """Call at the smallest sizes with each dtype that an argument may have besides others."""
+    replays = [one for path in exploration.ending("holds") for one in path.replays]
+    accepted = [one.call.sizes for one in replays if one.outcome == "holds"]
     if not accepted:
         return
-    sizes = min(itertools.chain(*accepted), key=lambda sizes: sum(sizes.values()))
+    sizes = min(accepted, key=lambda sizes: sum(sizes.values()))
     for call in _dtype_calls(subject, exploration, sizes):
         with contextlib.suppress(TooLargeError):
             yield replay(subject, exploration.variant, call, is_plain=True)[0]

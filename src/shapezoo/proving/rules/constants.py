@@ -163,21 +163,21 @@ def sliced(
         step: Every how many positions.
         result: The slice.
     """
-    data, start = constant.data, 0 if start is None else start
+    data, first = constant.data, 0 if start is None else start
     if not constant.is_aligned:
         return constant.partial()
     axis %= data.dim()
     others = tuple(window for window in constant.windows if window[0] != axis)
     count = result.shape[axis]
-    if type(start) is int and type(step) is int and (start >= 0 or others == constant.windows):
+    if type(first) is int and type(step) is int and (first >= 0 or others == constant.windows):
         with real_kernels():
-            kept = torch.ops.aten.slice.Tensor(data, axis, start, None, step)
+            kept = torch.ops.aten.slice.Tensor(data, axis, first, None, step)
             if type(count) is int:
                 return Constant(kept.narrow(axis, 0, count), others)
         return Constant(kept, (*others, (axis, count)))
-    if not known(start >= 0):  # counted from the end
+    if not known(first >= 0):  # counted from the end
         return constant.partial()
-    last: Size = start + (count - 1) * step
+    last: Size = first + (count - 1) * step
     return Constant(data, (*others, (axis, last + 1))).partial()
 
 

@@ -145,11 +145,8 @@ def _find(
         found = premises(subject, exploration)
     if known is None:
         return _Found(exploration, found)
-    kept = (
-        *found.rests_on.kept,
-        *changed(before, attributes_of(known)),
-    )  # what no run has put back
-    rests_on = replace(found.rests_on, kept=tuple(sorted({*kept})))
+    kept = {*found.rests_on.kept, *changed(before, attributes_of(known))}  # no run has put it back
+    rests_on = replace(found.rests_on, kept=tuple(sorted(kept)))
     return _Found(exploration, replace(found, rests_on=rests_on))
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from shapezoo.proving.rules.common import LIBRARIES
+from shapezoo.proving.rules.common import LIBRARIES, PACKAGES
 from shapezoo.proving.rules.messages import is_within_error
 
 _TRUSTED = (
@@ -29,7 +29,6 @@ _TRUSTED = (
     *(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")),
     "<frozen ",
 )
-_PACKAGES = tuple(os.sep + name + os.sep for name in ("site-packages", "dist-packages"))
 _ZOO = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 MOST = 20_000
@@ -133,7 +132,7 @@ class _Walk:
 
     def is_trusted(self, file: str, module: str) -> bool:
         """Whether code belongs to a library that gives symbols what numbers get."""
-        if any(package in file for package in _PACKAGES):
+        if any(package in file for package in PACKAGES):
             return file.startswith(LIBRARIES) or module.partition(".")[0] not in self.packages
         return file.startswith(_TRUSTED)
 

@@ -30,6 +30,9 @@ LIBRARIES = (
 )
 """Where the lines are that are not the model's."""
 
+PACKAGES = tuple(os.sep + name + os.sep for name in ("site-packages", "dist-packages"))
+"""Folders of installed packages."""
+
 Size = Any
 """A whole number, or a symbol of one."""
 

@@ -9,23 +9,19 @@ import functools
 import itertools
 import linecache
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Iterator
 from types import FrameType, FunctionType
 from typing import Any
 
-from shapezoo.proving.rules.common import LIBRARIES
+from shapezoo.proving.rules.common import LIBRARIES, PACKAGES
 
 Place = tuple[int, int]
 """A line and a column."""
 
-
 Message = tuple[Place, Place, ast.expr | None]
 """Where the code of a message begins and ends, and the function that it is given to, if any."""
-
-_PACKAGES = tuple(os.sep + name + os.sep for name in ("site-packages", "dist-packages"))
 
 
 def is_in_message() -> bool:
@@ -79,7 +75,7 @@ def _is_caught(frame: FrameType | None) -> bool:
     """
     while frame is not None and frame.f_code.co_name != "run_symbolically":
         name = frame.f_code.co_filename
-        is_trusted = name.startswith(LIBRARIES) or any(part in name for part in _PACKAGES)
+        is_trusted = name.startswith(LIBRARIES) or any(part in name for part in PACKAGES)
         if not is_trusted and _is_guarded(name, frame.f_lineno):
             return True
         frame = frame.f_back

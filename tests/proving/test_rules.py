@@ -1,5 +1,6 @@
 """Shape rules, against real kernels at random small sizes."""
 
+import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -374,6 +375,24 @@ def unpacked(rng: Random) -> Call:
     return rng.choice([two, some_of, three]), inputs
 
 
+def sliding(rng: Random) -> Call:
+    kernel: Any = rng.choice([1, 2, 3, (1, 2)])
+    gap, pad, step = rng.choice([1, 2]), rng.choice([0, 1]), rng.choice([1, 2])
+    if rng.random() < 0.5:
+        inputs = some(rng, 3, 4, 4, 4)
+        return lambda x: functional.unfold(x, kernel, gap, pad, step), inputs
+    columns: list[Input] = [(Float, shape(rng, 2, 3, 3))]
+    entries = kernel**2 if isinstance(kernel, int) else 2
+    if rng.random() < 0.8:
+        columns[0][1][-2] *= entries
+    height, width = rng.choice([3, 4, 5]), rng.choice([2, 3, 4])
+    if rng.random() < 0.8:
+        blank = torch.zeros(1, 1, height, width)
+        with contextlib.suppress(RuntimeError):
+            columns[0][1][-1] = functional.unfold(blank, kernel, gap, pad, step).shape[-1]
+    return lambda x: functional.fold(x, (height, width), kernel, gap, pad, step), columns
+
+
 def indexed(rng: Random) -> Call:
     inputs = some(rng)
     dim, index = dim_of(rng, inputs), rng.choice([0, 1, 2, -1, -2, -3])
@@ -586,7 +605,7 @@ def other(rng: Random) -> Call:
 
 
 CALLS = [reshaped, flattened, linear, matmul, addmm, grouped_mm, contiguous]
-CALLS += [interpolate, layer_norm, stacked, cut, unpacked]
+CALLS += [interpolate, layer_norm, stacked, cut, unpacked, sliding]
 CALLS += [batch_norm, mean, squeeze, indexed, reduced, pointwise, pointwise_of_one, along_axis]
 CALLS += [windowed, other]
 

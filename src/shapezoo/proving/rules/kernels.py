@@ -26,6 +26,7 @@ from shapezoo.proving.rules.index_checks import check_indices
 from shapezoo.proving.rules.kernel_limits import LIMITS
 from shapezoo.proving.rules.products import addmm, grouped_mm
 from shapezoo.proving.rules.scalars import check_numbers
+from shapezoo.proving.rules.sliding import fold, unfold
 from shapezoo.proving.rules.value_checks import may_refuse
 from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges, named
 from shapezoo.proving.rules.views import expand, index, stack, unsqueeze
@@ -364,6 +365,8 @@ _KERNELS: dict[str, Callable[..., Any]] = {
     "_grouped_mm": grouped_mm,
     "cumsum": _cumsum,
     "_to_copy": _to_copy,
+    "im2col": unfold,
+    "col2im": fold,
     "unsqueeze": unsqueeze,
     "expand": expand,
     "index": index,

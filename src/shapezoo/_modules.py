@@ -3,8 +3,8 @@
 import contextlib
 import copy
 import sys
-from collections import OrderedDict, defaultdict
-from collections.abc import Iterator
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -58,7 +58,15 @@ def floating_dtype(target: object) -> torch.dtype:
     return next(floating, torch.get_default_dtype())
 
 
-_CHANGEABLE = (dict, OrderedDict, defaultdict, list, set)  # hooks are in an OrderedDict
+_CHANGEABLE = (dict, OrderedDict, defaultdict, list, deque, set)  # hooks are in an OrderedDict
+
+
+def _iterators(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Copies of iterators, which cannot be put back; generators and files have none."""
+    for name, value in attributes.items():
+        if isinstance(value, Iterator):
+            with contextlib.suppress(TypeError):
+                yield name, copy.copy(value)
 
 
 @contextlib.contextmanager
@@ -78,9 +86,12 @@ def undisturbed(model: nn.Module, *, is_grad: bool = False) -> Iterator[None]:
         stack.enter_context(torch.random.fork_rng(devices=devices))
         if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled
             stack.enter_context(torch.compiler.set_stance("force_eager"))
+        for attributes in map(vars, model.modules()):
+            attributes.update(list(_iterators(attributes)))
         try:
             yield
         finally:
             for holder, content in zip(kept, before, strict=True):  # some keep tensors there
                 holder.clear()
-                holder.extend(content) if isinstance(holder, list) else holder.update(content)
+                add = holder.extend if isinstance(holder, list | deque) else holder.update
+                add(content)

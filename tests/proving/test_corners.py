@@ -1,5 +1,6 @@
 """Where a proof is easily wrong: values, texts, rounding, layouts, coincidences."""
 
+import collections
 import logging
 import random
 from collections.abc import Callable
@@ -465,6 +466,25 @@ def test_a_mask_given_in_many_ways() -> None:
     proof = prove(Attention().eval())
     assert isinstance(proof, Proved)
     assert [case.label for case in proof.cases] == ["mask=None", "mask given"]
+
+
+def test_iterators_and_queues_are_as_before_in_each_run() -> None:
+    class Draws(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.numbers = iter(range(99))
+            self.queue = collections.deque([0])
+
+        def forward(self, x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+            self.queue.append(1)
+            return x + next(self.numbers) + self.queue.popleft()
+
+    net = Draws()
+    proof = prove(net)
+    assert isinstance(proof, Proved)
+    assert proof.rests_on.kept == ("numbers", "queue")
+    assert next(net.numbers) == 0
+    assert list(net.queue) == [0]
 
 
 def test_generators_and_parameters_are_left_alone() -> None:

@@ -62,7 +62,7 @@ FARTHEST = 1 << 14
 SMALL, MOST_NUMBERS = 256, 1 << 27
 """Sizes of this sum are taken to be small; from there on, no tensor may have so many numbers."""
 
-MOST_NUMBERS_FAR = 1 << 19
+MOST_NUMBERS_FAR = 1 << 18
 """Sizes other than the smallest are run if arguments have at most so many numbers."""
 
 TRIES = 20

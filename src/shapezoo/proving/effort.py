@@ -17,10 +17,7 @@ from typing import Any
 import z3
 
 STEPS = 3_000_000
-"""How many steps of z3 one question may take; see `each_at_most`."""
-
-STEPS_PER_UNIT = 2_000_000
-"""How many steps of z3 are a unit of work."""
+"""How many steps of z3 one question may take (see `each_at_most`); so many are a unit of work."""
 
 KERNEL = 1 / 1600
 """The work of a kernel on symbols."""
@@ -162,10 +159,10 @@ class MeteredSolver(z3.Solver):  # type: ignore[misc]  # z3 has no types
             self.set("rlimit", _MOST.get())
             return super().check(*assumptions)
         effort.require_some()
-        self.set("rlimit", math.ceil(min(_MOST.get(), effort.remaining * STEPS_PER_UNIT)))
+        self.set("rlimit", math.ceil(min(_MOST.get(), effort.remaining * STEPS)))
         before = self._count()
         answer = super().check(*assumptions)
-        effort.used += (self._count() - before) / STEPS_PER_UNIT
+        effort.used += (self._count() - before) / STEPS
         if answer == z3.unknown:  # if the work ran out, this is not z3's answer
             effort.require_some()
         return answer

@@ -41,6 +41,9 @@ from shapezoo.proving.subjects import Subject
 LEAST, LEAST_FAR = 2, 12
 """Each region is also run at sizes of at least this, if it has such; those that hold at both."""
 
+BATCH, MOST_BATCH = "batch", 4
+"""There, batches are at most so much larger than the smallest: their examples are alike."""
+
 RANDOM = 2
 """At so many random points inside, each region that holds is run."""
 
@@ -246,7 +249,10 @@ def _varied(path: Path, axes: Sequence[str], least: int) -> Sizes:
     """Small sizes of a region: all of some size, and no two equal, as far as it has such."""
     terms = [z3.Int(axis) for axis in axes]
     bound = 2 * max(path.smallest.values(), default=0) + 2 * least + len(axes)
-    wishes = [term >= least for term in terms]
+    wishes = [
+        term >= (min(least, path.smallest[axis] + MOST_BATCH) if axis == BATCH else least)
+        for axis, term in zip(axes, terms, strict=True)
+    ]
     wishes += [left != right for left, right in itertools.combinations(terms, 2)]
     wishes += [term != path.smallest[axis] for term, axis in zip(terms, axes, strict=True)]
     return _wished(path, axes, [term <= bound for term in terms], wishes)
@@ -259,7 +265,10 @@ def _random(
     wishes = []
     for axis in numbers.sample(axes, len(axes)):
         smallest = path.smallest[axis]
-        size = numbers.randint(smallest if least is None else least, smallest + spread)
+        if axis == BATCH and least is None:
+            size = smallest + numbers.randint(0, MOST_BATCH)
+        else:
+            size = numbers.randint(smallest if least is None else least, smallest + spread)
         wishes += [z3.Int(axis) >= size, z3.Int(axis) == size]
     return _wished(path, axes, [], wishes)
 

@@ -21,7 +21,15 @@ from shapezoo.proving.causes import cause_of
 from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.exploring import Exploration, Path, first_line
 from shapezoo.proving.proofs import RestsOn, Sizes, sizes_as_text
-from shapezoo.proving.replaying import Call, Replay, has_indices, replay, replay_in_turn, worst
+from shapezoo.proving.replaying import (
+    Call,
+    Replay,
+    count_numbers,
+    has_indices,
+    replay,
+    replay_in_turn,
+    worst,
+)
 from shapezoo.proving.subjects import Subject
 
 DTYPES = (
@@ -32,6 +40,9 @@ DTYPES = (
 
 MOST_WEIGHTS = 1 << 27
 """A model of more weights is tried in its own dtype only: another needs a copy of it."""
+
+MOST_NUMBERS = 1 << 16
+"""Dtypes are tried at sizes other than the smallest if arguments have at most so many numbers."""
 
 MOST_POINTS = 3
 """At so many sizes of a path, calls are made one after another."""
@@ -121,19 +132,29 @@ def _is_flat(sizes: Sizes) -> int:
 
 
 def _names(replays: Iterable[Replay]) -> tuple[str, ...]:
-    return tuple(str(found.call.dtype).removeprefix("torch.") for found in replays)
+    return tuple(dict.fromkeys(str(one.call.dtype).removeprefix("torch.") for one in replays))
 
 
 def _in_dtypes(subject: Subject, exploration: Exploration) -> Iterator[Replay]:
-    """Call at the smallest sizes with each dtype that an argument may have besides others."""
+    """Call with each dtype that an argument may have besides others."""
+    for sizes in _for_dtypes(subject, exploration):
+        for call in _dtype_calls(subject, exploration, sizes):
+            with contextlib.suppress(TooLargeError):
+                yield replay(subject, exploration.variant, call, is_plain=True)[0]
+
+
+def _for_dtypes(subject: Subject, exploration: Exploration) -> list[Sizes]:
+    """The smallest sizes, and the smallest where no axis is 1 if a call of such is cheap."""
     replays = [one for path in exploration.ending("holds") for one in path.replays]
     accepted = [one.call.sizes for one in replays if one.outcome == "holds"]
-    if not accepted:
-        return
-    sizes = min(accepted, key=lambda sizes: sum(sizes.values()))
-    for call in _dtype_calls(subject, exploration, sizes):
-        with contextlib.suppress(TooLargeError):
-            yield replay(subject, exploration.variant, call, is_plain=True)[0]
+    accepted.sort(key=lambda sizes: sum(sizes.values()))
+    wide = [sizes for sizes in accepted if not _is_flat(sizes)]
+    few = [
+        sizes
+        for sizes in wide[:1]
+        if count_numbers(subject, exploration.variant, Call(sizes)) <= MOST_NUMBERS
+    ]
+    return [*accepted[:1], *(sizes for sizes in few if sizes != accepted[0])]
 
 
 def _dtype_calls(subject: Subject, exploration: Exploration, sizes: Sizes) -> Iterator[Call]:

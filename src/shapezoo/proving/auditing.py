@@ -23,7 +23,7 @@ from shapezoo.contracts.syntax import expression
 from shapezoo.proving import solving
 from shapezoo.proving.bounding import TooLargeError
 from shapezoo.proving.causes import cause_of
-from shapezoo.proving.effort import WorkOverError
+from shapezoo.proving.effort import WorkOverError, remaining
 from shapezoo.proving.evaluating import compiled
 from shapezoo.proving.exploring import Exploration, Path, first_line
 from shapezoo.proving.proofs import Outcome, Sizes, sizes_as_text
@@ -68,6 +68,9 @@ SMALL, MOST_NUMBERS = 256, 1 << 27
 MOST_NUMBERS_FAR = 1 << 18
 """Sizes other than the smallest are run if arguments have at most so many numbers."""
 
+MOST_WORK_FAR = 0.1
+"""And only if a call at the smallest takes at most so much work."""
+
 TRIES = 20
 """How many sizes are run on real kernels where symbols do not reach."""
 
@@ -100,10 +103,13 @@ def _doubt_values(subject: Subject, exploration: Exploration) -> None:
 
 
 def _audit(subject: Subject, exploration: Exploration, path: Path) -> None:
-    for sizes in _points(subject, exploration, path):
-        confirm(subject, exploration, path, sizes)
+    before = remaining()
+    confirm(subject, exploration, path, path.smallest)
+    is_cheap = before == math.inf or before - remaining() <= MOST_WORK_FAR
+    for sizes in _points(subject, exploration, path, is_cheap=is_cheap):
         if path.outcome == "unknown":
             return
+        confirm(subject, exploration, path, sizes)
     if not path.replays:
         path.outcome = "unknown"
         path.error = "there are sizes too large to be run on real kernels"
@@ -197,22 +203,28 @@ _ENDINGS: dict[Outcome, str] = {
 }
 
 
-def _points(subject: Subject, exploration: Exploration, path: Path) -> Iterator[Sizes]:
-    """The sizes of a region that are run: the smallest, some where all differ, and random ones."""
-    axes, wishes = exploration.axes, exploration.wishes
-    far, points = [_varied(path, axes, LEAST_FAR)], [path.smallest]
-    numbers = random.Random(0)
-    if path.outcome == "holds":
-        far += [_random(path, axes, numbers, SPREAD) for _ in range(RANDOM)]
-    if path.outcome == "raises" and any(run.is_out_of_range for run in path.runs):
-        far += [_random(path, axes, numbers, spread, least=1) for spread in FOR_INDICES]
-        far += _next_to(path, axes)
-    points += [sizes for sizes in far if not _is_slow(subject, exploration, sizes)]
+def _points(
+    subject: Subject, exploration: Exploration, path: Path, *, is_cheap: bool
+) -> Iterator[Sizes]:
+    """More sizes of a region that are run: some where all differ; random ones if it is cheap."""
+    axes, points = exploration.axes, [path.smallest]
+    if is_cheap:
+        points += [s for s in _far(path, axes) if not _is_slow(subject, exploration, s)]
     if path.outcome == "holds" or len(points) == 1:
         points.append(_varied(path, axes, LEAST))
     if path.outcome == "holds":
-        points += _for_wishes(path, axes, wishes, points)
-    return (sizes for i, sizes in enumerate(points) if sizes not in points[:i])
+        points += _for_wishes(path, axes, exploration.wishes, points)
+    return (sizes for i, sizes in enumerate(points) if i and sizes not in points[:i])
+
+
+def _far(path: Path, axes: Sequence[str]) -> Iterator[Sizes]:
+    numbers = random.Random(0)
+    yield _varied(path, axes, LEAST_FAR)
+    if path.outcome == "holds":
+        yield from (_random(path, axes, numbers, SPREAD) for _ in range(RANDOM))
+    if path.outcome == "raises" and any(run.is_out_of_range for run in path.runs):
+        yield from (_random(path, axes, numbers, spread, least=1) for spread in FOR_INDICES)
+        yield from _next_to(path, axes)
 
 
 def narrow(subject: Subject, exploration: Exploration, path: Path) -> Iterator[Sizes]:

@@ -178,6 +178,17 @@ KEEPING: dict[str, Callable[[Any, int], object]] = {
 }
 
 
+def test_what_a_call_leaves_alone_is_not_kept() -> None:
+    model = Kept(lambda model, n: None)
+    model.space = types.SimpleNamespace(limit=float("nan"))
+    vars(model)["threshold"] = float("nan")
+    with torch.inference_mode():
+        model.mask = torch.ones(3)
+    proof = prove(model)
+    assert isinstance(proof, Proved)
+    assert proof.rests_on.kept == ()
+
+
 def test_a_mode_that_a_call_has_switched_is_kept() -> None:
     proof = prove(Switched().eval())
     assert proof.rests_on.kept == ("norm.training",)

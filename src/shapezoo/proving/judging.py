@@ -12,12 +12,13 @@ from shapezoo._modules import floating_dtype
 from shapezoo.contracts import ContractError, signature
 from shapezoo.contracts.conditions import Condition
 from shapezoo.proving import solving
-from shapezoo.proving.auditing import audit, audit_limits
+from shapezoo.proving.auditing import audit
 from shapezoo.proving.bounding import TooLargeError
 from shapezoo.proving.effort import Effort, WorkOverError, bounded, budgeted
 from shapezoo.proving.enforcing import has_contract
 from shapezoo.proving.exploring import Exploration, Path, axes_of, explore
 from shapezoo.proving.lemmas import Lemma, Lemmas, Pattern, merged_shape, subject_for, written
+from shapezoo.proving.limits import audit_limits
 from shapezoo.proving.preconditions import preconditions
 from shapezoo.proving.premises import Premises, premises
 from shapezoo.proving.printing import as_python

@@ -298,9 +298,10 @@ _DEEPEST = 4
 def _trace(value: Any, depth: int = 0) -> Any:
     """A value that differs after an attribute was assigned, changed in place, or grew."""
     if isinstance(value, Tensor):  # torch counts what is written to it
-        return id(value), tuple(value.shape), value.dtype, value._version, value.requires_grad
+        writes = 0 if value.is_inference() else value._version
+        return id(value), tuple(value.shape), value.dtype, writes, value.requires_grad
     if value is None or isinstance(value, bool | int | float | str | torch.Size):
-        return value
+        return (value,)  # in a tuple nan equals itself
     if isinstance(value, types.GeneratorType):
         return object()  # of which it is not known where it stands
     if isinstance(value, Iterator):

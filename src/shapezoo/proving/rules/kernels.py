@@ -29,7 +29,7 @@ from shapezoo.proving.rules.scalars import check_numbers
 from shapezoo.proving.rules.sliding import fold, unfold
 from shapezoo.proving.rules.value_checks import may_refuse
 from shapezoo.proving.rules.value_ranges import UndecidedError, ValueRanges, named
-from shapezoo.proving.rules.views import expand, index, stack, unsqueeze
+from shapezoo.proving.rules.views import expand, index, is_contiguous, stack, unsqueeze
 
 _UNDECIDED = (
     fake_tensor.DataDependentOutputException,
@@ -219,7 +219,7 @@ def _pointwise(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, An
         return NotImplemented
     shapes = [operand.shape for operand in operands]
     shape, first = broadcast(shapes), operands[0]
-    if shape is None and all(map(_is_contiguous, operands)):
+    if shape is None and all(map(is_contiguous, operands)):
         shape = common_shape(shapes)
     if shape is None:
         return NotImplemented
@@ -252,23 +252,18 @@ def _kind(part: object) -> object:
 _DTYPES: dict[object, torch.dtype] = {}
 
 
-def _is_contiguous(x: Tensor) -> bool:
-    """Whether a tensor is written as a contiguous one; asks nothing."""
-    return fits(x.stride(), empty(x, x.shape).stride())
-
-
 def _is_permuted(x: Tensor) -> bool:
     """Whether a tensor is written as a contiguous one whose axes were permuted."""
-    if _is_contiguous(x):
+    if is_contiguous(x):
         return False
     steps = [hint_of(step) if isinstance(step, torch.SymInt) else step for step in x.stride()]
     orders = itertools.permutations(range(x.dim()))
     falling = (o for o in orders if all(steps[a] >= steps[b] for a, b in itertools.pairwise(o)))
-    return any(_is_contiguous(x.permute(order)) for order in falling)
+    return any(is_contiguous(x.permute(order)) for order in falling)
 
 
 def _view(x: Tensor, size: Any, *rest: Any) -> Any:
-    if not isinstance(size, tuple | list) or not _is_contiguous(x):
+    if not isinstance(size, tuple | list) or not is_contiguous(x):
         return NotImplemented
     return empty(x, viewed(x.shape, size))
 
@@ -328,7 +323,7 @@ def _cumsum(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Any:
 
 def _to_copy(x: Tensor, **kwargs: Any) -> Any:
     device = kwargs.get("device") or x.device
-    if not _is_contiguous(x) or torch.device(device).type != x.device.type:
+    if not is_contiguous(x) or torch.device(device).type != x.device.type:
         return NotImplemented
     if kwargs.get("memory_format") not in (None, torch.preserve_format):
         return NotImplemented

@@ -17,14 +17,17 @@ FEW_COMPILED, COMPILED = 10, 320
 FEW_IN_THREADS, IN_THREADS = 50, 2000
 """Likewise in each of four threads."""
 
-SEEDS = 8
-"""How many tests share all calls."""
+SEEDS, SEEDS_IN_CI = 8, 2
+"""How many tests share all calls, and how many of these CI runs."""
 
 REFUSED = ("arguments", "result", "unbound", "uncomputable")
-SLOW = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, SEEDS + 1)]
+MORE = [
+    *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, SEEDS_IN_CI + 1)),
+    *(pytest.param(seed, marks=pytest.mark.release) for seed in range(SEEDS_IN_CI + 1, SEEDS + 1)),
+]
 
 
-@pytest.mark.parametrize("seed", [0, *SLOW])
+@pytest.mark.parametrize("seed", [0, *MORE])
 def test_a_verdict_is_that_of_a_naive_reading(seed: int) -> None:
     calls = CASES // SEEDS if seed else FEW
     tally = drawn(f"calls {seed}", calls).tally
@@ -41,7 +44,7 @@ def test_a_verdict_is_that_of_a_naive_reading(seed: int) -> None:
     assert tally["changed"] > calls / 50
 
 
-@pytest.mark.parametrize("seed", [0, *SLOW])
+@pytest.mark.parametrize("seed", [0, *MORE])
 def test_a_verdict_is_the_same_while_a_graph_is_traced(seed: int) -> None:
     calls = COMPILED // SEEDS if seed else FEW_COMPILED
     tally = drawn_in_graphs(f"graphs {seed}", calls).tally
@@ -50,7 +53,7 @@ def test_a_verdict_is_the_same_while_a_graph_is_traced(seed: int) -> None:
     assert tally["compiled"] - tally["compiled accepted"] > calls / 5
 
 
-@pytest.mark.parametrize("seed", [0, *SLOW])
+@pytest.mark.parametrize("seed", [0, *MORE])
 def test_a_verdict_is_the_same_in_threads(seed: int) -> None:
     calls = IN_THREADS // SEEDS if seed else FEW_IN_THREADS
     for thread in drawn_in_threads(f"threads {seed}", calls):

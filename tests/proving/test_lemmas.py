@@ -14,6 +14,8 @@ from torch.nn import functional
 from shapezoo import Module, Proof, Proved, Refuted, prove
 from shapezoo.proving import auditing, judging, lemmas
 
+pytestmark = pytest.mark.slow
+
 SIZES = range(1, 10)
 WINDOW = 3
 OFFSETS = [0.0]
@@ -180,7 +182,6 @@ class TypedWrongly(Windows):
         return super().forward(x)
 
 
-@pytest.mark.slow
 def test_contracts_inside_a_lemma_count() -> None:
     net = Shortened().eval()
     for place in range(3):

@@ -33,7 +33,7 @@ from shapezoo.train import (
     save_checkpoint,
     train_step,
 )
-from shapezoo.train.step import Batch, Training
+from shapezoo.train.steps.step import Batch, Training
 
 # so slow that the weights hardly move: every step has the same numbers to work on
 make_optimizer = functools.partial(torch.optim.Adam, lr=1e-7)

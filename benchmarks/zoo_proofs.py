@@ -9,7 +9,7 @@ from timing import times
 from torch import nn
 
 from shapezoo import Proof, create_model, list_models, prove, signature
-from shapezoo.contracts.examples import example_arguments, free_axes
+from shapezoo.contracts.examples.arguments import example_arguments, free_axes
 from tracing import Images
 
 ROUNDS = 3

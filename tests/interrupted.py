@@ -21,9 +21,11 @@ import sklearn.datasets  # noqa: F401  # before the forks, as the next
 import torch
 import torch._dynamo  # which every optimizer imports
 
-from shapezoo import recipes, runs
-from shapezoo.runs import Run, RunConfig
-from shapezoo.train import Event, checkpoints
+from shapezoo import recipes
+from shapezoo.recipes import runs
+from shapezoo.recipes.runs import Run, RunConfig
+from shapezoo.train import Event
+from shapezoo.train.loop.loop import checkpoints
 
 RESULTS = ("model.safetensors", "metrics.jsonl", "confusion.tsv")
 

@@ -12,8 +12,8 @@ from shapezoo import cli, list_models
 from shapezoo.data import digits
 from shapezoo.layers import SequenceError
 from shapezoo.models import lenet
-from shapezoo.runs import Run, RunConfig
-from shapezoo.sources import SOURCES
+from shapezoo.recipes.runs import Run, RunConfig
+from shapezoo.recipes.sources import SOURCES
 from shapezoo.train import OPTIMIZERS, SCHEDULES
 
 

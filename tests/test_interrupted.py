@@ -15,7 +15,7 @@ import torch
 
 from shapezoo import cli, recipes
 from shapezoo.recipes import StoppedError
-from shapezoo.runs import Run, RunConfig, RunError
+from shapezoo.recipes.runs import Run, RunConfig, RunError
 from shapezoo.train import OPTIMIZERS, DeviceError, EpochDone, Event, StepDone
 
 pytestmark = pytest.mark.slow

@@ -11,11 +11,11 @@ import torch
 import torch._dynamo.utils
 from PIL import Image
 
-from shapezoo import UnknownModelError, __version__, list_models, model_info, recipes, sources
+from shapezoo import UnknownModelError, __version__, list_models, model_info, recipes
 from shapezoo.data import ImageDataset, SequenceError, Split, digits
-from shapezoo.recipes import DataMismatchError
-from shapezoo.runs import Run, RunConfig, RunError
-from shapezoo.sources import SOURCES
+from shapezoo.recipes import DataMismatchError, sources
+from shapezoo.recipes.runs import Run, RunConfig, RunError
+from shapezoo.recipes.sources import SOURCES
 from shapezoo.train import Metrics, Processes
 from shapezoo.verdicts import verdicts
 from shapezoo.weights import WeightsError

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 import shapezoo
-from shapezoo.contracts.describing import describe
+from shapezoo.contracts.messages.describing import describe
 
 PLACEHOLDER = "<!-- mistakes -->"
 IMPORTS = """\

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from shapezoo import Proof, Proved, ProvedInPart, Refuted, ShapeError, signature, unchecked
-from shapezoo.contracts.examples import example_arguments, free_axes
+from shapezoo.contracts.examples.arguments import example_arguments, free_axes
 from shapezoo.proving import Region
 
 Sizes = Mapping[str, int]

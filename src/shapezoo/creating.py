@@ -13,8 +13,8 @@ import torch
 from shapezoo import models
 from shapezoo.contracts import Module
 from shapezoo.registry import Entry, entries
-from shapezoo.weights.building import build_with
 from shapezoo.weights.choosing import Weights
+from shapezoo.weights.pretrained import build_with
 
 
 class UnknownModelError(LookupError):

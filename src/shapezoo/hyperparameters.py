@@ -15,7 +15,7 @@ from typing import Any, SupportsFloat, SupportsIndex, TypeVar
 import numpy as np
 import torch
 
-from shapezoo.contracts.describing import shown
+from shapezoo.contracts.messages.describing import shown
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from shapezoo.contracts import Module
-from shapezoo.contracts.limits import set_limits
+from shapezoo.contracts.checking.known_limits import set_limits
 from shapezoo.hyperparameters import Hyperparameters
 from shapezoo.verdicts import verdicts
 

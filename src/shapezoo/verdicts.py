@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal
 
-from shapezoo.contracts.conditions import Condition, all_of
+from shapezoo.contracts.language.conditions import Condition, all_of
 
 INDIFFERENT = frozenset({"dropout", "in_channels", "num_classes", "stochastic_depth"})
 """Hyper-parameters that change no limit of any model; a test proves it."""

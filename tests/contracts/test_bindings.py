@@ -7,8 +7,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, zeros
 
 from shapezoo import ContractError
-from shapezoo.contracts.axes import parse_axes
-from shapezoo.contracts.bindings import (
+from shapezoo.contracts.language.axes import parse_axes
+from shapezoo.contracts.matching.bindings import (
     Bindings,
     assume,
     bound_braces,

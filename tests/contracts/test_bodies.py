@@ -12,7 +12,7 @@ from torch import Tensor, nn, zeros
 from torch._dynamo.testing import EagerAndRecordGraphs
 
 from shapezoo import ContractError, Module, ShapeError, assert_shape, checked, unchecked
-from shapezoo.contracts.bodies import uses_axes
+from shapezoo.contracts.checking.bodies import uses_axes
 
 print_bindings: Callable[[], None] = jaxtyping.print_bindings
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shapezoo import ContractError
-from shapezoo.contracts.conditions import Condition, all_of
+from shapezoo.contracts.language.conditions import Condition, all_of
 
 SIZES = st.integers(0, 12)
 _TERMS = st.recursive(

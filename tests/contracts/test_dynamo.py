@@ -20,8 +20,8 @@ from torch._dynamo.comptime import ComptimeContext, ComptimeVar, comptime
 from torch._dynamo.utils import counters
 
 from shapezoo import ContractError, Module, ShapeError, checked, unchecked
-from shapezoo.contracts.dynamo import at_trace_time
-from shapezoo.contracts.hiding import skip_by_dynamo, skip_frame_only
+from shapezoo.contracts.checking.dynamo import at_trace_time
+from shapezoo.contracts.matching.dynamo_skipping import skip_by_dynamo, skip_frame_only
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 
 import shapezoo
 from shapezoo import ContractError, ShapeError, TraceError, checked
-from shapezoo.contracts.hints import _ForTypeCheckersError
-from shapezoo.contracts.matching import MismatchError
+from shapezoo.contracts.language.scopes import _ForTypeCheckersError
+from shapezoo.contracts.matching.matching import MismatchError
 
 PRIVATE = {MismatchError, _ForTypeCheckersError}
 """Raised and caught inside the package, and never seen by users."""

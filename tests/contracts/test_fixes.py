@@ -12,12 +12,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from shapezoo import Module, ShapeError, checked, signature
-from shapezoo.contracts.contract import Contract
-from shapezoo.contracts.fixes import suggest
-from shapezoo.contracts.matching import MismatchError
+from shapezoo.contracts.checking.contract import Contract
+from shapezoo.contracts.matching.matching import MismatchError
+from shapezoo.contracts.messages.fixes import suggest
 from shapezoo.models import gru, lenet, lstm, resnet_micro
 from shapezoo.train import cross_entropy
-from shapezoo.train.losses import binary_cross_entropy, mean_squared_error
+from shapezoo.train.steps.losses import binary_cross_entropy, mean_squared_error
 
 
 @checked

@@ -43,8 +43,11 @@ from torch import Tensor, nn
 from torch._dynamo.exc import TorchRuntimeError
 
 from shapezoo import ContractError, ShapeError, checked, signature, unchecked
-from shapezoo.contracts import bindings, contract, explain, matching, memo, types
-from shapezoo.contracts.contract import Contract
+from shapezoo.contracts.checking import contract, memo
+from shapezoo.contracts.checking.contract import Contract
+from shapezoo.contracts.language import types
+from shapezoo.contracts.matching.matching import bindings, matching
+from shapezoo.contracts.messages import explain
 
 FEW, CASES = 600, 100_000
 """How many calls are made in the ordinary checks, and how many in all."""

@@ -19,7 +19,7 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils._sympy.functions import FloorDiv
 
 from shapezoo import ShapeError, checked, unchecked
-from shapezoo.contracts.identities import _is_zero, is_always_equal
+from shapezoo.contracts.matching.identities import _is_zero, is_always_equal
 
 
 def decided(one: str, other: str) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from shapezoo import Module, ShapeError
 from shapezoo.contracts import Condition
-from shapezoo.contracts.limits import limits_of, set_limits
+from shapezoo.contracts.checking.known_limits import limits_of, set_limits
 
 LIMITS = {
     "eval": (Condition("height >= 8"), Condition("width % 2 == 0")),

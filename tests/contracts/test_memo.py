@@ -19,10 +19,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapezoo import ContractError, Module, ShapeError, checked
-from shapezoo.contracts import contract
-from shapezoo.contracts.contract import MOST_CALLS, MOST_RESULTS, Contract
-from shapezoo.contracts.matching import check_value
-from shapezoo.contracts.memo import key_of, remember
+from shapezoo.contracts.checking import contract
+from shapezoo.contracts.checking.contract import MOST_CALLS, MOST_RESULTS, Contract
+from shapezoo.contracts.checking.memo import key_of, remember
+from shapezoo.contracts.matching.matching import check_value
 
 
 class Pair(NamedTuple):

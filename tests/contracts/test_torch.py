@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from shapezoo import ContractError, Module, ShapeError, checked
-from shapezoo.contracts.symbolic_runs import while_proving
+from shapezoo.contracts.matching.proof_mode import while_proving
 
 HAS_COMPILER = any(map(shutil.which, ("c++", "g++", "clang++", "cl")))
 NEEDS_COMPILER = pytest.mark.skipif(not HAS_COMPILER, reason="inductor needs a C++ compiler")

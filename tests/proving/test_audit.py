@@ -12,11 +12,12 @@ from jaxtyping import Bool, Float, Float32, Int64, Num
 from torch import Tensor, nn
 
 from shapezoo import Module, Proved, ProvedInPart, Refuted, Unknown, checked, prove
-from shapezoo.contracts.conditions import Condition
-from shapezoo.proving import auditing, causes, replaying
+from shapezoo.contracts.language.conditions import Condition
+from shapezoo.proving import causes
+from shapezoo.proving.audit import auditing, replaying
 from shapezoo.proving.causes import cause_of, own_files
-from shapezoo.proving.rules import functions
-from shapezoo.proving.rules.einsum import EINSUM
+from shapezoo.proving.rules.functions.einsum import EINSUM
+from shapezoo.proving.rules.functions.functions import functions
 
 
 class Scores(Module):
@@ -87,7 +88,7 @@ def test_both_sides_of_a_limit_are_run() -> None:
         sizes.add(call.sizes["seq"])
         return original(subject, variant, call, **how)
 
-    with patch("shapezoo.proving.auditing.replay", replay):
+    with patch("shapezoo.proving.audit.auditing.replay", replay):
         proof = prove(Table())
     assert isinstance(proof, Proved)
     assert list(map(str, proof.preconditions)) == ["seq <= 600"]
@@ -312,7 +313,7 @@ def test_sizes_that_are_run_are_no_larger_than_they_must_be() -> None:
             largest[axis] = max(largest[axis], call.sizes[axis])
         return original(subject, variant, call, **how)
 
-    with patch("shapezoo.proving.auditing.replay", replay):
+    with patch("shapezoo.proving.audit.auditing.replay", replay):
         assert isinstance(prove(long), Proved)
     assert max(largest.values()) < 64
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from shapezoo import Proved, Unknown, prove
-from shapezoo.proving.bounding import Bounded, TooLargeError
+from shapezoo.proving.audit.bounding import Bounded, TooLargeError
 
 SIDE = 1 << 15
 

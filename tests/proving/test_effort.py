@@ -11,8 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapezoo import Proved, prove
-from shapezoo.proving import solving
-from shapezoo.proving.bounding import FLOPS, Bounded
+from shapezoo.proving.audit.bounding import FLOPS, Bounded
 from shapezoo.proving.effort import (
     KERNEL,
     STEPS,
@@ -21,6 +20,7 @@ from shapezoo.proving.effort import (
     bounded,
     each_at_most,
 )
+from shapezoo.proving.formulas import solving
 
 size, other = z3.Ints("size other")
 HARD = [size * size * size == 2 * other * other * other + 1_000_001, size > 1, other > 1]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from tests.proving import test_solving as solved
 
 from shapezoo.contracts import Condition
-from shapezoo.proving import solving
-from shapezoo.proving.evaluating import compiled
+from shapezoo.proving.formulas import solving
+from shapezoo.proving.formulas.evaluating import compiled
 
 
 @given(solved.CONDITIONS, solved.SIZES, solved.SIZES)

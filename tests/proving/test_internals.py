@@ -14,12 +14,12 @@ from torch.fx.experimental import symbolic_shapes
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from shapezoo.contracts.symbolic_runs import hint_of
-from shapezoo.proving import symbolic
-from shapezoo.proving.environment import Environment, canonical, is_deferred
-from shapezoo.proving.rules.functions import outermost_builtins
-from shapezoo.proving.rules.symbols import numeric
-from shapezoo.proving.rules.value_ranges import ValueRanges
+from shapezoo.contracts.matching.proof_mode import hint_of
+from shapezoo.proving.paths import symbolic_run as symbolic
+from shapezoo.proving.paths.environment import Environment, canonical, is_deferred
+from shapezoo.proving.rules.functions.functions import outermost_builtins
+from shapezoo.proving.rules.symbols.symbols import numeric
+from shapezoo.proving.rules.values.value_ranges import ValueRanges
 
 
 @pytest.fixture

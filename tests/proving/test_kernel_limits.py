@@ -10,11 +10,11 @@ from torch import Tensor, arange
 from torch.nn import functional
 
 from shapezoo import ProvedInPart, prove
-from shapezoo.proving.rules import kernel_limits
-from shapezoo.proving.solving import sound_sympy
+from shapezoo.contracts.examples.variants import variants
+from shapezoo.proving.formulas.solving import sound_sympy
+from shapezoo.proving.paths.symbolic_run import run_symbolically
+from shapezoo.proving.rules.kernels.kernels import kernel_limits
 from shapezoo.proving.subjects import subject_of
-from shapezoo.proving.symbolic import run_symbolically
-from shapezoo.proving.variants import variants
 
 GRID = [(1, 1), (1, 3), (2, 3), (3, 2), (4, 4)]
 """Numbers of rows and columns that are tried."""
@@ -130,7 +130,7 @@ def outcome(name: str, rows: int, columns: int) -> tuple[str, str]:
 
 def test_a_check_that_is_missing_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(kernel_limits.LIMITS, "put", lambda *args, **options: None)
-    monkeypatch.setattr("shapezoo.proving.rules.kernels._CHECKS", kernel_limits.LIMITS)
+    monkeypatch.setattr("shapezoo.proving.rules.kernels.kernels._CHECKS", kernel_limits.LIMITS)
     with pytest.raises(AssertionError):
         test_symbols_refuse_what_real_kernels_refuse("put")
 

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shapezoo import Module, Proof, Proved, Refuted, prove
-from shapezoo.proving import auditing, judging, lemmas
+from shapezoo.proving import judging
+from shapezoo.proving.audit import auditing
+from shapezoo.proving.paths import lemmas
 
 SIZES = range(1, 10)
 WINDOW = 3

@@ -14,10 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapezoo import Module, Proved, Refuted, Unknown, prove
-from shapezoo.proving.model_code import code_of_model
+from shapezoo.contracts.examples.variants import variants
+from shapezoo.proving.paths.model_code import code_of_model
+from shapezoo.proving.paths.symbolic_run import run_symbolically
 from shapezoo.proving.subjects import subject_of
-from shapezoo.proving.symbolic import run_symbolically
-from shapezoo.proving.variants import variants
 
 Ask = Callable[[Tensor], Any]
 

@@ -13,9 +13,10 @@ import torch.nn.functional as nnf
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-from shapezoo.proving.obstacles import Obstacle, line_of, obstacle_of, of_sampled_axis
-from shapezoo.proving.rules.value_ranges import UndecidedError
-from shapezoo.proving.solving import UntranslatableError, translate
+from shapezoo._frames import users_line
+from shapezoo.proving.formulas.solving import UntranslatableError, translate
+from shapezoo.proving.paths.obstacles import Obstacle, obstacle_of, of_sampled_axis
+from shapezoo.proving.rules.values.value_ranges import UndecidedError
 
 BRANCH = "the values of a tensor decide which way the code goes"
 SIZE = "the values of a tensor decide the size of the result of"
@@ -143,7 +144,7 @@ def test_what_stood_in_the_way(function: Callable[[Any], Any], what: str, is_our
     found = obstacle_of(error)
     assert what in found.what
     assert found.is_ours is is_ours
-    path, _, number = line_of(error).rpartition(":")
+    path, _, number = users_line(error).rpartition(":")
     assert path == __file__
     assert found.source_line == f"{os.path.basename(path)}:{number}"
     assert found.code == linecache.getline(path, int(number)).strip() != ""

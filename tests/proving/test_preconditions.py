@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._sympy import functions as F  # noqa: N812  # torch's functions of sizes
 
-from shapezoo.proving import solving
 from shapezoo.proving.effort import Effort, WorkOverError, bounded, each_at_most
-from shapezoo.proving.exploring import Exploration, Path
-from shapezoo.proving.preconditions import preconditions
+from shapezoo.proving.formulas import solving
+from shapezoo.proving.limits.preconditions import preconditions
+from shapezoo.proving.paths.exploring import Exploration, Path
 
 AXES = ("batch", "height", "width")
 b, h, w = sympy.symbols("batch height width", integer=True, positive=True)

@@ -25,7 +25,8 @@ from shapezoo import (
 )
 from shapezoo.models import InceptionBlock, ResidualBlock
 from shapezoo.proving import SubjectError
-from shapezoo.proving.rules import common, functions
+from shapezoo.proving.rules import common
+from shapezoo.proving.rules.functions.functions import functions
 
 
 class Stem(nn.Module):

@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from shapezoo import Proved, Refuted, Unknown, prove
-from shapezoo.proving import exploring
-from shapezoo.proving.rules import functions
+from shapezoo.proving.paths import exploring
+from shapezoo.proving.rules.functions.functions import functions
 from shapezoo.proving.rules.intervals import ValueRange
 
 FEW, NETWORKS = 20, 60

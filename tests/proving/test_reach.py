@@ -23,12 +23,12 @@ from torch.utils._sympy import functions as sympy_functions
 from torch.utils._sympy.functions import FloorDiv, IntTrueDiv
 
 from shapezoo import Module, Proof, Proved, Refuted, prove
-from shapezoo.proving.rules.keys import without_cache_of_einops
-from shapezoo.proving.rules.quotients import cancelled, cheap_quotients
-from shapezoo.proving.solving import sound_sympy
+from shapezoo.contracts.examples.variants import variants
+from shapezoo.proving.formulas.solving import sound_sympy
+from shapezoo.proving.paths.symbolic_run import SymbolicRun, run_symbolically
+from shapezoo.proving.rules.symbols.keys import without_cache_of_einops
+from shapezoo.proving.rules.symbols.quotients import cancelled, cheap_quotients
 from shapezoo.proving.subjects import subject_of
-from shapezoo.proving.symbolic import SymbolicRun, run_symbolically
-from shapezoo.proving.variants import variants
 
 pytestmark = pytest.mark.slow
 

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from shapezoo import Module, Proved, ProvedInPart, Refuted, ShapeError, prove, scan
-from shapezoo.proving.auditing import _number
+from shapezoo.contracts.examples.variants import variants
+from shapezoo.proving.audit.auditing import _number
+from shapezoo.proving.audit.replaying import Call, replay, worst
+from shapezoo.proving.paths.symbolic_run import run_symbolically
 from shapezoo.proving.proofs import Sizes
-from shapezoo.proving.replaying import Call, replay, worst
 from shapezoo.proving.subjects import subject_of
-from shapezoo.proving.symbolic import run_symbolically
-from shapezoo.proving.variants import variants
 
 Pair = tuple[Tensor, Tensor]
 

@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float, Float64, Int64, Shaped
 from torch import Tensor
 from torch.nn import functional
 
-from shapezoo.proving.solving import sound_sympy
+from shapezoo.contracts.examples.variants import variants
+from shapezoo.proving.formulas.solving import sound_sympy
+from shapezoo.proving.paths.symbolic_run import run_symbolically
 from shapezoo.proving.subjects import subject_of
-from shapezoo.proving.symbolic import run_symbolically
-from shapezoo.proving.variants import variants
 
 pytestmark = pytest.mark.slow
 

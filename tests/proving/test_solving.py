@@ -17,7 +17,7 @@ from torch.utils._sympy import functions as F  # noqa: N812  # torch's functions
 
 from shapezoo import Proved, prove
 from shapezoo.contracts import Condition
-from shapezoo.proving import solving
+from shapezoo.proving.formulas import solving
 
 a, b = sympy.symbols("a b", integer=True)
 SIZES = st.integers(1, 12)

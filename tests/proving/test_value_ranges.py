@@ -15,14 +15,14 @@ from torch._dynamo.source import ConstantSource
 from torch.fx.experimental import symbolic_shapes
 
 from shapezoo import Proof, Proved, ProvedInPart, Refuted, Unknown, prove
-from shapezoo.contracts.symbolic_runs import hint_of
-from shapezoo.proving import symbolic
-from shapezoo.proving.environment import Environment
-from shapezoo.proving.rules.constants import Constant
+from shapezoo.contracts.matching.proof_mode import hint_of
+from shapezoo.proving.paths import symbolic_run as symbolic
+from shapezoo.proving.paths.environment import Environment
 from shapezoo.proving.rules.intervals import BOOL, CALLER, LOST, ValueRange, in_dtype, join
-from shapezoo.proving.rules.kernel_ranges import as_range
-from shapezoo.proving.rules.monotone import MonotoneValues
-from shapezoo.proving.rules.value_ranges import ValueRanges
+from shapezoo.proving.rules.values.constants import Constant
+from shapezoo.proving.rules.values.kernel_ranges import as_range
+from shapezoo.proving.rules.values.monotone import MonotoneValues
+from shapezoo.proving.rules.values.value_ranges import ValueRanges
 
 SIZES = range(1, 61)
 

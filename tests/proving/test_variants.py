@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from shapezoo import checked, signature
-from shapezoo.contracts.examples import example_arguments, free_axes
-from shapezoo.proving.variants import MOST, Variant, variants
+from shapezoo.contracts.examples.arguments import example_arguments, free_axes
+from shapezoo.contracts.examples.variants import MOST, Variant, variants
 
 
 @dataclass(frozen=True)

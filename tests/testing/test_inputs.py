@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from shapezoo import ContractError, Module, ShapeError, checked
 from shapezoo.contracts import Condition
-from shapezoo.contracts.limits import set_limits
+from shapezoo.contracts.checking.known_limits import set_limits
 from shapezoo.proving.proofs import SubjectError
 from shapezoo.testing import Call, inputs
+from shapezoo.testing.assertions import STEADY
 from shapezoo.testing.finding import places
-from shapezoo.testing.running import STEADY
 
 
 def drawn(strategy: SearchStrategy[Call], count: int = 40) -> list[Call]:

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from shapezoo import Module, ShapeError, checked, signature, unchecked
 from shapezoo.contracts import TensorType
-from shapezoo.contracts.axes import parse_axes
+from shapezoo.contracts.language.axes import parse_axes
 from shapezoo.testing import Violation, inputs, violations
+from shapezoo.testing.assertions import STEADY
 from shapezoo.testing.finding import Place, places
-from shapezoo.testing.running import STEADY
 from shapezoo.testing.violations import breaks
 
 

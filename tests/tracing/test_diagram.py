@@ -17,9 +17,9 @@ import torchvision
 from torch import Tensor, nn
 
 from shapezoo import Trace, create_model, list_models, trace
-from shapezoo.models.vision.inception import InceptionBlock
+from shapezoo.models.course.inception import InceptionBlock
+from shapezoo.tracing.blocks import Graph, Kind, graph_of
 from shapezoo.tracing.diagram import BLOCK_FONT, CHARACTER, LABEL_FONT
-from shapezoo.tracing.graph import Graph, Kind, graph_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 

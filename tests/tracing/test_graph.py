@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from shapezoo import Trace, TraceError, create_model, trace
 from shapezoo.models import ResidualBlock
-from shapezoo.models.vision.inception import InceptionBlock
-from shapezoo.tracing.graph import MOST_BLOCKS, Arrow, Graph, Kind, graph_of
+from shapezoo.models.course.inception import InceptionBlock
+from shapezoo.tracing.blocks import MOST_BLOCKS, Arrow, Graph, Kind, graph_of
 
 HEAD, TAIL = nn.Linear(3, 3), nn.Linear(3, 3)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from shapezoo import Module, Trace, TraceError, trace
 from shapezoo.tracing import SizesError
-from shapezoo.tracing.symbolic import DifferenceError, generalise
+from shapezoo.tracing.polynomials import DifferenceError, generalise
 
 Sizes = dict[str, int]
 

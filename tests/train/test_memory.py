@@ -24,7 +24,7 @@ from shapezoo.train import (
     init,
     save_checkpoint,
 )
-from shapezoo.train.step import Training
+from shapezoo.train.steps.step import Training
 
 ADAM = choose_optimizer("adam", lr=0.01)
 

@@ -25,7 +25,7 @@ from shapezoo.train import (
     load_checkpoint,
     save_checkpoint,
 )
-from shapezoo.train.order import _spread, examples_digest
+from shapezoo.train.loop.order import _spread, examples_digest
 
 Fingerprint = Callable[..., str]
 MAKE_OPTIMIZER = functools.partial(torch.optim.SGD, lr=0.1)

@@ -27,7 +27,7 @@ from shapezoo.train import (
     init,
     train_step,
 )
-from shapezoo.train.preflight import better_batch_size, has_single_example
+from shapezoo.train.loop.preflight import better_batch_size, has_single_example
 
 ADAM = choose_optimizer("adam", lr=0.01)
 

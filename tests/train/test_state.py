@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from shapezoo.train import MakeOptimizer, State, choose_optimizer, evaluate, init, install
-from shapezoo.train.state import lent
+from shapezoo.train.steps.state import lent
 
 ADAM = choose_optimizer("adam", lr=0.01)
 Fingerprint = Callable[..., str]

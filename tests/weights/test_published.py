@@ -126,7 +126,7 @@ def test_the_size_of_images_is_that_of_the_weights(
         wanted.append(weights)
         return {}
 
-    monkeypatch.setattr("shapezoo.weights.building.download", nothing)
+    monkeypatch.setattr("shapezoo.weights.pretrained.download", nothing)
     for name, size in {"IMAGENET1K_SWAG_E2E_V1": 384, "IMAGENET1K_V1": 224}.items():
         with pytest.raises(WeightsError, match="holds no state dict"):
             create_model("vit_b_16", weights=name)

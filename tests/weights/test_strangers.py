@@ -25,7 +25,7 @@ from shapezoo.models import resnet_micro
 from shapezoo.registry import entries
 from shapezoo.train import Checkpoint, init, save_checkpoint
 from shapezoo.weights import WeightsError
-from shapezoo.weights.building import build_with
+from shapezoo.weights.pretrained import build_with
 
 
 def assert_loads(content: Any, expected: State, folder: Path) -> None:
@@ -628,7 +628,7 @@ def test_channels_of_models_without_published_weights_are_never_adapted(tmp_path
 def test_position_embeddings_of_a_wrong_rank_are_refused(tmp_path: Path) -> None:
     state = create_model("vit_micro").state_dict()
     name = "encoder.pos_embedding"
-    from shapezoo.weights.building import _adapted
+    from shapezoo.weights.pretrained import _adapted
 
     for odd in (torch.ones(3), torch.ones(1, 4, 8), torch.tensor(1.0)):
         with pytest.raises(WeightsError, match="'w' does not fit VisionTransformer: "):

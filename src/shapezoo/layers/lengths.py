@@ -4,7 +4,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from shapezoo.contracts import checked
-from shapezoo.contracts.symbolic_runs import is_proving
+from shapezoo.contracts.matching.proof_mode import is_proving
 
 
 class SequenceError(ValueError):

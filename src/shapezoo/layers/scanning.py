@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from shapezoo.contracts import ShapeError
-from shapezoo.contracts.describing import describe
-from shapezoo.contracts.symbolic_runs import is_proving
+from shapezoo.contracts.matching.proof_mode import is_proving
+from shapezoo.contracts.messages.describing import describe
 
 S = TypeVar("S", bound=Tensor | tuple[Tensor, ...])
 

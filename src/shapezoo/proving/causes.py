@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import nn
 
-from shapezoo.proving.rules.common import LIBRARIES
+from shapezoo._frames import is_library
 
 _LAYERS = f"torch{sep}nn{sep}modules{sep}"
 
@@ -87,4 +87,4 @@ def own_files(made: Callable[..., Any]) -> frozenset[str]:
         functions.append(made.forward)  # a method that is proved in its place
     codes = (getattr(inspect.unwrap(function), "__code__", None) for function in functions)
     files = {code.co_filename for code in codes if code is not None}
-    return frozenset(file for file in files if not file.startswith(LIBRARIES))
+    return frozenset(file for file in files if not is_library(file))

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from shapezoo.contracts import ContractError, checked, is_checked
-from shapezoo.contracts.reading import function_signature
+from shapezoo.contracts.checking.introspection import function_signature
 
 Record = Callable[[str, Exception | None], None]
 """Gets the path of a module, and what its call has raised."""

@@ -10,18 +10,28 @@ from torch import nn
 
 from shapezoo._modules import floating_dtype
 from shapezoo.contracts import ContractError, signature
-from shapezoo.contracts.conditions import Condition
-from shapezoo.proving import solving
-from shapezoo.proving.auditing import audit
-from shapezoo.proving.bounding import TooLargeError
+from shapezoo.contracts.examples.variants import Variant, variants
+from shapezoo.contracts.language.conditions import Condition
+from shapezoo.proving.audit.auditing import audit
+from shapezoo.proving.audit.boundaries import audit_limits
+from shapezoo.proving.audit.bounding import TooLargeError
+from shapezoo.proving.audit.premises import Premises, premises
+from shapezoo.proving.audit.replaying import (
+    Call,
+    Replay,
+    attributes_of,
+    changed,
+    replay,
+    snippet,
+    worst,
+)
 from shapezoo.proving.effort import Effort, WorkOverError, bounded, budgeted
 from shapezoo.proving.enforcing import has_contract
-from shapezoo.proving.exploring import Exploration, Path, axes_of, explore
-from shapezoo.proving.lemmas import Lemma, Lemmas, Pattern, merged_shape, subject_for, written
-from shapezoo.proving.limits import audit_limits
-from shapezoo.proving.preconditions import preconditions
-from shapezoo.proving.premises import Premises, premises
-from shapezoo.proving.printing import as_python
+from shapezoo.proving.formulas import solving
+from shapezoo.proving.formulas.printing import as_python
+from shapezoo.proving.limits.preconditions import preconditions
+from shapezoo.proving.paths.exploring import Exploration, Path, axes_of, explore
+from shapezoo.proving.paths.lemmas import Lemma, Lemmas, Pattern, merged_shape, subject_for, written
 from shapezoo.proving.proofs import (
     Case,
     Counterexample,
@@ -36,17 +46,7 @@ from shapezoo.proving.proofs import (
     RestsOn,
     Unknown,
 )
-from shapezoo.proving.replaying import (
-    Call,
-    Replay,
-    attributes_of,
-    changed,
-    replay,
-    snippet,
-    worst,
-)
 from shapezoo.proving.subjects import Subject
-from shapezoo.proving.variants import Variant, variants
 
 FOR_REGIONS, FOR_SYMBOLS = 0.85, 0.7
 """The share of all work that finding and auditing regions may take, and in it that of symbols."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from shapezoo.contracts import ShapeError, Signature
-from shapezoo.contracts.conditions import Condition
+from shapezoo.contracts.language.conditions import Condition
 
 Sizes = Mapping[str, int]
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shapezoo.contracts.conditions import Condition
+from shapezoo.contracts.language.conditions import Condition
 from shapezoo.proving.proofs import Proof
 
 

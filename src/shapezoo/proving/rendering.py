@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 
-from shapezoo.contracts.conditions import all_of
+from shapezoo.contracts.language.conditions import all_of
 from shapezoo.proving.proofs import (
     Case,
     ProvedInPart,

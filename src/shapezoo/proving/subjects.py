@@ -12,14 +12,15 @@ from torch import Tensor, nn
 from torch._subclasses import fake_tensor
 
 from shapezoo._modules import as_written, copied, floating_dtype, require_plain
-from shapezoo.contracts import ContractError, Signature, checked, is_checked, signature, switch
-from shapezoo.contracts.braces import read_braces
-from shapezoo.contracts.describing import shown
-from shapezoo.contracts.examples import example_arguments
-from shapezoo.contracts.explain import public_name
-from shapezoo.contracts.reading import function_signature
+from shapezoo.contracts import ContractError, Signature, checked, is_checked, signature
+from shapezoo.contracts.checking import switch
+from shapezoo.contracts.checking.introspection import function_signature
+from shapezoo.contracts.examples.arguments import example_arguments
+from shapezoo.contracts.language.expressions import read_braces
+from shapezoo.contracts.messages.describing import shown
+from shapezoo.contracts.messages.explain import public_name
 from shapezoo.proving.causes import own_files
-from shapezoo.proving.model_code import code_of_model
+from shapezoo.proving.paths.model_code import code_of_model
 from shapezoo.proving.proofs import Sizes, SubjectError
 from shapezoo.registry import is_as_built, origin_of
 

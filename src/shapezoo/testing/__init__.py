@@ -6,9 +6,9 @@ if importlib.util.find_spec("hypothesis") is None:
     raise ImportError("shapezoo.testing needs hypothesis: pip install 'shapezoo[testing]'")
 
 from shapezoo.testing.calls import Call
-from shapezoo.testing.contracts import assert_contract
+from shapezoo.testing.compilation import assert_compiles, assert_exports
+from shapezoo.testing.enforcement import assert_contract
 from shapezoo.testing.finding import Place
-from shapezoo.testing.graphs import assert_compiles, assert_exports
 from shapezoo.testing.inputs import inputs
 from shapezoo.testing.laws import (
     assert_batch_first_equivalent,
@@ -16,7 +16,7 @@ from shapezoo.testing.laws import (
     assert_gradients,
     assert_padding_invariant,
 )
-from shapezoo.testing.proofs import assert_proved
+from shapezoo.testing.proved import assert_proved
 from shapezoo.testing.violations import Violation, violations
 
 __all__ = [

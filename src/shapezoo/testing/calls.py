@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from shapezoo._modules import as_written
 from shapezoo.contracts import Signature
-from shapezoo.contracts.describing import describe
+from shapezoo.contracts.messages.describing import describe
 from shapezoo.testing.finding import Place, places, replaced
 
 MOST_SHOWN = 16

@@ -14,18 +14,18 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from torch import nn
 
 from shapezoo.contracts import Argument, Axis, Condition, ContractError, PlainType, Signature
-from shapezoo.contracts.axes import Extent
-from shapezoo.contracts.braces import read_braces
-from shapezoo.contracts.examples import arguments, free_axes, size_of
-from shapezoo.contracts.limits import limits_of
-from shapezoo.contracts.signatures import ArgumentKind
-from shapezoo.contracts.types import DictType, Type, tensors, walk
-from shapezoo.proving.variants import Variant, Way, met, ways
+from shapezoo.contracts.checking.known_limits import limits_of
+from shapezoo.contracts.examples.arguments import arguments, free_axes, size_of
+from shapezoo.contracts.examples.variants import Variant, Way, met, ways
+from shapezoo.contracts.language.axes import Extent
+from shapezoo.contracts.language.expressions import read_braces
+from shapezoo.contracts.language.signatures import ArgumentKind
+from shapezoo.contracts.language.types import DictType, Type, tensors, walk
 from shapezoo.testing.calls import Call, function_of, owner_of
 from shapezoo.testing.finding import bind, places
-from shapezoo.testing.seeding import seeded
+from shapezoo.testing.fixed_seed import seeded
 from shapezoo.testing.sizing import Demand, Sizes, solved
-from shapezoo.testing.values import Values
+from shapezoo.testing.tensors import Values
 
 LAST_SEED = (1 << 32) - 1
 

@@ -16,8 +16,8 @@ from shapezoo.contracts import (
     Type,
     UnionType,
 )
-from shapezoo.contracts.axes import Extent, align, differences
-from shapezoo.contracts.walking import intended_options, parts_of
+from shapezoo.contracts.language.axes import Extent, align, differences
+from shapezoo.contracts.language.walking import intended_options, parts_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,13 +12,13 @@ from torch import nn
 
 from shapezoo._modules import as_written
 from shapezoo.contracts import Condition, ContractError, signature
-from shapezoo.contracts.reading import function_signature
-from shapezoo.contracts.signatures import ArgumentKind
+from shapezoo.contracts.checking.introspection import function_signature
+from shapezoo.contracts.language.signatures import ArgumentKind
 from shapezoo.proving.proofs import SubjectError
 from shapezoo.proving.subjects import subject_of_class
 from shapezoo.testing.calls import Call, function_of
 from shapezoo.testing.drawing import Drawing, Source
-from shapezoo.testing.seeding import seeded
+from shapezoo.testing.fixed_seed import seeded
 
 Target = nn.Module | type | Callable[..., Any]
 """What has a contract: a module, a class of modules, a dataclass, or a function."""

@@ -9,12 +9,9 @@ from torch import Tensor, nn
 
 from shapezoo._modules import as_written, copied, floating_dtype
 from shapezoo.contracts import ContractError, signature
-from shapezoo.contracts.examples import LENGTHS, counted_axis
-from shapezoo.proving.values import leaves_of, tensors_of
-from shapezoo.testing.calls import Call
-from shapezoo.testing.finding import Place
-from shapezoo.testing.inputs import inputs
-from shapezoo.testing.running import (
+from shapezoo.contracts.examples.arguments import LENGTHS, counted_axis
+from shapezoo.proving.snippets import leaves_of, tensors_of
+from shapezoo.testing.assertions import (
     Calls,
     assert_same,
     calls_of,
@@ -25,6 +22,9 @@ from shapezoo.testing.running import (
     require_module,
     smallest,
 )
+from shapezoo.testing.calls import Call
+from shapezoo.testing.finding import Place
+from shapezoo.testing.inputs import inputs
 
 BATCH = "batch"
 BATCHES = range(2, 6)

@@ -11,7 +11,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from torch import Tensor
 
 from shapezoo.contracts import ShapeError
-from shapezoo.contracts.axes import Extent, differences
+from shapezoo.contracts.language.axes import Extent, differences
 from shapezoo.testing.calls import Call
 from shapezoo.testing.finding import Place, bind
 from shapezoo.testing.inputs import Target, inputs

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from shapezoo.tracing.graph import Arrow, Block, Graph, Kind
+from shapezoo.tracing.blocks import Arrow, Block, Graph, Kind
 
 BLOCK_FONT, LABEL_FONT = 13, 11
 CHARACTER = 0.62

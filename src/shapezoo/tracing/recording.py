@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
+from shapezoo.tracing.leaves import Leaf, argument_leaves, leaves, named_arguments, result_leaves
 from shapezoo.tracing.records import NOWHERE, Call, Flow, Operation, Shape
-from shapezoo.tracing.values import Leaf, argument_leaves, leaves, named_arguments, result_leaves
 
 ARITHMETIC = ("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow")
 SWAPPED = frozenset({*ARITHMETIC, "lshift", "rshift", "and", "xor", "or"})

@@ -1,25 +1,18 @@
 """Running a model once, undisturbed, to see what happens in it."""
 
-import os
-import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 from torch.func import functional_call
 
-from shapezoo import contracts, tracing
+from shapezoo._frames import users_line
 from shapezoo._modules import undisturbed
 from shapezoo.tracing import table
 from shapezoo.tracing.folding import fold
 from shapezoo.tracing.recording import Recorder
 from shapezoo.tracing.records import Call, Operation
 from shapezoo.tracing.traces import Trace, TraceError
-
-PACKAGES = tuple(str(Path(module.__path__[0])) + os.sep for module in (torch, tracing, contracts))
-"""Where the lines are that tell nothing about an error in a model."""
 
 LAST_ROWS = 8
 """How many layers the error of a model that failed shows."""
@@ -77,17 +70,10 @@ def _failure(trace: Trace, call: Call, error: Exception) -> TraceError:
     last = call.steps[-1] if call.steps else None
     if isinstance(last, Operation) and not last.outputs:
         lines.append(f"of: {last.name}, which got {table.shapes([f.shape for f in last.inputs])}")
-    if line := _line(error):
+    if line := users_line(error):
         lines.append(f"at: {line}")
     rows = table.rows(trace)
     first = len(rows) - LAST_ROWS
     shown = [row for number, row in enumerate(rows) if number >= first or row.call.has_failed]
     lines += ["the last layers:", *table.text(shown).splitlines()]
     return TraceError("\n  ".join(lines), trace)
-
-
-def _line(error: Exception) -> str:
-    """The innermost line that is neither torch's nor ours."""
-    frames = traceback.extract_tb(error.__traceback__)
-    others = [frame for frame in frames if not frame.filename.startswith(PACKAGES)]
-    return f"{others[-1].filename}:{others[-1].lineno}" if others else ""

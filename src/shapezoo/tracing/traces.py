@@ -7,7 +7,7 @@ from typing import Any
 
 from shapezoo._files import replacing
 from shapezoo.tracing import diagram, table
-from shapezoo.tracing.graph import graph_of
+from shapezoo.tracing.blocks import graph_of
 from shapezoo.tracing.records import Call, Flow, Operation, Size
 
 

@@ -10,10 +10,10 @@ from torch import nn
 
 from shapezoo._modules import as_written, require_plain
 from shapezoo.contracts import ContractError, Signature, signature
-from shapezoo.contracts.describing import shown
-from shapezoo.contracts.examples import example_arguments, free_axes
-from shapezoo.tracing.running import run_once
-from shapezoo.tracing.symbolic import (
+from shapezoo.contracts.examples.arguments import example_arguments, free_axes
+from shapezoo.contracts.messages.describing import shown
+from shapezoo.tracing.leaves import leaves
+from shapezoo.tracing.polynomials import (
     CHECKS,
     FEW_CHECKS,
     DifferenceError,
@@ -21,8 +21,8 @@ from shapezoo.tracing.symbolic import (
     Sizes,
     generalise,
 )
+from shapezoo.tracing.running import run_once
 from shapezoo.tracing.traces import SizesError, Trace, TraceError
-from shapezoo.tracing.values import leaves
 
 LONG_AXES = ("height", "width", "frames")
 UNITS = ((64, 2), (6720, 60), (64, 64), (8, 8), (1, 1))

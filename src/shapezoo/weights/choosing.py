@@ -9,7 +9,7 @@ from typing import TypeGuard
 
 from torch import Tensor, nn
 
-from shapezoo.contracts.describing import shown
+from shapezoo.contracts.messages.describing import shown
 from shapezoo.weights.published import PublishedWeights, find, owner
 from shapezoo.weights.taking import WeightsError
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from shapezoo._pictures import is_grey, on_white
 from shapezoo.contracts import checked
-from shapezoo.contracts.describing import shown
+from shapezoo.contracts.messages.describing import shown
 from shapezoo.weights.choosing import resolve
 from shapezoo.weights.published import PublishedWeights
 

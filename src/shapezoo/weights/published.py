@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 import torch
 
 from shapezoo.weights.downloading import download_to
-from shapezoo.weights.reading import read
+from shapezoo.weights.opening import read
 from shapezoo.weights.taking import WeightsError
 
 DEFAULT = "DEFAULT"

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from shapezoo.weights.reading import loading_code
+from shapezoo.weights.opening import loading_code
 from shapezoo.weights.taking import WeightsError, shared_names
 
 COUNTER = "num_batches_tracked"

@@ -1,1 +1,1 @@
-"""Models that read images."""
+"""Models of papers that read images."""

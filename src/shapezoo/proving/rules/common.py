@@ -8,30 +8,13 @@ refuse, such as a picture of no rows; these checks are added.
 
 import functools
 import math
-import os
 from collections.abc import Sequence
 from typing import Any
 
-import beartype
-import jaxtyping
-import sympy
 import torch
 from torch import Tensor
 
-from shapezoo import contracts, proving
 from shapezoo.proving.rules.intervals import known
-
-LIBRARIES = (
-    *(
-        os.path.dirname(module.__file__ or "") + os.sep
-        for module in (beartype, contracts, jaxtyping, proving, sympy, torch)
-    ),
-    "<contract of ",  # the code that contracts write
-)
-"""Where the lines are that are not the model's."""
-
-PACKAGES = tuple(os.sep + name + os.sep for name in ("site-packages", "dist-packages"))
-"""Folders of installed packages."""
 
 Size = Any
 """A whole number, or a symbol of one."""

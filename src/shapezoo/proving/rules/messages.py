@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from types import FrameType, FunctionType
 from typing import Any
 
-from shapezoo.proving.rules.common import LIBRARIES, PACKAGES
+from shapezoo._frames import is_installed, is_library
 
 Place = tuple[int, int]
 """A line and a column."""
@@ -27,7 +27,7 @@ Message = tuple[Place, Place, ast.expr | None]
 def is_in_message() -> bool:
     """Whether the innermost line that is not a library's makes the message of an error or a log."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(LIBRARIES):
+    while frame is not None and is_library(frame.f_code.co_filename):
         frame = frame.f_back
     return frame is None or is_message(frame)
 
@@ -35,7 +35,7 @@ def is_in_message() -> bool:
 def is_message(frame: FrameType) -> bool:
     """Whether a text is asked for by a library, or for an error or a log that nothing reads."""
     name = frame.f_code.co_filename
-    if name.startswith(LIBRARIES):
+    if is_library(name):
         return True
     positions = itertools.islice(frame.f_code.co_positions(), frame.f_lasti // 2, None)
     found = _messages_at(name, *next(positions))
@@ -75,7 +75,7 @@ def _is_caught(frame: FrameType | None) -> bool:
     """
     while frame is not None and frame.f_code.co_name != "run_symbolically":
         name = frame.f_code.co_filename
-        is_trusted = name.startswith(LIBRARIES) or any(part in name for part in PACKAGES)
+        is_trusted = is_library(name) or is_installed(name)
         if not is_trusted and _is_guarded(name, frame.f_lineno):
             return True
         frame = frame.f_back

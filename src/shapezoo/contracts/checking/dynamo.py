@@ -1,0 +1,242 @@
+"""The check while `torch.compile` or `torch.export` traces a call.
+
+It runs on the fake tensors that Dynamo traces with. Their dynamic sizes are symbols, so a check
+that passes holds for every size that the graph accepts. It leaves no node in the graph. Dynamo is
+imported only while it traces.
+"""
+
+import dataclasses
+import enum
+import functools
+import weakref
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable
+from traceback import StackSummary
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.fx import Proxy
+from torch.nn.utils.rnn import PackedSequence
+
+from shapezoo._frames import CONTRACTS
+from shapezoo.contracts.language.errors import ContractError, ShapeError
+from shapezoo.contracts.matching.bindings import Bindings, current, frame
+from shapezoo.contracts.matching.matching import Opaque
+from shapezoo.contracts.matching.proof_mode import hint_of
+
+
+def observe(verify: Callable[..., object], *seen: Any) -> None:
+    """Verify the arguments or the result of a call that Dynamo traces; Dynamo traces this too.
+
+    Args:
+        verify: Called with the values that Dynamo traces with, the path of the module, what
+            it returned earlier for the same call (or None), and the module (or None).
+        *seen: The values, as `seen` returns them.
+
+    Raises:
+        ShapeError: The call breaks its contract.
+        ContractError: The contract cannot be computed for this call.
+    """
+    at_trace_time(_verify_seen)
+
+
+def at_trace_time(function: Callable[[Any], None]) -> None:
+    """Call a function with Dynamo's context while Dynamo traces this; otherwise do nothing."""
+    from torch._dynamo.comptime import comptime
+
+    comptime(function)
+
+
+def seen(value: Any, records: tuple[Any, ...]) -> Any:
+    """Convert a value to a form in which Dynamo can return it. Dynamo traces this.
+
+    Args:
+        value: The value.
+        records: The dataclasses whose fields are included.
+    """
+    if isinstance(value, records):
+        names = [field.name for field in dataclasses.fields(value)]
+        return _Record(type(value), {name: seen(getattr(value, name), records) for name in names})
+    if isinstance(value, enum.Enum):
+        return Opaque()
+    if value is None or isinstance(value, Tensor | bool | int | float | str):
+        return value
+    if type(value) in (list, tuple) or _is_named(value):
+        return _rebuilt(value, [seen(item, records) for item in value])
+    if type(value) in (dict, OrderedDict, defaultdict):
+        items = {key: seen(item, records) for key, item in value.items()}
+        return items if type(value) is dict else _Mapping(type(value), items)
+    return Opaque()
+
+
+class _Mapping(NamedTuple):
+    """A dictionary of another class, which Dynamo would hand out as a plain one."""
+
+    kind: type
+    parts: dict[Any, Any]
+
+
+class _Record(NamedTuple):
+    """The fields of a dataclass, because Dynamo cannot return the object."""
+
+    kind: type
+    fields: dict[str, Any]
+
+
+def _verify_seen(context: Any) -> None:
+    """Verify the call that Dynamo traces, with the arguments of `observe`."""
+    verify = context.get_local("verify", stacklevel=1).as_python_constant()
+    values = context.get_local("seen", stacklevel=1).as_proxy()
+    translator = context._i_will_not_complain_if_bc_breaks_InstructionTranslator()
+    call = translator.parent.parent  # parents: at_trace_time, observe; then the tracer of the call
+    try:
+        place, owner = _place(translator), _owner(call)
+        verified = verify(*map(_fake, values), place, _verified.get(call), owner)
+    except (ShapeError, ContractError) as error:
+        raise _as_dynamo_error(error) from None
+    _verified[call] = verified
+    if verified is not None:
+        _bound_in_body.setdefault(call, verified.axes)
+
+
+def assert_traced(
+    check: Callable[[Any, str], None],
+    check_in_call: Callable[[Any, str], None],
+    value: Any,
+    shape: str,
+) -> None:
+    """Check the shape of a tensor that Dynamo traces; Dynamo traces this too.
+
+    Args:
+        check: Checks a tensor, with the axes that are bound.
+        check_in_call: Checks a tensor, with the axes of the checked call that runs.
+        value: The tensor.
+        shape: Its shape.
+
+    Raises:
+        ShapeError: It has another shape.
+        ContractError: The shape cannot be read or computed.
+    """
+    value = seen(value, ())
+    at_trace_time(_assert_seen)
+
+
+def _assert_seen(context: Any) -> None:
+    """Check a shape with the axes bound of the checked call in whose body it stands.
+
+    After a graph break, the rest of a body is traced apart from the check of its call. The sizes at
+    hand are then held against those of the running call, which adds no guard.
+    """
+    names = ("check", "check_in_call", "value", "shape")
+    check, check_in_call, value, shape = (context.get_local(n, stacklevel=1) for n in names)
+    check, check_in_call = check.as_python_constant(), check_in_call.as_python_constant()
+    value, shape = _fake(value.as_proxy()), shape.as_python_constant()
+    caller = context._i_will_not_complain_if_bc_breaks_InstructionTranslator().parent
+    while caller is not None and _verified.get(caller) is None:
+        caller = caller.parent
+    try:
+        if caller is None:
+            check_in_call(_with_hints(value), shape)
+            return
+        with frame(_bound_in_body[caller]):
+            check(value, shape)
+            _bound_in_body[caller] = current()
+    except (ShapeError, ContractError) as error:
+        raise _as_dynamo_error(error) from None
+
+
+def _with_hints(value: Any) -> Any:
+    """A tensor without data of the sizes at hand, for one with symbols of them."""
+    if not isinstance(value, Tensor) or torch.SymInt not in map(type, value.shape):
+        return value
+    sizes = [hint_of(size) if isinstance(size, torch.SymInt) else size for size in value.shape]
+    return torch.empty(sizes, dtype=value.dtype, device="meta")
+
+
+_bound_in_body: weakref.WeakKeyDictionary[Any, Bindings] = weakref.WeakKeyDictionary()
+_verified: weakref.WeakKeyDictionary[Any, object] = weakref.WeakKeyDictionary()
+
+
+def _place(translator: Any) -> str:
+    """Return the path of the module that is being traced in its parent."""
+    sources = [source for source, _ in translator.nn_module_stack.values()]
+    place = sources[-1].partition("].")[2] if sources else ""  # L['self'].blocks.0
+    return str(place).removeprefix("_export_root.")
+
+
+def _owner(call: Any) -> object:
+    """Return the module whose forward is called, or None."""
+    from torch._dynamo.variables.nn_module import UnspecializedNNModuleVariable
+
+    args = call.symbolic_locals.get("args")  # missing in a resume function
+    items = args.realize().items if args is not None else []
+    owner = items[0].realize() if items else None
+    return owner.value if isinstance(owner, UnspecializedNNModuleVariable) else None
+
+
+def _fake(value: Any) -> Any:
+    """Return the value that Dynamo traces with, from the proxy that it returns."""
+    if isinstance(value, Proxy):
+        return value.node.meta["example_value"]
+    if isinstance(value, _Record):
+        kind: Any = value.kind
+        record = kind.__new__(kind)
+        for name, item in value.fields.items():
+            object.__setattr__(record, name, _fake(item))
+        return record
+    if isinstance(value, _Mapping):
+        made = value.kind()
+        made.update({key: _fake(item) for key, item in value.parts.items()})
+        return made
+    if isinstance(value, list | tuple):
+        return _rebuilt(value, map(_fake, value))
+    if isinstance(value, dict):
+        return {key: _fake(item) for key, item in value.items()}
+    return value
+
+
+def _is_named(value: Any) -> bool:
+    """Whether a value is a NamedTuple with the usual constructor."""
+    is_tuple = isinstance(value, tuple) and not isinstance(value, PackedSequence | torch.Size)
+    return is_tuple and hasattr(value, "_fields")
+
+
+def _rebuilt(value: Any, items: Iterable[Any]) -> Any:
+    """Build a list, tuple or NamedTuple of the same class from other items. Dynamo traces this."""
+    if isinstance(value, list):
+        return list(items)
+    return type(value)(*items) if _is_named(value) else tuple(items)
+
+
+def _as_dynamo_error(error: Exception) -> Any:
+    """Return the error as one that Dynamo re-raises, instead of running the call untraced."""
+    from torch._dynamo.exc import TorchRuntimeError
+
+    kind: Any = type(error)
+    traced = _traced(kind, TorchRuntimeError)(str(error))
+    traced.__dict__.update(vars(error))
+    traced.add_note(
+        "This was raised while torch.compile or torch.export traced the call; an `except` inside "
+        "the traced code does not catch it."
+    )
+    frames = [frame for frame in traced.real_stack if not frame.filename.startswith(CONTRACTS)]
+    traced.real_stack = StackSummary.from_list(frames)
+    return traced
+
+
+@functools.cache
+def _traced(kind: type, dynamos: type) -> Any:
+    """Return a subclass of an error that Dynamo also treats as one of its own."""
+
+    def reduce(error: Any) -> tuple[object, ...]:
+        """Pickle as the plain error, because this class cannot be imported."""
+        kept = {"argument", "axis", "__notes__"}
+        return kind, (str(error),), {k: v for k, v in vars(error).items() if k in kept}
+
+    body = {
+        "__init__": vars(dynamos)["__init__"],
+        "__module__": kind.__module__,
+        "__reduce__": reduce,
+    }
+    return type(kind.__name__, (kind, dynamos), body)

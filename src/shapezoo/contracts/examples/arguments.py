@@ -1,0 +1,269 @@
+"""Make example arguments that satisfy a contract."""
+
+import collections
+import dataclasses
+from collections.abc import Callable, Container, Mapping
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+import torch
+
+from shapezoo.contracts.language.axes import BRACES, Axis, computed
+from shapezoo.contracts.language.errors import ContractError
+from shapezoo.contracts.language.signatures import Argument, ArgumentKind, Signature
+from shapezoo.contracts.language.types import (
+    PlainType,
+    RecordType,
+    SequenceType,
+    TensorType,
+    TupleType,
+    Type,
+    TypedDictType,
+    UnionType,
+    bindable_names,
+    tensors,
+)
+
+LENGTHS = "lengths"
+"""The argument that, by convention, holds the number of unpadded positions of each sequence."""
+
+
+TIMES = ("seq", "frames")
+"""The axes that may be padded."""
+
+
+def free_axes(contract: Signature) -> tuple[str, ...]:
+    """Return the axis names whose sizes a caller chooses: those of required arguments, in order."""
+    given = [_narrowed(argument.type) for argument in given_arguments(contract)]
+    axes = [axis for kind in given for tensor in tensors(kind) for axis in tensor.axes]
+    return tuple(dict.fromkeys(axis.name for axis in axes if axis.name))
+
+
+Fill = Callable[[str, TensorType, tuple[int, ...]], Any]
+"""Makes a tensor from its path (as in errors), its type and its shape."""
+
+
+def example_arguments(
+    contract: Signature,
+    sizes: Mapping[str, int],
+    *,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype = torch.float32,
+    preferred: torch.dtype | None = None,
+    is_other: bool = False,
+    fill: int = 0,
+    transposed: Container[str] = (),
+) -> tuple[list[Any], dict[str, Any]]:
+    """Make positional and keyword arguments that satisfy a contract: the required ones, all zeros.
+
+    Zero is a valid index in any vocabulary. A tensor ``lengths`` is filled with the size of the
+    axis next to its own in another argument, and stays on the CPU, where PyTorch requires it. A
+    variadic axis is one axis if it has a name, and none otherwise; ``*args`` is one argument. An
+    argument that is not a tensor is None, False, or the first value of a ``Literal``.
+
+    Args:
+        contract: The contract.
+        sizes: The size of each of `free_axes`, and the value of parts in braces, such as
+            ``{self.in_channels}``; numbers or symbols.
+        device: Where to put the tensors.
+        dtype: The dtype of tensors that may be floating-point.
+        preferred: The dtype of tensors that may have it, whatever else they may be.
+        is_other: Whether to use other values for arguments that shapes can depend on: lengths
+            that decrease to 1, and masks of ones.
+        fill: What to fill other tensors with.
+        transposed: The names of arguments whose tensors have their axes in reverse order in
+            memory.
+
+    Raises:
+        ContractError: There is no example for an argument, or the size of an axis is unknown or
+            negative.
+    """
+    counted = counted_axis(contract)
+
+    def example(path: str, kind: TensorType, shape: tuple[int, ...]) -> torch.Tensor:
+        is_lengths = path == LENGTHS
+        home = "cpu" if is_lengths and device is not None else device
+        wanted = dtype_of(kind, dtype if preferred is None else preferred, dtype)
+        is_reversed = path.split(".")[0].split("[")[0] in transposed
+        value = torch.zeros(shape[::-1] if is_reversed else shape, dtype=wanted, device=home)
+        if is_reversed:
+            value = value.permute(*range(len(shape))[::-1])
+        if is_lengths and counted in sizes:
+            longest = sizes[counted]
+            value = value + longest
+            if is_other:
+                value = torch.arange(len(value), 0, -1).clamp(max=longest).to(value)
+        elif is_other and value.dtype == torch.bool:
+            value = ~value
+        elif fill and value.dtype != torch.bool:
+            value = value + fill
+        return value
+
+    return arguments(contract, sizes, example, {})
+
+
+def arguments(
+    contract: Signature, sizes: Mapping[str, int], fill: Fill, given: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Make positional and keyword arguments: the required ones.
+
+    Args:
+        contract: The contract.
+        sizes: The size of each of `free_axes`, and the value of parts in braces.
+        fill: Makes the tensors.
+        given: The values of some arguments, by name.
+
+    Raises:
+        ContractError: There is no example for an argument, or the size of an axis is unknown or
+            negative.
+    """
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    chosen = given_arguments(contract)
+    has_gap = False
+    for argument in contract.inputs:
+        if argument not in chosen:
+            has_gap = True
+            continue
+        name, is_several = argument.name, argument.kind is ArgumentKind.VAR_POSITIONAL
+        try:
+            path = f"{name}[0]" if is_several else name
+            value = given[name] if name in given else _example(argument.type, path, sizes, fill)
+        except ContractError as error:
+            raise ContractError(
+                f"{contract.name}: cannot make an example of argument {str(argument)!r}: {error}"
+            ) from error
+        is_by_name = has_gap and argument.kind is ArgumentKind.POSITIONAL_OR_KEYWORD
+        if is_by_name or argument.kind is ArgumentKind.KEYWORD_ONLY:
+            kwargs[name] = value
+        else:
+            args.append(value)
+    return args, kwargs
+
+
+def counted_axis(contract: Signature) -> str:
+    """Return the axis whose positions ``lengths`` counts: next to its own in another argument.
+
+    Of several, the time axis. Empty if there are no lengths; ``seq`` if there is no axis next to
+    theirs.
+    """
+    named = {argument.name: argument for argument in contract.inputs}
+    lengths = list(tensors(named.pop(LENGTHS).type)) if LENGTHS in named else []
+    if not lengths or not is_whole(lengths[0]):
+        return ""
+    own = {axis.name for axis in lengths[0].axes}
+    for tensor in (tensor for argument in named.values() for tensor in tensors(argument.type)):
+        names = [axis.name for axis in tensor.axes if axis.name]
+        if own & {*names} and (beside := [name for name in names if name not in own]):
+            return next((name for name in beside if name in TIMES), beside[0])
+    return "seq"
+
+
+def given_arguments(contract: Signature) -> list[Argument]:
+    """Return the arguments of an example call.
+
+    These are the required ones and, if they do not bind all axes of the result, the first optional
+    ones that do.
+    """
+    several = ArgumentKind.VAR_POSITIONAL
+    given = [a for a in contract.inputs if a.is_required or a.kind is several]
+    for argument in contract.inputs:
+        unbound = contract.unbound(given)
+        if argument not in given and unbound & bindable_names(argument.type):
+            given.append(argument)
+    return [argument for argument in contract.inputs if argument in given]
+
+
+def _narrowed(kind: Type) -> Type:
+    """Replace each union in a type by the option that `_example` uses."""
+    if isinstance(kind, UnionType):
+        return _narrowed(_option(kind))
+    parts: Any = tuple(map(_narrowed, kind.parts))  # as many as before
+    return dataclasses.replace(kind, parts=parts) if parts else kind
+
+
+def _option(kind: UnionType) -> Type:
+    """Return the first option of a union that has tensors, or else the first."""
+    return next((part for part in kind.parts if any(tensors(part))), kind.parts[0])
+
+
+def _example(kind: Type, path: str, sizes: Mapping[str, int], fill: Fill) -> Any:
+    match kind:
+        case TensorType():
+            axes = (axis for axis in kind.axes if axis.name or not axis.variadic)
+            return fill(path, kind, tuple(size_of(axis, sizes) for axis in axes))
+        case TupleType(parts=parts):
+            return tuple(
+                _example(part, f"{path}[{i}]", sizes, fill) for i, part in enumerate(parts)
+            )
+        case SequenceType(parts=(part,)):
+            items = [_example(part, f"{path}[{i}]", sizes, fill) for i in range(2)]
+            return _container(kind.container, items)
+        case RecordType():
+            fields: dict[str, Any] = {}
+            for name, part in zip(kind.fields, kind.parts, strict=True):
+                try:
+                    fields[name] = _example(part, f"{path}.{name}", sizes, fill)
+                except ContractError:
+                    if name not in _defaults(kind.record):
+                        raise
+            return kind.record(**fields)
+        case TypedDictType():
+            pairs = zip(kind.keys, kind.parts, strict=True)
+            return {key: _example(part, f"{path}[{key!r}]", sizes, fill) for key, part in pairs}
+        case PlainType() if kind.annotation is NoneType:
+            return None
+        case PlainType() if kind.annotation is bool:
+            return False
+        case PlainType() if get_origin(kind.annotation) is Literal:
+            return get_args(kind.annotation)[0]
+        case UnionType():
+            return _example(_option(kind), path, sizes, fill)
+    raise ContractError(f"it is not a tensor with a shape but {kind}")
+
+
+def _container(class_: type, items: list[Any]) -> Any:
+    """Build a container of the annotated class, which may be abstract."""
+    concrete = (list, tuple, collections.deque, set, frozenset)
+    return next((made for made in concrete if issubclass(made, class_)), class_)(items)
+
+
+def _defaults(record: Any) -> set[str]:
+    """Return the fields of a dataclass or NamedTuple that have a default."""
+    if not dataclasses.is_dataclass(record):
+        return {*record._field_defaults}
+    none = dataclasses.MISSING
+    fields = dataclasses.fields(record)
+    return {f.name for f in fields if (f.default, f.default_factory) != (none, none)}
+
+
+def size_of(axis: Axis, sizes: Mapping[str, int]) -> int:
+    """Return the size of an axis; a variadic one counts as one axis here."""
+    if axis.fixed is not None:
+        return axis.fixed
+    if axis.name is not None:
+        return sizes[axis.name]
+    if axis.expression is None or not {*axis.needs, *axis.braces} <= sizes.keys():
+        raise ContractError(f"the size of axis {str(axis)!r} is not known")
+    values = {text: f"braces_{place}" for place, text in enumerate(axis.braces)}
+    expression = BRACES.sub(lambda part: values[part[0]], axis.expression)
+    size = computed(expression, {values.get(name, name): size for name, size in sizes.items()})
+    if not isinstance(size, int | torch.SymInt) or size < 0:
+        raise ContractError(
+            f"axis {str(axis)!r} evaluates to {size} for {dict(sizes)}, which is not a valid size"
+        )
+    return size  # type: ignore[return-value]  # a SymInt works like an int
+
+
+def is_whole(kind: TensorType) -> bool:
+    """Whether a tensor holds integers only."""
+    return kind.allows(torch.int64) and not kind.allows(torch.float32)
+
+
+def dtype_of(kind: TensorType, *wanted: torch.dtype) -> torch.dtype:
+    """Return the first dtype that a contract allows of those wanted and of all others."""
+    every = (value for value in vars(torch).values() if isinstance(value, torch.dtype))
+    allowed = filter(kind.allows, [*wanted, torch.float32, torch.int64, *every])
+    if found := next(allowed, None):
+        return found
+    raise ContractError(f"torch has no dtype of {kind.dtype}")

@@ -1,0 +1,252 @@
+"""Evaluate the annotations of a function or record, one by one.
+
+`typing.get_type_hints` evaluates all annotations of a function or none: one name that it cannot
+find hides all the others. Under ``from __future__ import annotations`` three sorts of names are not
+among the globals of the module, and are looked up here: variables of an enclosing function, names
+of the enclosing class, and names that are imported under ``if TYPE_CHECKING:``. Imports of the last
+sort run at the first call only; running them while a class is defined could cause an import cycle.
+"""
+
+import ast
+import contextlib
+import inspect
+import linecache
+import re
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shapezoo._frames import locals_of
+from shapezoo.contracts.language.errors import ContractError, UnresolvedError
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    """Replaces an annotation whose class does not exist at run time, so no value is an instance.
+
+    Attributes:
+        text: The annotation.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where the names in annotations are looked up.
+
+    Attributes:
+        names: The globals of the module.
+        qualname: The qualified name of the function or record that has the annotations.
+        filename: The file with its source, if it is known.
+        class_names: The names in the enclosing class, and type parameters (``class Net[T]``).
+        enclosing: The variables of the enclosing functions; None to look for those that run.
+        is_final: Whether imports for type checkers may run: a name that is missing then is an
+            error.
+    """
+
+    names: dict[str, Any]
+    qualname: str
+    filename: str
+    class_names: Mapping[str, Any]
+    enclosing: Mapping[str, Any] | None
+    is_final: bool
+
+    def evaluated(self, annotations: Mapping[str, Any]) -> dict[str, Any]:
+        """Evaluate annotations by name; `Unchecked` if no value can be an instance.
+
+        Raises:
+            UnresolvedError: A name does not exist (yet).
+            ContractError: An annotation raises an error, or a name that exists only for type
+                checkers may contain a shape.
+        """
+        enclosing = self.enclosing
+        if enclosing is None and any(map(has_names, annotations.values())):
+            enclosing = enclosing_variables(self.qualname, self.names)
+        found = enclosing or {}
+        return {name: self._evaluated(name, part, found) for name, part in annotations.items()}
+
+    def _evaluated(self, name: str, annotation: Any, enclosing: Mapping[str, Any]) -> Any:
+        names = dict(enclosing)
+        try:
+            while True:
+                try:
+                    return _evaluated(annotation, self.names, names)
+                except NameError as error:
+                    if error.name is None or error.name in names:
+                        raise
+                    names[error.name] = self._found(error.name)
+        except _ForTypeCheckersError as missing:
+            if any(
+                _may_hold_shapes(code, missing.name)
+                for code in (str(annotation), missing.definition)
+            ):
+                raise ContractError(
+                    f"{_subject(name)} refers to {missing.name!r}, which does not exist at run "
+                    f"time; move its import or definition out of `if TYPE_CHECKING:`"
+                ) from None
+            return Unchecked(str(annotation))
+        except NameError as error:
+            raise UnresolvedError(f"cannot evaluate {_subject(name)}: {error}") from error
+        except Exception as error:
+            raise ContractError(f"cannot evaluate {_subject(name)}: {error}") from error
+
+    def _found(self, name: str) -> Any:
+        """Look up a name that is neither a global nor an enclosing variable.
+
+        Raises:
+            NameError: It does not exist (yet).
+            _ForTypeCheckersError: It exists for type checkers only.
+        """
+        # after the globals, as in typing.get_type_hints: a field may be called like its class
+        for names in (
+            self.class_names,
+            enclosing_variables(self.qualname, self.names, of_classes=True),
+        ):
+            if name in names:
+                return names[name]
+        lines = linecache.getlines(self.filename) or linecache.getlines(
+            self.names.get("__file__") or ""  # what makes the methods of dataclasses has no file
+        )
+        statement = next(_for_type_checkers("".join(lines), name), None)
+        if statement is None or not self.is_final:
+            raise NameError(f"name {name!r} is not defined", name=name)
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            statement.names = [alias for alias in statement.names if _bound_by(alias) == name]
+        if isinstance(statement, ast.ClassDef):
+            raise _ForTypeCheckersError(name)
+        scope = dict(self.names)  # the module itself stays as it is
+        try:
+            self._run(statement, scope)
+        except _ForTypeCheckersError:
+            raise
+        except Exception:  # a package is not installed, or another name is not there
+            is_import = isinstance(statement, ast.Import | ast.ImportFrom)
+            definition = "" if is_import else ast.unparse(statement)
+            raise _ForTypeCheckersError(name, definition) from None
+        if name not in scope:  # it is declared and has no value
+            raise _ForTypeCheckersError(name)
+        return scope[name]
+
+    def _run(self, statement: ast.stmt, scope: dict[str, Any]) -> None:
+        """Run a statement, which may name others that exist for type checkers only."""
+        while True:
+            try:
+                exec(ast.unparse(statement), scope)
+                return
+            except NameError as error:
+                if error.name is None or error.name in scope:
+                    raise
+                scope[error.name] = self._found(error.name)
+
+
+def has_names(annotation: Any) -> bool:
+    """Whether names in an annotation are not evaluated yet."""
+    return isinstance(annotation, str) or "ForwardRef" in str(annotation)
+
+
+def names_in(annotation: Any) -> set[str]:
+    """The names in an annotation, without those in shapes."""
+    texts = (
+        [annotation]
+        if isinstance(annotation, str)
+        else re.findall(r"ForwardRef\('(.*?)'", str(annotation))
+    )
+    found: set[str] = set()
+    for text in texts:
+        with contextlib.suppress(SyntaxError):
+            found |= {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    return found
+
+
+def enclosing_variables(
+    qualname: str, names: dict[str, Any], *, of_classes: bool = False
+) -> dict[str, Any]:
+    """Return the variables of the enclosing functions, or classes, that are still running.
+
+    Args:
+        qualname: The qualified name of what they enclose.
+        names: The globals of the module.
+        of_classes: Whether to return those of classes.
+    """
+    found: dict[str, Any] = {}
+    frame = inspect.currentframe()
+    while frame is not None:
+        is_around = qualname.startswith(f"{frame.f_code.co_qualname}.")
+        if is_around and frame.f_globals is names:
+            is_function = bool(frame.f_code.co_flags & inspect.CO_OPTIMIZED)
+            if is_function is not of_classes:
+                found = {**(locals_of(frame) if is_function else frame.f_locals), **found}
+        frame = frame.f_back
+    return found
+
+
+def type_parameters(*owners: object) -> dict[str, Any]:
+    """Return the type parameters of functions and classes, ``T`` in ``def f[T](...)``, by name."""
+    found = (getattr(owner, "__type_params__", ()) for owner in owners)
+    return {parameter.__name__: parameter for some in found for parameter in some}
+
+
+class _ForTypeCheckersError(Exception):
+    """A name exists for type checkers only."""
+
+    def __init__(self, name: str, definition: str = "") -> None:
+        super().__init__(name)
+        self.name = name
+        self.definition = definition
+
+
+def _evaluated(annotation: Any, names: dict[str, Any], variables: dict[str, Any]) -> Any:
+    holder = types.SimpleNamespace(__annotations__={"it": annotation})
+    return typing.get_type_hints(holder, names, variables, include_extras=True)["it"]
+
+
+def _subject(name: str) -> str:
+    return "the return annotation" if name == "return" else f"the annotation of {name!r}"
+
+
+def _for_type_checkers(source: str, name: str) -> Iterator[ast.stmt]:
+    """Yield the statements under ``if TYPE_CHECKING:`` that bind a name."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # not a Python file
+        return
+    for branch in ast.walk(tree):
+        if not isinstance(branch, ast.If):
+            continue
+        test = ast.unparse(branch.test).rpartition(".")[2]
+        bodies = {"TYPE_CHECKING": branch.body, "not TYPE_CHECKING": branch.orelse}
+        for statement in bodies.get(test, []):
+            yield from (
+                inner
+                for inner in ast.walk(statement)
+                if isinstance(inner, ast.stmt) and name in _names_bound(inner)
+            )
+
+
+def _names_bound(statement: ast.stmt) -> set[str]:
+    match statement:
+        case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+            return set(map(_bound_by, aliases))
+        case ast.ClassDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
+            return {name}
+        case ast.Assign(targets=targets):
+            return {target.id for target in targets if isinstance(target, ast.Name)}
+    return set()
+
+
+def _bound_by(alias: ast.alias) -> str:
+    """Return the name that an import binds."""
+    return alias.asname or alias.name.partition(".")[0]
+
+
+def _may_hold_shapes(code: str, name: str) -> bool:
+    """Whether code contains a string other than this name, as a shape annotation does."""
+    try:
+        nodes = list(ast.walk(ast.parse(code)))
+    except SyntaxError:
+        return True
+    strings = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    return any(isinstance(value, str) for value in strings - {name})

@@ -1,0 +1,177 @@
+"""The axis sizes bound during one call.
+
+jaxtyping keeps them in a frame per call, and has no public way to read a frame or to start one with
+sizes already bound. Only this file uses its four private functions for that.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, cast
+
+from jaxtyping import AbstractArray
+from jaxtyping._storage import (
+    get_shape_memo,
+    pop_shape_memo,
+    push_shape_memo,
+    set_shape_memo,
+)
+
+from shapezoo.contracts.language.axes import BRACES, Axis, Extent, Open, align
+from shapezoo.contracts.language.errors import ContractError
+from shapezoo.contracts.matching.dynamo_skipping import skip_by_dynamo
+
+
+class Bindings(NamedTuple):
+    """Everything bound at one moment.
+
+    Attributes:
+        sizes: The size of each single axis by name. A key ``#name`` says that an axis written
+            ``#name`` had size 1.
+        shapes: The shape of each variadic axis, and whether it was written ``*#name``.
+        structures: The tree structures, such as ``T`` in ``PyTree[int, "T"]``.
+    """
+
+    sizes: dict[str, Any]
+    shapes: dict[str, tuple[bool, tuple[int, ...]]]
+    structures: dict[str, Any]
+
+
+NOTHING_BOUND = Bindings({}, {}, {})
+
+
+def bound_braces(values: Mapping[str, object]) -> Bindings:
+    """Bind the values of parts in braces, such as ``{self.in_channels}``."""
+    return Bindings({_reserved(text): value for text, value in values.items()}, {}, {})
+
+
+class frame:  # noqa: N801  # used as a function; contextlib.contextmanager would add 0.7 us to each check
+    """Check annotations with these bindings; bindings made inside are discarded on exit."""
+
+    def __init__(self, start: Bindings) -> None:
+        self.start = start
+
+    def __enter__(self) -> None:
+        enter_frame(self.start, {})
+
+    def __exit__(self, *error: Any) -> None:
+        leave_frame()
+
+
+def enter_frame(start: Bindings, arguments: dict[str, Any]) -> None:
+    """Start a frame with these bindings.
+
+    Args:
+        start: The bindings.
+        arguments: The values for braces that jaxtyping itself evaluates.
+    """
+    sizes, shapes, structures, _ = push_shape_memo(arguments)
+    sizes.update(start.sizes)
+    shapes.update(start.shapes)
+    structures.update(start.structures)
+
+
+@skip_by_dynamo
+def leave_frame() -> None:
+    """End the innermost frame."""
+    pop_shape_memo()
+
+
+def current() -> Bindings:
+    """Return a copy of the current bindings."""
+    sizes, shapes, structures, _ = get_shape_memo()  # type: ignore[no-untyped-call]  # private
+    return Bindings(dict(sizes), dict(shapes), dict(structures))
+
+
+def restore(bindings: Bindings) -> None:
+    """Replace the current bindings with these."""
+    sizes, shapes, structures = bindings
+    set_shape_memo(sizes.copy(), shapes.copy(), structures.copy(), {})
+
+
+def assume(axes: tuple[Axis, ...], shape: tuple[int, ...]) -> None:
+    """Bind the names that are not bound yet, as if this shape had passed its check."""
+    sizes, shapes, *_ = get_shape_memo()  # type: ignore[no-untyped-call]  # private: no types
+    for _, axis, size in align(axes, shape) or ():
+        if axis.name and axis.variadic:
+            shapes.setdefault(axis.name, (axis.broadcast, size))
+        elif axis.binds:
+            sizes.setdefault(axis.name, size)
+
+
+def value_of(braces: str) -> object:
+    """Return the value of a part in braces, or None if it has none."""
+    sizes, *_ = get_shape_memo()  # type: ignore[no-untyped-call]  # private: no types
+    return sizes.get(_reserved(braces))
+
+
+def note_ones(names: Iterable[str]) -> None:
+    """Record that an axis marked ``#`` had size 1."""
+    sizes, *_ = get_shape_memo()  # type: ignore[no-untyped-call]  # private: no types
+    for name in names:
+        sizes[f"#{name}"] = 1
+
+
+def settled(bindings: Bindings) -> Bindings:
+    """Finish the bindings after the last argument: ``#name`` that only ever had size 1 is 1."""
+    ones = {key[1:]: 1 for key in bindings.sizes if key.startswith("#")}
+    sizes = {key: size for key, size in bindings.sizes.items() if not key.startswith("#")}
+    return bindings._replace(sizes=ones | sizes)
+
+
+def without_braces(bindings: Bindings) -> Bindings:
+    """Keep only the bindings of axes, which are what a body sees."""
+    sizes = bindings.sizes.items()
+    return bindings._replace(sizes={k: v for k, v in sizes if not k.startswith(_RESERVED)})
+
+
+def missing(bindings: Bindings, keys: Iterable[str]) -> list[str]:
+    """Return the axis keys that are not bound."""
+    sizes, shapes, _ = bindings
+    if not shapes:
+        return [key for key in keys if key not in sizes]
+    variadic = {f"*{name}" for name in shapes}
+    return [key for key in keys if key not in sizes and key not in variadic]
+
+
+def enforceable(annotation: type[AbstractArray]) -> type[AbstractArray]:
+    """Replace each part in braces by an axis name that `bound_braces` binds.
+
+    jaxtyping would format the braces again at each check, which is slow and fails for symbolic
+    sizes.
+
+    Raises:
+        ContractError: It nests an annotation with another dtype.
+    """
+    if annotation.dtypes != annotation.dtype.dtypes:
+        raise ContractError(
+            f"{annotation.__name__} nests two different dtypes; write a single annotation such as "
+            f'Float32[Tensor, "batch n"]'
+        )
+    if "{" not in annotation.dim_str:
+        return annotation
+    text = BRACES.sub(lambda part: _reserved(part[0]), annotation.dim_str)
+    return with_shape(annotation, text)
+
+
+def with_shape(annotation: type[AbstractArray], text: str) -> type[AbstractArray]:
+    """Return an annotation with the same dtype and array class, and another shape."""
+    dtype = cast(Any, annotation.dtype)  # mypy and pyright do not know that it can be subscripted
+    rewritten: type[AbstractArray] = dtype[annotation.array_type, text]
+    return rewritten
+
+
+def visible(bindings: Bindings) -> dict[str, Extent]:
+    """Return the bindings of names in annotations, variadic names with their star."""
+    hidden = (_RESERVED, "#")
+    found: dict[str, Extent] = {
+        key: size for key, size in bindings.sizes.items() if not key.startswith(hidden)
+    }
+    for name, (is_open, shape) in bindings.shapes.items():
+        found[f"*{name}"] = Open(shape) if is_open else tuple(shape)
+    return found
+
+
+_RESERVED = "shapezoo_braces_"
+
+
+def _reserved(braces: str) -> str:
+    return _RESERVED + braces.encode().hex()

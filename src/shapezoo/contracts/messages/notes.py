@@ -1,0 +1,409 @@
+"""Add a note to errors that PyTorch raises inside a checked call: the layer, its input, and a fix.
+
+An error that leaves the body of a checked function carries its traceback, whose frames still have
+their variables. The last frame outside PyTorch is the user's code. If that called a `torch.nn`
+layer, the frame of the layer's ``forward`` has the layer as ``self``, and the frame above it has
+the arguments. If not, it called a function or an operator; the source position of the failed
+instruction yields the expression, whose variables are looked up by name.
+
+- Only errors raised by PyTorch get a note, never those that the user's own code raises. The
+  bytecode shows whether an instruction calls into PyTorch or raises by itself; the type and the
+  text of an error do not show who raised it.
+- Only the innermost checked call adds a note: the one with no other checked call below it in the
+  traceback. (A mark on the error would be visible to code that pickles it.) That call also knows
+  the axis names best, while the outer frames, which give the path from the outermost module, are
+  still on the stack.
+- A size is suggested if a new layer with it accepts the input on the meta device, where tensors
+  have no data.
+- Nothing here may raise, keep a tensor alive, or cost anything if there is no error.
+"""
+
+import ast
+import contextlib
+import dis
+import inspect
+import linecache
+import os
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from math import prod
+from pathlib import Path
+from types import CodeType, FrameType, TracebackType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from shapezoo._frames import locals_of, self_of
+from shapezoo.contracts.language.axes import Extent
+from shapezoo.contracts.language.errors import ContractError, ShapeError
+from shapezoo.contracts.language.signatures import Signature
+from shapezoo.contracts.language.types import tensors
+from shapezoo.contracts.matching.bindings import Bindings, visible
+from shapezoo.contracts.matching.dynamo_skipping import skip_by_dynamo
+from shapezoo.contracts.matching.proof_mode import is_proving
+from shapezoo.contracts.messages.describing import describe, dtype_name
+from shapezoo.contracts.messages.fitting import RULES, dtype_of, expected, suggestions
+from shapezoo.contracts.messages.module_paths import place_of
+
+_TORCH_ERRORS = (RuntimeError, ValueError, IndexError, TypeError, AssertionError)
+_OTHER_CAUSES = (
+    ShapeError,
+    ContractError,
+    RecursionError,
+    torch.OutOfMemoryError,
+    torch.AcceleratorError,
+)
+_TORCH = str(Path(torch.__file__).parent) + os.sep
+_LAYERS = str(Path(nn.modules.__file__).parent) + os.sep
+_COMPILERS = ("torch._dynamo", "torch._inductor")
+_OPERATIONS = ("CALL", "BINARY", "UNARY", "COMPARE", "CONTAINS", "STORE_SUBSCR", "LOAD_ATTR")
+_CALLS = (nn.Module._call_impl.__code__, nn.Module._wrapped_call_impl.__code__)
+_CONTAINERS = (nn.Sequential, nn.Transformer, nn.TransformerEncoder, nn.TransformerDecoder)
+_MOST_TENSORS = 6
+_LONGEST = 100
+
+
+_PYTHONS_OWN = re.compile(
+    r"(list|tuple|pop|deque|string)( assignment)? index out of range"
+    r"|zip\(\) argument|positional argument|unexpected keyword argument"
+)
+"""What errors say that Python raises about lists and calls, whoever's they are."""
+
+
+class Failure(NamedTuple):
+    """A frame that an error passed through, and the failed instruction."""
+
+    frame: FrameType
+    instruction: int
+
+
+class Layer(NamedTuple):
+    """A `torch.nn` layer whose ``forward`` failed, with the arguments."""
+
+    module: nn.Module
+    arguments: dict[str, Any]
+
+
+class Names:
+    """Finds names for the axes of any tensor in a checked call.
+
+    An axis gets a name if an argument of the contract has the axis of this name at the same
+    position, with the same size.
+    """
+
+    def __init__(self, contract: Signature, bindings: Bindings) -> None:
+        sizes = visible(bindings)
+        self.axes: dict[tuple[int, Extent], set[str]] = {}
+        for argument in contract.inputs:
+            for tensor in tensors(argument.type):
+                for position, axis in enumerate(tensor.axes):
+                    if axis.variadic:
+                        break
+                    if axis.name in sizes:
+                        place = position, sizes[axis.name]
+                        self.axes.setdefault(place, set()).add(axis.name)
+
+    def describe(self, value: object) -> str:
+        """Describe a value in a few words, with the names of its axes."""
+        if not isinstance(value, Tensor):
+            return describe(value)
+        sizes = [self._size(*axis) for axis in enumerate(value.shape)]
+        comma = "," if len(sizes) == 1 else ""
+        return f"Tensor {dtype_name(value)} ({', '.join(sizes)}{comma})"
+
+    def _size(self, position: int, size: int) -> str:
+        names = self.axes.get((position, size), set())
+        return f"{next(iter(names))}={size}" if len(names) == 1 else str(size)
+
+
+@skip_by_dynamo
+def add_note(error: Exception, contract: Signature, bindings: Bindings) -> None:
+    """Add a note to a PyTorch error that leaves the body of a checked call.
+
+    Args:
+        error: The error, as caught by the caller of the body.
+        contract: The contract of the call.
+        bindings: The axes that its arguments bound.
+    """
+    if not isinstance(error, _TORCH_ERRORS) or isinstance(error, _OTHER_CAUSES):
+        return
+    if _PYTHONS_OWN.search(str(error)):
+        return
+    if is_proving() or type(error).__module__.startswith(_COMPILERS):
+        return
+    with contextlib.suppress(Exception):  # a missing note is better than a second error
+        if lines := _lines(error, Names(contract, bindings)):
+            error.add_note("\n".join(lines))
+
+
+def _lines(error: Exception, names: Names) -> list[str]:
+    """Return the lines of the note; none if nothing is known."""
+    failures = list(_failures(error.__traceback__))
+    files = [failure.frame.f_code.co_filename for failure in failures]
+    # the first frame past those of the check
+    body = next(i for i, file in enumerate(files) if file != files[0])
+    if files[0] in files[body:]:
+        return []  # an inner checked call has seen it
+    users = max(i for i, file in enumerate(files) if not file.startswith(_TORCH))
+    if _is_raised_by_user_code(error, failures[users:]):
+        return []
+    if layers := list(_layers(failures[users:])):
+        return _of_layer(layers, names, failures[body].frame)
+    return _of_expression(failures[users], names, error)
+
+
+def _failures(traceback: TracebackType | None) -> Iterator[Failure]:
+    while traceback is not None:
+        yield Failure(traceback.tb_frame, traceback.tb_lasti)
+        traceback = traceback.tb_next
+
+
+def _is_raised_by_user_code(error: Exception, failures: list[Failure]) -> bool:
+    """Whether user code raised the error itself, or called a function with wrong arguments.
+
+    Instructions other than `_OPERATIONS` raise, iterate, unpack or look up names.
+    """
+    frame, instruction = failures[-1]
+    if len(failures) > 1:
+        return frame.f_code in _CALLS and isinstance(error, TypeError)
+    operations = {i.offset: i.opname for i in dis.get_instructions(frame.f_code)}
+    return not operations.get(instruction, "").startswith(_OPERATIONS)
+
+
+def _layers(failures: list[Failure]) -> Iterator[Layer]:
+    """Yield the `torch.nn` layers that user code called, outermost first."""
+    for (caller, _), (frame, _) in pairwise(failures):
+        code = frame.f_code
+        if code.co_name == "forward" and code.co_filename.startswith(_LAYERS):
+            module = self_of(frame)
+            if isinstance(module, nn.Module):
+                yield Layer(module, _arguments(module, locals_of(caller), locals_of(frame)))
+
+
+def _arguments(module: nn.Module, variables: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a layer's ``forward``, from the variables of its caller if possible.
+
+    The ``forward`` itself may have assigned other values to its variables.
+    """
+    signature = inspect.signature(module.forward)
+    if variables.keys() >= {"args", "kwargs"}:
+        return dict(signature.bind(*variables["args"], **variables["kwargs"]).arguments)
+    return {name: own[name] for name in signature.parameters if name in own}
+
+
+def _of_layer(layers: list[Layer], names: Names, body: FrameType) -> list[str]:
+    """Return the note on a layer that failed.
+
+    Args:
+        layers: The layer and those that contain it, outermost first.
+        names: Finds the names of axes.
+        body: The frame of the checked function.
+    """
+    single = [layer for layer in layers if type(layer.module) not in _CONTAINERS] or layers
+    known = [layer for layer in single if type(layer.module) in RULES]
+    module, arguments = known[0] if known else single[-1]
+    lines = [_line("module", _title(module))]
+    shown = {name: value for name, value in arguments.items() if _has_tensors(value)}
+    if not shown or any(map(_is_symbolic, _tensors_in(list(shown.values())))):
+        return []
+    for name, value in list(shown.items())[:_MOST_TENSORS]:
+        lines.append(_line("got" if len(shown) == 1 else name, names.describe(value)))
+    if shape := expected(module):
+        lines.append(_line("expected", shape))
+    given = next(iter(shown.values()))
+    if isinstance(module, nn.Embedding) and isinstance(given, Tensor):
+        return lines + _of_indices(module, given, _names_of(given, locals_of(body))[0])
+    weight = next(module.parameters(), None)
+    if weight is not None and isinstance(given, Tensor):
+        if weight.device != given.device:
+            where = f"the input is on {given.device}, the weights are on {weight.device}"
+            return [*lines, _line("device", where)]
+        is_cast = torch.is_autocast_enabled(given.device.type)
+        if known and dtype_of(module) not in (None, given.dtype) and not is_cast:
+            lines.append(_line("weights", str(dtype_of(module)).removeprefix("torch.")))
+    hints = []
+    if isinstance(given, Tensor):
+        hints = suggestions(module, arguments, *_names_of(given, locals_of(body)))
+    return [*lines, *(_line("or" if i else "hint", hint) for i, hint in enumerate(hints))]
+
+
+def _names_of(given: Tensor, variables: dict[str, Any]) -> tuple[str, str]:
+    """Return the name of a layer's input, and of the tensor that it got its dtype from."""
+    own = {name: v for name, v in variables.items() if isinstance(v, Tensor)}
+    name = next((name for name, value in own.items() if value is given), "")
+    alike = (name for name, value in own.items() if value.dtype == given.dtype)
+    return name or "input", name or next(alike, "input")
+
+
+def _of_indices(module: nn.Embedding, given: Tensor, name: str) -> list[str]:
+    """Return the lines on indices that an embedding does not accept."""
+    if given.is_floating_point():
+        return [
+            _line("expected", "int64 or int32"),
+            _line("hint", f"use {name}.long() if it holds indices"),
+        ]
+    if given.device.type != "cpu" or not given.numel():
+        return []
+    first, last = int(given.min()), int(given.max())
+    lines = [
+        _line("values", f"from {first} to {last}"),
+        _line("expected", f"from 0 to {module.num_embeddings - 1}"),
+    ]
+    has_options = module.max_norm or module.sparse or module.scale_grad_by_freq
+    if first >= 0 and last >= module.num_embeddings and not has_options:
+        padding = "" if module.padding_idx is None else f", padding_idx={module.padding_idx}"
+        code = f"nn.Embedding({last + 1}, {module.embedding_dim}{padding})"
+        lines.append(_line("hint", f"if {last} is a valid index, use {code}"))
+    return lines
+
+
+def _of_expression(failure: Failure, names: Names, error: Exception) -> list[str]:
+    """Return the note on a PyTorch function or operator that user code called."""
+    source = _source_of(failure)
+    if source is None:
+        return []
+    (place, text), variables = source, locals_of(failure.frame)
+    tree = _parsed(text)
+    if not _is_of(tree, failure.frame.f_code):
+        return []  # the source has changed since it was compiled
+    if isinstance(tree, ast.Subscript) and not _operands(tree.value, variables):
+        return []  # indexing a list
+    found = _operands(tree, variables)
+    given = _tensors_in(list(found.values()))
+    if not given or any(map(_is_symbolic, given)):
+        return []
+    owner = self_of(failure.frame)
+    lines = []
+    if isinstance(owner, nn.Module) and place_of(owner):
+        lines.append(_line("module", _title(owner)))
+    shown = ast.unparse(tree)
+    if len(shown) <= _LONGEST:
+        lines.append(_line("code", f"{shown} ({place})"))
+    for name, value in list(found.items())[:_MOST_TENSORS]:
+        if _has_tensors(value):
+            lines.append(_line(name, names.describe(value)))
+    scores = next((t for t in given if t.dim() > 1 and t.is_floating_point()), None)
+    if re.match(r"Target -?\d+ is out of bounds", str(error)) and scores is not None:
+        count = scores.shape[1]
+        lines.append(
+            _line("expected", f"labels from 0 to {count - 1}, as there are {count} classes")
+        )
+    if hint := _reshaped(tree, found, str(error)):
+        lines.append(_line("hint", hint))
+    return lines
+
+
+def _source_of(failure: Failure) -> tuple[str, str] | None:
+    """Return the location of the failed expression and its text, if they are known."""
+    code = failure.frame.f_code
+    positions = list(code.co_positions())[failure.instruction // 2]
+    first, last, start, end = positions
+    if first is None or last is None or None in positions:
+        return None
+    lines = [linecache.getline(code.co_filename, i).encode() for i in range(first, last + 1)]
+    if not all(lines):
+        return None
+    lines[-1] = lines[-1][:end]
+    lines[0] = lines[0][start:]
+    text = b"".join(lines).decode()
+    return f"{Path(code.co_filename).name}, line {first}", text
+
+
+def _parsed(text: str) -> ast.AST:
+    """Parse an expression, or an assignment such as ``x += y``, which is one instruction too."""
+    try:
+        return ast.parse(f"({text})", mode="eval").body
+    except SyntaxError:
+        return ast.parse(text).body[0]
+
+
+def _is_of(tree: ast.AST, code: CodeType) -> bool:
+    """Whether a code object has all names of an expression."""
+    known = {*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars}
+    nodes = list(ast.walk(tree))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return known >= names | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+
+
+def _operands(tree: ast.AST, variables: dict[str, Any]) -> dict[str, Any]:
+    """Return the variables and module attributes in an expression, by their text."""
+    found: dict[str, Any] = {}
+    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute))
+    for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset)):
+        value = _value_of(node, variables)
+        if _has_tensors(value):
+            found[ast.unparse(node)] = value
+    return found
+
+
+def _value_of(node: ast.AST, variables: dict[str, Any]) -> Any:
+    """Return the value of a variable or module attribute, without running any code."""
+    if isinstance(node, ast.Name):
+        return variables.get(node.id)
+    if isinstance(node, ast.Attribute):
+        owner = _value_of(node.value, variables)
+        if isinstance(owner, nn.Module):
+            stored = vars(owner)
+            for place in (stored, stored["_parameters"], stored["_buffers"], stored["_modules"]):
+                if node.attr in place:
+                    return place[node.attr]
+    return None
+
+
+def _reshaped(node: ast.AST, found: dict[str, Any], message: str) -> str:
+    """Suggest the number that would work in a ``view`` or ``reshape``, if a literal is wrong."""
+    sizes = re.match(r"shape '\[(.*)\]' is invalid for input of size (\d+)", message)
+    if not sizes or not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return ""
+    value = found.get(ast.unparse(node.func.value))
+    shape = [int(size) for size in sizes[1].split(", ")]
+    written = [
+        (i, argument)
+        for i, argument in enumerate(node.args)
+        if isinstance(argument, ast.Constant) and type(argument.value) is int and argument.value > 0
+    ]
+    if len(written) != 1 or len(node.args) != len(shape) or not isinstance(value, Tensor):
+        return ""
+    ((position, constant),) = written
+    others = [size for i, size in enumerate(shape) if i != position]
+    known = prod(value.shape[0] if size == -1 else size for size in others)
+    if not known or value.numel() % known:
+        return ""
+    fits = value.numel() // known
+    shape[position] = fits
+    meta = torch.empty_strided(tuple(value.shape), value.stride(), device="meta")
+    try:
+        getattr(meta, node.func.attr)(shape)
+    except RuntimeError:  # its strides do not allow it
+        return ""
+    constant.value = fits
+    return f"{ast.unparse(node)} would work"
+
+
+def _title(module: nn.Module) -> str:
+    """Return the path of a module and its repr, or its class if that is too long."""
+    text = repr(module) if not any(module.children()) else type(module).__name__
+    if len(text) > _LONGEST or "\n" in text:
+        text = type(module).__name__
+    return ": ".join(filter(None, (place_of(module), text)))
+
+
+def _tensors_in(value: Any) -> list[Tensor]:
+    """Return the tensors in a value, or in its items."""
+    if isinstance(value, list | tuple):
+        return [tensor for item in value for tensor in _tensors_in(item)]
+    return [value] if isinstance(value, Tensor) else []
+
+
+def _has_tensors(value: Any) -> bool:
+    return bool(_tensors_in(value))
+
+
+def _is_symbolic(tensor: Tensor) -> bool:
+    return any(isinstance(size, torch.SymInt) for size in tensor.shape)
+
+
+def _line(title: str, text: str) -> str:
+    return f"  {title:9} {text}"

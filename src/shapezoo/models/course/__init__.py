@@ -1,0 +1,1 @@
+"""Models of an introductory PyTorch course, from linear regression to a name classifier."""

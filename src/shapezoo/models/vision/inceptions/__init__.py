@@ -1,0 +1,1 @@
+"""GoogLeNet and Inception v3."""

@@ -1,0 +1,99 @@
+"""Formulas of z3 as Python functions, a thousand times faster at numbers than z3 is.
+
+They only suggest what to ask: whatever is claimed, z3 shows.
+"""
+
+import fractions
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import z3
+
+from shapezoo.proving.formulas.solving import Formula
+
+Evaluate = Callable[[Mapping[str, int]], bool | None]
+"""Whether a formula holds at some sizes; None where that is left open, by a division by zero."""
+
+
+def compiled(formula: Formula, axes: Sequence[str]) -> Evaluate:
+    """Return a Python function that says whether a formula holds at some sizes.
+
+    Args:
+        formula: A formula of these axes.
+        axes: The names of the axes.
+    """
+    places = {axis: f"sizes[{axis!r}]" for axis in axes}
+    names: dict[int, str] = {}
+    lines = list(_lines(formula, names, places))
+    body = "\n".join(f"    {line}" for line in [*lines, f"return {names[formula.get_id()]}"])
+    scope: dict[str, Any] = {"divide": _divide, "Fraction": fractions.Fraction}
+    exec(f"def evaluate(sizes):\n{body}", scope)
+
+    def evaluate(sizes: Mapping[str, int]) -> bool | None:
+        try:
+            return bool(scope["evaluate"](sizes))
+        except ZeroDivisionError:
+            return None
+
+    return evaluate
+
+
+def _lines(formula: Formula, names: dict[int, str], places: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line of Python for each part of a formula, which may be in it many times."""
+    waiting = [formula]
+    while waiting:
+        part = waiting[-1]
+        missing = [child for child in part.children() if child.get_id() not in names]
+        waiting += missing
+        if not missing:
+            waiting.pop()
+            if part.get_id() not in names:
+                names[part.get_id()] = f"_{len(names)}"
+                operands = [names[child.get_id()] for child in part.children()]
+                yield f"{names[part.get_id()]} = {_code(part, operands, places)}"
+
+
+def _code(part: Formula, operands: Sequence[str], places: Mapping[str, str]) -> str:
+    if z3.is_int_value(part):
+        return str(part.as_long())
+    if z3.is_rational_value(part):
+        return f"Fraction({part.numerator_as_long()}, {part.denominator_as_long()})"
+    kind = part.decl().kind()
+    if kind == z3.Z3_OP_UNINTERPRETED:
+        return places[part.decl().name()]
+    if kind in _JOINED:
+        return f" {_JOINED[kind]} ".join(operands)
+    return _PATTERNS[kind].format(*operands)
+
+
+def _divide(left: int, right: int) -> int:
+    """Divide as z3 does: the remainder is never negative."""
+    return left // right if right > 0 else -(left // -right)
+
+
+_JOINED = {
+    z3.Z3_OP_ADD: "+",
+    z3.Z3_OP_SUB: "-",
+    z3.Z3_OP_MUL: "*",
+    z3.Z3_OP_AND: "and",
+    z3.Z3_OP_OR: "or",
+}
+_PATTERNS = {
+    z3.Z3_OP_TRUE: "True",
+    z3.Z3_OP_FALSE: "False",
+    z3.Z3_OP_UMINUS: "-{}",
+    z3.Z3_OP_IDIV: "divide({}, {})",
+    z3.Z3_OP_MOD: "{0} - {1} * divide({0}, {1})",
+    z3.Z3_OP_DIV: "Fraction({}) / {}",
+    z3.Z3_OP_TO_REAL: "{}",
+    z3.Z3_OP_TO_INT: "{} // 1",
+    z3.Z3_OP_ITE: "{1} if {0} else {2}",
+    z3.Z3_OP_LE: "{} <= {}",
+    z3.Z3_OP_LT: "{} < {}",
+    z3.Z3_OP_GE: "{} >= {}",
+    z3.Z3_OP_GT: "{} > {}",
+    z3.Z3_OP_EQ: "{} == {}",
+    z3.Z3_OP_DISTINCT: "{} != {}",
+    z3.Z3_OP_NOT: "not {}",
+    z3.Z3_OP_IMPLIES: "{1} if {0} else True",
+}

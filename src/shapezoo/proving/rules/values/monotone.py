@@ -1,0 +1,183 @@
+"""Values that grow with whole numbers, such as the buckets of relative positions.
+
+The models of the T5 family look up a small distance as it is, and a bucket, which grows with the
+logarithm, of a large one: `where(x < 8, x, 8 + (log(x / 8) * 3).long())`. The logarithm of 0 makes
+the second value arbitrary, but then the first is taken. So it is noted of which tensor values are
+a function that does not fall, and the least value that `where` takes is the one at the limit.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from shapezoo.proving.rules.intervals import ValueRange, greatest, known
+from shapezoo.proving.rules.values.constants import Constant, real_kernels
+
+Values = ValueRange | Constant
+
+ROUNDING = 1e-4
+"""How much less, relatively, a kernel may give for many numbers than for one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Growing:
+    """A function that does not fall, of each whole number in a tensor.
+
+    Attributes:
+        base: The tensor.
+        steps: What is done to it, one kernel after the other.
+    """
+
+    base: Tensor
+    steps: tuple[Callable[[Tensor], Tensor], ...] = ()
+
+    def least_from(self, start: int) -> int | None:
+        """Return a bound of the values for numbers from a start on, or None if there is none."""
+        with real_kernels():
+            value = torch.tensor([start], dtype=self.base.dtype)
+            for step in self.steps:
+                before = value.double()
+                value = _lowered(step(value))
+                if not bool(before.isfinite().all() and value.double().isfinite().all()):
+                    return None
+            return int(value.double().floor())
+
+
+class MonotoneValues:
+    """Which tensors grow with which, and which compare a tensor with a number."""
+
+    def __init__(self) -> None:
+        self._growing: dict[int, Growing] = {}
+        self._below: dict[int, tuple[Tensor, int]] = {}  # less than the number
+
+    def note(
+        self,
+        func: Any,
+        arguments: Mapping[str, Any],
+        result: Tensor,
+        of: Callable[[Tensor], Values],
+    ) -> None:
+        """Note what a kernel has made, which must not have written to its input."""
+        name, x = func._schema.name.removeprefix("aten::"), arguments.get("self")
+        if not isinstance(x, Tensor):
+            return
+        other = _number(arguments.get("other"), of)
+        if name in ("lt", "le") and _is_whole(x) and type(other) is int:
+            self._below[id(result)] = x, other + (name == "le")
+        step = _step(func, name, arguments, other)
+        source = self._growing.get(id(x), Growing(x) if _is_whole(x) else None)
+        if step is not None and source is not None and _is_wide(result):
+            steps = (*source.steps, step)
+            self._growing[id(result)] = Growing(source.base, steps)
+
+    def forget(self, tensors: set[int]) -> None:
+        """Forget what was noted of tensors that are written to, by their ids."""
+        for key, growing in [*self._growing.items()]:
+            if key in tensors or id(growing.base) in tensors:
+                del self._growing[key]
+        for key, (base, _) in [*self._below.items()]:
+            if key in tensors or id(base) in tensors:
+                del self._below[key]
+
+    def narrowed(
+        self, arguments: Mapping[str, Any], of: Callable[[Tensor], Values]
+    ) -> Callable[[Tensor], Values]:
+        """Return what is known of the values that `torch.where` takes of each tensor."""
+        condition = arguments.get("condition")
+        if id(condition) not in self._below or arguments.get("self") is arguments.get("other"):
+            return of
+        base, limit = self._below[id(condition)]
+        growing = self._growing.get(id(arguments.get("other")))
+
+        def narrow(tensor: Tensor) -> Values:
+            values = of(tensor)
+            if not isinstance(values, ValueRange) or values.from_caller:
+                return values
+            if tensor is arguments.get("self") and tensor is base:
+                is_less = values.high is not None and known(values.high < limit)
+                return values if is_less else dataclasses.replace(values, high=limit - 1)
+            if tensor is arguments.get("other") and growing and growing.base is base:
+                return _at_least(values, growing.least_from(limit))
+            return values
+
+        return narrow
+
+
+def _at_least(values: ValueRange, low: int | None) -> ValueRange:
+    if low is None:
+        return values
+    lows = [low] if values.low is None else [low, values.low]
+    return dataclasses.replace(values, low=greatest(lows))
+
+
+def _step(
+    func: Any, name: str, arguments: Mapping[str, Any], other: float | None
+) -> Callable[[Tensor], Tensor] | None:
+    """Return what a kernel does to one tensor, if it lets values grow with it."""
+    if name in _GROWING:
+        return _GROWING[name]
+    if name == "_to_copy":
+        dtype = arguments["dtype"]
+        return None if dtype is None else functools.partial(_cast, dtype)
+    is_plain = arguments.get("alpha", 1) == 1 and arguments.get("rounding_mode") is None
+    if other is None or not is_plain:
+        return None
+    if name in ("mul", "div") and not other > 0:
+        return None
+    steps: dict[str, Callable[[Tensor], Tensor]] = {
+        "add": lambda x: x + other,
+        "sub": lambda x: x - other,
+        "mul": lambda x: x * other,
+        "div": lambda x: x / other,
+        "minimum": lambda x: x.clamp(max=other),
+        "min": lambda x: x.clamp(max=other),
+        "maximum": lambda x: x.clamp(min=other),
+        "max": lambda x: x.clamp(min=other),
+    }
+    return steps.get(name)
+
+
+def _cast(dtype: torch.dtype, x: Tensor) -> Tensor:
+    return x.to(dtype)
+
+
+def _number(value: Any, of: Callable[[Tensor], Values]) -> float | None:
+    """Return the number that an argument is, perhaps in a tensor."""
+    if isinstance(value, Tensor):
+        values = of(value)
+        if isinstance(values, Constant) and values.is_whole and values.data.numel() == 1:
+            with real_kernels():
+                return _number(values.data.item(), of)
+        return values.low if isinstance(values, ValueRange) and values.is_number else None
+    return value if type(value) in (int, float) else None
+
+
+def _lowered(value: Tensor) -> Tensor:
+    return value - ROUNDING * value.abs() if value.is_floating_point() else value
+
+
+def _is_whole(x: Tensor) -> bool:
+    return x.dtype in (torch.int32, torch.int64)
+
+
+def _is_wide(x: Tensor) -> bool:
+    """Whether whole numbers do not wrap in a dtype."""
+    return _is_whole(x) or x.dtype in (torch.float32, torch.float64)
+
+
+_GROWING: dict[str, Callable[[Tensor], Tensor]] = {
+    "log": torch.log,
+    "log2": torch.log2,
+    "log10": torch.log10,
+    "log1p": torch.log1p,
+    "sqrt": torch.sqrt,
+    "floor": torch.floor,
+    "ceil": torch.ceil,
+    "trunc": torch.trunc,
+}
+"""Kernels of one tensor that do not fall."""

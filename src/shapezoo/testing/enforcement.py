@@ -1,0 +1,126 @@
+"""Assertions that a contract is enforced and true."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis.strategies import SearchStrategy
+from torch import nn
+
+from shapezoo.contracts import ShapeError, checked, is_checked
+from shapezoo.contracts.language.axes import Extent
+from shapezoo.contracts.messages.explain import public_name
+from shapezoo.testing.assertions import Calls, calls_of, failing, for_all, outcome, require_checks
+from shapezoo.testing.calls import Call, function_of, owner_of
+from shapezoo.testing.finding import bind, replaced
+from shapezoo.testing.inputs import Target
+from shapezoo.testing.violations import Violation, breaks, violations
+
+
+def assert_contract(obj: Target, calls: Calls | None = None, *, max_examples: int = 25) -> None:
+    """Assert that a contract takes what it allows, and refuses wrong arguments and wrong results.
+
+    - Calls that keep the contract succeed, at several sizes, and their results keep it.
+    - Calls with one axis, rank or dtype broken raise a `ShapeError` that names the place.
+    - If the body gave a result with one axis, rank or dtype wrong, that would be refused too. A
+      result whose annotation allows anything cannot be wrong.
+
+    Args:
+        obj: A module, in the mode that it is in, which is copied before; a class of modules; a
+            dataclass; or a function.
+        calls: The calls that are tried, as `inputs` gives them; without it all that it gives.
+        max_examples: How many are tried.
+
+    Raises:
+        AssertionError: One of these does not hold. The message shows the smallest such call.
+        ContractError: There is no contract, or no arguments can be made for it.
+        TypeError: The module cannot be copied.
+        RuntimeError: Checks are switched off.
+
+    Example:
+        ```pycon
+        >>> from shapezoo.models import ResidualBlock, lenet
+        >>> from shapezoo.testing import assert_contract
+        >>> def test_contracts() -> None:
+        ...     assert_contract(lenet())
+        ...     assert_contract(ResidualBlock)
+        >>> test_contracts()
+
+        ```
+    """
+    __tracebackhide__ = True
+    require_checks()
+    calls = calls_of(obj, calls)
+    for_all(calls, _assert_accepted, max_examples)
+    assert_all_refused(violations(obj, calls), max_examples)
+    for_all(calls, _assert_wrong_results_are_refused, 3)
+
+
+def _assert_accepted(call: Call) -> None:
+    function, result = function_of(call.function), outcome(call)
+    if not _is_enforced(function):
+        name, fix = public_name(function), "derive its class from shapezoo.Module, or "
+        if isinstance(call.function, type):
+            name, fix = f"{call.function.__module__}.{call.function.__qualname__}", ""
+        fix = fix if isinstance(call.function, nn.Module) else ""
+        raise AssertionError(f"{name} is not checked; {fix}put @shapezoo.checked over it")
+    if not isinstance(call.function, type):
+        with failing(f"{call!r} gives what its contract does not allow"):  # after all hooks
+            _give(function, result, call)
+
+
+def _is_enforced(function: Callable[..., Any] | None) -> bool:
+    """Whether a function is checked, or one that it wraps."""
+    if function is None:
+        return False
+    return is_checked(function) or _is_enforced(getattr(function, "__wrapped__", None))
+
+
+def assert_all_refused(cases: SearchStrategy[Violation], max_examples: int) -> None:
+    """Assert that calls which break a contract are refused, if there are such."""
+    for_all(cases, _assert_refused, max_examples, may_be_none=True)
+
+
+def _assert_refused(violation: Violation) -> None:
+    """Assert that a call which breaks its contract is refused, and for that."""
+    try:
+        violation()
+    except ShapeError as error:
+        if (error.argument, error.axis) != (violation.argument, violation.axis):
+            raise AssertionError(f"{violation!r} is refused for another reason\n{error}") from error
+    except Exception as error:
+        raise AssertionError(
+            f"{violation!r} is not refused, but fails\n{type(error).__name__}: {error}"
+        ) from error
+    else:
+        raise AssertionError(f"{violation!r} is accepted")
+
+
+def _assert_wrong_results_are_refused(call: Call) -> None:
+    function, result = function_of(call.function), outcome(call)
+    bound: dict[str, Extent] = {}
+    for place in call.places:
+        bind(place, bound)
+    for wrong in breaks(call.results(result), bound):
+        try:
+            _give(function, replaced(result, {wrong.place.keys: wrong.tensor}), call)
+        except ShapeError:
+            continue
+        raise AssertionError(f"{call!r}: a result that is wrong in {wrong} would be accepted")
+
+
+def _give(function: Callable[..., Any], result: Any, call: Call) -> None:
+    """Call a function whose body is another, which gives this result.
+
+    Raises:
+        ShapeError: The contract does not allow it.
+    """
+    owner = owner_of(call.function)
+
+    @functools.wraps(inspect.unwrap(function))
+    def body(*args: Any, **kwargs: Any) -> Any:
+        return result
+
+    selves = () if owner is None else (owner,)
+    checked(body)(*selves, *call.args, **call.kwargs)

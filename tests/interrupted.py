@@ -25,7 +25,7 @@ from shapezoo import recipes
 from shapezoo.recipes import runs
 from shapezoo.recipes.runs import Run, RunConfig
 from shapezoo.train import Event
-from shapezoo.train.loop.loop import checkpoints
+from shapezoo.train.loop import checkpoints
 
 RESULTS = ("model.safetensors", "metrics.jsonl", "confusion.tsv")
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from shapezoo import cli, recipes
+from shapezoo import recipes
+from shapezoo.cli import commands
 from shapezoo.recipes import StoppedError
 from shapezoo.recipes.runs import Run, RunConfig, RunError
 from shapezoo.train import OPTIMIZERS, DeviceError, EpochDone, Event, StepDone
@@ -103,7 +104,9 @@ def test_a_run_goes_on_on_another_device(undisturbed: list[bytes], tmp_path: Pat
     config.write_text(config.read_text().replace('"device": "cpu"', '"device": "cuda:99"'))
     with pytest.raises(DeviceError, match="'cuda:99' is not on this machine"):
         recipes.train(Run.open(run.path))
-    cli.app(["train", "--resume", str(run.path), "--device", "cpu"], result_action="return_value")
+    commands.app(
+        ["train", "--resume", str(run.path), "--device", "cpu"], result_action="return_value"
+    )
     assert results(run.path) == undisturbed
 
 

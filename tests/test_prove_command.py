@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shapezoo import cli
+from shapezoo.cli import commands
 
 NETS = """
 from jaxtyping import Float
@@ -61,7 +61,7 @@ def code(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
     """Run the command as a shell does, and return the exit code."""
     monkeypatch.setattr(sys, "argv", ["shapezoo", "prove", *arguments])
     try:
-        cli.main()
+        commands.main()
     except SystemExit as stop:
         return stop.code
     return 0

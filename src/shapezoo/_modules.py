@@ -52,10 +52,23 @@ def copied(model: nn.Module) -> nn.Module:
 
 
 def floating_dtype(target: object) -> torch.dtype:
-    """The dtype of floating-point arguments: that of a module's parameters, if it has any."""
+    """Return the dtype that arguments of floating point should have.
+
+    It is that of the first such parameter of a module; the default dtype if there is none.
+    """
+    dtype = weight_dtype(target) if isinstance(target, nn.Module) else None
+    return dtype or torch.get_default_dtype()
+
+
+def weight_dtype(module: nn.Module) -> torch.dtype | None:
+    """Return the dtype of a module's first floating-point parameter, or None if there is none."""
+    return next((p.dtype for p in module.parameters() if p.is_floating_point()), None)
+
+
+def device_of(target: object) -> torch.device | None:
+    """Return the device of a module's first parameter, or None if there is none."""
     parameters = target.parameters() if isinstance(target, nn.Module) else iter(())
-    floating = (p.dtype for p in parameters if p.is_floating_point())
-    return next(floating, torch.get_default_dtype())
+    return next((parameter.device for parameter in parameters), None)
 
 
 _CHANGEABLE = (dict, OrderedDict, defaultdict, list, deque, set)  # hooks are in an OrderedDict

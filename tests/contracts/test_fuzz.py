@@ -46,7 +46,7 @@ from shapezoo import ContractError, ShapeError, checked, signature, unchecked
 from shapezoo.contracts.checking import contract, memo
 from shapezoo.contracts.checking.contract import Contract
 from shapezoo.contracts.language import types
-from shapezoo.contracts.matching.matching import bindings, matching
+from shapezoo.contracts.matching import bindings, matching
 from shapezoo.contracts.messages import explain
 
 FEW, CASES = 600, 100_000

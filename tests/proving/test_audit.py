@@ -16,8 +16,8 @@ from shapezoo.contracts.language.conditions import Condition
 from shapezoo.proving import causes
 from shapezoo.proving.audit import auditing, replaying
 from shapezoo.proving.causes import cause_of, own_files
+from shapezoo.proving.rules.functions import functions
 from shapezoo.proving.rules.functions.einsum import EINSUM
-from shapezoo.proving.rules.functions.functions import functions
 
 
 class Scores(Module):

@@ -13,7 +13,7 @@ from shapezoo import ProvedInPart, prove
 from shapezoo.contracts.examples.variants import variants
 from shapezoo.proving.formulas.solving import sound_sympy
 from shapezoo.proving.paths.symbolic_run import run_symbolically
-from shapezoo.proving.rules.kernels.kernels import kernel_limits
+from shapezoo.proving.rules.kernels import kernel_limits
 from shapezoo.proving.subjects import subject_of
 
 GRID = [(1, 1), (1, 3), (2, 3), (3, 2), (4, 4)]

@@ -26,7 +26,7 @@ from shapezoo import (
 from shapezoo.models import InceptionBlock, ResidualBlock
 from shapezoo.proving import SubjectError
 from shapezoo.proving.rules import common
-from shapezoo.proving.rules.functions.functions import functions
+from shapezoo.proving.rules.functions import functions
 
 
 class Stem(nn.Module):

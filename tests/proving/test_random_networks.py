@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from shapezoo import Proved, Refuted, Unknown, prove
 from shapezoo.proving.paths import exploring
-from shapezoo.proving.rules.functions.functions import functions
+from shapezoo.proving.rules.functions import functions
 from shapezoo.proving.rules.intervals import ValueRange
 
 FEW, NETWORKS = 20, 60
@@ -106,13 +106,13 @@ def _one_way(subject: Any, exploration: Any, point: Any, lemmas: Any) -> list[An
 
 
 PROVING, RULES = "shapezoo.proving", "shapezoo.proving.rules"
-RANGES = f"{RULES}.kernel_ranges._RULES"
-ACCEPTED = {f"{PROVING}.auditing._agree": lambda *args: True}
+RANGES = f"{RULES}.values.kernel_ranges._RULES"
+ACCEPTED = {f"{PROVING}.audit.auditing._agree": lambda *args: True}
 TABLE = "torch.ones(20, 4)[torch.arange(x.shape[0])"
 SABOTAGES = [
     Sabotage(
         "an index is not checked",
-        {f"{RULES}.value_ranges.ValueRanges.require": lambda *args: None},
+        {f"{RULES}.values.value_ranges.ValueRanges.require": lambda *args: None},
         network(f"x = x + {TABLE}].sum()", mark=20),
     ),
     Sabotage(
@@ -134,47 +134,51 @@ SABOTAGES = [
     ),
     Sabotage(
         "a value of a buffer is not looked at",
-        {f"{RULES}.value_ranges._is_inside": lambda *args: True},
+        {f"{RULES}.values.value_ranges._is_inside": lambda *args: True},
         network("x = x + torch.ones(20)[torch.tensor([1, 30])[: x.shape[0]]].sum()"),
     ),
     Sabotage(
         "values are taken to be valid",
-        {f"{RULES}.value_checks._CHECKED": {"bernoulli": {}}},
+        {f"{RULES}.values.value_checks._CHECKED": {"bernoulli": {}}},
         network("x = x + torch.bernoulli(torch.ones(3) * (x.shape[0] / 40)).sum()", mark=40),
     ),
     Sabotage(
         "a number of samples is not checked",
-        {f"{RULES}.kernels._CHECKS": {"multinomial": lambda *args, **options: None}},
+        {f"{RULES}.kernels.kernels._CHECKS": {"multinomial": lambda *args, **options: None}},
         network("x = x + torch.ones(30).multinomial(x.shape[0]).sum()", mark=30),
     ),
     Sabotage(
         "the check of an index is left out",
-        {f"{RULES}.index_checks._CHECKS": {"index_select": lambda *args: None}},
+        {f"{RULES}.values.index_checks._CHECKS": {"index_select": lambda *args: None}},
         network("x = x + torch.ones(20).index_select(0, torch.arange(x.shape[0])).sum()", mark=20),
     ),
     Sabotage(
         "a shape is off by one",
-        {f"{RULES}.functions._FUNCTIONS": {functional.linear: _one_more(functions._linear)}},
+        {
+            f"{RULES}.functions.functions._FUNCTIONS": {
+                functional.linear: _one_more(functions._linear)
+            }
+        },
         network("x = self.layer(x)", setup="self.layer = nn.Linear(4, 4)"),
     ),
     Sabotage(
         "a size is not required",
-        {f"{RULES}.functions.require": lambda *args: None},
+        {f"{RULES}.functions.functions.require": lambda *args: None},
         network("self.layer(x)", setup="self.layer = nn.Linear(4, 4)", shape="seq hidden"),
     ),
     Sabotage(
         "a check is left out",
-        {f"{RULES}.kernels._CHECKS": {"as_strided": lambda *args, **options: None}},
+        {f"{RULES}.kernels.kernels._CHECKS": {"as_strided": lambda *args, **options: None}},
         network("torch.ones(30).as_strided((x.shape[0],), (2,))"),
     ),
     Sabotage(
         "a broadcast is not asked about",
-        {f"{RULES}.kernels.broadcast": lambda shapes: shapes[0]},
+        {f"{RULES}.kernels.kernels.broadcast": lambda shapes: shapes[0]},
         network("x + y", shape="seq", more=(Input("y", "Float", ("kv_seq",)),)),
     ),
     Sabotage(
         "a division by zero is not seen",
-        {f"{RULES}.symbols._DIVISIONS": ()},
+        {f"{RULES}.symbols.symbols._DIVISIONS": ()},
         network("x = x + 6 // (x.shape[0] - 3)"),
     ),
     Sabotage(
@@ -184,12 +188,12 @@ SABOTAGES = [
     ),
     Sabotage(
         "sizes are left out",
-        {f"{PROVING}.exploring._next": _only_usual},
+        {f"{PROVING}.paths.exploring._next": _only_usual},
         network("x.select(0, 3)"),
     ),
     Sabotage(
         "only one way is followed",
-        {f"{PROVING}.exploring._runs": _one_way},
+        {f"{PROVING}.paths.exploring._runs": _one_way},
         network(
             "if mask.all():",
             "    raise ValueError",
@@ -208,27 +212,28 @@ SABOTAGES = [
     ),
     Sabotage(
         "a rounding is printed wrongly",
-        {f"{PROVING}.printing._rounded_up": lambda total: total + 1},
+        {f"{PROVING}.formulas.printing._rounded_up": lambda total: total + 1},
         network("x.select(0, 3).view((x.shape[0] + 1) // 2, -1)"),
     ),
     Sabotage(
         "a replay is not compared",
-        ACCEPTED | {f"{RULES}.kernels._CHECKS": {"multinomial": lambda *args, **options: None}},
+        ACCEPTED
+        | {f"{RULES}.kernels.kernels._CHECKS": {"multinomial": lambda *args, **options: None}},
         network("x = x + torch.ones(5).multinomial(x.shape[0]).sum()", mark=30),
     ),
     Sabotage(
         "dtypes are not tried",
-        {f"{PROVING}.premises._in_dtypes": lambda *args: iter(())},
+        {f"{PROVING}.audit.premises._in_dtypes": lambda *args: iter(())},
         network("torch.ones(2, 4).to(x) @ torch.ones(4, 1)"),
     ),
     Sabotage(
         "layouts are not tried",
-        {f"{PROVING}.premises._layouts": lambda *args: ((), [])},
+        {f"{PROVING}.audit.premises._layouts": lambda *args: ((), [])},
         network("x.view(-1)"),
     ),
     Sabotage(
         "gradients are not tried",
-        {f"{PROVING}.premises._gradients": lambda *args: ("", [])},
+        {f"{PROVING}.audit.premises._gradients": lambda *args: ("", [])},
         network(
             "if x.shape[0] > 5:",
             "    torch.add(x, self.weight, out=torch.empty(0))",
@@ -238,7 +243,7 @@ SABOTAGES = [
     Sabotage(
         "state is not seen",
         {
-            f"{PROVING}.replaying.attributes_of": lambda *args: {},
+            f"{PROVING}.audit.replaying.attributes_of": lambda *args: {},
             f"{PROVING}.judging.attributes_of": lambda *args: {},
         },
         network(

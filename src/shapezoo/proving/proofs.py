@@ -27,6 +27,9 @@ Outcome = Literal["holds", "raises", "breaks", "void", "unknown"]
 """How a run ended: the contract held, something was raised, the result broke a contract, there
 are no such arguments, or the symbols could not follow."""
 
+SEVERITY: tuple[Outcome, ...] = ("void", "holds", "raises", "unknown", "breaks")
+"""Outcomes in order: of several, the last one decides."""
+
 
 def outcome_of(error: BaseException) -> Outcome:
     """Whether an error says that a result breaks its contract, or is any other."""

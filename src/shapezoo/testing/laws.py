@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from shapezoo._modules import as_written, copied, floating_dtype
 from shapezoo.contracts import ContractError, signature
 from shapezoo.contracts.examples.arguments import LENGTHS, counted_axis
+from shapezoo.contracts.language.vocabulary import BATCH
 from shapezoo.proving.snippets import leaves_of, tensors_of
 from shapezoo.testing.assertions import (
     Calls,
@@ -26,7 +27,6 @@ from shapezoo.testing.calls import Call
 from shapezoo.testing.finding import Place
 from shapezoo.testing.inputs import inputs
 
-BATCH = "batch"
 BATCHES = range(2, 6)
 
 MORE = 2

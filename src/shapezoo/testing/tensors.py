@@ -12,9 +12,9 @@ from shapezoo._modules import floating_dtype
 from shapezoo.contracts import ContractError, Signature, TensorType
 from shapezoo.contracts.examples.arguments import LENGTHS, counted_axis, dtype_of, is_whole, size_of
 from shapezoo.contracts.language.types import tensors
+from shapezoo.contracts.language.vocabulary import LABEL_AXES
 from shapezoo.testing.calls import owner_of
 
-COUNTS = ("classes", "vocab")
 """Axes whose size tells how many different indices there are."""
 
 PIXELS = 256
@@ -113,7 +113,7 @@ class Values:
         """The sizes of axes of classes in other tensors."""
         kinds = (other for argument in self.contract.inputs for other in tensors(argument.type))
         for axis in (axis for other in kinds if other is not kind for axis in other.axes):
-            if axis.name in COUNTS or axis.label in COUNTS:
+            if axis.name in LABEL_AXES or axis.label in LABEL_AXES:
                 yield size_of(axis, self.sizes)
 
 

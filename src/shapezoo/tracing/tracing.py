@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from shapezoo._modules import as_written, require_plain
+from shapezoo._modules import as_written, device_of, floating_dtype, require_plain
 from shapezoo.contracts import ContractError, Signature, signature
 from shapezoo.contracts.examples.arguments import example_arguments, free_axes
+from shapezoo.contracts.language.vocabulary import LONG_AXES
 from shapezoo.contracts.messages.describing import shown
 from shapezoo.tracing.leaves import leaves
 from shapezoo.tracing.polynomials import (
@@ -24,7 +25,6 @@ from shapezoo.tracing.polynomials import (
 from shapezoo.tracing.running import run_once
 from shapezoo.tracing.traces import SizesError, Trace, TraceError
 
-LONG_AXES = ("height", "width", "frames")
 UNITS = ((64, 2), (6720, 60), (64, 64), (8, 8), (1, 1))
 """Of what the sizes of long axes, and of others, are multiples in each attempt.
 
@@ -106,9 +106,7 @@ def _from_contract(model: nn.Module, sizes: Sizes, keywords: dict[str, Any]) -> 
     rest = tuple(argument for argument in contract.inputs if argument.name not in keywords)
     contract = replace(contract, inputs=rest)
     free = [axis for axis in _free_axes(contract, sizes) if axis not in sizes]
-    floating = (p.dtype for p in model.parameters() if p.is_floating_point())
-    dtype = next(floating, torch.get_default_dtype())
-    home = next((p.device for p in model.parameters()), torch.get_default_device())
+    dtype, home = floating_dtype(model), device_of(model) or torch.get_default_device()
 
     def run(device: torch.device, more: Sizes) -> Trace:
         try:

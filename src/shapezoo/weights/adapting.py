@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from shapezoo.weights.resizing import AXES, CHANNELS, CLASSES, other_size
+from shapezoo.weights.resizing import CHANNELS, CLASSES, SIZED_AXES, other_size
 
 _COLOURS = 3  # red, green and blue
 
@@ -42,10 +42,10 @@ def fitted(
     """
     own = model.state_dict()
     result = dict(tensors)
-    if other_size(tensors, own, heads, AXES[CLASSES]) is not None:
+    if other_size(tensors, own, heads, SIZED_AXES[CLASSES]) is not None:
         result |= {name: own[name] for name in heads}
     can_be_summed = all(name in tensors and _is_summable(tensors[name]) for name in inputs)
-    if can_be_summed and other_size(tensors, own, inputs, AXES[CHANNELS]) == _COLOURS:
+    if can_be_summed and other_size(tensors, own, inputs, SIZED_AXES[CHANNELS]) == _COLOURS:
         result |= {name: with_channels(tensors[name], own[name].shape[1]) for name in inputs}
     return result
 

@@ -12,7 +12,7 @@ from shapezoo.weights.unwrapping import COUNTER
 
 CLASSES, CHANNELS = "num_classes", "in_channels"
 
-AXES = {CLASSES: 0, CHANNELS: 1}
+SIZED_AXES = {CLASSES: 0, CHANNELS: 1}
 """The axis whose size a hyper-parameter is: outputs of the last layers, inputs of the first."""
 
 _NOUNS = {CLASSES: ("class", "classes"), CHANNELS: ("input channel", "input channels")}
@@ -24,7 +24,7 @@ def sized_by(entry: Entry, hyperparameters: Mapping[str, Any], keyword: str) -> 
     Args:
         entry: The model.
         hyperparameters: Arguments of its builder.
-        keyword: A key of `AXES`.
+        keyword: A key of `SIZED_AXES`.
 
     Returns:
         The names; empty if the hyper-parameter changes other axes too. The number of classes does
@@ -38,7 +38,7 @@ def sized_by(entry: Entry, hyperparameters: Mapping[str, Any], keyword: str) -> 
         own = entry.builder(**hyperparameters).state_dict()
         larger = entry.builder(**{**hyperparameters, keyword: value + 1}).state_dict()
     changed = {name for name in own if own[name].shape != larger[name].shape}
-    axis = AXES[keyword]
+    axis = SIZED_AXES[keyword]
     for name in changed:
         expected = [*own[name].shape]
         if expected[axis : axis + 1] != [value]:
@@ -92,7 +92,7 @@ def hint(model: nn.Module, tensors: Mapping[str, Tensor]) -> str:
     if not _differ(own, tensors):  # do not build models for nothing
         return ""
     sizes: dict[str, int] = {}
-    for keyword, axis in AXES.items():
+    for keyword, axis in SIZED_AXES.items():
         names = sized_by(entry, hyperparameters, keyword)
         size = other_size(tensors, own, names, axis)
         if size is not None:

@@ -23,13 +23,10 @@ from shapezoo.contracts.language.types import (
     bindable_names,
     tensors,
 )
+from shapezoo.contracts.language.vocabulary import PADDED_AXES
 
 LENGTHS = "lengths"
 """The argument that, by convention, holds the number of unpadded positions of each sequence."""
-
-
-TIMES = ("seq", "frames")
-"""The axes that may be padded."""
 
 
 def free_axes(contract: Signature) -> tuple[str, ...]:
@@ -155,7 +152,7 @@ def counted_axis(contract: Signature) -> str:
     for tensor in (tensor for argument in named.values() for tensor in tensors(argument.type)):
         names = [axis.name for axis in tensor.axes if axis.name]
         if own & {*names} and (beside := [name for name in names if name not in own]):
-            return next((name for name in beside if name in TIMES), beside[0])
+            return next((name for name in beside if name in PADDED_AXES), beside[0])
     return "seq"
 
 

@@ -10,27 +10,6 @@ from itertools import zip_longest
 from shapezoo.contracts.language import parsing as syntax
 from shapezoo.contracts.language.errors import ContractError
 
-AXES = {
-    "batch": "independent examples",
-    "channels": "feature maps",
-    "height": "image rows",
-    "width": "image columns",
-    "frames": "video or audio time",
-    "patches": "image tokens",
-    "layers": "stacked recurrent states (layers x directions)",
-    "latent": "code width",
-    "hidden": "recurrent state or residual-stream width",
-    "features": "flat width, where nothing better fits",
-    "classes": "labels",
-    "seq": "positions in a sequence",
-    "vocab": "token identities",
-    "heads": "attention heads",
-    "head_dim": "width of one attention head",
-    "kv_seq": "positions attended to",
-    "kv_heads": "heads attended to",
-}
-"""The axis names that shapezoo's own models use, with the meaning of each."""
-
 BRACES = re.compile(r"\{[^{}]*\}")
 """The part of an axis that is computed from the arguments at each call: ``{self.in_channels}``."""
 

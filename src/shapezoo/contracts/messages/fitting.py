@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.rnn import RNNBase
 
+from shapezoo._modules import weight_dtype
 from shapezoo.contracts.language.axes import Axis, align
 from shapezoo.contracts.language.errors import ContractError
 from shapezoo.contracts.language.signatures import Signature
@@ -134,11 +135,6 @@ def expected(layer: nn.Module) -> str:
     return text.replace("(L, N,", "(N, L,") if values.get("batch_first") else text
 
 
-def dtype_of(layer: nn.Module) -> torch.dtype | None:
-    """Return the dtype of a layer's weights, if it has any."""
-    return next((p.dtype for p in layer.parameters() if p.is_floating_point()), None)
-
-
 def suggestions(layer: nn.Module, arguments: dict[str, Any], name: str, source: str) -> list[str]:
     """Suggest changes that make a layer accept its input, in words and code.
 
@@ -163,7 +159,7 @@ def suggestions(layer: nn.Module, arguments: dict[str, Any], name: str, source: 
 def _candidates(
     layer: nn.Module, rule: InputRule, given: Tensor, name: str, source: str
 ) -> Iterator[_Suggestion]:
-    values, dtype, shape = _values(layer, rule), dtype_of(layer), tuple(given.shape)
+    values, dtype, shape = _values(layer, rule), weight_dtype(layer), tuple(given.shape)
     cast, code = _cast(given, dtype)
     size = values[rule.sized]
     if isinstance(size, tuple):
@@ -205,7 +201,7 @@ def _works(
     copies = {name: _meta_copy(value, given, change) for name, value in arguments.items()}
     try:
         with torch.no_grad():
-            fresh = type(layer)(**suggestion.values, device="meta", dtype=dtype_of(layer))
+            fresh = type(layer)(**suggestion.values, device="meta", dtype=weight_dtype(layer))
             fresh.train(layer.training)
             fresh.forward(**copies)
     except Exception:

@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from shapezoo.contracts.language.axes import AXES, align
+from shapezoo.contracts.language.axes import align
 from shapezoo.contracts.language.signatures import Argument, ArgumentKind
 from shapezoo.contracts.language.types import TensorType, TupleType, tensors, walk
+from shapezoo.contracts.language.vocabulary import AXES
 from shapezoo.contracts.matching.matching import MismatchError
 from shapezoo.contracts.messages.describing import concrete, known_shape
 from shapezoo.contracts.messages.fitting import attribute_of, first_layer, other_size

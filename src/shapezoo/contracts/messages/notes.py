@@ -36,6 +36,7 @@ import torch
 from torch import Tensor, nn
 
 from shapezoo._frames import locals_of, self_of
+from shapezoo._modules import weight_dtype
 from shapezoo.contracts.language.axes import Extent
 from shapezoo.contracts.language.errors import ContractError, ShapeError
 from shapezoo.contracts.language.signatures import Signature
@@ -44,7 +45,7 @@ from shapezoo.contracts.matching.bindings import Bindings, visible
 from shapezoo.contracts.matching.dynamo_skipping import skip_by_dynamo
 from shapezoo.contracts.matching.proof_mode import is_proving
 from shapezoo.contracts.messages.describing import describe, dtype_name
-from shapezoo.contracts.messages.fitting import RULES, dtype_of, expected, suggestions
+from shapezoo.contracts.messages.fitting import RULES, expected, suggestions
 from shapezoo.contracts.messages.module_paths import place_of
 
 _TORCH_ERRORS = (RuntimeError, ValueError, IndexError, TypeError, AssertionError)
@@ -221,8 +222,8 @@ def _of_layer(layers: list[Layer], names: Names, body: FrameType) -> list[str]:
             where = f"the input is on {given.device}, the weights are on {weight.device}"
             return [*lines, _line("device", where)]
         is_cast = torch.is_autocast_enabled(given.device.type)
-        if known and dtype_of(module) not in (None, given.dtype) and not is_cast:
-            lines.append(_line("weights", str(dtype_of(module)).removeprefix("torch.")))
+        if known and weight_dtype(module) not in (None, given.dtype) and not is_cast:
+            lines.append(_line("weights", str(weight_dtype(module)).removeprefix("torch.")))
     hints = []
     if isinstance(given, Tensor):
         hints = suggestions(module, arguments, *_names_of(given, locals_of(body)))

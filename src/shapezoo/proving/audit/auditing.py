@@ -17,6 +17,7 @@ from typing import Any
 import sympy
 import z3
 
+from shapezoo.contracts.language.vocabulary import BATCH
 from shapezoo.proving.audit.bounding import TooLargeError
 from shapezoo.proving.audit.replaying import (
     Call,
@@ -38,7 +39,7 @@ from shapezoo.proving.subjects import Subject
 LEAST, LEAST_FAR = 2, 12
 """Each region is also run at sizes of at least this, if it has such; those that hold at both."""
 
-BATCH, MOST_BATCH = "batch", 4
+MOST_BATCH = 4
 """There, batches are at most so much larger than the smallest: their examples are alike."""
 
 RANDOM = 2

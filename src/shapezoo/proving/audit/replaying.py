@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shapezoo._modules import copied, undisturbed
+from shapezoo._modules import copied, device_of, undisturbed
 from shapezoo.contracts.examples.arguments import LENGTHS, is_whole
 from shapezoo.contracts.examples.variants import Variant
 from shapezoo.contracts.language.types import tensors
@@ -25,12 +25,9 @@ from shapezoo.proving.audit.bounding import Bounded, TooLargeError
 from shapezoo.proving.causes import NOWHERE, Cause, cause_of, own_files
 from shapezoo.proving.effort import MODULE, spend
 from shapezoo.proving.enforcing import enforce, is_enforced
-from shapezoo.proving.proofs import Outcome, Sizes, outcome_of
+from shapezoo.proving.proofs import SEVERITY, Outcome, Sizes, outcome_of
 from shapezoo.proving.snippets import code_of, shapes_of, tensors_of
 from shapezoo.proving.subjects import NoArgumentsError, Subject, modules_of
-
-WORST: tuple[Outcome, ...] = ("void", "holds", "raises", "breaks")
-"""The outcomes, the worst last."""
 
 MOST_NUMBERS = 1 << 22
 """How many numbers the arguments of a call may hold."""
@@ -116,7 +113,7 @@ def replay(
 
 def worst(replays: Sequence[Replay]) -> Replay:
     """The worst of several calls."""
-    return max(replays, key=lambda found: WORST.index(found.outcome))
+    return max(replays, key=lambda found: SEVERITY.index(found.outcome))
 
 
 def has_indices(variant: Variant) -> bool:
@@ -234,13 +231,11 @@ def _is_fresh(result: Any, given: Sequence[Tensor]) -> bool:
 def _arguments(
     subject: Subject, model: Callable[..., Any], variant: Variant, call: Call, device: Any = None
 ) -> tuple[list[Any], dict[str, Any]]:
-    if device is None and isinstance(model, nn.Module):
-        device = next((parameter.device for parameter in model.parameters()), None)
     return subject.arguments(
         model,
         variant.contract,
         call.sizes,
-        device=device,
+        device=device or device_of(model),
         preferred=call.dtype,
         is_other=call.is_other,
         fill=call.fill,

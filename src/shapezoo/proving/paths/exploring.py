@@ -13,6 +13,7 @@ import z3
 from shapezoo.contracts.examples.arguments import free_axes
 from shapezoo.contracts.examples.variants import Variant
 from shapezoo.contracts.language.conditions import Condition
+from shapezoo.contracts.language.vocabulary import LONG_AXES
 from shapezoo.proving.audit.replaying import Replay
 from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.formulas import solving
@@ -34,7 +35,6 @@ FIRST_LONG = (224, 256, 320)
 SQUARES = (224, 256)
 """Sizes of square images that a model of one fixed size is likely to take."""
 
-LONG_AXES = ("height", "width", "frames")
 
 BOUNDS = (8, 64, 512, 4096)
 """Sizes to look for next are at most this, if there are such: they are cheap on real kernels."""

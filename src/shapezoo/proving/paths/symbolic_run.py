@@ -31,7 +31,7 @@ from shapezoo.contracts.matching.proof_mode import hint_of, while_proving
 from shapezoo.proving.enforcing import enforce
 from shapezoo.proving.paths.environment import Environment, expression_of, is_deferred
 from shapezoo.proving.paths.model_code import code_of_model
-from shapezoo.proving.proofs import Outcome, Sizes, outcome_of
+from shapezoo.proving.proofs import SEVERITY, Outcome, Sizes, outcome_of
 from shapezoo.proving.rules.functions.attention_masks import plain_masks
 from shapezoo.proving.rules.functions.builtin_functions import in_model_code, isinstance_
 from shapezoo.proving.rules.functions.functions import FunctionRules, outermost_builtins
@@ -134,7 +134,7 @@ def run_symbolically(
             errors.append(error)
             outcome = _classify(error)
         known: Outcome = run.modules.get(path, "holds")
-        run.modules[path] = known if _WORST.index(known) >= _WORST.index(outcome) else outcome
+        run.modules[path] = max(known, outcome, key=SEVERITY.index)
 
     known = None if subject.free else subject.make({})
     is_grad = torch.is_grad_enabled()
@@ -243,8 +243,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 _LONGEST_CHAIN = 10
-
-_WORST: tuple[Outcome, ...] = ("holds", "raises", "unknown", "breaks")
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from shapezoo._frames import is_library
 from shapezoo.proving.effort import require_some
 from shapezoo.proving.rules.common import (
     PRODUCT,

@@ -109,5 +109,5 @@ def test_what_can_be_exported(name: str, words: str) -> None:
 
 
 def test_a_name_can_be_taken_only_once() -> None:
-    with pytest.raises(ValueError, match=r"'lenet' is registered already, by shapezoo\.models"):
+    with pytest.raises(ValueError, match=r"shapezoo\.models.*already registered a model 'lenet'"):
         register(task="image-classification", paper="")(lenet)

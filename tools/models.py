@@ -10,8 +10,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from shapezoo import ModelInfo, Trace, create_model, list_models, model_info, trace
+from shapezoo._modules import without_values
 from shapezoo.models import Backbone, InceptionBlock
-from shapezoo.registry import without_values
 
 SECTION = "Models"
 """The section of the navigation that lists the pages, after what it has already."""

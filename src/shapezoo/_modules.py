@@ -4,12 +4,13 @@ import contextlib
 import copy
 import sys
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
 
 
 def as_written(model: nn.Module) -> nn.Module:
@@ -69,6 +70,42 @@ def device_of(target: object) -> torch.device | None:
     """Return the device of a module's first parameter, or None if there is none."""
     parameters = target.parameters() if isinstance(target, nn.Module) else iter(())
     return next((parameter.device for parameter in parameters), None)
+
+
+def layers_of(model: nn.Module) -> str:
+    """Return a text that changes when a layer of a model is replaced or reconfigured.
+
+    It is ``str(model)``, which is cheap, and which layers keep up to date with `extra_repr`. It
+    misses what is not printed: a function held as an attribute (``model.act = F.gelu``), a hook or
+    a ``forward`` set on an instance, numbers that a ``forward`` reads (``model.stride = 2``), and
+    layers that do not print their sizes. After such a change the model keeps its old limits.
+    """
+    return str(model)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Skips the initialisation of weights, which is slow on the meta device too."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return kwargs.get("tensor", *args[:1])
+        return func(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def without_values() -> Iterator[None]:
+    """Build models on the meta device inside a ``with`` block, for what needs no values."""
+    with torch.device("meta"), _Undrawn():
+        yield
 
 
 _CHANGEABLE = (dict, OrderedDict, defaultdict, list, deque, set)  # hooks are in an OrderedDict

@@ -1,20 +1,20 @@
 """Model names and their builders, with what cannot be computed from the builder alone."""
 
-import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 
-import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import nn
 
+from shapezoo._modules import layers_of, without_values
 from shapezoo.contracts import Module
 from shapezoo.contracts.checking.known_limits import set_limits
 from shapezoo.hyperparameters import Hyperparameters
-from shapezoo.verdicts import verdicts
+from shapezoo.verdicts import stored_limits
+
+__all__ = ["Task", "register"]
 
 P = ParamSpec("P")
 M = TypeVar("M", bound=Module)
@@ -70,38 +70,14 @@ class Origin:
     hyperparameters: dict[str, Any]
 
 
-class _Undrawn(TorchFunctionMode):
-    """Leaves out what draws the first weights, which takes long on the meta device."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func in (Tensor.normal_, Tensor.uniform_):
-            return args[0]
-        if getattr(func, "__module__", None) == nn.init.__name__:
-            return kwargs.get("tensor", *args[:1])
-        return func(*args, **kwargs)
-
-
-@contextlib.contextmanager
-def without_values() -> Iterator[None]:
-    """A block in which models are built on the meta device, for what is known without values."""
-    with torch.device("meta"), _Undrawn():
-        yield
-
-
 def is_as_built(model: nn.Module) -> bool:
     """Whether a model still has the layers that its builder gave it."""
     origin = origin_of(model)
     if origin is None:
         return False
     with without_values():
-        return str(_entries[origin.name].builder(**origin.hyperparameters)) == str(model)
+        built = _entries[origin.name].builder(**origin.hyperparameters)
+    return layers_of(built) == layers_of(model)
 
 
 def origin_of(model: nn.Module) -> Origin | None:
@@ -144,30 +120,48 @@ def register(
         name = builder.__name__
         if name in _entries:
             taken = _entries[name].builder
-            raise ValueError(f"model {name!r} is registered already, by {taken.__module__}")
-        keywords, hyperparameters = inspect.signature(builder), Hyperparameters(builder)
-        defaults = {key: keyword.default for key, keyword in keywords.parameters.items()}
-
-        @functools.wraps(builder)
-        def build(*args: P.args, **kwargs: P.kwargs) -> M:
-            if published_by and _WEIGHTS & (kwargs.keys() - keywords.parameters.keys()):
-                raise TypeError(
-                    f"{name}() draws random weights; for published ones use "
-                    f"shapezoo.create_model({name!r}, weights='DEFAULT')"
-                )
-            checked: dict[str, Any] = hyperparameters.checked(kwargs)
-            model = cast(Callable[..., M], builder)(*args, **checked)
-            given = keywords.bind(*args, **checked).arguments
-            setattr(model, _ORIGIN, Origin(name, defaults | given))
-            changed = [key for key, value in given.items() if value != defaults[key]]
-            found = verdicts(name, changed)
-            set_limits(model, {mode: found[mode].preconditions for mode in found})
-            return model
-
+            raise ValueError(f"{taken.__module__} has already registered a model {name!r}")
+        build = _remembering(builder)
+        if published_by:
+            build = _without_weights(build)
         _entries[name] = Entry(name, build, task, paper, static_axes, is_one_graph, published_by)
-        return cast(Callable[P, M], build)
+        return build
 
     return add
+
+
+def _without_weights(builder: Callable[P, M]) -> Callable[P, M]:
+    """Raise TypeError for ``weights=``, which torchvision's builders have and ours do not."""
+
+    @functools.wraps(builder)
+    def build(*args: P.args, **kwargs: P.kwargs) -> M:
+        if _WEIGHTS & kwargs.keys():
+            name = builder.__name__
+            raise TypeError(
+                f"{name}() draws random weights; for published ones use "
+                f"shapezoo.create_model({name!r}, weights='DEFAULT')"
+            )
+        return builder(*args, **kwargs)
+
+    return build
+
+
+def _remembering(builder: Callable[P, M]) -> Callable[P, M]:
+    """Check the arguments of a builder; let its models know their origin and their limits."""
+    signature, hyperparameters = inspect.signature(builder), Hyperparameters(builder)
+    defaults = {name: parameter.default for name, parameter in signature.parameters.items()}
+
+    @functools.wraps(builder)
+    def build(*args: P.args, **kwargs: P.kwargs) -> M:
+        checked: dict[str, Any] = hyperparameters.checked(kwargs)
+        model = cast(Callable[..., M], builder)(*args, **checked)
+        given = signature.bind(*args, **checked).arguments
+        setattr(model, _ORIGIN, Origin(builder.__name__, defaults | given))
+        changed = [name for name, value in given.items() if value != defaults[name]]
+        set_limits(model, stored_limits(builder.__name__, changed))
+        return model
+
+    return build
 
 
 def entries() -> tuple[Entry, ...]:

@@ -67,6 +67,11 @@ def verdicts(name: str, changed: Collection[str] = ()) -> dict[Mode, Verdict]:
     return {mode: _read(verdict) for mode, verdict in stored.items()}
 
 
+def stored_limits(name: str, changed: Collection[str] = ()) -> dict[Mode, tuple[Condition, ...]]:
+    """Return the sizes that a model accepts in each mode; arguments as of `verdicts`."""
+    return {mode: verdict.preconditions for mode, verdict in verdicts(name, changed).items()}
+
+
 def _read(verdict: Mapping[str, Any]) -> Verdict:
     return Verdict(
         outcome=verdict["outcome"],

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from shapezoo._modules import without_values
 from shapezoo.contracts import Signature, signature
 from shapezoo.creating import create_model, find_entry
-from shapezoo.registry import Publisher, Task, entries, without_values
+from shapezoo.registry import Publisher, Task, entries
 from shapezoo.verdicts import Mode, Verdict, verdicts
 from shapezoo.weights import PublishedWeights
 from shapezoo.weights.published import published

@@ -8,12 +8,12 @@ from torch import Tensor, zeros
 
 from shapezoo import ContractError
 from shapezoo.contracts.language.axes import parse_axes
+from shapezoo.contracts.language.types import enforceable
 from shapezoo.contracts.matching.bindings import (
     Bindings,
     assume,
     bound_braces,
     current,
-    enforceable,
     frame,
     restore,
     value_of,

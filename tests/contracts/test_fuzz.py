@@ -46,7 +46,7 @@ from shapezoo import ContractError, ShapeError, checked, signature, unchecked
 from shapezoo.contracts.checking import contract, memo
 from shapezoo.contracts.checking.contract import Contract
 from shapezoo.contracts.language import types
-from shapezoo.contracts.matching import bindings, matching
+from shapezoo.contracts.matching import matching
 from shapezoo.contracts.messages import explain
 
 FEW, CASES = 600, 100_000
@@ -817,7 +817,7 @@ def without(pattern: str, instead: str, patch: pytest.MonkeyPatch) -> None:
 
     def enforceable(annotation: Any) -> Any:
         axes = (re.sub(pattern, instead, axis) for axis in annotation.dim_str.split())
-        return bindings.enforceable(annotation.dtype[annotation.array_type, " ".join(axes)])
+        return types.enforceable(annotation.dtype[annotation.array_type, " ".join(axes)])
 
     patch.setattr(types, "enforceable", enforceable)
 

@@ -16,7 +16,8 @@ from shapezoo.models import Backbone
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = (
-    *("contracts", "data", "layers", "models", "proving", "testing", "tracing", "train", "weights"),
+    *("contracts", "data", "layers", "models", "proving", "recipes", "registry", "testing"),
+    *("tracing", "train", "weights"),
 )
 DOCUMENTED = {
     name
@@ -43,6 +44,13 @@ def public() -> dict[str, object]:
 @pytest.mark.parametrize("name", public())
 def test_every_public_name_has_a_place_in_the_reference(name: str) -> None:
     assert name in DOCUMENTED
+
+
+@pytest.mark.parametrize("name", sorted(DOCUMENTED))
+def test_every_name_in_the_reference_is_public(name: str) -> None:
+    module, _, attribute = name.rpartition(".")
+    assert module.removeprefix("shapezoo").removeprefix(".") in ("", *PACKAGES)
+    assert attribute in importlib.import_module(module).__all__
 
 
 @pytest.mark.parametrize("name", sorted(DOCUMENTED))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from shapezoo import Module, Proved, Refuted, Unknown, prove
 from shapezoo.contracts.examples.variants import variants
-from shapezoo.proving.paths.model_code import code_of_model
+from shapezoo.proving.model_code import code_of_model
 from shapezoo.proving.paths.symbolic_run import run_symbolically
 from shapezoo.proving.subjects import subject_of
 

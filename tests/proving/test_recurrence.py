@@ -15,9 +15,10 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from shapezoo import Module, Proved, ProvedInPart, Refuted, ShapeError, prove, scan
 from shapezoo.contracts.examples.variants import variants
 from shapezoo.proving.audit.auditing import _number
-from shapezoo.proving.audit.replaying import Call, replay, worst
+from shapezoo.proving.audit.replaying import replay, worst
+from shapezoo.proving.findings import Sizes
 from shapezoo.proving.paths.symbolic_run import run_symbolically
-from shapezoo.proving.proofs import Sizes
+from shapezoo.proving.replays import Call
 from shapezoo.proving.subjects import subject_of
 
 Pair = tuple[Tensor, Tensor]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from shapezoo import ContractError, Module, ShapeError, checked
 from shapezoo.contracts import Condition
 from shapezoo.contracts.checking.known_limits import set_limits
-from shapezoo.proving.proofs import SubjectError
+from shapezoo.proving.findings import SubjectError
 from shapezoo.testing import Call, inputs
 from shapezoo.testing.assertions import STEADY
 from shapezoo.testing.finding import places

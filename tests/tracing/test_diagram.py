@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from shapezoo import Trace, create_model, list_models, trace
 from shapezoo.models.course.inception import InceptionBlock
-from shapezoo.tracing.blocks import Graph, Kind, graph_of
+from shapezoo.tracing.blocks import Graph, Kind
 from shapezoo.tracing.diagram import BLOCK_FONT, CHARACTER, LABEL_FONT
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -116,7 +116,7 @@ def flowchart(graph: Graph) -> Flowchart:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*SMALL, "googlenet", "swin_t"])
 def test_mermaid_text_reads_as_the_graph(name: str) -> None:
-    graph = graph_of(traced(name), None)
+    graph = traced(name)._graph(None)
     assert read(traced(name).to_mermaid()) == flowchart(graph)
 
 
@@ -137,7 +137,7 @@ def test_mermaid_text_at_a_depth() -> None:
 def test_mermaid_text_escapes_what_mermaid_reads_otherwise() -> None:
     """A number between # and ; is a character; no other entity is safe for all of these."""
     odd = trace(Named(), torch.zeros(2, 3))
-    assert read(odd.to_mermaid()) == flowchart(graph_of(odd, None))
+    assert read(odd.to_mermaid()) == flowchart(odd._graph(None))
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_lines_and_labels_upon_others_are_found() -> None:
 
 
 def test_a_picture_holds_the_blocks_and_shapes_of_the_graph() -> None:
-    graph = graph_of(traced("inception_small"), None)
+    graph = traced("inception_small")._graph(None)
     texts = list(ElementTree.fromstring(traced("inception_small").to_svg()).iter(f"{SVG}text"))
     blocks = [block for block in graph.blocks if block.kind is not Kind.TENSOR]
     tensors = [block.name for block in graph.blocks if block.kind is Kind.TENSOR]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from shapezoo import Trace, TraceError, create_model, trace
 from shapezoo.models import ResidualBlock
 from shapezoo.models.course.inception import InceptionBlock
-from shapezoo.tracing.blocks import MOST_BLOCKS, Arrow, Graph, Kind, graph_of
+from shapezoo.tracing.blocks import MOST_BLOCKS, Arrow, Graph, Kind
 
 HEAD, TAIL = nn.Linear(3, 3), nn.Linear(3, 3)
 
@@ -84,7 +84,7 @@ def names(graph: Graph) -> list[str]:
 
 
 def written(function: Callable[[Tensor], Tensor]) -> Graph:
-    return graph_of(trace(Written(function), torch.zeros(2, 3), torch.zeros(1)), None)
+    return trace(Written(function), torch.zeros(2, 3), torch.zeros(1))._graph(None)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def classifier() -> Trace:
 
 
 def test_an_inception_block_has_four_branches() -> None:
-    graph = graph_of(trace(InceptionBlock(10)), None)
+    graph = trace(InceptionBlock(10))._graph(None)
     image = "batch 10 height width"
     assert {target for source, target, _ in edges(graph) if source == "x"} == {
         "branch1x1",
@@ -115,7 +115,7 @@ def test_an_inception_block_has_four_branches() -> None:
 
 
 def test_a_tensor_that_several_read_has_one_label() -> None:
-    graph = graph_of(trace(InceptionBlock(10)), None)
+    graph = trace(InceptionBlock(10))._graph(None)
     (tensor,) = (i for i, block in enumerate(graph.blocks) if block.kind is Kind.TENSOR)
     assert graph.blocks[tensor].name == "batch 10 height width"
     assert [a for a in graph.arrows if a.target == tensor] == [Arrow(0, tensor)]
@@ -125,13 +125,13 @@ def test_a_tensor_that_several_read_has_one_label() -> None:
 
 def test_a_loop_is_apart_from_what_others_read() -> None:
     """An arrow back from a label that leads on is read as one from a block further down."""
-    graph = graph_of(trace(create_model("stepped_rnn").eval()), None)
+    graph = trace(create_model("stepped_rnn").eval())._graph(None)
     cell = names(graph).index("cell ×seq")
     assert Arrow(cell, cell, "batch 2") in graph.arrows
 
 
 def test_a_residual_block_has_a_shortcut() -> None:
-    graph = graph_of(trace(ResidualBlock(8)), None)
+    graph = trace(ResidualBlock(8))._graph(None)
     kinds = {block.name: block.kind for block in graph.blocks}
     assert kinds["x"] is Kind.INPUT
     assert kinds["conv1"] is Kind.LAYER
@@ -143,7 +143,7 @@ def test_a_residual_block_has_a_shortcut() -> None:
 
 
 def test_a_loop_is_an_arrow_from_a_block_to_itself() -> None:
-    graph = graph_of(trace(create_model("stepped_rnn").eval()), None)
+    graph = trace(create_model("stepped_rnn").eval())._graph(None)
     assert {source for source, target, _ in edges(graph) if source == target} == {"cell ×seq"}
     assert ("cell ×seq", "cell ×seq", "batch 2") in edges(graph)
     assert ("inputs", "cell ×seq", "batch 4") in edges(graph)
@@ -152,7 +152,7 @@ def test_a_loop_is_an_arrow_from_a_block_to_itself() -> None:
 
 def test_all_that_a_loop_carries_is_one_arrow() -> None:
     """Two would lie one upon the other."""
-    graph = graph_of(trace(Halves(), torch.zeros(6, 3)), 1)
+    graph = trace(Halves(), torch.zeros(6, 3))._graph(1)
     loops = [arrow for arrow in graph.arrows if arrow.source == arrow.target]
     assert [graph.blocks[arrow.source].name for arrow in loops] == ["step ×6"]
     assert [set(arrow.label.split(", ")) for arrow in loops] == [{"4", "2"}]
@@ -160,11 +160,11 @@ def test_all_that_a_loop_carries_is_one_arrow() -> None:
 
 def test_a_loop_within_a_block_is_its_own_affair() -> None:
     traced = trace(nn.Sequential(nn.Linear(3, 3), Powers(), nn.ReLU()), torch.zeros(2, 3))
-    graph = graph_of(traced, 1)
+    graph = traced._graph(1)
     assert names(graph) == ["input", "0", "1", "2", "output"]
     assert [(a.source, a.target) for a in graph.arrows] == [(0, 1), (1, 2), (2, 3), (3, 4)]
     model = create_model("haar_linear").eval()
-    assert not [a for a in graph_of(trace(model), 1).arrows if a.source == a.target]
+    assert not [a for a in trace(model)._graph(1).arrows if a.source == a.target]
 
 
 def test_functions_are_blocks_between_layers() -> None:
@@ -203,28 +203,28 @@ def test_a_check_of_values_is_a_dead_end() -> None:
 
 
 def test_the_shape_of_a_selection_is_that_which_arrives() -> None:
-    graph = graph_of(trace(Selects(), torch.zeros(5, 3)), None)
+    graph = trace(Selects(), torch.zeros(5, 3))._graph(None)
     assert edges(graph) == {("x", "layer", "3"), ("layer", "output", "4")}
 
 
 def test_depth_opens_blocks(classifier: Trace) -> None:
-    assert [(b.name, b.detail) for b in graph_of(classifier, 1).blocks] == [
+    assert [(b.name, b.detail) for b in classifier._graph(1).blocks] == [
         ("images", ""),
         ("features", "Sequential"),
         ("classifier", "Linear"),
         ("output", ""),
     ]
-    second = names(graph_of(classifier, 2))
+    second = names(classifier._graph(2))
     assert "features.3" in second
     assert "features" not in second
-    third = names(graph_of(classifier, 3))
+    third = names(classifier._graph(3))
     assert {"features.3.conv1", "features.3.conv2", "add"} <= set(third)
-    assert graph_of(classifier, 3) == graph_of(classifier, 99) == graph_of(classifier, None)
+    assert classifier._graph(3) == classifier._graph(99) == classifier._graph(None)
 
 
 def test_all_is_reached_from_the_input(classifier: Trace) -> None:
     for depth in (1, 2, 3):
-        graph = graph_of(classifier, depth)
+        graph = classifier._graph(depth)
         reached = {0}
         for _ in graph.blocks:
             reached |= {arrow.target for arrow in graph.arrows if arrow.source in reached}
@@ -235,19 +235,19 @@ def test_all_is_reached_from_the_input(classifier: Trace) -> None:
 @pytest.mark.parametrize(("layers", "deepest"), [(36, True), (38, True), (39, False)])
 def test_by_itself_a_picture_has_at_most_forty_blocks(layers: int, deepest: bool) -> None:
     model = nn.Sequential(nn.Sequential(*(nn.ReLU() for _ in range(layers))))
-    graph = graph_of(trace(model, torch.zeros(1)), None)
+    graph = trace(model, torch.zeros(1))._graph(None)
     assert len(graph.blocks) == (layers + 2 if deepest else 3)
     assert len(graph.blocks) <= MOST_BLOCKS
-    assert len(graph_of(trace(model, torch.zeros(1)), 2).blocks) == layers + 2
+    assert len(trace(model, torch.zeros(1))._graph(2).blocks) == layers + 2
 
 
 def test_a_flat_model_shows_its_layers_however_many() -> None:
     model = nn.Sequential(*(nn.ReLU() for _ in range(60)))
-    assert len(graph_of(trace(model, torch.zeros(1)), None).blocks) == 62
+    assert len(trace(model, torch.zeros(1))._graph(None).blocks) == 62
 
 
 def test_several_outputs_are_several_arrows() -> None:
-    graph = graph_of(trace(create_model("gru").eval()), None)
+    graph = trace(create_model("gru").eval())._graph(None)
     assert edges(graph) == {
         ("inputs", "rnn", "seq batch 4"),
         ("rnn", "output", "seq batch 2"),
@@ -256,7 +256,7 @@ def test_several_outputs_are_several_arrows() -> None:
 
 
 def test_an_output_may_be_an_input() -> None:
-    graph = graph_of(trace(nn.Identity(), torch.zeros(2)), None)
+    graph = trace(nn.Identity(), torch.zeros(2))._graph(None)
     assert edges(graph) == {("input", "output", "2")}
 
 
@@ -264,11 +264,11 @@ def test_the_graph_of_a_model_that_failed_ends_with_the_layer_that_did() -> None
     model = nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 6))
     with pytest.raises(TraceError) as caught:
         trace(model, torch.zeros(2, 3))
-    graph = graph_of(caught.value.trace, None)
+    graph = caught.value.trace._graph(None)
     assert ("input", "0", "2 3") in edges(graph)
     assert names(graph) == ["input", "0", "1"]
 
 
 def test_axes_of_a_given_size_are_numbers() -> None:
-    graph = graph_of(trace(InceptionBlock(3), sizes={"batch": 8}), None)
+    graph = trace(InceptionBlock(3), sizes={"batch": 8})._graph(None)
     assert ("cat", "output", "8 88 height width") in edges(graph)

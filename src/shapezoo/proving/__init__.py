@@ -1,19 +1,8 @@
 """Proving contracts for all sizes."""
 
 from shapezoo.proving.enforcing import enforced
-from shapezoo.proving.proofs import (
-    Case,
-    Counterexample,
-    ModuleProof,
-    Proof,
-    Proved,
-    ProvedInPart,
-    Refuted,
-    Region,
-    Result,
-    SubjectError,
-    Unknown,
-)
+from shapezoo.proving.findings import Case, Counterexample, ModuleProof, Region, SubjectError
+from shapezoo.proving.proofs import Proof, Proved, ProvedInPart, Refuted, Result, Unknown
 from shapezoo.proving.proving import prove
 
 __all__ = [

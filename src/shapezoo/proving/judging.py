@@ -16,36 +16,25 @@ from shapezoo.proving.audit.auditing import audit
 from shapezoo.proving.audit.boundaries import audit_limits
 from shapezoo.proving.audit.bounding import TooLargeError
 from shapezoo.proving.audit.premises import Premises, premises
-from shapezoo.proving.audit.replaying import (
-    Call,
-    Replay,
-    attributes_of,
-    changed,
-    replay,
-    snippet,
-    worst,
-)
+from shapezoo.proving.audit.replaying import attributes_of, changed, replay, snippet, worst
 from shapezoo.proving.effort import Effort, WorkOverError, bounded, budgeted
 from shapezoo.proving.enforcing import has_contract
-from shapezoo.proving.formulas import solving
-from shapezoo.proving.formulas.printing import as_python
-from shapezoo.proving.limits.preconditions import preconditions
-from shapezoo.proving.paths.exploring import Exploration, Path, axes_of, explore
-from shapezoo.proving.paths.lemmas import Lemma, Lemmas, Pattern, merged_shape, subject_for, written
-from shapezoo.proving.proofs import (
+from shapezoo.proving.findings import (
     Case,
     Counterexample,
     ModuleOutcome,
     ModuleProof,
     Outcome,
-    Proof,
-    Proved,
-    ProvedInPart,
-    Refuted,
     Region,
     RestsOn,
-    Unknown,
 )
+from shapezoo.proving.formulas import solving
+from shapezoo.proving.formulas.printing import as_python
+from shapezoo.proving.limits.preconditions import preconditions
+from shapezoo.proving.paths.exploring import Exploration, Path, axes_of, explore
+from shapezoo.proving.paths.lemmas import Lemma, Lemmas, Pattern, merged_shape, subject_for, written
+from shapezoo.proving.proofs import Proof, Proved, ProvedInPart, Refuted, Unknown
+from shapezoo.proving.replays import Call, Replay
 from shapezoo.proving.subjects import Subject
 
 FOR_REGIONS, FOR_SYMBOLS = 0.85, 0.7

@@ -1,160 +1,13 @@
-"""What `prove` gives: a verdict, and all that it rests on."""
+"""What `prove` returns: a verdict, and everything that it rests on."""
 
 import ast
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from shapezoo.contracts import ShapeError, Signature
+from shapezoo.contracts import Signature
 from shapezoo.contracts.language.conditions import Condition
-
-Sizes = Mapping[str, int]
-
-
-def sizes_as_text(sizes: Sizes) -> str:
-    """Sizes as keywords of Python: ``batch=1, seq=5``."""
-    return ", ".join(f"{axis}={size}" for axis, size in sizes.items()) or "any call"
-
-
-class SubjectError(TypeError):
-    """This is nothing that can be proved, or it cannot be made with these arguments."""
-
-    __module__ = "shapezoo.proving"
-
-
-Outcome = Literal["holds", "raises", "breaks", "void", "unknown"]
-"""How a run ended: the contract held, something was raised, the result broke a contract, there
-are no such arguments, or the symbols could not follow."""
-
-SEVERITY: tuple[Outcome, ...] = ("void", "holds", "raises", "unknown", "breaks")
-"""Outcomes in order: of several, the last one decides."""
-
-
-def outcome_of(error: BaseException) -> Outcome:
-    """Whether an error says that a result breaks its contract, or is any other."""
-    is_result = isinstance(error, ShapeError) and re.fullmatch(r"return(\W.*)?", error.argument)
-    return "breaks" if is_result else "raises"
-
-
-ModuleOutcome = Literal["holds", "broken", "not called", "in part"]
-"""What is known of a module: its contract has held for all sizes that the model sends it, was
-broken, was never called, or holds in the regions that were closed."""
-
-
-@dataclass(frozen=True)
-class Region:
-    """Sizes that take the same path through a model.
-
-    Attributes:
-        outcome: How the run ended for all of them; ``unknown`` where the symbols could not
-            follow, or real kernels have ended otherwise.
-        guards: What holds for the sizes in it, apart from what the regions before have taken.
-        smallest: The smallest sizes in it, at which it was run on real kernels; None where that
-            was not possible.
-        error: What was raised, if anything was.
-    """
-
-    outcome: Outcome
-    guards: tuple[str, ...]
-    smallest: Sizes | None
-    error: str = ""
-
-
-@dataclass(frozen=True)
-class Case:
-    """A contract with all its choices made: which options are given, how many axes ``*batch`` is.
-
-    Attributes:
-        label: What tells the case from others: ``state given``; empty where there is one only.
-        axes: The axes that may have any size, and the arguments of the constructor that may.
-        preconditions: What the sizes must meet.
-        is_exact: Whether all sizes that meet them are accepted.
-        regions: The regions that were explored.
-        sampled: Axes of which only some sizes were tried, with these sizes.
-        gaps: Why there are sizes of which nothing is known; empty where there are none.
-        sizes_zero: What happens when one axis has size zero: how the run ends, by axis.
-    """
-
-    label: str
-    axes: tuple[str, ...]
-    preconditions: tuple[Condition, ...]
-    is_exact: bool
-    regions: tuple[Region, ...]
-    sampled: Mapping[str, tuple[int, ...]]
-    gaps: tuple[str, ...]
-    sizes_zero: Mapping[str, Outcome]
-
-
-@dataclass(frozen=True)
-class RestsOn:
-    """What a verdict rests on besides sizes.
-
-    Attributes:
-        mode: Whether the model was in eval or in train mode.
-        dtypes: The dtypes for which it holds, where an argument may have several.
-        refused_dtypes: Those of them for which the model raises.
-        contiguous: The arguments that have to be contiguous.
-        gradients: Whether gradients have to be on, or off; empty where that does not matter.
-        kept: The attributes that a call changes, so that it may matter for the next one.
-        checks: The lines that raise for some values of arguments, and not for others.
-    """
-
-    mode: Literal["eval", "train"]
-    dtypes: tuple[str, ...] = ()
-    refused_dtypes: tuple[str, ...] = ()
-    contiguous: tuple[str, ...] = ()
-    gradients: Literal["", "on", "off"] = ""
-    kept: tuple[str, ...] = ()
-    checks: tuple[str, ...] = ()
-
-    @property
-    def calls(self) -> Literal["any", "first"]:
-        """Whether the verdict is about any call, or about the first one only."""
-        return "first" if self.kept else "any"
-
-
-@dataclass(frozen=True)
-class ModuleProof:
-    """What was proved of one module inside the model.
-
-    Attributes:
-        path: Where it stands; empty for the model itself.
-        contract: Its contract.
-        outcome: What is known of it.
-    """
-
-    path: str
-    contract: Signature
-    outcome: ModuleOutcome
-
-
-@dataclass(frozen=True)
-class Counterexample:
-    """Sizes for which a model breaks a contract, tried on real kernels.
-
-    Attributes:
-        sizes: The smallest such sizes that were found, by axis.
-        case: The label of the case.
-        error: What was raised.
-        snippet: Python that raises it. Where nothing is known of how the model was made, it must
-            be there as ``model``.
-        model: The module or function in which it was found, which `replay` puts there.
-    """
-
-    sizes: Sizes
-    case: str
-    error: Exception = field(repr=False)
-    snippet: str
-    model: Callable[..., Any] = field(repr=False, compare=False)
-
-    def replay(self, **names: object) -> None:
-        """Run the snippet.
-
-        Args:
-            **names: What it needs besides the model in which it was found.
-        """
-        exec(self.snippet, {"model": self.model, **names})
+from shapezoo.proving.findings import Case, Counterexample, ModuleProof, Region, RestsOn
+from shapezoo.proving.rendering import case_rows, counterexample_rows, rests_on_text, row
 
 
 def _equal_axes(condition: Condition) -> tuple[str, str] | None:
@@ -192,9 +45,33 @@ class Result:
     verdict: ClassVar[str]
 
     def __str__(self) -> str:
-        from shapezoo.proving.rendering import text_of  # which needs the classes of this module
-
-        return text_of(self)
+        title = f"{self.name}: {self.verdict} ({self.mode} mode)"
+        lines = [title, row("contract", str(self.contract))]
+        if isinstance(self, ProvedInPart | Refuted | Unknown):
+            lines.append(row("because", self.reason))
+        if self.assumptions:
+            lines.append(row("assuming", ", ".join(map(str, self.assumptions))))
+        if not isinstance(self, Refuted):
+            for case in self.cases:
+                lines += case_rows(case)
+        modules = [module for module in self.modules if module.path]
+        if modules:
+            counts = {module.outcome: 0 for module in modules}
+            for module in modules:
+                counts[module.outcome] += 1
+            words = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+            lines.append(row("modules", f"{len(modules)} with contracts: {words}"))
+            lines += [
+                row("", f"{module.path}: {module.outcome}")
+                for module in modules
+                if module.outcome != "holds"
+            ]
+        lines += [row("rests on", rests_on_text(self.rests_on))]
+        lines += [row("warning", warning) for warning in self.warnings]
+        lines.append(row("seconds", f"{self.seconds:.2f}"))
+        if isinstance(self, Refuted):
+            lines += counterexample_rows(self.counterexample, self.regions)
+        return "\n".join(lines)
 
     @property
     def axes(self) -> tuple[str, ...]:

@@ -20,8 +20,8 @@ from shapezoo.contracts.language.expressions import read_braces
 from shapezoo.contracts.messages.describing import shown
 from shapezoo.contracts.messages.explain import public_name
 from shapezoo.proving.causes import own_files
-from shapezoo.proving.paths.model_code import code_of_model
-from shapezoo.proving.proofs import Sizes, SubjectError
+from shapezoo.proving.findings import Sizes, SubjectError
+from shapezoo.proving.model_code import code_of_model
 from shapezoo.registry import is_as_built, origin_of
 
 

@@ -14,7 +14,7 @@ from shapezoo._modules import as_written
 from shapezoo.contracts import Condition, ContractError, signature
 from shapezoo.contracts.checking.introspection import function_signature
 from shapezoo.contracts.language.signatures import ArgumentKind
-from shapezoo.proving.proofs import SubjectError
+from shapezoo.proving.findings import SubjectError
 from shapezoo.proving.subjects import subject_of_class
 from shapezoo.testing.calls import Call, function_of
 from shapezoo.testing.drawing import Drawing, Source

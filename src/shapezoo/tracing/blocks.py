@@ -1,13 +1,11 @@
 """A trace as blocks with arrows between them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from shapezoo.tracing.records import Call, Flow, Operation, Size, require_depth
-
-if TYPE_CHECKING:
-    from shapezoo.tracing.traces import Trace
 
 MOST_BLOCKS = 40
 """How many blocks a diagram may have whose depth nobody chose."""
@@ -69,19 +67,24 @@ class Graph:
     arrows: tuple[Arrow, ...]
 
 
-def graph_of(trace: "Trace", depth: int | None) -> Graph:
-    """The blocks of a trace.
+def graph_of(
+    call: Call, inputs: Sequence[Operation], outputs: Sequence[Flow], depth: int | None
+) -> Graph:
+    """Return the blocks of a trace, and the arrows between them.
 
     Args:
-        trace: The trace.
-        depth: How deep to go into the model; by default as deep as `MOST_BLOCKS` allow.
+        call: The call of the model.
+        inputs: What it was called with.
+        outputs: What it returned.
+        depth: How many levels of the model to show; by default as many as `MOST_BLOCKS` allow.
     """
     if depth is not None:
         require_depth(depth)
-        return _Builder(depth).graph(trace)
-    deepest = max(level for level, _ in trace.call.walk())
-    graphs = (_Builder(level).graph(trace) for level in range(deepest, 1, -1))
-    return next((g for g in graphs if _is_small(g)), _Builder(1).graph(trace))
+        return _Builder(depth).graph(call, inputs, outputs)
+    deepest = max(level for level, _ in call.walk())
+    graphs = (_Builder(level).graph(call, inputs, outputs) for level in range(deepest, 1, -1))
+    shown = next(filter(_is_small, graphs), None)
+    return shown or _Builder(1).graph(call, inputs, outputs)
 
 
 def _is_small(graph: Graph) -> bool:
@@ -98,16 +101,16 @@ class _Builder:
         self._homes: dict[str, set[int]] = {}  # operation to blocks that its results come from
         self._arrivals: list[tuple[Flow, int]] = []
 
-    def graph(self, trace: "Trace") -> Graph:
-        for operation in trace.inputs:
+    def graph(self, call: Call, inputs: Sequence[Operation], outputs: Sequence[Flow]) -> Graph:
+        for operation in inputs:
             self._homes[operation.id] = {self._add(Block(Kind.INPUT, operation.name))}
         if self._depth > 0:
-            self._open(trace.call, 0)
+            self._open(call, 0)
         if self._depth == 0 or not self._blocks:  # a model that has nothing to do with tensors
-            self._close(trace.call, self._add(Block(Kind.LAYER, trace.call.kind)))
-        if trace.outputs:
+            self._close(call, self._add(Block(Kind.LAYER, call.kind)))
+        if outputs:
             output = self._add(Block(Kind.OUTPUT, "output"))
-            self._arrivals += [(flow, output) for flow in trace.outputs]
+            self._arrivals += [(flow, output) for flow in outputs]
         arrows = [
             _Arrow(source, target, str(flow.shape), (flow.source, flow.result))
             for flow, target in self._arrivals
@@ -115,7 +118,7 @@ class _Builder:
             if source != target or (flow.is_carried and target in self._repeated)
         ]
         blocks, arrows = self._blocks, list(dict.fromkeys(arrows))
-        if trace.outputs:
+        if outputs:
             blocks, arrows = _without_dead_ends(blocks, arrows)
         return _with_tensors(blocks, arrows)
 

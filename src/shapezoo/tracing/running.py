@@ -72,7 +72,7 @@ def _failure(trace: Trace, call: Call, error: Exception) -> TraceError:
         lines.append(f"of: {last.name}, which got {table.shapes([f.shape for f in last.inputs])}")
     if line := users_line(error):
         lines.append(f"at: {line}")
-    rows = table.rows(trace)
+    rows = table.rows(trace.call)
     first = len(rows) - LAST_ROWS
     shown = [row for number, row in enumerate(rows) if number >= first or row.call.has_failed]
     lines += ["the last layers:", *table.text(shown).splitlines()]

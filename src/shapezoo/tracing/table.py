@@ -5,13 +5,10 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from shapezoo.tracing.records import Call, Shape, Size, require_depth
-
-if TYPE_CHECKING:
-    from shapezoo.tracing.traces import Trace
 
 COLUMNS = ("layer", "input", "output", "parameters", "MACs", "activations")
 OPTIONAL = ("activations", "MACs", "input")
@@ -37,21 +34,21 @@ class Row(NamedTuple):
     cells: tuple[str, ...]
 
 
-def rows(trace: "Trace", depth: int | None = None) -> list[Row]:
-    """The calls in order, down to a depth."""
+def rows(call: Call, depth: int | None = None) -> list[Row]:
+    """Return the rows of a call and of the calls in it, in order, down to a depth."""
     require_depth(depth)
-    return list(_rows(trace.call, "", "", "", depth))
+    return list(_rows(call, "", "", "", depth))
 
 
-def summary(trace: "Trace") -> str:
-    """The totals, and for which sizes the expressions hold."""
+def summary(call: Call, multiples: Mapping[str, int]) -> str:
+    """Return the totals, and what the axes must be multiples of for the expressions to hold."""
     totals = {
-        "parameters": f"{trace.parameters:,}",
-        "MACs": _count(trace.macs),
-        "activations": _bytes(trace.activation_bytes),
+        "parameters": f"{call.parameters:,}",
+        "MACs": _count(call.macs),
+        "activations": _bytes(call.activation_bytes),
     }
     lines = [f"{name:<12} {total}" for name, total in totals.items()]
-    lines += [f"{axis:<12} a multiple of {n}" for axis, n in trace.multiples.items()]
+    lines += [f"{axis:<12} a multiple of {n}" for axis, n in multiples.items()]
     return "\n".join(lines)
 
 
@@ -79,31 +76,31 @@ def text(rows: Sequence[Row], width: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def markdown(trace: "Trace", depth: int | None) -> str:
-    """The table and its summary in Markdown."""
+def markdown(call: Call, multiples: Mapping[str, int], depth: int | None) -> str:
+    """Return the table and its summary in Markdown."""
     names = ("layer", "class", *COLUMNS[1:])
     lines = [
         f"| {' | '.join(names)} |",
         f"|{'|'.join('---:' if name in NUMBERS else '---' for name in names)}|",
     ]
-    for call, _, (_, *cells) in rows(trace, depth):
-        layer = _code(call.path) if call.path else ""
-        layer += "" if call.times == 1 else f" ×{_plain(str(call.times))}"
-        lines.append(f"| {' | '.join([layer, _plain(call.kind), *map(_plain, cells)])} |")
-    totals = [f"- {_plain(line)}" for line in summary(trace).splitlines()]
+    for one, _, (_, *cells) in rows(call, depth):
+        layer = _code(one.path) if one.path else ""
+        layer += "" if one.times == 1 else f" ×{_plain(str(one.times))}"
+        lines.append(f"| {' | '.join([layer, _plain(one.kind), *map(_plain, cells)])} |")
+    totals = [f"- {_plain(line)}" for line in summary(call, multiples).splitlines()]
     return "\n".join([*lines, "", *totals])
 
 
-def html(trace: "Trace") -> str:
-    """The table and its summary in HTML, in the colours of the page around it."""
+def html(call: Call, multiples: Mapping[str, int]) -> str:
+    """Return the table and its summary in HTML, in the colours of the page around it."""
     sides = ["right" if name in NUMBERS else "left" for name in COLUMNS]
     head = _cells("th", COLUMNS, sides)
     body = [
         f"<tr>{_cells('td', [row.branch + row.cells[0], *row.cells[1:]], sides)}</tr>"
-        for row in rows(trace)
+        for row in rows(call)
     ]
     table = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
-    totals = markup.escape(summary(trace))
+    totals = markup.escape(summary(call, multiples))
     style = "white-space:pre;font-family:monospace;border-spacing:0"
     return f"<table style='{style}'>{table}</table><pre>{totals}</pre>"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from shapezoo._files import replacing
 from shapezoo.tracing import diagram, table
-from shapezoo.tracing.blocks import graph_of
+from shapezoo.tracing.blocks import Graph, graph_of
 from shapezoo.tracing.records import Call, Flow, Operation, Size
 
 
@@ -64,7 +64,8 @@ class Trace:
         Raises:
             ValueError: The depth is negative.
         """
-        return f"{table.text(table.rows(self, depth), width)}\n\n{table.summary(self)}"
+        rows = table.rows(self.call, depth)
+        return f"{table.text(rows, width)}\n\n{table.summary(self.call, self.multiples)}"
 
     def to_markdown(self, *, depth: int | None = None) -> str:
         """The table in Markdown.
@@ -75,7 +76,7 @@ class Trace:
         Raises:
             ValueError: The depth is negative.
         """
-        return table.markdown(self, depth)
+        return table.markdown(self.call, self.multiples, depth)
 
     def to_dict(self) -> dict[str, Any]:
         """The trace as JSON-ready data; calls and operations tell their type."""
@@ -92,7 +93,7 @@ class Trace:
         Raises:
             ValueError: The depth is negative.
         """
-        return diagram.mermaid(graph_of(self, depth))
+        return diagram.mermaid(self._graph(depth))
 
     def to_svg(self, *, depth: int | None = None) -> str:
         """The model as a block diagram, with a shape on each arrow.
@@ -108,7 +109,7 @@ class Trace:
             ValueError: The depth is negative.
             ImportError: graphlay is not installed, which lays it out.
         """
-        return diagram.svg(graph_of(self, depth), f"block diagram of {self.call.kind}")
+        return diagram.svg(self._graph(depth), f"block diagram of {self.call.kind}")
 
     def save_svg(self, path: str | os.PathLike[str], *, depth: int | None = None) -> None:
         """Write the block diagram of `to_svg` to a file.
@@ -126,9 +127,12 @@ class Trace:
         with replacing(path) as temporary:
             temporary.write_text(content, encoding="utf-8")
 
+    def _graph(self, depth: int | None) -> Graph:
+        return graph_of(self.call, self.inputs, self.outputs, depth)
+
     def _repr_html_(self) -> str:
         """The table and the diagram, for notebooks."""
-        parts = [table.html(self)]
+        parts = [table.html(self.call, self.multiples)]
         try:
             parts.append(self.to_svg())
         except ImportError:

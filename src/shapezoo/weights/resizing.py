@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from shapezoo.registry import Entry, entries, origin_of, without_values
+from shapezoo._modules import without_values
+from shapezoo.registry import Entry, entries, origin_of
 from shapezoo.weights.naming import plain_state, unwrapped
 from shapezoo.weights.unwrapping import COUNTER
 

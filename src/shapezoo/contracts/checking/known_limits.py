@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from shapezoo._modules import layers_of
 from shapezoo.contracts.language.axes import Extent
 from shapezoo.contracts.language.conditions import Condition
 from shapezoo.contracts.language.errors import ShapeError
@@ -28,7 +29,7 @@ _LIMITS = "_shapezoo_limits"
 def set_limits(model: nn.Module, limits: Limits) -> None:
     """Attach limits to a model; they hold as long as its layers do not change."""
     if any(limits.values()):
-        setattr(model, _LIMITS, (limits, str(model)))
+        setattr(model, _LIMITS, (limits, layers_of(model)))
 
 
 def limits_of(model: object) -> Limits:
@@ -37,7 +38,7 @@ def limits_of(model: object) -> Limits:
         return {}
     limits: Limits
     limits, layers = vars(model)[_LIMITS]
-    return limits if str(model) == layers else {}
+    return limits if layers_of(model) == layers else {}
 
 
 def unmet(

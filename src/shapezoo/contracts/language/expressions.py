@@ -10,6 +10,14 @@ import torch
 
 from shapezoo.contracts.language.errors import ContractError
 
+RESERVED = "shapezoo_braces_"
+"""How the axis names that stand for parts in braces begin."""
+
+
+def reserved_name(braces: str) -> str:
+    """Return the axis name that stands for a part in braces in what jaxtyping checks."""
+    return RESERVED + braces.encode().hex()
+
 
 def read_braces(braces: str, scope: Mapping[str, object]) -> object:
     """Evaluate a part in braces.

@@ -4,13 +4,14 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import NoneType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import AbstractArray
 
-from shapezoo.contracts.language.axes import Axis
-from shapezoo.contracts.matching.bindings import enforceable
+from shapezoo.contracts.language.axes import BRACES, Axis
+from shapezoo.contracts.language.errors import ContractError
+from shapezoo.contracts.language.expressions import reserved_name
 
 
 @dataclass(frozen=True)
@@ -334,3 +335,30 @@ def needed_names(kind: Type) -> frozenset[str]:
 
 def _union(names: Iterable[frozenset[str]]) -> frozenset[str]:
     return frozenset().union(*names)
+
+
+def enforceable(annotation: type[AbstractArray]) -> type[AbstractArray]:
+    """Replace each part in braces by an axis name that `reserved_name` gives it.
+
+    jaxtyping would format the braces again at each check, which is slow and fails for symbolic
+    sizes.
+
+    Raises:
+        ContractError: It nests an annotation with another dtype.
+    """
+    if annotation.dtypes != annotation.dtype.dtypes:
+        raise ContractError(
+            f"{annotation.__name__} nests two different dtypes; write a single annotation such as "
+            f'Float32[Tensor, "batch n"]'
+        )
+    if "{" not in annotation.dim_str:
+        return annotation
+    text = BRACES.sub(lambda part: reserved_name(part[0]), annotation.dim_str)
+    return with_shape(annotation, text)
+
+
+def with_shape(annotation: type[AbstractArray], text: str) -> type[AbstractArray]:
+    """Return an annotation with the same dtype and array class, and another shape."""
+    dtype = cast(Any, annotation.dtype)  # mypy and pyright do not know that it can be subscripted
+    rewritten: type[AbstractArray] = dtype[annotation.array_type, text]
+    return rewritten

@@ -5,9 +5,8 @@ sizes already bound. Only this file uses its four private functions for that.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from jaxtyping import AbstractArray
 from jaxtyping._storage import (
     get_shape_memo,
     pop_shape_memo,
@@ -15,8 +14,8 @@ from jaxtyping._storage import (
     set_shape_memo,
 )
 
-from shapezoo.contracts.language.axes import BRACES, Axis, Extent, Open, align
-from shapezoo.contracts.language.errors import ContractError
+from shapezoo.contracts.language.axes import Axis, Extent, Open, align
+from shapezoo.contracts.language.expressions import RESERVED, reserved_name
 from shapezoo.contracts.matching.dynamo_skipping import skip_by_dynamo
 
 
@@ -40,7 +39,7 @@ NOTHING_BOUND = Bindings({}, {}, {})
 
 def bound_braces(values: Mapping[str, object]) -> Bindings:
     """Bind the values of parts in braces, such as ``{self.in_channels}``."""
-    return Bindings({_reserved(text): value for text, value in values.items()}, {}, {})
+    return Bindings({reserved_name(text): value for text, value in values.items()}, {}, {})
 
 
 class frame:  # noqa: N801  # used as a function; contextlib.contextmanager would add 0.7 us to each check
@@ -100,7 +99,7 @@ def assume(axes: tuple[Axis, ...], shape: tuple[int, ...]) -> None:
 def value_of(braces: str) -> object:
     """Return the value of a part in braces, or None if it has none."""
     sizes, *_ = get_shape_memo()  # type: ignore[no-untyped-call]  # private: no types
-    return sizes.get(_reserved(braces))
+    return sizes.get(reserved_name(braces))
 
 
 def note_ones(names: Iterable[str]) -> None:
@@ -120,7 +119,7 @@ def settled(bindings: Bindings) -> Bindings:
 def without_braces(bindings: Bindings) -> Bindings:
     """Keep only the bindings of axes, which are what a body sees."""
     sizes = bindings.sizes.items()
-    return bindings._replace(sizes={k: v for k, v in sizes if not k.startswith(_RESERVED)})
+    return bindings._replace(sizes={k: v for k, v in sizes if not k.startswith(RESERVED)})
 
 
 def missing(bindings: Bindings, keys: Iterable[str]) -> list[str]:
@@ -132,46 +131,12 @@ def missing(bindings: Bindings, keys: Iterable[str]) -> list[str]:
     return [key for key in keys if key not in sizes and key not in variadic]
 
 
-def enforceable(annotation: type[AbstractArray]) -> type[AbstractArray]:
-    """Replace each part in braces by an axis name that `bound_braces` binds.
-
-    jaxtyping would format the braces again at each check, which is slow and fails for symbolic
-    sizes.
-
-    Raises:
-        ContractError: It nests an annotation with another dtype.
-    """
-    if annotation.dtypes != annotation.dtype.dtypes:
-        raise ContractError(
-            f"{annotation.__name__} nests two different dtypes; write a single annotation such as "
-            f'Float32[Tensor, "batch n"]'
-        )
-    if "{" not in annotation.dim_str:
-        return annotation
-    text = BRACES.sub(lambda part: _reserved(part[0]), annotation.dim_str)
-    return with_shape(annotation, text)
-
-
-def with_shape(annotation: type[AbstractArray], text: str) -> type[AbstractArray]:
-    """Return an annotation with the same dtype and array class, and another shape."""
-    dtype = cast(Any, annotation.dtype)  # mypy and pyright do not know that it can be subscripted
-    rewritten: type[AbstractArray] = dtype[annotation.array_type, text]
-    return rewritten
-
-
 def visible(bindings: Bindings) -> dict[str, Extent]:
     """Return the bindings of names in annotations, variadic names with their star."""
-    hidden = (_RESERVED, "#")
+    hidden = (RESERVED, "#")
     found: dict[str, Extent] = {
         key: size for key, size in bindings.sizes.items() if not key.startswith(hidden)
     }
     for name, (is_open, shape) in bindings.shapes.items():
         found[f"*{name}"] = Open(shape) if is_open else tuple(shape)
     return found
-
-
-_RESERVED = "shapezoo_braces_"
-
-
-def _reserved(braces: str) -> str:
-    return _RESERVED + braces.encode().hex()

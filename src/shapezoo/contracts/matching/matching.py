@@ -22,6 +22,7 @@ from shapezoo.contracts.language.types import (
     is_decided_by_class,
     is_none,
     tensors,
+    with_shape,
 )
 from shapezoo.contracts.language.walking import intended_options, is_container, parts_of
 from shapezoo.contracts.matching.bindings import (
@@ -31,7 +32,6 @@ from shapezoo.contracts.matching.bindings import (
     restore,
     value_of,
     visible,
-    with_shape,
 )
 from shapezoo.contracts.matching.identities import is_always_equal
 from shapezoo.contracts.matching.proof_mode import is_proving

@@ -19,21 +19,15 @@ import z3
 
 from shapezoo.contracts.language.vocabulary import BATCH
 from shapezoo.proving.audit.bounding import TooLargeError
-from shapezoo.proving.audit.replaying import (
-    Call,
-    Replay,
-    count_numbers,
-    has_indices,
-    replay,
-    worst,
-)
+from shapezoo.proving.audit.replaying import count_numbers, has_indices, replay, worst
 from shapezoo.proving.causes import cause_of
 from shapezoo.proving.effort import WorkOverError, remaining
+from shapezoo.proving.findings import Outcome, Sizes, sizes_as_text
 from shapezoo.proving.formulas import solving
 from shapezoo.proving.formulas.evaluating import compiled
 from shapezoo.proving.formulas.solving import Formula
 from shapezoo.proving.paths.exploring import Exploration, Path, first_line
-from shapezoo.proving.proofs import Outcome, Sizes, sizes_as_text
+from shapezoo.proving.replays import Call, Replay
 from shapezoo.proving.subjects import Subject
 
 LEAST, LEAST_FAR = 2, 12

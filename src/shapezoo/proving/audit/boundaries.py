@@ -9,10 +9,10 @@ import z3
 from shapezoo.contracts.language.conditions import Condition
 from shapezoo.contracts.language.parsing import expression
 from shapezoo.proving.audit.auditing import confirm
+from shapezoo.proving.findings import Sizes
 from shapezoo.proving.formulas import solving
 from shapezoo.proving.formulas.solving import Formula
 from shapezoo.proving.paths.exploring import Exploration, Path
-from shapezoo.proving.proofs import Sizes
 from shapezoo.proving.subjects import Subject
 
 FARTHEST = 1 << 14

@@ -18,8 +18,6 @@ from shapezoo.contracts.language.types import TensorType, tensors
 from shapezoo.proving.audit.auditing import confirm, narrow
 from shapezoo.proving.audit.bounding import TooLargeError
 from shapezoo.proving.audit.replaying import (
-    Call,
-    Replay,
     count_numbers,
     has_indices,
     replay,
@@ -28,8 +26,9 @@ from shapezoo.proving.audit.replaying import (
 )
 from shapezoo.proving.causes import cause_of
 from shapezoo.proving.effort import WorkOverError
+from shapezoo.proving.findings import RestsOn, Sizes, sizes_as_text
 from shapezoo.proving.paths.exploring import Exploration, Path, first_line
-from shapezoo.proving.proofs import RestsOn, Sizes, sizes_as_text
+from shapezoo.proving.replays import Call, Replay
 from shapezoo.proving.subjects import Subject
 
 DTYPES = (

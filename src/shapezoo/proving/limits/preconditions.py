@@ -18,6 +18,7 @@ import z3
 from shapezoo.contracts import ContractError
 from shapezoo.contracts.language.conditions import Condition, all_of
 from shapezoo.proving.effort import each_at_most
+from shapezoo.proving.findings import Sizes
 from shapezoo.proving.formulas import solving
 from shapezoo.proving.formulas.algebra import settled
 from shapezoo.proving.formulas.printing import as_python
@@ -26,7 +27,6 @@ from shapezoo.proving.formulas.solving import Formula
 from shapezoo.proving.limits.candidates import Term, conditions, of_pairs
 from shapezoo.proving.limits.points import Points
 from shapezoo.proving.paths.exploring import Exploration, Path
-from shapezoo.proving.proofs import Sizes
 
 LARGEST = 1 << 14
 """Limits are looked for up to here."""

@@ -14,15 +14,15 @@ from shapezoo.contracts.examples.arguments import free_axes
 from shapezoo.contracts.examples.variants import Variant
 from shapezoo.contracts.language.conditions import Condition
 from shapezoo.contracts.language.vocabulary import LONG_AXES
-from shapezoo.proving.audit.replaying import Replay
 from shapezoo.proving.effort import WorkOverError
+from shapezoo.proving.findings import Outcome, Sizes
 from shapezoo.proving.formulas import solving
 from shapezoo.proving.formulas.algebra import all_settled
 from shapezoo.proving.formulas.solving import Formula
 from shapezoo.proving.paths.lemmas import Lemmas
 from shapezoo.proving.paths.obstacles import obstacle_of, of_sampled_axis
 from shapezoo.proving.paths.symbolic_run import SymbolicRun, run_symbolically
-from shapezoo.proving.proofs import Outcome, Sizes
+from shapezoo.proving.replays import Replay
 from shapezoo.proving.rules.values.value_ranges import UndecidedError
 from shapezoo.proving.subjects import Subject
 

@@ -29,9 +29,9 @@ from shapezoo.contracts.examples.variants import Variant
 from shapezoo.contracts.language.signatures import Signature
 from shapezoo.contracts.matching.proof_mode import hint_of, while_proving
 from shapezoo.proving.enforcing import enforce
+from shapezoo.proving.findings import SEVERITY, Outcome, Sizes, outcome_of
+from shapezoo.proving.model_code import code_of_model
 from shapezoo.proving.paths.environment import Environment, expression_of, is_deferred
-from shapezoo.proving.paths.model_code import code_of_model
-from shapezoo.proving.proofs import SEVERITY, Outcome, Sizes, outcome_of
 from shapezoo.proving.rules.functions.attention_masks import plain_masks
 from shapezoo.proving.rules.functions.builtin_functions import in_model_code, isinstance_
 from shapezoo.proving.rules.functions.functions import FunctionRules, outermost_builtins

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from shapezoo.contracts.language.conditions import Condition, all_of
 
+__all__ = ["Verdict"]
+
 INDIFFERENT = frozenset({"dropout", "in_channels", "num_classes", "stochastic_depth"})
 """Hyper-parameters that change no limit of any model; a test proves it."""
 

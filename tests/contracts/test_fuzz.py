@@ -815,9 +815,11 @@ def one_key_for_all_results(patch: pytest.MonkeyPatch) -> None:
 def without(pattern: str, instead: str, patch: pytest.MonkeyPatch) -> None:
     """Read each axis that looks like this as another one."""
 
+    original = types.enforceable
+
     def enforceable(annotation: Any) -> Any:
         axes = (re.sub(pattern, instead, axis) for axis in annotation.dim_str.split())
-        return types.enforceable(annotation.dtype[annotation.array_type, " ".join(axes)])
+        return original(annotation.dtype[annotation.array_type, " ".join(axes)])
 
     patch.setattr(types, "enforceable", enforceable)
 

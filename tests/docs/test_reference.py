@@ -17,7 +17,7 @@ from shapezoo.models import Backbone
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = (
     *("contracts", "data", "layers", "models", "proving", "recipes", "registry", "testing"),
-    *("tracing", "train", "weights"),
+    *("tracing", "train", "verdicts", "weights"),
 )
 DOCUMENTED = {
     name
@@ -100,7 +100,7 @@ def test_shapes_keep_their_quotes() -> None:
     def written(annotation: object) -> str:
         return str(annotation).replace("'", '"')
 
-    forward = package["models.sequence.gru.GRU.forward"]
+    forward = package["models.course.gru.GRU.forward"]
     assert written(forward.parameters["inputs"].annotation) == (
         'Float[Tensor, "seq batch features={self.input_size}"]'
     )

@@ -46,6 +46,8 @@ __all__ = [
 class StoppedError(Exception):
     """A training was stopped before its end; its run can be resumed."""
 
+    __module__ = "shapezoo.recipes"
+
 
 @dataclass(frozen=True)
 class Trained:

@@ -20,13 +20,12 @@ from shapezoo.train import (
     Checkpoint,
     CheckpointError,
     State,
-    checkpoint_trees,
-    checkpoints,
     choose_optimizer,
     init,
     load_checkpoint,
     save_checkpoint,
 )
+from shapezoo.train.loop import checkpoint_trees, checkpoints
 
 
 def holding(tree: Any) -> Checkpoint:

@@ -11,14 +11,18 @@ from typing import Any
 import pytest
 import sympy
 import torch
-from jaxtyping import Float
-from jaxtyping import _storage as storage
+from jaxtyping import Float, _storage
 from torch import Tensor, nn
 from torch._C._dynamo import eval_frame
 from torch._ops import OpOverload
 from torch.fx.experimental.symbolic_shapes import _constrain_range_for_size
 from torch.utils import _python_dispatch as dispatch
 from torch.utils._sympy import functions, printers
+
+storage: Any = _storage  # without types
+trace: Any = torch.jit.trace  # without types
+aten: Any = torch.ops.aten
+functions_of_torch: Any = torch._C._VariableFunctions  # not in torch's stubs
 
 
 def test_jaxtyping_checks_in_the_innermost_frame() -> None:
@@ -100,7 +104,6 @@ def test_views_are_aliases() -> None:
 
 
 def test_a_schema_tells_views_from_copies_and_writes() -> None:
-    aten = torch.ops.aten
     assert isinstance(aten.view.default, OpOverload)
     assert aten.view.default._schema.returns[0].alias_info is not None
     assert aten.clone.default._schema.returns[0].alias_info is None
@@ -111,14 +114,14 @@ def test_a_schema_tells_views_from_copies_and_writes() -> None:
 def test_a_dispatch_mode_sees_kernels_and_can_be_left() -> None:
     names = []
 
-    class Names(dispatch.TorchDispatchMode):
+    class Names(dispatch.TorchDispatchMode):  # type: ignore[no-untyped-call]  # no types
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             names.append(func._schema.name)
             return func(*args, **(kwargs or {}))
 
-    with Names():
+    with Names():  # type: ignore[no-untyped-call]  # no types
         torch.zeros(2) + 1
         with dispatch._disable_current_modes():
             torch.zeros(2).exp()
@@ -134,21 +137,21 @@ def test_tracing_of_torch_jit_has_a_state() -> None:
 
     noted(torch.zeros(2))
     with pytest.warns(FutureWarning, match=r"torch\.jit\.trace"):
-        torch.jit.trace(noted, torch.zeros(2), check_trace=False)
+        trace(noted, torch.zeros(2), check_trace=False)
     assert states[0] is None
     assert states[1] is not None
 
 
 def test_functions_that_python_cannot_import_have_their_names() -> None:
-    assert torch._C._VariableFunctions.einsum is not None
+    assert functions_of_torch.einsum is not None
     assert callable(torch._C._nn.upsample_nearest2d)
     assert callable(torch._C._nn._upsample_nearest_exact2d)
     assert callable(torch._pack_padded_sequence)
     assert callable(torch._pad_packed_sequence)
     assert callable(nn.modules.transformer._detect_is_causal_mask)
     assert callable(_constrain_range_for_size)
-    assert torch.ops.aten._cudnn_rnn is not None
-    assert torch.ops.aten._scaled_dot_product_flash_attention_for_cpu is not None
+    assert aten._cudnn_rnn is not None
+    assert aten._scaled_dot_product_flash_attention_for_cpu is not None
 
 
 def test_expressions_of_sizes_divide_as_python_does() -> None:

@@ -1,5 +1,6 @@
 """Traces for all sizes: their expressions give what runs at those sizes record."""
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -150,19 +151,23 @@ class Recurrent(Module):
 
 
 RECURRENT = Recurrent()
-RECURRENT_TRACE = trace(RECURRENT)
+
+
+@functools.cache
+def recurrent_trace() -> Trace:
+    return trace(RECURRENT)
 
 
 @settings(max_examples=20)
 @given(seq=st.integers(2, 9), batch=st.integers(1, 5))
 def test_sequences_of_all_sizes(seq: int, batch: int) -> None:
-    assert RECURRENT_TRACE.multiples == {}
+    assert recurrent_trace().multiples == {}
     tokens = torch.zeros(seq, batch, dtype=torch.int64)
-    assert_agrees(RECURRENT_TRACE, RECURRENT, {"seq": seq, "batch": batch}, tokens)
+    assert_agrees(recurrent_trace(), RECURRENT, {"seq": seq, "batch": batch}, tokens)
 
 
 def test_rounds_are_as_many_as_an_axis_is_long() -> None:
-    cell = RECURRENT_TRACE.call.calls[1]
+    cell = recurrent_trace().call.calls[1]
     assert (cell.path, cell.times, cell.macs) == ("cell", "seq", "84*batch*seq")
 
 

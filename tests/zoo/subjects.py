@@ -5,6 +5,7 @@ import gc
 import itertools
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -46,6 +47,15 @@ def by_class(names: list[str]) -> dict[type[Module], list[str]]:
     for name in sorted(names, key=_size):
         found.setdefault(type(shell(name)), []).append(name)
     return found
+
+
+def one_of_each_class(names: list[str]) -> list[Any]:
+    """Return parameters of a test: the smallest model of each class, and the others for a release.
+
+    The others run the same code with other numbers, and take most of the time.
+    """
+    smallest = {of_class[0] for of_class in by_class(names).values()}
+    return [n if n in smallest else pytest.param(n, marks=pytest.mark.release) for n in names]
 
 
 def _size(name: str) -> int:

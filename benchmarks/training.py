@@ -33,7 +33,7 @@ from shapezoo.train import (
     save_checkpoint,
     train_step,
 )
-from shapezoo.train.steps.step import Batch, Training
+from shapezoo.train.steps.step import Batch, StepSettings, Training
 
 # so slow that the weights hardly move: every step has the same numbers to work on
 make_optimizer = functools.partial(torch.optim.Adam, lr=1e-7)
@@ -74,17 +74,8 @@ def pure(model: nn.Module, batch: Batch) -> Case:
 
 def in_place(model: nn.Module, batch: Batch, stack: ExitStack) -> Case:
     """A step as `fit` takes it, until the stack closes."""
-    training = Training(
-        model,
-        make_optimizer,
-        init(model, make_optimizer),
-        loss=losses.cross_entropy,
-        schedule=constant,
-        clip_norm=None,
-        autocast=None,
-        on_nan="continue",
-        processes=ALONE,
-    )
+    settings = StepSettings(losses.cross_entropy, constant, None, None, "continue", ALONE)
+    training = Training(model, make_optimizer, init(model, make_optimizer), settings)
     stack.enter_context(training.running())
     return lambda: training.step([batch])
 

@@ -33,7 +33,7 @@ def test_automatic_choice_takes_the_accelerator_that_is_there(
 
 @pytest.mark.parametrize("name", ["", "gpu", "tpu", "meta", "cuda:x"])
 def test_names_that_are_no_device_are_told(name: str) -> None:
-    with pytest.raises(DeviceError, match="is none that PyTorch can compute on; use auto, cpu"):
+    with pytest.raises(DeviceError, match="is not a device of PyTorch; use auto, cpu"):
         choose_device(name)
 
 

@@ -39,7 +39,7 @@ from shapezoo.train import (
     save_checkpoint,
     train_step,
 )
-from shapezoo.train.loop.loop import _generator
+from shapezoo.train.loop.fit import _generator
 
 Fingerprint = Callable[..., str]
 

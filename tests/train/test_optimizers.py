@@ -83,7 +83,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_and_all(name: str, hint: st
     with pytest.raises(UnknownOptimizerError) as error:
         choose_optimizer(name)
     assert str(error.value).startswith(f"no optimizer is called {name!r}; {hint}")
-    assert str(error.value).endswith(f"there are {', '.join(OPTIMIZERS)}")
+    assert str(error.value).endswith(f"valid names: {', '.join(OPTIMIZERS)}")
 
 
 @pytest.mark.parametrize("setting", ["momentum", "learning_rate", "params", "self"])

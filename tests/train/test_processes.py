@@ -276,8 +276,8 @@ def test_dropout_and_batch_norm_in_parts_are_as_in_one_piece(parts: tuple[Any, A
 def test_what_models_in_parts_cannot_do_is_told(parts: tuple[Any, Any]) -> None:
     messages = parts[0]["refused"]
     assert messages == parts[1]["refused"]
-    assert "LBFGS cannot train parameters that lie in parts" in messages["lbfgs"]
-    assert "Rprop cannot train parameters that lie in parts" in messages["rprop"]
+    assert "LBFGS cannot train parameters that are sharded" in messages["lbfgs"]
+    assert "Rprop cannot train parameters that are sharded" in messages["rprop"]
     assert "a DTensor cannot be stored in a checkpoint" in messages["checkpoint"]
 
 

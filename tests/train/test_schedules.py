@@ -167,4 +167,4 @@ def test_an_unknown_name_is_refused_with_the_nearest_and_all(name: str, hint: st
     with pytest.raises(UnknownScheduleError) as error:
         choose_schedule(name, 10)
     assert str(error.value).startswith(f"no schedule is called {name!r}; {hint}")
-    assert str(error.value).endswith("there are constant, cosine, linear, step")
+    assert str(error.value).endswith("valid names: constant, cosine, linear, step")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset, TensorDataset, default_collate
 
-from shapezoo._dataset_errors import require_dataset, require_examples
+from shapezoo._dataset_errors import require_dataset
 from shapezoo._datasets import Batch, MapStyle, Selectable, is_selectable
 from shapezoo._seeding import draws_nothing, kept_for_examples, seed_example
 from shapezoo.data.collating import Collate, TensorBatch, collated
@@ -49,9 +49,8 @@ def as_dataset(dataset: object, *, collate: Collate = default_collate) -> Select
 
         ```
     """
-    require_dataset("dataset", dataset)
-    if collate is default_collate:  # another function may well take the rows of a tensor
-        require_examples("dataset", dataset)
+    # another collate function may take the rows of a tensor as examples
+    require_dataset("dataset", dataset, may_be_tensors=collate is not default_collate)
     if type(dataset) is Subset and (subset := _selectable_subset(dataset)) is not None:
         if collate is not default_collate:
             raise TypeError(

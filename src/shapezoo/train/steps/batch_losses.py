@@ -1,9 +1,10 @@
-"""How the losses of several batches add up to the loss of all their targets.
+"""Combining the losses of several batches into the loss over all of their targets.
 
-A mean over all targets can be put together from the means of parts, each weighted by its number of
-targets. A mean over *some* of them (labels to ignore), a weighted mean (class weights) and a sum
-cannot: such a loss returns its sum and the weight to divide it by. PyTorch's own cross-entropies
-are split here; any other loss that returns a single number is checked where batches are combined.
+The mean over all targets follows from the means of parts, weighted by their numbers of targets. A
+mean over *some* targets (labels to ignore), a weighted mean (class weights) or a sum does not: such
+a loss returns its sum and the weight to divide it by. PyTorch's cross-entropies are converted into
+this form here. Any other loss that returns a single number is assumed to be a mean over all
+targets, which `mean_check` tests whenever batches are combined.
 """
 
 import functools
@@ -17,11 +18,13 @@ from torch.nn import functional
 
 from shapezoo.contracts import ShapeError
 from shapezoo.train.steps import losses
-from shapezoo.train.steps.combining import Rows, rows_of, why_not_combinable
+from shapezoo.train.steps.mean_check import Rows, sample_rows, why_not_a_mean
 
 Loss = Callable[[Any, Tensor], Tensor | tuple[Tensor, Tensor | float]]
 """Maps a model's output and the targets to the mean over all targets, as a scalar; or to a sum and
 the weight to divide it by, such as the number of targets that count."""
+
+_CrossEntropy = nn.CrossEntropyLoss | nn.NLLLoss
 
 _MEANS = (
     losses.auxiliary_cross_entropy,
@@ -29,26 +32,27 @@ _MEANS = (
     losses.cross_entropy,
     losses.mean_squared_error,
 )
-_MEAN_MODULES = (  # over all elements of the targets
+# with reduction="mean", over all elements of the targets
+_MEAN_MODULES = (
     *(nn.BCELoss, nn.BCEWithLogitsLoss, nn.HuberLoss, nn.L1Loss, nn.MSELoss),
     *(nn.PoissonNLLLoss, nn.SmoothL1Loss, nn.SoftMarginLoss),
 )
-_AS_MODULE = ((functional.cross_entropy, nn.CrossEntropyLoss), (functional.nll_loss, nn.NLLLoss))
+_MODULES = ((functional.cross_entropy, nn.CrossEntropyLoss), (functional.nll_loss, nn.NLLLoss))
 
 _ADVICE = (
     "so the losses of several batches cannot be combined. Return (sum, weight), where weight is "
-    "what to divide the sum by; or give nn.CrossEntropyLoss or nn.NLLLoss itself, which shapezoo "
-    "splits"
+    "what to divide the sum by; or pass nn.CrossEntropyLoss or nn.NLLLoss itself, which shapezoo "
+    "can combine"
 )
 
 
 @dataclass(frozen=True, eq=False)
 class BatchLoss:
-    """The loss of one batch, and what it takes to combine it with those of others.
+    """The loss of one batch, in a form that can be combined with those of others.
 
     Attributes:
-        value: The mean, or the sum.
-        weight: What the sum is divided by.
+        value: The mean or the sum.
+        weight: The weight to divide the sum by.
         is_mean: Whether `value` is the mean.
     """
 
@@ -58,7 +62,7 @@ class BatchLoss:
 
     @property
     def mean(self) -> Tensor:
-        """The mean; 0 where no target counts."""
+        """The mean; 0 if no target counts."""
         return self.value if self.is_mean else self.value / (self.weight or 1)
 
     @property
@@ -67,13 +71,14 @@ class BatchLoss:
         return self.value.item() * (self.weight if self.is_mean else 1)
 
     def over(self, count: float) -> Tensor:
-        """The sum, divided by a number that several batches share."""
+        """Return the sum divided by the number of targets of several batches."""
         factor = (self.weight if self.is_mean else 1) / count
+        # not multiplied by 1, so that a single batch gets the bits and the graph of ordinary code
         return self.value if factor == 1 else self.value * factor
 
 
 class BatchLosses:
-    """Computes a loss batch by batch, such that the results can be combined.
+    """Computes a loss batch by batch in a form that can be combined.
 
     Args:
         loss: The loss.
@@ -82,8 +87,8 @@ class BatchLosses:
     def __init__(self, loss: Loss) -> None:
         self._loss = loss
         self._cross_entropy = _as_cross_entropy(loss)
-        self._before: Rows | None = None
-        self._is_known = self._cross_entropy or _is_mean(loss)
+        self._needs_check = not (self._cross_entropy or _is_mean(loss))
+        self._last_rows: Rows | None = None
 
     def __call__(self, outputs: Any, targets: Tensor) -> BatchLoss:
         """Compute the loss of a batch.
@@ -93,10 +98,12 @@ class BatchLosses:
         """
         weight: float = targets.numel()
         if self._cross_entropy:
-            weight = _counted(self._cross_entropy, targets)
-            if weight == 0:  # the mean would be NaN, and so would 0 times an infinite score
-                nothing = 0 * outputs.nan_to_num(0, 0, 0).sum()
-                return BatchLoss(nothing, 0, is_mean=False)
+            weight = _weight_of(self._cross_entropy, targets)
+            if weight == 0:
+                # PyTorch's mean would be NaN; a zero that depends on the outputs has gradients of
+                # zero. 0 times an infinite score would be NaN too.
+                zero = 0 * outputs.nan_to_num(0, 0, 0).sum()
+                return BatchLoss(zero, 0, is_mean=False)
         try:
             result = self._loss(outputs, targets)
         except ShapeError as error:
@@ -126,25 +133,25 @@ class BatchLosses:
     def obstacle(self, result: BatchLoss, outputs: Any, targets: Tensor) -> str | None:
         """Return why the loss of this batch cannot be combined with others; None if it can.
 
-        A loss of which nothing is known is computed again on rows of this batch and of the one
-        before, apart and together: for a mean over all targets, the parts make up the whole.
+        An unknown loss is computed again on rows of this batch and of the last one, separately and
+        together, and the results are compared.
         """
-        if self._is_known or not result.is_mean:
+        if not self._needs_check or not result.is_mean:
             return None
-        before, self._before = self._before, rows_of(outputs, targets)
-        reason = why_not_combinable(self, before, self._before, result.value.dtype)
+        last, self._last_rows = self._last_rows, sample_rows(outputs, targets)
+        reason = why_not_a_mean(self, last, self._last_rows, result.value.dtype)
         return f"loss: {reason}, {_ADVICE}" if reason else None
 
 
 def _scalar(name: str, value: object) -> Tensor:
     if isinstance(value, Tensor) and value.numel() == 1:
         return value
-    came = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
-    raise ValueError(f"{name} must be a tensor with a single number, got {came}")
+    got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+    raise ValueError(f"{name} must be a tensor with a single number, got {got}")
 
 
 def _function(loss: Loss) -> Any:
-    """The loss itself, or the function to which `functools.partial` adds keywords."""
+    """Return the loss, or the function to which a `functools.partial` adds keyword arguments."""
     return loss.func if isinstance(loss, functools.partial) and not loss.args else loss
 
 
@@ -155,18 +162,18 @@ def _is_mean(loss: Loss) -> bool:
     return any(_function(loss) is mean for mean in _MEANS)
 
 
-def _as_cross_entropy(loss: Loss) -> nn.CrossEntropyLoss | nn.NLLLoss | None:
-    """The module that computes the same, if the loss is a mean cross-entropy of PyTorch."""
+def _as_cross_entropy(loss: Loss) -> _CrossEntropy | None:
+    """Return the equivalent module if the loss is a mean cross-entropy of PyTorch, or None."""
     module: Any = loss
-    for function, kind in _AS_MODULE:
+    for function, class_ in _MODULES:
         if _function(loss) is function:
-            module = kind(**loss.keywords) if isinstance(loss, functools.partial) else kind()
+            module = class_(**loss.keywords) if isinstance(loss, functools.partial) else class_()
     is_mean = type(module) in (nn.CrossEntropyLoss, nn.NLLLoss) and module.reduction == "mean"
     return module if is_mean else None
 
 
-def _counted(loss: nn.CrossEntropyLoss | nn.NLLLoss, targets: Tensor) -> float:
-    """What PyTorch divides the sum by."""
+def _weight_of(loss: _CrossEntropy, targets: Tensor) -> float:
+    """Return the number by which PyTorch divides the sum of a cross-entropy."""
     if targets.is_floating_point():  # probabilities of the classes, along axis 1
         return targets.numel() / targets.shape[min(1, targets.ndim - 1)]
     counted = targets[targets != loss.ignore_index]

@@ -25,7 +25,7 @@ from shapezoo.train import (
     load_checkpoint,
     save_checkpoint,
 )
-from shapezoo.train.loop.order import _spread, examples_digest
+from shapezoo.train.loop.example_order import _sampled_indices, examples_digest
 
 Fingerprint = Callable[..., str]
 MAKE_OPTIMIZER = functools.partial(torch.optim.SGD, lr=0.1)
@@ -242,8 +242,8 @@ def test_layout_and_gradients_make_no_difference() -> None:
 
 
 @given(st.integers(0, 3000))
-def test_a_sample_is_spread_from_the_first_to_the_last(count: int) -> None:
-    indices = _spread(count)
+def test_samples_are_evenly_spaced_from_the_first_to_the_last(count: int) -> None:
+    indices = _sampled_indices(count)
     assert len(indices) == min(count, 256)
     assert indices == sorted(set(indices))
     if count:
@@ -255,7 +255,7 @@ def test_a_sample_is_spread_from_the_first_to_the_last(count: int) -> None:
 def test_at_most_256_examples_are_read() -> None:
     data = Files(rows(2000))
     examples_digest(data)
-    assert data.read == _spread(2000)
+    assert data.read == _sampled_indices(2000)
 
 
 @pytest.mark.parametrize("load", [digits, names, text, weather, breast_cancer])

@@ -13,7 +13,7 @@ import torch
 from shapezoo import models
 from shapezoo.contracts import Module
 from shapezoo.registry import Entry, entries
-from shapezoo.weights.choosing import Weights
+from shapezoo.weights.weights_argument import Weights
 from shapezoo.weights.pretrained import build_with
 
 

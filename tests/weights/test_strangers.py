@@ -186,7 +186,7 @@ def test_nothing_is_loaded_but_what_an_exact_prefix_gives(
     names: list[str], data: st.DataObject
 ) -> None:
     """Whatever the names are: either all tensors of the file arrive, in one order, or an error."""
-    from shapezoo.weights.unwrapping import unwrap
+    from shapezoo.weights.state_dict_search import unwrap
 
     wanted = data.draw(st.lists(NAMES, min_size=1, max_size=5, unique=True))
     state = {name: torch.tensor(number) for number, name in enumerate(names)}

@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from shapezoo._files import replacing
-from shapezoo.weights.taking import WeightsError
+from shapezoo.weights.strict_loading import WeightsError
 
 TIMEOUT = 60.0
 """Seconds after which a connection on which nothing arrives is given up."""

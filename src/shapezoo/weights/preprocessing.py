@@ -12,7 +12,7 @@ from torch import Tensor
 from shapezoo._pictures import is_grey, on_white
 from shapezoo.contracts import checked
 from shapezoo.contracts.messages.describing import shown
-from shapezoo.weights.choosing import resolve
+from shapezoo.weights.weights_argument import resolve
 from shapezoo.weights.published import PublishedWeights
 
 if TYPE_CHECKING:

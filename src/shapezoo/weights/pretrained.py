@@ -10,12 +10,12 @@ from torch import Tensor
 from shapezoo.contracts import Module
 from shapezoo.registry import Entry
 from shapezoo.weights.adapting import Adaptable, fitted
-from shapezoo.weights.choosing import Weights, choose
-from shapezoo.weights.opening import read
+from shapezoo.weights.weights_argument import Weights, choose
+from shapezoo.weights.weights_reading import read
 from shapezoo.weights.published import PublishedWeights, download
 from shapezoo.weights.resizing import CHANNELS, CLASSES, hint, sized_by
-from shapezoo.weights.taking import WeightsError, require_values, take
-from shapezoo.weights.unwrapping import Found, unwrap
+from shapezoo.weights.strict_loading import WeightsError, require_values, take
+from shapezoo.weights.state_dict_search import Found, unwrap
 
 
 def build_with(entry: Entry, weights: Weights, hyperparameters: dict[str, Any]) -> Module:

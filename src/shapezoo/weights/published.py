@@ -13,8 +13,8 @@ from urllib.parse import urlparse
 import torch
 
 from shapezoo.weights.downloading import download_to
-from shapezoo.weights.opening import read
-from shapezoo.weights.taking import WeightsError
+from shapezoo.weights.weights_reading import read
+from shapezoo.weights.strict_loading import WeightsError
 
 DEFAULT = "DEFAULT"
 """What stands for the best weights of a model."""

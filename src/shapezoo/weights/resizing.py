@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from shapezoo._modules import without_values
 from shapezoo.registry import Entry, entries, origin_of
-from shapezoo.weights.naming import plain_state, unwrapped
-from shapezoo.weights.unwrapping import COUNTER
+from shapezoo.weights.wrappers import plain_state, unwrapped
+from shapezoo.weights.state_dict_search import COUNTER
 
 CLASSES, CHANNELS = "num_classes", "in_channels"
 

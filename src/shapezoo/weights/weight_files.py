@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from shapezoo._files import replacing
 from shapezoo.contracts.messages.describing import shown
-from shapezoo.weights.naming import plain_state, unwrapped
-from shapezoo.weights.opening import read
+from shapezoo.weights.wrappers import plain_state, unwrapped
+from shapezoo.weights.weights_reading import read
 from shapezoo.weights.resizing import hint
-from shapezoo.weights.taking import WeightsError, require_values, take
-from shapezoo.weights.unwrapping import unwrap
+from shapezoo.weights.strict_loading import WeightsError, require_values, take
+from shapezoo.weights.state_dict_search import unwrap
 
 STORABLE = {
     torch.bool,

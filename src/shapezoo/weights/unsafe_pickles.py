@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from shapezoo.weights.taking import WeightsError
+from shapezoo.weights.strict_loading import WeightsError
 
 _NUMBERS = (  # a NumPy scalar also needs the type of its dtype, which the file does not name
     "*{type(numpy.dtype(code)) for code in numpy.typecodes['AllInteger'] + "

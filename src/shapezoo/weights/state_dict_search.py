@@ -15,8 +15,8 @@ from typing import Any
 
 from torch import Tensor
 
-from shapezoo.weights.opening import loading_code
-from shapezoo.weights.taking import WeightsError, shared_names
+from shapezoo.weights.weights_reading import loading_code
+from shapezoo.weights.strict_loading import WeightsError, shared_names
 
 COUNTER = "num_batches_tracked"
 """A buffer of batch norm that files from before PyTorch 0.4.1 do not have."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from shapezoo.contracts.messages.describing import shown
 from shapezoo.weights.published import PublishedWeights, find, owner
-from shapezoo.weights.taking import WeightsError
+from shapezoo.weights.strict_loading import WeightsError
 
 _MEMBER = re.compile(r"(\w+Weights)\.([A-Z]\w*)")
 """How torchvision writes a member of its enums, such as ``ResNet18_Weights.IMAGENET1K_V1``."""

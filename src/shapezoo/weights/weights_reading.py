@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from shapezoo._files import require_regular
-from shapezoo.weights.refusing import refused
-from shapezoo.weights.taking import WeightsError
+from shapezoo.weights.unsafe_pickles import refused
+from shapezoo.weights.strict_loading import WeightsError
 
 _UNSUPPORTED = re.compile(r"nsupported (?:global: )?GLOBAL ([\w.]+)")
 """How `torch.load` reports an object that is not a tensor; its type stands nowhere else."""

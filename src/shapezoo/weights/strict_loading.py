@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from shapezoo.weights.naming import plain_state, unwrapped, wrapped_names
+from shapezoo.weights.wrappers import plain_state, unwrapped, wrapped_names
 
 _MOST_LINES = 5
 """How many differences of each kind an error shows."""

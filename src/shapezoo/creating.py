@@ -1,11 +1,13 @@
 """Building the models of the zoo by name.
 
-`create_model` has an overload for each class of models, so that type checkers know what a name
-stands for. `tools/overloads.py` writes the overloads from the registry; a test compares them.
+`create_model` has an overload for each class of models, so that type checkers know the class that a
+name builds. `tools/overloads.py` writes the overloads from the registry; a test fails if they are
+out of date.
 """
 
 import difflib
 import inspect
+from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias, overload
 
 import torch
@@ -13,12 +15,12 @@ import torch
 from shapezoo import models
 from shapezoo.contracts import Module
 from shapezoo.registry import Entry, entries
+from shapezoo.weights.pretrained import build_pretrained
 from shapezoo.weights.weights_argument import Weights
-from shapezoo.weights.pretrained import build_with
 
 
 class UnknownModelError(LookupError):
-    """No model has this name; the message gives the nearest ones."""
+    """No model has this name; the message suggests the nearest ones."""
 
     __module__ = "shapezoo"
 
@@ -267,8 +269,8 @@ def create_model(
             `shapezoo.weights.load`; a string that could be a Python identifier is a name, so write
             ``"./name"`` for such a file. Without it the weights are random, drawn from torch's
             global generator.
-        device: Where to put the model; its random weights do not depend on it. Without it the
-            model is on torch's default device.
+        device: The device to move the model to; its random weights do not depend on it. Without
+            it the model is on torch's default device.
         **hyperparameters: Keywords of the builder, as `model_info` lists them.
 
     Published weights are downloaded once, into the cache of `torch.hub`. Weights can be used with
@@ -281,18 +283,18 @@ def create_model(
     For models with published weights, these and files with the same keys also fit these arguments:
 
     - If ``in_channels`` is given, the first convolution, which must read three channels, is
-      adapted: one or two channels share the sum of its weights for red, green and blue; of more,
+      adapted: one or two channels share the sum of its weights for red, green and blue; with more,
       the first is treated as red, the next as green, then blue, then red again, and those of one
       colour share its weight.
     - ``image_size`` is that of published weights unless it is given; position embeddings are
       interpolated. For a file of another size than the default it must be given.
     - With ``aux_logits=False`` the weights of auxiliary classifiers are ignored.
 
-    For a model without the layer that scores the classes, pass it to `shapezoo.models.Headless`.
+    To remove the layers that score the classes, pass the model to `shapezoo.models.Headless`.
 
     Raises:
         UnknownModelError: There is no such model.
-        TypeError: The builder has no such keyword, or a value is of the wrong type.
+        TypeError: The builder has no such keyword, or a value has the wrong type.
         ValueError: A size is less than 1, or a number is infinite or NaN.
         WeightsError: There are no such weights, they cannot be downloaded or read, or do not fit
             the model.
@@ -308,21 +310,19 @@ def create_model(
         ```
     """
     entry = find_entry(name)
-    known = inspect.signature(entry.builder).parameters
-    if unknown := [keyword for keyword in hyperparameters if keyword not in known]:
-        nearest = difflib.get_close_matches(unknown[0], known)
-        hint = f"; did you mean {_alternatives(nearest)}?" if nearest else ""
+    accepted = inspect.signature(entry.builder).parameters
+    if unknown := [keyword for keyword in hyperparameters if keyword not in accepted]:
+        hint = _suggestion(unknown[0], accepted)
         if "pretrained" in unknown and entry.published_by is not None:
-            hint = "; for published weights, pass weights='DEFAULT'"
+            hint = "for published weights, pass weights='DEFAULT'"
         raise TypeError(
-            f"unexpected argument {unknown[0]!r} for model {name!r} (accepts {', '.join(known)})"
-            f"{hint}"
+            f"unexpected argument {unknown[0]!r} for model {name!r} "
+            f"(accepts {', '.join(accepted)}){hint and f'; {hint}'}"
         )
-    model = (
-        entry.builder(**hyperparameters)
-        if weights is None
-        else build_with(entry, weights, hyperparameters)
-    )
+    if weights is None:
+        model = entry.builder(**hyperparameters)
+    else:
+        model = build_pretrained(entry, weights, hyperparameters)
     return model if device is None else model.to(device)
 
 
@@ -332,15 +332,15 @@ def find_entry(name: str) -> Entry:
     Raises:
         UnknownModelError: There is no such model.
     """
-    known = {entry.name: entry for entry in entries()}
-    if name not in known:
-        nearest = difflib.get_close_matches(name, known)
-        hint = f"did you mean {_alternatives(nearest)}?" if nearest else "see list_models()"
+    models_by_name = {entry.name: entry for entry in entries()}
+    if name not in models_by_name:
+        hint = _suggestion(name, models_by_name) or "see list_models()"
         raise UnknownModelError(f"unknown model {name!r}; {hint}")
-    return known[name]
+    return models_by_name[name]
 
 
-def _alternatives(names: list[str]) -> str:
-    """Join quoted names with commas and ``or``."""
-    quoted = list(map(repr, names))
-    return " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    """Ask whether one of the most similar names was meant; empty if none is similar."""
+    nearest = [repr(match) for match in difflib.get_close_matches(name, known)]
+    names = " or ".join(filter(None, (", ".join(nearest[:-1]), *nearest[-1:])))
+    return names and f"did you mean {names}?"

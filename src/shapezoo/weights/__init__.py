@@ -1,4 +1,4 @@
-"""Reading and writing the weights of models: files, and what others publish."""
+"""The weights of models: reading and writing files, and loading what others publish."""
 
 from shapezoo.weights.preprocessing import preprocess
 from shapezoo.weights.published import PublishedWeights

@@ -4,13 +4,13 @@ import enum
 import functools
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeGuard
 
 from torch import Tensor, nn
 
 from shapezoo.contracts.messages.describing import shown
-from shapezoo.weights.published import PublishedWeights, find, owner
+from shapezoo.weights.published import PublishedWeights, find_published, model_of_enum
 from shapezoo.weights.strict_loading import WeightsError
 
 _MEMBER = re.compile(r"(\w+Weights)\.([A-Z]\w*)")
@@ -19,8 +19,13 @@ _MEMBER = re.compile(r"(\w+Weights)\.([A-Z]\w*)")
 Weights = str | os.PathLike[str] | PublishedWeights | enum.Enum
 """What the argument may be: a name, a path, `PublishedWeights`, or a member of an enum."""
 
+_EXPECTED = (
+    "the name of published weights, a member of torchvision's enum of them, PublishedWeights, or "
+    "the path of a file"
+)
 
-def choose(
+
+def published_or_file(
     model: str, weights: Weights, *, is_published: bool
 ) -> PublishedWeights | str | os.PathLike[str]:
     """Return the published weights, or the path of the file, that an argument stands for.
@@ -31,33 +36,34 @@ def choose(
         is_published: Whether anybody publishes weights for the model.
 
     Raises:
-        TypeError: The argument is of another type.
-        WeightsError: There are no such weights, or they are those of another model.
+        TypeError: The argument has another type.
+        WeightsError: There are no such weights, or they belong to another model.
     """
     if isinstance(weights, PublishedWeights):
         _require_own(model, weights.model, str(weights.name))
         return weights
-    if isinstance(weights, enum.Enum):
-        member = f"{type(weights).__name__}.{weights.name}"
-        return _of_torchvision(model, type(weights).__name__, weights.name, member, is_published)
+    if member := _enum_and_name(weights):
+        written = ".".join(member)
+        if not is_published:
+            raise WeightsError(f"nobody publishes weights for {model}, got {written}")
+        _require_own(model, model_of_enum(member[0]), written)
+        return find_published(model, member[1])
     if isinstance(weights, os.PathLike):
         return weights
     if not isinstance(weights, str):
         raise TypeError(f"weights must be {_EXPECTED}, got {_shown(weights)}{_hint(weights)}")
-    if written := _MEMBER.fullmatch(weights):
-        return _of_torchvision(model, written[1], written[2], weights, is_published)
     if not weights.isidentifier():
         return weights
-    # a file that does not exist can hardly be meant
-    file = f"; for the file of this name pass './{weights}'" if os.path.exists(weights) else ""
+    # suggest the file only if it exists: a mistyped name is far more likely
+    hint = f"; for the file of this name pass './{weights}'" if os.path.exists(weights) else ""
     if not is_published:
-        advice = file or "; pass the path of a file, or leave out weights for random ones"
+        advice = hint or "; pass the path of a file, or leave out weights for random ones"
         raise WeightsError(f"nobody publishes weights for {model}{advice}")
-    return find(model, weights, hint=file)
+    return find_published(model, weights, hint=hint)
 
 
-def resolve(weights: PublishedWeights | enum.Enum) -> PublishedWeights:
-    """Return the published weights that an object stands for, of whatever model.
+def require_published(weights: PublishedWeights | enum.Enum) -> PublishedWeights:
+    """Return the published weights that an object stands for, whatever their model.
 
     Args:
         weights: Published weights, or a member of one of torchvision's enums.
@@ -69,100 +75,87 @@ def resolve(weights: PublishedWeights | enum.Enum) -> PublishedWeights:
     if isinstance(weights, PublishedWeights):
         return weights
     if isinstance(weights, enum.Enum):
-        return _of_member(weights)
+        return _published_by_member(weights)
     raise TypeError(
         "weights must be PublishedWeights or a member of torchvision's enum of them, got "
-        f"{_shown(weights)}{_hint_for_one(weights)}"
+        f"{_shown(weights)}{_hint_for_preprocessing(weights)}"
     )
 
 
 @functools.cache  # a loop over images asks for the same weights again and again
-def _of_member(member: enum.Enum) -> PublishedWeights:
+def _published_by_member(member: enum.Enum) -> PublishedWeights:
     enum_ = type(member).__name__
-    model = owner(enum_)
+    model = model_of_enum(enum_)
     if model is None:
         raise WeightsError(f"{enum_}.{member.name} are not weights that torchvision publishes")
-    return find(model, member.name)
+    return find_published(model, member.name)
 
 
-_EXPECTED = (
-    "the name of published weights, a member of torchvision's enum of them, PublishedWeights, or "
-    "the path of a file"
-)
+def _enum_and_name(weights: Weights) -> tuple[str, str] | None:
+    """Return the names of an enum and of its member, given as an object or as text."""
+    if isinstance(weights, enum.Enum):
+        return type(weights).__name__, weights.name
+    match = _MEMBER.fullmatch(weights) if isinstance(weights, str) else None
+    return (match[1], match[2]) if match else None
+
+
+def _require_own(model: str, owner: str | None, written: str) -> None:
+    """Raise WeightsError unless the weights belong to the model."""
+    if owner == model:
+        return
+    belongs = f"are weights of {owner}" if owner else "are not weights of a model of the zoo"
+    raise WeightsError(f"{written} {belongs}; model_info({model!r}).weights lists those of {model}")
 
 
 def _shown(weights: object) -> str:
-    """Describe an argument that is wrong."""
+    """Describe a wrong argument."""
     if isinstance(weights, tuple | list) and _are_published(weights):
         return f"a {type(weights).__name__} of {len(weights)} PublishedWeights"
     return shown(weights)
 
 
 def _hint(weights: object) -> str:
-    """How to repair an argument of `create_model`, if that is known."""
+    """Return what to pass to `create_model` instead, if the intention is clear."""
     if weights is True:
         return "; for the best published weights pass weights='DEFAULT'"
     if weights is False:
         return "; for random weights pass weights=None"
-    if _is_state(weights):
-        return "; use model.load_state_dict(weights), or save it and pass the path"
     if isinstance(weights, nn.Module):
         return "; use model.load_state_dict(weights.state_dict())"
-    return _hint_to_choose(weights)
+    if isinstance(weights, Mapping) and weights and _are_tensors(weights.values()):
+        return "; use model.load_state_dict(weights), or save it and pass the path"
+    return _hint_for_several(weights)
 
 
-def _hint_for_one(weights: object) -> str:
-    """How to repair an argument of `resolve`, if that is known."""
-    if isinstance(weights, os.PathLike) or (
-        isinstance(weights, str) and not weights.isidentifier() and not _MEMBER.fullmatch(weights)
-    ):
-        return (
-            "; a file does not record how its images were preprocessed: pass the published weights "
-            "that the training started from"
-        )
-    if isinstance(weights, str):
+def _hint_for_preprocessing(weights: object) -> str:
+    """Return what to pass to `preprocess` instead, if the intention is clear."""
+    if isinstance(weights, str) and (weights.isidentifier() or _MEMBER.fullmatch(weights)):
         return (
             "; a name does not say how images are preprocessed: pass one of "
             "model_info(name).weights, or a member such as ResNet18_Weights.DEFAULT of "
             "torchvision.models"
         )
-    return _hint_to_choose(weights)
+    if isinstance(weights, str | os.PathLike):
+        return (
+            "; a file does not record how its images were preprocessed: pass the published weights "
+            "that the training started from"
+        )
+    return _hint_for_several(weights)
 
 
-def _hint_to_choose(weights: object) -> str:
-    """How to choose one of several weights, if they are given instead of one."""
+def _hint_for_several(weights: object) -> str:
+    """Return how to choose one of several weights."""
     if isinstance(weights, tuple | list) and _are_published(weights):
-        default = [number for number, one in enumerate(weights) if one.is_default]
-        return f"; pass one of them, such as weights[{default[0] if default else 0}]"
+        defaults = [index for index, member in enumerate(weights) if member.is_default]
+        return f"; pass one of them, such as weights[{defaults[0] if defaults else 0}]"
     if isinstance(weights, enum.EnumMeta):
         return f"; pass a member of it, such as {weights.__name__}.DEFAULT"
     return ""
 
 
-def _is_state(weights: object) -> bool:
-    return (
-        isinstance(weights, Mapping)
-        and len(weights) > 0
-        and all(isinstance(tensor, Tensor) for tensor in weights.values())
-    )
+def _are_tensors(values: Iterable[object]) -> bool:
+    return all(isinstance(value, Tensor) for value in values)
 
 
 def _are_published(weights: Sequence[object]) -> TypeGuard[Sequence[PublishedWeights]]:
-    return len(weights) > 0 and all(isinstance(one, PublishedWeights) for one in weights)
-
-
-def _of_torchvision(
-    model: str, enum_: str, name: str, written: str, is_published: bool
-) -> PublishedWeights:
-    """Published weights by the enum of torchvision and the name in it."""
-    if not is_published:
-        raise WeightsError(f"nobody publishes weights for {model}, got {written}")
-    _require_own(model, owner(enum_), written)
-    return find(model, name)
-
-
-def _require_own(model: str, other: str | None, written: str) -> None:
-    if other == model:
-        return
-    belongs = f"are weights of {other}" if other else "are not weights of a model of the zoo"
-    raise WeightsError(f"{written} {belongs}; model_info({model!r}).weights lists those of {model}")
+    return len(weights) > 0 and all(isinstance(member, PublishedWeights) for member in weights)

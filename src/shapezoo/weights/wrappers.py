@@ -1,6 +1,10 @@
-"""Names of weights without those that wrappers add: `torch.compile`, DataParallel and DDP."""
+"""Names of weights without those that wrappers add: `torch.compile`, DataParallel and DDP.
 
-from collections.abc import Mapping
+The module inside a wrapper is called ``_orig_mod`` or ``module``, which becomes part of the keys of
+a ``state_dict``, wherever in the model the wrapper is.
+"""
+
+import itertools
 
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -9,44 +13,41 @@ from shapezoo._modules import as_written
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the module that is wrapped, however often; the module itself if it is not."""
+    """Return the module inside all wrappers; the module itself if there are none."""
     while (inner := _wrapped_by(model)) is not None:
         model = inner
     return model
 
 
-def plain_state(model: nn.Module) -> dict[str, Tensor]:
-    """Return the ``state_dict`` of a model as if no module in it had been wrapped.
+def plain_names(model: nn.Module) -> dict[str, str]:
+    """Map each key of a model's ``state_dict`` to what it would be without any wrapper.
 
     Args:
         model: A module; it or modules in it may be wrapped, also several times.
     """
-    return {plain: tensor for plain, _, tensor in _named(model)}
+    modules = dict(model.named_modules(remove_duplicate=False))
+    wrapped = {
+        path
+        for path, module in modules.items()
+        if path and module is _wrapped_by(modules[path.rpartition(".")[0]])
+    }
+    names = {}
+    for name in model.state_dict():
+        parts = name.split(".")
+        paths = itertools.accumulate(parts, "{}.{}".format)
+        kept = [part for part, path in zip(parts, paths, strict=True) if path not in wrapped]
+        names[name] = ".".join(kept)
+    return names
 
 
-def wrapped_names(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors of plain names under the names that they have in a model's ``state_dict``."""
-    return {name: tensors[plain] for plain, name, _ in _named(model)}
-
-
-def _named(model: nn.Module) -> list[tuple[str, str, Tensor]]:
-    """Each tensor with its plain name and its name."""
-    return [(_plain_name(model, name), name, tensor) for name, tensor in model.state_dict().items()]
-
-
-def _plain_name(model: nn.Module, name: str) -> str:
-    kept = []
-    module: nn.Module | None = model
-    for part in name.split("."):
-        child = module._modules.get(part) if module is not None else None
-        if module is None or child is None or child is not _wrapped_by(module):
-            kept.append(part)
-        module = child
-    return ".".join(kept)
+def plain_state_dict(model: nn.Module) -> dict[str, Tensor]:
+    """Return the ``state_dict`` that a model would have without any wrapper."""
+    names = plain_names(model)
+    return {names[name]: tensor for name, tensor in model.state_dict().items()}
 
 
 def _wrapped_by(module: nn.Module) -> nn.Module | None:
-    """Return the module that a wrapper wraps; None for any other module."""
+    """Return the module inside a wrapper; None if the module is not a wrapper."""
     if isinstance(module, nn.DataParallel | DistributedDataParallel):
         return module.get_submodule("module")
     inner = as_written(module)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapezoo.contracts import Module
-from shapezoo.models.course.rnn import RNN
+from shapezoo.models.course.recurrent.rnn import RNN
 from shapezoo.registry import register
 
 

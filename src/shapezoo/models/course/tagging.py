@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from shapezoo.contracts import Module
 from shapezoo.layers import Embedding, one_hot
-from shapezoo.models.course.rnn import RNN
-from shapezoo.models.course.stepped_rnn import SteppedRNN
+from shapezoo.models.course.recurrent.rnn import RNN
+from shapezoo.models.course.recurrent.stepped_rnn import SteppedRNN
 from shapezoo.registry import register
 
 

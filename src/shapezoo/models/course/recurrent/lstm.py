@@ -8,7 +8,7 @@ Computation 12(10), 2000. As in torch.nn.LSTM, there are no peephole connections
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapezoo.models.course.recurrent import Recurrent
+from shapezoo.models.course.recurrent.recurrent_base import Recurrent
 from shapezoo.registry import register
 
 

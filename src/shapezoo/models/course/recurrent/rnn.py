@@ -7,7 +7,7 @@ the hyperbolic tangent takes the place of the logistic function, and the states 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapezoo.models.course.recurrent import Recurrent
+from shapezoo.models.course.recurrent.recurrent_base import Recurrent
 from shapezoo.registry import register
 
 

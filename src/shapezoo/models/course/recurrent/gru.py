@@ -8,7 +8,7 @@ the matrix product (cuDNN's variant), where the paper applies it before.
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapezoo.models.course.recurrent import Recurrent
+from shapezoo.models.course.recurrent.recurrent_base import Recurrent
 from shapezoo.registry import register
 
 

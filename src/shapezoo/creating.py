@@ -28,29 +28,70 @@ class UnknownModelError(LookupError):
 # overloads: written by `python tools/overloads.py`
 _Weights: TypeAlias = Weights | None
 _Device: TypeAlias = torch.device | str | None
+_AlexNet: TypeAlias = Literal["alexnet", "alexnet_micro"]
+_ConvNeXt: TypeAlias = Literal[
+    "convnext_base", "convnext_large", "convnext_micro", "convnext_small", "convnext_tiny"
+]
+_EmbeddingTagger: TypeAlias = Literal["character_rnn", "embedding_tagger"]
+_FeatureClassifier: TypeAlias = Literal["conv_linear", "fourier_linear", "haar_linear"]
+_Forecaster: TypeAlias = Literal["rnn_forecaster"]
+_GRU: TypeAlias = Literal["gru"]
+_GoogLeNet: TypeAlias = Literal["googlenet", "googlenet_micro"]
+_InceptionV3: TypeAlias = Literal["inception_v3", "inception_v3_micro"]
+_LSTM: TypeAlias = Literal["lstm"]
+_LeNet: TypeAlias = Literal["lenet"]
+_LinearRegression: TypeAlias = Literal["linear_regression"]
+_LogisticRegression: TypeAlias = Literal["logistic_regression"]
+_MLP: TypeAlias = Literal["mlp"]
+_NameClassifier: TypeAlias = Literal["name_classifier"]
+_OneHotTagger: TypeAlias = Literal["onehot_cell_tagger", "onehot_tagger"]
+_RNN: TypeAlias = Literal["rnn"]
+_ResNet: TypeAlias = Literal[
+    "resnet101",
+    "resnet152",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet_micro",
+    "resnext101_32x8d",
+    "resnext101_64x4d",
+    "resnext50_32x4d",
+    "wide_resnet101_2",
+    "wide_resnet50_2",
+]
+_SmallInception: TypeAlias = Literal["inception_small"]
+_SmallLeNet: TypeAlias = Literal["lenet_small"]
+_SmallResNet: TypeAlias = Literal["resnet_small"]
+_SoftmaxClassifier: TypeAlias = Literal["softmax_classifier"]
+_SteppedRNN: TypeAlias = Literal["stepped_rnn"]
+_VGG: TypeAlias = Literal[
+    "vgg11",
+    "vgg11_bn",
+    "vgg13",
+    "vgg13_bn",
+    "vgg16",
+    "vgg16_bn",
+    "vgg19",
+    "vgg19_bn",
+    "vgg_bn_micro",
+    "vgg_micro",
+]
+_VisionTransformer: TypeAlias = Literal[
+    "vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16", "vit_l_32", "vit_micro"
+]
 
 
 @overload
 def create_model(
-    name: Literal["alexnet", "alexnet_micro"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _AlexNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.AlexNet: ...
 @overload
 def create_model(
-    name: Literal[
-        "convnext_base", "convnext_large", "convnext_micro", "convnext_small", "convnext_tiny"
-    ],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _ConvNeXt, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.ConvNeXt: ...
 @overload
 def create_model(
-    name: Literal["character_rnn", "embedding_tagger"],
+    name: _EmbeddingTagger,
     *,
     weights: _Weights = None,
     device: _Device = None,
@@ -58,7 +99,7 @@ def create_model(
 ) -> models.EmbeddingTagger: ...
 @overload
 def create_model(
-    name: Literal["conv_linear", "fourier_linear", "haar_linear"],
+    name: _FeatureClassifier,
     *,
     weights: _Weights = None,
     device: _Device = None,
@@ -66,55 +107,31 @@ def create_model(
 ) -> models.FeatureClassifier: ...
 @overload
 def create_model(
-    name: Literal["rnn_forecaster"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _Forecaster, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.Forecaster: ...
 @overload
 def create_model(
-    name: Literal["gru"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _GRU, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.GRU | models.BatchFirstGRU: ...
 @overload
 def create_model(
-    name: Literal["googlenet", "googlenet_micro"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _GoogLeNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.GoogLeNet: ...
 @overload
 def create_model(
-    name: Literal["inception_v3", "inception_v3_micro"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _InceptionV3, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.InceptionV3: ...
 @overload
 def create_model(
-    name: Literal["lstm"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _LSTM, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.LSTM | models.BatchFirstLSTM: ...
 @overload
 def create_model(
-    name: Literal["lenet"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _LeNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.LeNet: ...
 @overload
 def create_model(
-    name: Literal["linear_regression"],
+    name: _LinearRegression,
     *,
     weights: _Weights = None,
     device: _Device = None,
@@ -122,7 +139,7 @@ def create_model(
 ) -> models.LinearRegression: ...
 @overload
 def create_model(
-    name: Literal["logistic_regression"],
+    name: _LogisticRegression,
     *,
     weights: _Weights = None,
     device: _Device = None,
@@ -130,15 +147,11 @@ def create_model(
 ) -> models.LogisticRegression: ...
 @overload
 def create_model(
-    name: Literal["mlp"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _MLP, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.MLP: ...
 @overload
 def create_model(
-    name: Literal["name_classifier"],
+    name: _NameClassifier,
     *,
     weights: _Weights = None,
     device: _Device = None,
@@ -146,43 +159,19 @@ def create_model(
 ) -> models.NameClassifier: ...
 @overload
 def create_model(
-    name: Literal["onehot_cell_tagger", "onehot_tagger"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _OneHotTagger, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.OneHotTagger: ...
 @overload
 def create_model(
-    name: Literal["rnn"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _RNN, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.RNN | models.BatchFirstRNN: ...
 @overload
 def create_model(
-    name: Literal[
-        "resnet101",
-        "resnet152",
-        "resnet18",
-        "resnet34",
-        "resnet50",
-        "resnet_micro",
-        "resnext101_32x8d",
-        "resnext101_64x4d",
-        "resnext50_32x4d",
-        "wide_resnet101_2",
-        "wide_resnet50_2",
-    ],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _ResNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.ResNet: ...
 @overload
 def create_model(
-    name: Literal["inception_small"],
+    name: _SmallInception,
     *,
     weights: _Weights = None,
     device: _Device = None,
@@ -190,23 +179,15 @@ def create_model(
 ) -> models.SmallInception: ...
 @overload
 def create_model(
-    name: Literal["lenet_small"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _SmallLeNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.SmallLeNet: ...
 @overload
 def create_model(
-    name: Literal["resnet_small"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _SmallResNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.SmallResNet: ...
 @overload
 def create_model(
-    name: Literal["softmax_classifier"],
+    name: _SoftmaxClassifier,
     *,
     weights: _Weights = None,
     device: _Device = None,
@@ -214,34 +195,15 @@ def create_model(
 ) -> models.SoftmaxClassifier: ...
 @overload
 def create_model(
-    name: Literal["stepped_rnn"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _SteppedRNN, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.SteppedRNN | models.BatchFirstSteppedRNN: ...
 @overload
 def create_model(
-    name: Literal[
-        "vgg11",
-        "vgg11_bn",
-        "vgg13",
-        "vgg13_bn",
-        "vgg16",
-        "vgg16_bn",
-        "vgg19",
-        "vgg19_bn",
-        "vgg_bn_micro",
-        "vgg_micro",
-    ],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _VGG, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.VGG: ...
 @overload
 def create_model(
-    name: Literal["vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16", "vit_l_32", "vit_micro"],
+    name: _VisionTransformer,
     *,
     weights: _Weights = None,
     device: _Device = None,

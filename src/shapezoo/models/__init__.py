@@ -1,4 +1,16 @@
-"""The architectures of the zoo, and the builders that configure them."""
+"""The architectures of the zoo, and the builder functions that configure them.
+
+There are three kinds of models:
+
+- Models of an introductory PyTorch course, in `course`. Each teaches one idea. Those for images are
+  toys for digits of 28 x 28 pixels (`lenet`, `lenet_small`, `inception_small`, `resnet_small`), not
+  the networks of the papers that they cite.
+- Models of papers, in `vision`, layer by layer as torchvision has them, so that its published
+  weights load: `alexnet`, `vgg16`, `googlenet`, `inception_v3`, `resnet50`, `convnext_tiny`,
+  `vit_b_16` and others.
+- Tiny models of the same classes, in the same files: `resnet_micro`, `vit_micro`. They have few and
+  narrow layers, for tests and experiments, and no published weights.
+"""
 
 from shapezoo.models.course.features import (
     FeatureClassifier,

@@ -12,7 +12,7 @@ from shapezoo.creating import create_model, find_entry
 from shapezoo.registry import Publisher, Task, entries
 from shapezoo.verdicts import Mode, Verdict, verdicts
 from shapezoo.weights import PublishedWeights
-from shapezoo.weights.published import published
+from shapezoo.weights.published import published_weights
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ModelInfo:
     @property
     def weights(self) -> tuple[PublishedWeights, ...]:
         """The weights that are published for it."""
-        return published(self.name) if self.published_by else ()
+        return published_weights(self.name) if self.published_by else ()
 
     @property
     def export(self) -> str:

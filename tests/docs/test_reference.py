@@ -100,7 +100,7 @@ def test_shapes_keep_their_quotes() -> None:
     def written(annotation: object) -> str:
         return str(annotation).replace("'", '"')
 
-    forward = package["models.course.gru.GRU.forward"]
+    forward = package["models.course.recurrent.gru.GRU.forward"]
     assert written(forward.parameters["inputs"].annotation) == (
         'Float[Tensor, "seq batch features={self.input_size}"]'
     )

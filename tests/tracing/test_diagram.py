@@ -17,7 +17,7 @@ import torchvision
 from torch import Tensor, nn
 
 from shapezoo import Trace, create_model, list_models, trace
-from shapezoo.models.course.inception import InceptionBlock
+from shapezoo.models.course.inception_small import InceptionBlock
 from shapezoo.tracing.blocks import Graph, Kind
 from shapezoo.tracing.diagram import BLOCK_FONT, CHARACTER, LABEL_FONT
 

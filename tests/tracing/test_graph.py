@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from shapezoo import Trace, TraceError, create_model, trace
 from shapezoo.models import ResidualBlock
-from shapezoo.models.course.inception import InceptionBlock
+from shapezoo.models.course.inception_small import InceptionBlock
 from shapezoo.tracing.blocks import MOST_BLOCKS, Arrow, Graph, Kind
 
 HEAD, TAIL = nn.Linear(3, 3), nn.Linear(3, 3)

@@ -1,10 +1,10 @@
-"""LeNet: two convolutions with pooling, then one or two linear layers.
+"""LeNet in the two forms that PyTorch courses teach: two convolutions, one or two linear layers.
 
 LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition",
-Proceedings of the IEEE 86(11), 1998, Figure 2, in the two forms that PyTorch courses teach. They
-depart from the paper: 10 and 20 maps, or 4 and 8, instead of 6 and 16, every map connected to
-every other, ReLU for the scaled hyperbolic tangent, maximum for trained average pooling, and one
-or two linear layers for three.
+Proceedings of the IEEE 86(11), 1998, Figure 2. Neither is the LeNet-5 of the paper: they have 10
+and 20 channels, or 4 and 8, instead of 6 and 16; every channel is connected to every other; ReLU
+replaces the scaled hyperbolic tangent, maximum pooling the trained average pooling; and there are
+one or two linear layers instead of three.
 """
 
 from jaxtyping import Float
@@ -15,11 +15,11 @@ from shapezoo.registry import register
 
 
 class LeNet(Module):
-    """A small convolutional classifier of handwritten digits.
+    """The course's LeNet: a convolutional classifier of handwritten digits.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
+        num_classes: Number of classes.
     """
 
     def __init__(self, *, in_channels: int = 1, num_classes: int = 10) -> None:
@@ -38,11 +38,11 @@ class LeNet(Module):
 
 
 class SmallLeNet(Module):
-    """A smaller convolutional classifier of handwritten digits, with a hidden layer.
+    """A LeNet with fewer channels and a hidden linear layer.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
+        num_classes: Number of classes.
         hidden_features: Width of the hidden layer.
     """
 
@@ -67,13 +67,13 @@ class SmallLeNet(Module):
         return logits
 
 
-def _features(in_channels: int, num_first: int, num_second: int) -> nn.Sequential:
-    """Two convolutions with this many maps, each with ReLU and pooling."""
+def _features(in_channels: int, first: int, second: int) -> nn.Sequential:
+    """Build two convolutions with these output channels, each with ReLU and pooling."""
     return nn.Sequential(
-        nn.Conv2d(in_channels, num_first, kernel_size=5),
+        nn.Conv2d(in_channels, first, kernel_size=5),
         nn.ReLU(),
         nn.MaxPool2d(2),
-        nn.Conv2d(num_first, num_second, kernel_size=5),
+        nn.Conv2d(first, second, kernel_size=5),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
@@ -85,12 +85,7 @@ def _features(in_channels: int, num_first: int, num_second: int) -> nn.Sequentia
     paper="LeCun et al., Gradient-based learning applied to document recognition, 1998",
 )
 def lenet(*, in_channels: int = 1, num_classes: int = 10) -> LeNet:
-    """LeNet with 10 and 20 maps, for handwritten digits.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-    """
+    """The course's LeNet with 10 and 20 channels, for handwritten digits."""
     return LeNet(in_channels=in_channels, num_classes=num_classes)
 
 
@@ -101,13 +96,7 @@ def lenet(*, in_channels: int = 1, num_classes: int = 10) -> LeNet:
 def lenet_small(
     *, in_channels: int = 1, num_classes: int = 10, hidden_features: int = 64
 ) -> SmallLeNet:
-    """LeNet with 4 and 8 maps and a hidden layer, for handwritten digits.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        hidden_features: Width of the hidden layer.
-    """
+    """The course's LeNet with 4 and 8 channels and a hidden layer, for handwritten digits."""
     return SmallLeNet(
         in_channels=in_channels, num_classes=num_classes, hidden_features=hidden_features
     )

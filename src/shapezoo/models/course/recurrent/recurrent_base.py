@@ -1,4 +1,4 @@
-"""What recurrent networks share: their sizes and their weights."""
+"""The sizes and weights that RNN, GRU and LSTM have in common."""
 
 from typing import ClassVar
 
@@ -8,9 +8,9 @@ from shapezoo.contracts import Module
 
 
 class Recurrent(Module):
-    """The sizes and the weights, whatever the layout; the builders explain the arguments."""
+    """The sizes and weights of a recurrent encoder; the builders document the arguments."""
 
-    kind: ClassVar[type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]]
+    rnn_class: ClassVar[type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]]
     batch_first: ClassVar[bool]
 
     def __init__(
@@ -28,7 +28,7 @@ class Recurrent(Module):
         self.hidden_size = hidden_size
         self.output_size = hidden_size * num_directions
         self.num_states = num_layers * num_directions
-        self.rnn = self.kind(
+        self.rnn = self.rnn_class(
             input_size,
             hidden_size,
             num_layers,

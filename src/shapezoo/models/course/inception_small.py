@@ -1,10 +1,11 @@
-"""Inception: patterns of several sizes at once, side by side.
+"""The course's Inception: convolutions of several sizes side by side, in a toy for digits.
 
-Szegedy et al., "Going deeper with convolutions", 2014, arXiv:1409.4842, Figure 2(b), with a pair of
-3x3 convolutions for one branch, as in Szegedy et al., "Rethinking the Inception architecture for
-computer vision", 2015, arXiv:1512.00567, Figure 5; in the sizes of Hongpu Liu's "PyTorch deep
-learning practice", after Sung Kim's "PyTorch Zero To All". It departs from the papers: average for
-maximum pooling, and no ReLU inside the block. The net around it is the course's.
+The sizes, and the network around the blocks, are those of Hongpu Liu's "PyTorch deep learning
+practice", after Sung Kim's "PyTorch Zero To All". The block is that of Szegedy et al., "Going
+deeper with convolutions", 2014, arXiv:1409.4842, Figure 2(b), with a pair of 3x3 convolutions in
+one branch, as in Szegedy et al., "Rethinking the Inception architecture for computer vision", 2015,
+arXiv:1512.00567, Figure 5. It departs from the papers: average instead of maximum pooling, and no
+ReLU inside the block. The networks of these papers are `googlenet` and `inception_v3`.
 """
 
 import torch
@@ -16,10 +17,10 @@ from shapezoo.registry import register
 
 
 class InceptionBlock(Module):
-    """Four branches that read the same maps, and whose outputs are concatenated.
+    """Four branches with the same input, whose outputs are concatenated.
 
     Args:
-        in_channels: Maps to read.
+        in_channels: Input channels.
     """
 
     def __init__(self, in_channels: int) -> None:
@@ -43,17 +44,17 @@ class InceptionBlock(Module):
     def forward(
         self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> Float[Tensor, "batch channels=88 height width"]:
-        """The maps of the four branches, one after the other."""
+        """Concatenate the outputs of the four branches."""
         branches = self.branch1x1(x), self.branch5x5(x), self.branch3x3(x), self.branch_pool(x)
         return torch.cat(branches, dim=1)
 
 
 class SmallInception(Module):
-    """A classifier of handwritten digits with two Inception blocks.
+    """The course's toy classifier of handwritten digits, with two Inception blocks.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
+        num_classes: Number of classes.
     """
 
     def __init__(self, *, in_channels: int = 1, num_classes: int = 10) -> None:
@@ -86,10 +87,5 @@ class SmallInception(Module):
     paper="Szegedy et al., Going deeper with convolutions, 2014, arXiv:1409.4842",
 )
 def inception_small(*, in_channels: int = 1, num_classes: int = 10) -> SmallInception:
-    """Two Inception blocks between convolutions, for handwritten digits.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-    """
+    """The course's toy with two Inception blocks, for handwritten digits."""
     return SmallInception(in_channels=in_channels, num_classes=num_classes)

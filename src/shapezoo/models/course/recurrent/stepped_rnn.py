@@ -1,4 +1,4 @@
-"""Simple recurrent network as a loop over time: one cell, stepped through the sequence.
+"""Simple recurrent network as a loop over time: one cell, applied step by step.
 
 Elman, "Finding structure in time", Cognitive Science 14(2), 1990, Figure 2, with the departures of
 `shapezoo.models.RNN`.
@@ -13,7 +13,7 @@ from shapezoo.registry import register
 
 
 class _Stepped(Module):
-    """One cell, and the loop over time."""
+    """A cell and the loop over time."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class _Stepped(Module):
         self.cell = nn.RNNCell(input_size, hidden_size)
 
     def _step(self, state: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        after = self.cell(x, state).to(state.dtype)  # under autocast a cell changes it
+        after = self.cell(x, state).to(state.dtype)  # autocast changes the dtype of a cell's output
         return after, after
 
     def _encode(self, inputs: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -33,9 +33,9 @@ class _Stepped(Module):
 
 
 class SteppedRNN(_Stepped):
-    """An `RNN` of one layer as a loop over time, the first axis of the sequences.
+    """An `RNN` of one layer, as a loop over the first axis of the sequences.
 
-    The builder `stepped_rnn` explains the arguments.
+    The builder `stepped_rnn` documents the arguments.
     """
 
     def forward(
@@ -46,19 +46,19 @@ class SteppedRNN(_Stepped):
         Float[Tensor, "seq batch hidden={self.hidden_size}"],
         Float[Tensor, "batch hidden={self.hidden_size}"],
     ]:
-        """The state at every position, and the last one.
+        """Return the state at every position, and the last one.
 
         Args:
             inputs: The sequences.
-            state: The state to start from; zeros where it is None.
+            state: The state to start from; zeros if None.
         """
         return self._encode(inputs, state)
 
 
 class BatchFirstSteppedRNN(_Stepped):
-    """A `SteppedRNN` of sequences whose first axis is the batch.
+    """A `SteppedRNN` for sequences whose first axis is the batch.
 
-    The builder `stepped_rnn` explains the arguments.
+    The builder `stepped_rnn` documents the arguments.
     """
 
     def forward(
@@ -69,11 +69,11 @@ class BatchFirstSteppedRNN(_Stepped):
         Float[Tensor, "batch seq hidden={self.hidden_size}"],
         Float[Tensor, "batch hidden={self.hidden_size}"],
     ]:
-        """The state at every position, and the last one.
+        """Return the state at every position, and the last one.
 
         Args:
             inputs: The sequences.
-            state: The state to start from; zeros where it is None.
+            state: The state to start from; zeros if None.
         """
         outputs, last = self._encode(inputs.transpose(0, 1), state)
         return outputs.transpose(0, 1), last
@@ -88,7 +88,7 @@ def stepped_rnn(
     """A simple recurrent encoder of one layer, written as a loop over time.
 
     Args:
-        input_size: Features of each position.
+        input_size: Number of features at each position.
         hidden_size: Width of the state.
         batch_first: Whether the batch is the first axis of the inputs and outputs.
     """

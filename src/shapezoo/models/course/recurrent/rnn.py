@@ -7,14 +7,14 @@ the hyperbolic tangent takes the place of the logistic function, and the states 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapezoo.models.course.recurrent import Recurrent
+from shapezoo.models.course.recurrent.recurrent_base import Recurrent
 from shapezoo.registry import register
 
 
 class RNN(Recurrent):
-    """Encodes sequences whose first axis is time. The builder `rnn` explains the arguments."""
+    """Encodes sequences whose first axis is time. The builder `rnn` documents the arguments."""
 
-    kind = nn.RNN
+    rnn_class = nn.RNN
     batch_first = False
 
     def forward(
@@ -26,23 +26,23 @@ class RNN(Recurrent):
         Float[Tensor, "seq batch hidden={self.output_size}"],
         Float[Tensor, "layers={self.num_states} batch hidden={self.hidden_size}"],
     ]:
-        """The output at every position, and the last state of every layer and direction.
+        """Return the output at every position, and the last state of every layer and direction.
 
         Args:
             inputs: The sequences.
-            state: The state to start from; zeros where it is None.
+            state: The state to start from; zeros if None.
         """
         outputs, last = self.rnn(inputs, state)
         return outputs, last
 
 
 class BatchFirstRNN(Recurrent):
-    """Encodes sequences whose first axis is the batch; the weights are those of an `RNN`.
+    """Encodes sequences whose first axis is the batch, with the same weights as an `RNN`.
 
-    The builder `rnn` explains the arguments.
+    The builder `rnn` documents the arguments.
     """
 
-    kind = nn.RNN
+    rnn_class = nn.RNN
     batch_first = True
 
     def forward(
@@ -54,12 +54,12 @@ class BatchFirstRNN(Recurrent):
         Float[Tensor, "batch seq hidden={self.output_size}"],
         Float[Tensor, "layers={self.num_states} batch hidden={self.hidden_size}"],
     ]:
-        """The output at every position, and the last state of every layer and direction.
+        """Return the output at every position, and the last state of every layer and direction.
 
         Args:
             inputs: The sequences.
-            state: The state to start from; zeros where it is None. Its batch axis stands
-                second here too.
+            state: The state to start from; zeros if None. Its batch axis is
+                the second here too.
         """
         outputs, last = self.rnn(inputs, state)
         return outputs, last
@@ -77,21 +77,17 @@ def rnn(
     dropout: float = 0.0,
     batch_first: bool = False,
 ) -> RNN | BatchFirstRNN:
-    """A simple recurrent encoder, by default of the sizes at which its shapes fit on a slide.
+    """A simple recurrent encoder, by default small enough to show its shapes on a slide.
 
     Args:
-        input_size: Features of each position.
+        input_size: Number of features at each position.
         hidden_size: Width of the state, in each direction.
-        num_layers: Recurrent layers, each reading the one below.
-        bidirectional: Whether a second RNN reads from the end; the outputs are concatenated.
-        dropout: Probability of dropping an output between two layers, from 0 to 1.
+        num_layers: Number of stacked recurrent layers.
+        bidirectional: Whether a second RNN reads backwards; the outputs are concatenated.
+        dropout: Probability of dropping an output between two layers.
         batch_first: Whether the batch is the first axis of the inputs and outputs.
     """
     layout = BatchFirstRNN if batch_first else RNN
     return layout(
-        input_size,
-        hidden_size,
-        num_layers=num_layers,
-        bidirectional=bidirectional,
-        dropout=dropout,
+        input_size, hidden_size, num_layers=num_layers, bidirectional=bidirectional, dropout=dropout
     )

@@ -8,14 +8,14 @@ the matrix product (cuDNN's variant), where the paper applies it before.
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapezoo.models.course.recurrent import Recurrent
+from shapezoo.models.course.recurrent.recurrent_base import Recurrent
 from shapezoo.registry import register
 
 
 class GRU(Recurrent):
-    """Encodes sequences whose first axis is time. The builder `gru` explains the arguments."""
+    """Encodes sequences whose first axis is time. The builder `gru` documents the arguments."""
 
-    kind = nn.GRU
+    rnn_class = nn.GRU
     batch_first = False
 
     def forward(
@@ -27,23 +27,23 @@ class GRU(Recurrent):
         Float[Tensor, "seq batch hidden={self.output_size}"],
         Float[Tensor, "layers={self.num_states} batch hidden={self.hidden_size}"],
     ]:
-        """The output at every position, and the last state of every layer and direction.
+        """Return the output at every position, and the last state of every layer and direction.
 
         Args:
             inputs: The sequences.
-            state: The state to start from; zeros where it is None.
+            state: The state to start from; zeros if None.
         """
         outputs, last = self.rnn(inputs, state)
         return outputs, last
 
 
 class BatchFirstGRU(Recurrent):
-    """Encodes sequences whose first axis is the batch; the weights are those of a `GRU`.
+    """Encodes sequences whose first axis is the batch, with the same weights as a `GRU`.
 
-    The builder `gru` explains the arguments.
+    The builder `gru` documents the arguments.
     """
 
-    kind = nn.GRU
+    rnn_class = nn.GRU
     batch_first = True
 
     def forward(
@@ -55,12 +55,12 @@ class BatchFirstGRU(Recurrent):
         Float[Tensor, "batch seq hidden={self.output_size}"],
         Float[Tensor, "layers={self.num_states} batch hidden={self.hidden_size}"],
     ]:
-        """The output at every position, and the last state of every layer and direction.
+        """Return the output at every position, and the last state of every layer and direction.
 
         Args:
             inputs: The sequences.
-            state: The state to start from; zeros where it is None. Its batch axis stands
-                second here too.
+            state: The state to start from; zeros if None. Its batch axis is
+                the second here too.
         """
         outputs, last = self.rnn(inputs, state)
         return outputs, last
@@ -81,21 +81,17 @@ def gru(
     dropout: float = 0.0,
     batch_first: bool = False,
 ) -> GRU | BatchFirstGRU:
-    """A GRU encoder, by default of the sizes at which its shapes fit on a slide.
+    """A GRU encoder, by default small enough to show its shapes on a slide.
 
     Args:
-        input_size: Features of each position.
+        input_size: Number of features at each position.
         hidden_size: Width of the state, in each direction.
-        num_layers: Recurrent layers, each reading the one below.
-        bidirectional: Whether a second GRU reads from the end; the outputs are concatenated.
-        dropout: Probability of dropping an output between two layers, from 0 to 1.
+        num_layers: Number of stacked recurrent layers.
+        bidirectional: Whether a second GRU reads backwards; the outputs are concatenated.
+        dropout: Probability of dropping an output between two layers.
         batch_first: Whether the batch is the first axis of the inputs and outputs.
     """
     layout = BatchFirstGRU if batch_first else GRU
     return layout(
-        input_size,
-        hidden_size,
-        num_layers=num_layers,
-        bidirectional=bidirectional,
-        dropout=dropout,
+        input_size, hidden_size, num_layers=num_layers, bidirectional=bidirectional, dropout=dropout
     )

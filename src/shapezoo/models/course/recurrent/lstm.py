@@ -8,14 +8,14 @@ Computation 12(10), 2000. As in torch.nn.LSTM, there are no peephole connections
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapezoo.models.course.recurrent import Recurrent
+from shapezoo.models.course.recurrent.recurrent_base import Recurrent
 from shapezoo.registry import register
 
 
 class LSTM(Recurrent):
-    """Encodes sequences whose first axis is time. The builder `lstm` explains the arguments."""
+    """Encodes sequences whose first axis is time. The builder `lstm` documents the arguments."""
 
-    kind = nn.LSTM
+    rnn_class = nn.LSTM
     batch_first = False
 
     def forward(
@@ -33,23 +33,23 @@ class LSTM(Recurrent):
             Float[Tensor, "layers={self.num_states} batch hidden={self.hidden_size}"],
         ],
     ]:
-        """The output at every position, and the last state of every layer and direction.
+        """Return the output at every position, and the last state of every layer and direction.
 
         Args:
             inputs: The sequences.
-            state: The output and the cell to start from; zeros where it is None.
+            state: The output and the cell to start from; zeros if None.
         """
         outputs, last = self.rnn(inputs, state)
         return outputs, last
 
 
 class BatchFirstLSTM(Recurrent):
-    """Encodes sequences whose first axis is the batch; the weights are those of an `LSTM`.
+    """Encodes sequences whose first axis is the batch, with the same weights as an `LSTM`.
 
-    The builder `lstm` explains the arguments.
+    The builder `lstm` documents the arguments.
     """
 
-    kind = nn.LSTM
+    rnn_class = nn.LSTM
     batch_first = True
 
     def forward(
@@ -67,12 +67,12 @@ class BatchFirstLSTM(Recurrent):
             Float[Tensor, "layers={self.num_states} batch hidden={self.hidden_size}"],
         ],
     ]:
-        """The output at every position, and the last state of every layer and direction.
+        """Return the output at every position, and the last state of every layer and direction.
 
         Args:
             inputs: The sequences.
-            state: The output and the cell to start from; zeros where it is None. Their batch
-                axis stands second here too.
+            state: The output and the cell to start from; zeros if None. Their batch
+                axis is the second here too.
         """
         outputs, last = self.rnn(inputs, state)
         return outputs, last
@@ -92,21 +92,17 @@ def lstm(
     dropout: float = 0.0,
     batch_first: bool = False,
 ) -> LSTM | BatchFirstLSTM:
-    """An LSTM encoder, by default of the sizes at which its shapes fit on a slide.
+    """An LSTM encoder, by default small enough to show its shapes on a slide.
 
     Args:
-        input_size: Features of each position.
+        input_size: Number of features at each position.
         hidden_size: Width of the output and of the cell, in each direction.
-        num_layers: Recurrent layers, each reading the one below.
-        bidirectional: Whether a second LSTM reads from the end; the outputs are concatenated.
-        dropout: Probability of dropping an output between two layers, from 0 to 1.
+        num_layers: Number of stacked recurrent layers.
+        bidirectional: Whether a second LSTM reads backwards; the outputs are concatenated.
+        dropout: Probability of dropping an output between two layers.
         batch_first: Whether the batch is the first axis of the inputs and outputs.
     """
     layout = BatchFirstLSTM if batch_first else LSTM
     return layout(
-        input_size,
-        hidden_size,
-        num_layers=num_layers,
-        bidirectional=bidirectional,
-        dropout=dropout,
+        input_size, hidden_size, num_layers=num_layers, bidirectional=bidirectional, dropout=dropout
     )

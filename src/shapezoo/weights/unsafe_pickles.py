@@ -1,8 +1,8 @@
-"""The error for a file of `torch.save` with other objects than tensors, and code that repairs it.
+"""The error for a file of `torch.save` that holds other objects than tensors.
 
 `torch.load` refuses such objects unless their types are allowed by name. Allowing a name lets the
-file call it with any arguments, so code that allows names is only shown for those that are known
-to be harmless. For any other the only way is to trust the file.
+file call it with any arguments, so the error shows code that allows names only if all of them are
+known to be harmless. Anything else can be read only by trusting the file.
 """
 
 import os
@@ -10,15 +10,16 @@ from pathlib import Path
 
 import torch
 
-from shapezoo.weights.taking import WeightsError
+from shapezoo.weights.strict_loading import WeightsError
 
-_NUMBERS = (  # a NumPy scalar also needs the type of its dtype, which the file does not name
+_DTYPES = (  # a NumPy scalar also needs the type of its dtype, which the file does not name
     "*{type(numpy.dtype(code)) for code in numpy.typecodes['AllInteger'] + "
     "numpy.typecodes['AllFloat'] + '?'}"
 )
 
-_SCALAR = "numpy.float64().__reduce__()[0]"  # its own name is private, and not the same everywhere
-
+# the functions that NumPy pickles scalars and arrays with: their own names are private, and differ
+# between NumPy 1 and 2
+_SCALAR = "numpy.float64().__reduce__()[0]"
 _ARRAY = "numpy.empty(0).__reduce__()[0]"
 
 _HARMLESS = {
@@ -30,7 +31,7 @@ _HARMLESS = {
     "numpy._core.multiarray.scalar": f"({_SCALAR}, 'numpy._core.multiarray.scalar')",
     "numpy.core.multiarray._reconstruct": f"({_ARRAY}, 'numpy.core.multiarray._reconstruct')",
     "numpy.core.multiarray.scalar": f"({_SCALAR}, 'numpy.core.multiarray.scalar')",
-    "numpy.dtype": f"numpy.dtype, {_NUMBERS}",
+    "numpy.dtype": f"numpy.dtype, {_DTYPES}",
     "numpy.ndarray": "numpy.ndarray",
     **{
         f"{module}.{name}": f"(pathlib.{pure}, '{module}.{name}')"
@@ -40,23 +41,23 @@ _HARMLESS = {
     },
     "types.SimpleNamespace": "types.SimpleNamespace",
 }
-"""What a file may call without harm, by the names in it, with the code that allows it."""
+"""What a file may call without harm: for each name in the file, the code that allows it."""
 
 _SAVING = """\
 def weights(part):  # all tensors, wherever they are
     part = part.state_dict() if isinstance(part, torch.nn.Module) else part
-    kinds = (torch.Tensor, torch.nn.Module, dict, list, tuple)
+    types = (torch.Tensor, torch.nn.Module, dict, list, tuple)
     if isinstance(part, dict):
-        return {key: weights(value) for key, value in part.items() if isinstance(value, kinds)}
+        return {key: weights(value) for key, value in part.items() if isinstance(value, types)}
     if isinstance(part, (list, tuple)):
-        return [weights(value) for value in part if isinstance(value, kinds)]
+        return [weights(value) for value in part if isinstance(value, types)]
     return part
 
 torch.save(weights(saved), 'weights.pth')"""
-"""Code that writes all weights in what was saved to a file, whatever they are called."""
+"""Code that writes everything in the file that could be weights to another file."""
 
 
-def refused(path: str | os.PathLike[str], type_: str) -> WeightsError:
+def unsafe_pickle_error(path: str | os.PathLike[str], type_: str) -> WeightsError:
     """Return the error for a file that holds other objects than tensors.
 
     Args:
@@ -65,10 +66,10 @@ def refused(path: str | os.PathLike[str], type_: str) -> WeightsError:
     """
     file = os.fspath(path)
     trusting = f"saved = torch.load({file!r}, map_location='cpu', weights_only=False)"
-    names = _names(path)
+    names = _unsafe_names(path)
     if names and names <= _HARMLESS.keys():
         advice = "To write its weights to a file of their own, without running code in the file:"
-        lines = [*_allowing(file, sorted(names)), *_SAVING.splitlines()]
+        lines = [*_loading_code(file, sorted(names)), *_SAVING.splitlines()]
         lines.append(f"# if loading fails, and you trust the file: {trusting}")
     else:
         advice = (
@@ -83,8 +84,8 @@ def refused(path: str | os.PathLike[str], type_: str) -> WeightsError:
     )
 
 
-def _names(path: str | os.PathLike[str]) -> set[str]:
-    """The names in a file that `torch.load` does not allow; none if they cannot be listed."""
+def _unsafe_names(path: str | os.PathLike[str]) -> set[str]:
+    """Return the names in a file that `torch.load` refuses; empty if they cannot be listed."""
     try:
         with Path(path).open("rb") as file:
             return set(torch.serialization.get_unsafe_globals_in_checkpoint(file))
@@ -92,8 +93,8 @@ def _names(path: str | os.PathLike[str]) -> set[str]:
         return set()
 
 
-def _allowing(file: str, names: list[str]) -> list[str]:
-    """Code that loads a file with objects of these names."""
+def _loading_code(file: str, names: list[str]) -> list[str]:
+    """Return code that loads a file with objects of these names."""
     modules = sorted({_HARMLESS[name].lstrip("(").partition(".")[0] for name in names} | {"torch"})
     return [
         *(f"import {module}" for module in modules),

@@ -1,9 +1,10 @@
-"""Residual networks: a block learns what to add to its input.
+"""The course's residual network: blocks that learn what to add to their input, for digits.
 
-He, Zhang, Ren, Sun, "Deep residual learning for image recognition", 2015, arXiv:1512.03385,
-Figure 2, in the sizes of Hongpu Liu's "PyTorch deep learning practice", after Sung Kim's "PyTorch
-Zero To All". It departs from the paper: biases, and no batch normalisation. The net around the
-blocks is the course's.
+The sizes, and the network around the blocks, are those of Hongpu Liu's "PyTorch deep learning
+practice", after Sung Kim's "PyTorch Zero To All". The block is that of He, Zhang, Ren, Sun, "Deep
+residual learning for image recognition", 2015, arXiv:1512.03385, Figure 2. It departs from the
+paper: biases, and no batch normalisation. The networks of the paper are `resnet18` to `resnet152`;
+`resnet_micro` has their architecture in the size of a test.
 """
 
 from jaxtyping import Float
@@ -15,10 +16,10 @@ from shapezoo.registry import register
 
 
 class ResidualBlock(Module):
-    """Two convolutions whose result is added to what they read.
+    """Two convolutions whose output is added to their input.
 
     Args:
-        channels: Maps to read, and to give.
+        channels: Input and output channels.
     """
 
     def __init__(self, channels: int) -> None:
@@ -30,16 +31,16 @@ class ResidualBlock(Module):
     def forward(
         self, x: Float[Tensor, "batch channels={self.channels} height width"]
     ) -> Float[Tensor, "batch channels={self.channels} height width"]:
-        """The maps, corrected (Equation 1)."""
+        """Add the residual to the input (Equation 1)."""
         return relu(x + self.conv2(relu(self.conv1(x))))
 
 
 class SmallResNet(Module):
-    """A classifier of handwritten digits with two residual blocks.
+    """The course's toy classifier of handwritten digits, with two residual blocks.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
+        num_classes: Number of classes.
     """
 
     def __init__(self, *, in_channels: int = 1, num_classes: int = 10) -> None:
@@ -72,10 +73,5 @@ class SmallResNet(Module):
     paper="He et al., Deep residual learning for image recognition, 2015, arXiv:1512.03385",
 )
 def resnet_small(*, in_channels: int = 1, num_classes: int = 10) -> SmallResNet:
-    """Two residual blocks between convolutions, for handwritten digits.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-    """
+    """The course's toy with two residual blocks, for handwritten digits."""
     return SmallResNet(in_channels=in_channels, num_classes=num_classes)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ShapesCollection
 
+from shapezoo._containers import leaves_of
 from shapezoo.contracts import Axis, ContractError, unchecked
 from shapezoo.contracts.language.axes import computed
-from shapezoo.proving.snippets import leaves_of
 from shapezoo.testing.assertions import (
     Calls,
     assert_same,

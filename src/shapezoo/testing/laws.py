@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shapezoo._containers import leaves_of, tensors_of
 from shapezoo._modules import as_written, copied, floating_dtype
 from shapezoo.contracts import ContractError, signature
 from shapezoo.contracts.examples.arguments import LENGTHS, counted_axis
 from shapezoo.contracts.language.vocabulary import BATCH
-from shapezoo.proving.snippets import leaves_of, tensors_of
 from shapezoo.testing.assertions import (
     Calls,
     assert_same,

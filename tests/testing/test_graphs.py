@@ -400,7 +400,7 @@ def test_all_of_a_result_is_compared(module: Module) -> None:
 
 
 def test_a_class_is_no_module() -> None:
-    with pytest.raises(TypeError, match="this asserts something of a module, got <class"):
+    with pytest.raises(TypeError, match="this assertion takes a module, got <class"):
         assert_compiles(Counted)  # type: ignore[arg-type]  # the fault under test
     assert "__call__" not in vars(Counted)
 

@@ -19,15 +19,15 @@ from shapezoo.contracts import Condition
 from shapezoo.contracts.checking.known_limits import set_limits
 from shapezoo.proving.findings import SubjectError
 from shapezoo.testing import Call, inputs
-from shapezoo.testing.assertions import STEADY
-from shapezoo.testing.finding import places
+from shapezoo.testing.harness import DETERMINISTIC
+from shapezoo.testing.places import places
 
 
 def drawn(strategy: SearchStrategy[Call], count: int = 40) -> list[Call]:
     """So many calls, each of which was made."""
     calls = []
 
-    @settings(STEADY, max_examples=count)
+    @settings(DETERMINISTIC, max_examples=count)
     @given(strategy)
     def run(call: Call) -> None:
         call()
@@ -38,7 +38,7 @@ def drawn(strategy: SearchStrategy[Call], count: int = 40) -> list[Call]:
 
 
 def smallest(strategy: SearchStrategy[Call], condition: Callable[[Call], bool]) -> Call:
-    return find(strategy, condition, settings=settings(STEADY, max_examples=200))
+    return find(strategy, condition, settings=settings(DETERMINISTIC, max_examples=200))
 
 
 def any_call(call: Call) -> bool:

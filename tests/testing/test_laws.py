@@ -739,7 +739,7 @@ class Halved(Module):
 
 
 def test_a_size_that_is_computed_of_time_is_refused() -> None:
-    with pytest.raises(ContractError, match=r"axis \(seq\+1\)//2 is computed of seq"):
+    with pytest.raises(ContractError, match=r"axis \(seq\+1\)//2 is computed from seq"):
         assert_padding_invariant(Halved())
 
 
@@ -853,7 +853,7 @@ def test_a_module_that_holds_results_is_left_as_it_was() -> None:
 def test_a_module_that_cannot_be_copied_is_refused() -> None:
     with pytest.raises(TypeError, match=r"Locked cannot be copied: cannot pickle '_thread\.lock'"):
         assert_batch_independent(Locked())
-    with pytest.raises(TypeError, match="this asserts something of a module, got <class"):
+    with pytest.raises(TypeError, match="this assertion takes a module, got <class"):
         assert_gradients(Holding)  # type: ignore[arg-type]  # the fault under test
 
 

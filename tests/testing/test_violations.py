@@ -15,15 +15,15 @@ from shapezoo import Module, ShapeError, checked, signature, unchecked
 from shapezoo.contracts import TensorType
 from shapezoo.contracts.language.axes import parse_axes
 from shapezoo.testing import Violation, inputs, violations
-from shapezoo.testing.assertions import STEADY
-from shapezoo.testing.finding import Place, places
+from shapezoo.testing.harness import DETERMINISTIC
+from shapezoo.testing.places import Place, places
 from shapezoo.testing.violations import breaks
 
 
 def drawn(target: Any, count: int = 50) -> list[Violation]:
     found = []
 
-    @settings(STEADY, max_examples=count)
+    @settings(DETERMINISTIC, max_examples=count)
     @given(violations(target))
     def run(violation: Violation) -> None:
         found.append(violation)
@@ -234,12 +234,12 @@ def test_classes_and_devices_stay() -> None:
 
 def test_calls_can_be_chosen_and_shrink() -> None:
     calls = inputs(shared, batch=5, seq=range(2, 4))
-    least = find(violations(shared, calls), lambda v: v.what == "axis", settings=STEADY)
+    least = find(violations(shared, calls), lambda v: v.what == "axis", settings=DETERMINISTIC)
     assert (least.argument, least.axis) == ("y", 0)
     assert least.call.sizes == {"batch": 5, "seq": 2}
     text = "shared(x=Tensor float32 (5, 2), y=Tensor float32 (3, 5)), wrong in the axis 0 of y"
     assert repr(least) == text
-    rank = find(violations(free), lambda v: v.what == "rank", settings=STEADY)
+    rank = find(violations(free), lambda v: v.what == "rank", settings=DETERMINISTIC)
     assert repr(rank).endswith("wrong in the rank of x")
 
 
@@ -278,9 +278,9 @@ def _is_accepted_by(function: Callable[..., None], violation: Violation) -> bool
 
 def test_a_check_that_is_off_is_found() -> None:
     with unchecked():
-        assert is_accepted(find(violations(shared), is_accepted, settings=STEADY))
+        assert is_accepted(find(violations(shared), is_accepted, settings=DETERMINISTIC))
     with pytest.raises(NoSuchExample):
-        find(violations(shared), is_accepted, settings=settings(STEADY, max_examples=40))
+        find(violations(shared), is_accepted, settings=settings(DETERMINISTIC, max_examples=40))
 
 
 def place(annotation: Any, tensor: Tensor, path: str = "x") -> Place:

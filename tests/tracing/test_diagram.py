@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from shapezoo import Trace, create_model, list_models, trace
 from shapezoo.models.course.inception import InceptionBlock
-from shapezoo.tracing.blocks import Graph, Kind
+from shapezoo.tracing.blocks import Graph, graph_of
 from shapezoo.tracing.diagram import BLOCK_FONT, CHARACTER, LABEL_FONT
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -65,6 +65,10 @@ def traced(name: str) -> Trace:
         return trace(create_model(name).eval())
     with torch.device("meta"):
         return trace(BORROWED[name][0]().eval(), torch.zeros(1, 3, 224, 224))
+
+
+def graph_at(traced: Trace) -> Graph:
+    return graph_of(traced.call, traced.inputs, traced.outputs, None)
 
 
 # Mermaid's text
@@ -116,7 +120,7 @@ def flowchart(graph: Graph) -> Flowchart:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*SMALL, "googlenet", "swin_t"])
 def test_mermaid_text_reads_as_the_graph(name: str) -> None:
-    graph = traced(name)._graph(None)
+    graph = graph_at(traced(name))
     assert read(traced(name).to_mermaid()) == flowchart(graph)
 
 
@@ -137,7 +141,7 @@ def test_mermaid_text_at_a_depth() -> None:
 def test_mermaid_text_escapes_what_mermaid_reads_otherwise() -> None:
     """A number between # and ; is a character; no other entity is safe for all of these."""
     odd = trace(Named(), torch.zeros(2, 3))
-    assert read(odd.to_mermaid()) == flowchart(odd._graph(None))
+    assert read(odd.to_mermaid()) == flowchart(graph_at(odd))
 
 
 @pytest.mark.parametrize(
@@ -300,10 +304,10 @@ def test_lines_and_labels_upon_others_are_found() -> None:
 
 
 def test_a_picture_holds_the_blocks_and_shapes_of_the_graph() -> None:
-    graph = traced("inception_small")._graph(None)
+    graph = graph_at(traced("inception_small"))
     texts = list(ElementTree.fromstring(traced("inception_small").to_svg()).iter(f"{SVG}text"))
-    blocks = [block for block in graph.blocks if block.kind is not Kind.TENSOR]
-    tensors = [block.name for block in graph.blocks if block.kind is Kind.TENSOR]
+    blocks = [block for block in graph.blocks if block.type_ != "tensor"]
+    tensors = [block.name for block in graph.blocks if block.type_ == "tensor"]
     for kind, written in {
         "name": [block.name for block in blocks],
         "detail": [block.detail for block in blocks if block.detail],

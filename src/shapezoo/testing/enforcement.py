@@ -1,4 +1,4 @@
-"""Assertions that a contract is enforced and true."""
+"""The assertion that a contract is enforced and true."""
 
 import functools
 import inspect
@@ -11,26 +11,26 @@ from torch import nn
 from shapezoo.contracts import ShapeError, checked, is_checked
 from shapezoo.contracts.language.axes import Extent
 from shapezoo.contracts.messages.explain import public_name
-from shapezoo.testing.assertions import Calls, calls_of, failing, for_all, outcome, require_checks
 from shapezoo.testing.calls import Call, function_of, owner_of
-from shapezoo.testing.finding import bind, replaced
+from shapezoo.testing.harness import Calls, calls_of, failing, for_all, outcome, require_checks
 from shapezoo.testing.inputs import Target
+from shapezoo.testing.places import bind, replaced
 from shapezoo.testing.violations import Violation, breaks, violations
 
 
 def assert_contract(obj: Target, calls: Calls | None = None, *, max_examples: int = 25) -> None:
-    """Assert that a contract takes what it allows, and refuses wrong arguments and wrong results.
+    """Assert that a contract accepts what it allows, and refuses wrong arguments and results.
 
     - Calls that keep the contract succeed, at several sizes, and their results keep it.
-    - Calls with one axis, rank or dtype broken raise a `ShapeError` that names the place.
-    - If the body gave a result with one axis, rank or dtype wrong, that would be refused too. A
-      result whose annotation allows anything cannot be wrong.
+    - Calls with one wrong axis, rank or dtype raise a `ShapeError` that names the place.
+    - A result with one wrong axis, rank or dtype would be refused too. A result whose annotation
+      allows anything cannot be wrong.
 
     Args:
-        obj: A module, in the mode that it is in, which is copied before; a class of modules; a
-            dataclass; or a function.
-        calls: The calls that are tried, as `inputs` gives them; without it all that it gives.
-        max_examples: How many are tried.
+        obj: A module, which is copied and keeps its mode; a class of modules; a dataclass; or a
+            function.
+        calls: The calls to try, as returned by `inputs`; by default ``inputs(obj)``.
+        max_examples: How many calls to try.
 
     Raises:
         AssertionError: One of these does not hold. The message shows the smallest such call.
@@ -60,30 +60,32 @@ def assert_contract(obj: Target, calls: Calls | None = None, *, max_examples: in
 def _assert_accepted(call: Call) -> None:
     function, result = function_of(call.function), outcome(call)
     if not _is_enforced(function):
-        name, fix = public_name(function), "derive its class from shapezoo.Module, or "
-        if isinstance(call.function, type):
-            name, fix = f"{call.function.__module__}.{call.function.__qualname__}", ""
-        fix = fix if isinstance(call.function, nn.Module) else ""
+        name, fix = public_name(function), ""
+        if isinstance(call.function, nn.Module):
+            fix = "derive its class from shapezoo.Module, or "
+        elif isinstance(call.function, type):
+            name = f"{call.function.__module__}.{call.function.__qualname__}"
         raise AssertionError(f"{name} is not checked; {fix}put @shapezoo.checked over it")
     if not isinstance(call.function, type):
-        with failing(f"{call!r} gives what its contract does not allow"):  # after all hooks
-            _give(function, result, call)
+        # The check of the call saw the result before forward hooks, which may have changed it.
+        with failing(f"{call!r} gives what its contract does not allow"):
+            _check_result(function, result, call)
 
 
 def _is_enforced(function: Callable[..., Any] | None) -> bool:
-    """Whether a function is checked, or one that it wraps."""
+    """Whether a function, or one that it wraps, is checked."""
     if function is None:
         return False
     return is_checked(function) or _is_enforced(getattr(function, "__wrapped__", None))
 
 
 def assert_all_refused(cases: SearchStrategy[Violation], max_examples: int) -> None:
-    """Assert that calls which break a contract are refused, if there are such."""
+    """Assert that calls which break a contract are refused; there may be none."""
     for_all(cases, _assert_refused, max_examples, may_be_none=True)
 
 
 def _assert_refused(violation: Violation) -> None:
-    """Assert that a call which breaks its contract is refused, and for that."""
+    """Assert that a call which breaks its contract is refused, and for that reason."""
     try:
         violation()
     except ShapeError as error:
@@ -104,14 +106,14 @@ def _assert_wrong_results_are_refused(call: Call) -> None:
         bind(place, bound)
     for wrong in breaks(call.results(result), bound):
         try:
-            _give(function, replaced(result, {wrong.place.keys: wrong.tensor}), call)
+            _check_result(function, replaced(result, {wrong.place.keys: wrong.tensor}), call)
         except ShapeError:
             continue
         raise AssertionError(f"{call!r}: a result that is wrong in {wrong} would be accepted")
 
 
-def _give(function: Callable[..., Any], result: Any, call: Call) -> None:
-    """Call a function whose body is another, which gives this result.
+def _check_result(function: Callable[..., Any], result: Any, call: Call) -> None:
+    """Check a result by a call of a function with the same contract that returns just that.
 
     Raises:
         ShapeError: The contract does not allow it.
@@ -122,5 +124,5 @@ def _give(function: Callable[..., Any], result: Any, call: Call) -> None:
     def body(*args: Any, **kwargs: Any) -> Any:
         return result
 
-    selves = () if owner is None else (owner,)
-    checked(body)(*selves, *call.args, **call.kwargs)
+    self_ = () if owner is None else (owner,)
+    checked(body)(*self_, *call.args, **call.kwargs)

@@ -1,4 +1,4 @@
-"""Proofs as assertions."""
+"""The assertion that a contract is proved."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,26 +19,26 @@ def assert_proved(
     preconditions: str | Sequence[str] | None = None,
     budget: float = 60.0,
 ) -> Proved:
-    """Assert that the contract of a model holds for all sizes that it accepts.
+    """Assert that the contract of a model holds for all sizes that the model accepts.
 
-    What `prove` raises, this raises too.
+    Errors of `prove` are passed on.
 
     Args:
         obj: A module; a method of one; a class of modules; or a function whose annotations are a
             contract.
         init: Arguments for the class, as in `prove`.
         assume: Conditions that sizes meet, as in `prove`.
-        preconditions: The conditions that sizes must meet to be accepted, no more and no fewer;
-            an empty list says that all sizes are. Without it any are allowed.
-        budget: How much work to do at most, in units of about a second of one core.
+        preconditions: The exact conditions under which sizes are accepted; an empty list means
+            that all sizes are. By default any conditions are allowed.
+        budget: The largest amount of work, in units of about a second of one core.
 
     Returns:
         The proof.
 
     Raises:
-        AssertionError: The contract was refuted, or proved in part only, or for other
+        AssertionError: The contract was refuted, or proved in part only, or under other
             preconditions. The message is the text of the proof.
-        ContractError: There is no contract, or a condition cannot be read.
+        ContractError: There is no contract, or a condition cannot be parsed.
 
     Example:
         ```pycon
@@ -51,16 +51,17 @@ def assert_proved(
         ```
     """
     __tracebackhide__ = True
-    proof = prove(obj, init=init, assume=assume, budget=budget)  # says so if z3 is missing
+    proof = prove(obj, init=init, assume=assume, budget=budget)
+    # After `prove`, whose error says what to install if z3 is missing.
     from shapezoo.proving.formulas.solving import are_equivalent
 
     if not isinstance(proof, Proved):
         raise AssertionError(str(proof))
     if preconditions is not None:
         texts = [preconditions] if isinstance(preconditions, str) else preconditions
-        wanted = list(map(Condition, texts))
+        expected = list(map(Condition, texts))
         if not proof.is_exact:
             raise AssertionError(f"the preconditions are not exact\n{proof}")
-        if not are_equivalent(wanted, proof.preconditions):
-            raise AssertionError(f"expected: {all_of(wanted) or 'no preconditions'}\n{proof}")
+        if not are_equivalent(expected, proof.preconditions):
+            raise AssertionError(f"expected: {all_of(expected) or 'no preconditions'}\n{proof}")
     return proof

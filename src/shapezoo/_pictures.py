@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _MOST = 65535
 """The value of white in 16 bits."""
 
+_FIX = "scale the picture to 0 to 255 and convert it with picture.convert('L')"
+
 _INTERMEDIATE = {
     "La": "LA",  # the only conversion of premultiplied grey
     "LAB": "RGB",  # it has no alpha, but a conversion to RGBA uses its unused fourth byte as alpha
@@ -33,18 +35,14 @@ def as_bytes(picture: "Image") -> "Image":
     from PIL import Image  # its import takes time that only readers of pictures should spend
 
     if picture.mode == "F":
-        raise ValueError(
-            "mode 'F' (32-bit floats) does not say which value is white; scale the picture to 0 "
-            "to 255 and convert it with picture.convert('L')"
-        )
+        raise ValueError(f"mode 'F' (32-bit floats) does not say which value is white; {_FIX}")
     if picture.mode != "I" and not picture.mode.startswith("I;16"):
         return picture
     values = np.asarray(picture).astype(np.int64)
     if values.size and (values.min() < 0 or values.max() > _MOST):
         raise ValueError(
             f"mode {picture.mode!r} must have values from 0 to {_MOST}, got {values.min()} to "
-            f"{values.max()}; scale the picture to 0 to 255 and convert it with "
-            f"picture.convert('L')"
+            f"{values.max()}; {_FIX}"
         )
     # Such values are more likely 8 bits than a black picture.
     if picture.mode == "I" and 0 < values.max(initial=0) <= 255:

@@ -1,4 +1,4 @@
-"""Sizes that meet conditions, against trying all of them."""
+"""Sizes that meet conditions, compared with an exhaustive search."""
 
 import itertools
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ EVERY = range(1, MOST + 1)
 
 
 def every(names: Sequence[str], conditions: Sequence[Condition]) -> list[Sizes]:
-    """All sizes that meet these conditions, by trying all."""
+    """Return all sizes that meet these conditions, by trying all."""
     grid = (dict(zip(names, sizes, strict=True)) for sizes in itertools.product(EVERY, repeat=2))
     return [sizes for sizes in grid if all(condition.holds(sizes) for condition in conditions)]
 

@@ -1,4 +1,4 @@
-"""Broken calls are refused, just where they say; nothing that is legal is among them."""
+"""Wrong calls are refused, with an error that names the place; none of them is legal."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ def drawn(target: Any, count: int = 50) -> list[Violation]:
 
 
 def is_accepted(violation: Violation) -> bool:
-    """Whether a call is not refused for just the reason that is promised."""
+    """Whether a call is not refused, or for another reason than promised."""
     try:
         violation()
     except ShapeError as error:
@@ -125,7 +125,7 @@ def literal(n: Literal[2, 3], x: Float[Tensor, "batch {n}"]) -> None: ...
 
 
 def both(*paths: str) -> set[tuple[str, str, int | None]]:
-    """Wrong in rank and dtype."""
+    """Return the violations of rank and dtype."""
     return {(what, path, None) for what in ("rank", "dtype") for path in paths}
 
 
@@ -261,7 +261,7 @@ def only_first(x: Float[Tensor, "batch seq"], y: Any) -> None: ...
 def test_a_weaker_check_is_found(
     weaker: Callable[..., None], whats: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The contract that is read is that of `shared`, the one that is enforced a weaker one."""
+    """Calls are drawn from the contract of `shared`, but a weaker one is enforced."""
     weak = checked(weaker)
     found = [v for v in drawn(shared, 60) if _is_accepted_by(weak, v)]
     assert {v.what for v in found} == whats
@@ -284,8 +284,8 @@ def test_a_check_that_is_off_is_found() -> None:
 
 
 def place(annotation: Any, tensor: Tensor, path: str = "x") -> Place:
-    kind = TensorType(annotation.__name__, parse_axes(annotation.dim_str), annotation)
-    return Place(path, (path,), (kind,), tensor)
+    type_ = TensorType(annotation.__name__, parse_axes(annotation.dim_str), annotation)
+    return Place(path, (path,), (type_,), tensor)
 
 
 def test_sizes_that_are_bound_before_leave_no_choice() -> None:

@@ -7,7 +7,7 @@ if importlib.util.find_spec("hypothesis") is None:
 
 from shapezoo.testing.calls import Call
 from shapezoo.testing.compilation import assert_compiles, assert_exports
-from shapezoo.testing.enforcement import assert_contract
+from shapezoo.testing.enforcement import assert_contract, assert_proved
 from shapezoo.testing.inputs import inputs
 from shapezoo.testing.laws import (
     assert_batch_first_equivalent,
@@ -16,7 +16,6 @@ from shapezoo.testing.laws import (
     assert_padding_invariant,
 )
 from shapezoo.testing.places import Place
-from shapezoo.testing.proved import assert_proved
 from shapezoo.testing.violations import Violation, violations
 
 __all__ = [

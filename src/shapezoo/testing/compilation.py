@@ -86,7 +86,7 @@ def assert_compiles(
     calls = calls_of(module, calls)
     torch.compiler.reset()
     try:
-        # The limit has no public name that is independent of `torch._dynamo`.
+        # The documented setting for this limit; it has no name outside of `torch._dynamo`.
         with torch._dynamo.config.patch(recompile_limit=MOST_GRAPHS):
             for_all(calls, check, max_examples)
             refused = calls.map(lambda call: replace(call, function=compiled))

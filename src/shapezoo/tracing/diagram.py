@@ -2,6 +2,7 @@
 
 import hashlib
 import html
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -170,12 +171,12 @@ def _layout(graph: Graph) -> Layout:
         if arrow.source == arrow.target:
             label = {"width": width, "height": height}
             request.edge(arrow.source, arrow.target, label_size=label)
-        elif arrow.label:  # as a node on the way, so that nothing else is put there
-            middle = request.node(f"label {number}", width=width, height=height)
-            request.edge(arrow.source, middle)
-            request.edge(middle, arrow.target)
-        else:
-            request.edge(arrow.source, arrow.target)
+            continue
+        way = [arrow.source, arrow.target]
+        if arrow.label:  # as a node on the way, so that nothing else is put there
+            way.insert(1, request.node(f"label {number}", width=width, height=height))
+        for start, end in itertools.pairwise(way):
+            request.edge(start, end)
     result = graphlay.layout(request, options=OPTIONS)
     boxes = [
         Box(*_point(n["center"]), n["size"]["width"], n["size"]["height"]) for n in result.nodes

@@ -38,9 +38,6 @@ CHECKS = (1, 5, 8, 13, 21)
 The first may be left out.
 """
 
-FEW_CHECKS = (1, 5)
-"""The same where a run costs time and memory."""
-
 
 class DifferenceError(ValueError):
     """Runs at different sizes differ in more than integers."""
@@ -79,11 +76,7 @@ def generalise(
     Raises:
         DifferenceError: The results differ in more than integers.
     """
-    cached = functools.cache(lambda *sizes: run(dict(zip(units, sizes, strict=True))))
-
-    def run_once(sizes: Sizes) -> T:
-        return cached(*sizes.values())
-
+    run_once = functools.cache(lambda *sizes: run(dict(zip(units, sizes, strict=True))))
     few = _Grid(run_once, units, is_full=False).generalised(checks)
     return _Grid(run_once, units, is_full=True).generalised(checks) if few.irregular else few
 
@@ -95,16 +88,14 @@ class _Grid(Generic[T]):
     all points below it are in the grid, as Newton's formula requires.
 
     Args:
-        run: The function.
+        run: The function, of the size of each axis.
         units: The distance of the points along each axis.
         is_full: Whether several axes may be two units above at once; otherwise one axis may, with
             all others at their smallest size. That is enough unless a number has a term such as
             ``height**2*width``.
     """
 
-    def __init__(
-        self, run: Callable[[Sizes], T], units: Mapping[str, int], *, is_full: bool
-    ) -> None:
+    def __init__(self, run: Callable[..., T], units: Mapping[str, int], *, is_full: bool) -> None:
         self._run = run
         self._units = dict(units)
         self._polynomial = functools.cache(self._interpolated)
@@ -115,7 +106,8 @@ class _Grid(Generic[T]):
             if sum(map(bool, point)) <= 3
             and (is_full or max(point, default=0) < 2 or sum(point) == 2)
         ]
-        self._results = [run(self._scaled([2 + n for n in point])) for point in self._points]
+        grid = [self._scaled([2 + n for n in point]) for point in self._points]
+        self._results = [run(*sizes.values()) for sizes in grid]
 
     def generalised(self, checks: Sequence[int]) -> General[T]:
         """Return the result for all sizes, for the smallest multiples that pass the checks."""
@@ -212,7 +204,7 @@ class _Grid(Generic[T]):
         results = list(self._results)
         for sizes in checked:
             with contextlib.suppress(Exception):  # some models have a smallest or largest size
-                results.append(self._run(sizes))
+                results.append(self._run(*sizes.values()))
                 others.append(sizes)
         irregular = 0
 

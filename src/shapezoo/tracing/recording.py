@@ -43,7 +43,6 @@ class _OpenCall:
     """A call that has begun and not ended."""
 
     module: nn.Module
-    path: str
     inputs: tuple[Shape, ...]
     axes: dict[str, Size]
     flops: int
@@ -67,7 +66,7 @@ class Recorder(TorchFunctionMode):
     """
 
     def __init__(self, model: nn.Module) -> None:
-        # Its import takes 40 ms, which `import shapezoo` should not cost.
+        # A slow import, which `import shapezoo` should not wait for.
         from shapezoo.tracing.counting import flop_counter
 
         super().__init__()
@@ -98,11 +97,7 @@ class Recorder(TorchFunctionMode):
                 yield
 
     def __torch_function__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
+        self, func: Any, types: object, args: Any = (), kwargs: Any = None
     ) -> Any:
         """Call a function of torch, and record it as an operation."""
         kwargs = kwargs or {}
@@ -123,7 +118,7 @@ class Recorder(TorchFunctionMode):
             open_call.steps.append(operation)
             if name == "setitem" or name.endswith("_"):
                 self._spread(outputs[0], operation)
-            created = [output for output in outputs if not _shares_memory(output, inputs)]
+            created = [output for output in outputs if not shares_memory(output, inputs)]
             open_call.activation_bytes += sum(t.numel() * t.element_size() for t in created)
         return result
 
@@ -146,7 +141,7 @@ class Recorder(TorchFunctionMode):
         """Make an operation the source of all tensors that share the memory it has written to."""
         for key, (reference, _, result) in self._sources.items():
             tensor = reference()
-            if tensor is not None and _shares_memory(tensor, [written]):
+            if tensor is not None and shares_memory(tensor, [written]):
                 self._sources[key] = reference, operation.id, result
 
     def _flows(self, tensors: Iterable[Tensor]) -> tuple[Flow, ...]:
@@ -175,7 +170,7 @@ class Recorder(TorchFunctionMode):
         flops = self._counter.get_total_flops()
         # The call may be made in an `except` block, whose error is not one of this call.
         error = sys.exception()
-        self._open.append(_OpenCall(module, self._paths[module], shapes, axes, flops, error))
+        self._open.append(_OpenCall(module, shapes, axes, flops, error))
 
     def _end(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object
@@ -196,7 +191,7 @@ class Recorder(TorchFunctionMode):
     def _close(self, outputs: tuple[Shape, ...], *, has_failed: bool = False) -> Call:
         ended = self._open.pop()
         call = Call(
-            path=ended.path,
+            path=self._paths[ended.module],
             kind=type(ended.module).__name__,
             inputs=ended.inputs,
             outputs=outputs,
@@ -228,7 +223,7 @@ def _name(func: Any) -> str:
     return plain[1:] if is_swapped else plain
 
 
-def _shares_memory(output: Tensor, inputs: Iterable[Tensor]) -> bool:
+def shares_memory(output: Tensor, inputs: Iterable[Tensor]) -> bool:
     """Whether an output is an input or a view of one."""
     # Comparing the public `untyped_storage().data_ptr()` fails on the meta device, where all
     # pointers are 0, and `_base` is None in inference mode.

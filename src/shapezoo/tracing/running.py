@@ -32,6 +32,7 @@ def run_once(
     Raises:
         TraceError: The model failed.
     """
+    # Buffers are replaced in any case: batch normalisation updates its statistics in place.
     parameters = dict(model.named_parameters()) if on_meta else {}
     state = {name: tensor.to("meta") for name, tensor in parameters.items()}
     for name, buffer in model.named_buffers():

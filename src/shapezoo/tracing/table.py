@@ -53,7 +53,7 @@ def summary(call: Call, multiples: Mapping[str, int]) -> str:
 
 def text(rows: Sequence[Row], width: int | None = None) -> str:
     """Return the rows as plain text, by default as wide as the terminal, if there is one."""
-    from rich.console import Console, JustifyMethod
+    from rich.console import Console
     from rich.table import Table
 
     if width is None:
@@ -61,8 +61,7 @@ def text(rows: Sequence[Row], width: int | None = None) -> str:
     columns = _fitting(rows, width)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in columns:
-        justify: JustifyMethod = "right" if name in NUMBERS else "left"
-        table.add_column(name, justify=justify, overflow="fold")
+        table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
     for row in rows:
         cells: dict[str, str] = dict(zip(COLUMNS, row.cells, strict=True))
         table.add_row(*(cells[name] for name in columns))

@@ -14,14 +14,7 @@ from shapezoo.contracts import ContractError, Signature, signature
 from shapezoo.contracts.examples.arguments import example_arguments, free_axes
 from shapezoo.contracts.language.vocabulary import LONG_AXES
 from shapezoo.contracts.messages.describing import shown
-from shapezoo.tracing.polynomials import (
-    CHECKS,
-    FEW_CHECKS,
-    DifferenceError,
-    General,
-    Sizes,
-    generalise,
-)
+from shapezoo.tracing.polynomials import CHECKS, DifferenceError, General, Sizes, generalise
 from shapezoo.tracing.running import run_once
 from shapezoo.tracing.traces import SizesError, Trace, TraceError
 
@@ -33,9 +26,8 @@ may also loop over the positions of other axes, which takes small numbers.
 """
 
 FEW_UNITS = ((8, 2), (1, 1), (64, 1))
-"""The same where a run costs time and memory."""
-
-GIVE_INPUTS = "to trace it all the same, give inputs: trace(model, ...)"
+FEW_CHECKS = (1, 5)
+"""The same as `UNITS` and `CHECKS` where a run costs time and memory."""
 
 
 def trace(
@@ -94,15 +86,16 @@ def trace(
         if sizes:
             raise SizesError(f"sizes {dict(sizes)} are for a trace without inputs")
         return run_once(model, inputs, keywords)
-    return _from_contract(model, dict(sizes or {}), keywords)
+    try:
+        return _from_contract(model, dict(sizes or {}), keywords)
+    except ContractError as error:
+        hint = "to trace it all the same, give inputs: trace(model, ...)"
+        raise ContractError(f"{error}\n  {hint}") from error
 
 
 def _from_contract(model: nn.Module, sizes: Sizes, keywords: dict[str, Any]) -> Trace:
     """Trace a model on zeros, symbolically in the axes without a size."""
-    try:
-        contract = signature(model)
-    except ContractError as error:
-        raise ContractError(f"{error}\n  {GIVE_INPUTS}") from error
+    contract = signature(model)
     rest = tuple(argument for argument in contract.inputs if argument.name not in keywords)
     contract = replace(contract, inputs=rest)
     free = [axis for axis in _free_axes(contract, sizes) if axis not in sizes]
@@ -166,8 +159,6 @@ def _refusal(error: Exception, free: Sequence[str]) -> Exception:
     """Return the error of a trace without inputs, with what to do about it."""
     give = f"trace(model, sizes={{{', '.join(f'{axis!r}: ...' for axis in free)}}})"
     match error:
-        case ContractError():
-            return ContractError(f"{error}\n  {GIVE_INPUTS}")
         case DifferenceError():
             return SizesError(
                 f"the model does not do the same at all sizes: {error}\n  give some: {give}"

@@ -1,4 +1,4 @@
-"""Traces as blocks with arrows between them."""
+"""Graphs of traces: blocks with arrows between them."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ class Written(nn.Module):
 
 
 class Halves(nn.Module):
-    """A state of two parts of different shapes, from step to step."""
+    """A loop with a state of two tensors of different shapes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ def graph_at(traced: Trace, depth: int | None = None) -> Graph:
 
 
 def edges(graph: Graph) -> set[tuple[str, str, str]]:
-    """Names of two blocks and the shape between them, whatever it is written on."""
+    """Return the names of two blocks and the shape between them, wherever it is shown."""
     found = set()
     for first in graph.arrows:
         middle = graph.blocks[first.target]
@@ -155,14 +155,14 @@ def test_a_loop_is_an_arrow_from_a_block_to_itself() -> None:
 
 
 def test_all_that_a_loop_carries_is_one_arrow() -> None:
-    """Two would lie one upon the other."""
+    """Two would be drawn on top of each other."""
     graph = graph_at(trace(Halves(), torch.zeros(6, 3)), 1)
     loops = [arrow for arrow in graph.arrows if arrow.source == arrow.target]
     assert [graph.blocks[arrow.source].name for arrow in loops] == ["step ×6"]
     assert [set(arrow.label.split(", ")) for arrow in loops] == [{"4", "2"}]
 
 
-def test_a_loop_within_a_block_is_its_own_affair() -> None:
+def test_a_loop_within_a_block_has_no_arrow() -> None:
     traced = trace(nn.Sequential(nn.Linear(3, 3), Powers(), nn.ReLU()), torch.zeros(2, 3))
     graph = graph_at(traced, 1)
     assert names(graph) == ["input", "0", "1", "2", "output"]
@@ -187,7 +187,7 @@ def test_functions_are_blocks_between_layers() -> None:
         nn.Identity(),
     ],
 )
-def test_what_computes_nothing_is_passed_through(function: Callable[[Tensor], Tensor]) -> None:
+def test_functions_that_compute_nothing_are_left_out(function: Callable[[Tensor], Tensor]) -> None:
     graph = written(function)
     assert names(graph) == ["x", "unused", "head", "tail", "output"]
     assert edges(graph) == {
@@ -206,7 +206,7 @@ def test_a_check_of_values_is_a_dead_end() -> None:
     assert names(written(checked)) == ["x", "unused", "head", "tail", "output"]
 
 
-def test_the_shape_of_a_selection_is_that_which_arrives() -> None:
+def test_the_shape_of_a_selection_is_the_selected_one() -> None:
     graph = graph_at(trace(Selects(), torch.zeros(5, 3)))
     assert edges(graph) == {("x", "layer", "3"), ("layer", "output", "4")}
 
@@ -226,7 +226,7 @@ def test_depth_opens_blocks(classifier: Trace) -> None:
     assert graph_at(classifier, 3) == graph_at(classifier, 99) == graph_at(classifier)
 
 
-def test_all_is_reached_from_the_input(classifier: Trace) -> None:
+def test_every_block_is_reached_from_the_input(classifier: Trace) -> None:
     for depth in (1, 2, 3):
         graph = graph_at(classifier, depth)
         reached = {0}

@@ -17,7 +17,7 @@ from timing import times
 from torch import Tensor, nn
 
 from shapezoo import create_model, model_info
-from shapezoo.proving.snippets import tensors_of
+from shapezoo._containers import tensors_of
 from shapezoo.verdicts import Mode
 
 NAMES = (

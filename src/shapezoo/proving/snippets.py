@@ -1,36 +1,10 @@
-"""Values of any kind: the shapes of their tensors, and code that makes them."""
+"""Python code that makes values."""
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
 from torch import Tensor
-
-
-def leaves_of(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """What a value holds that is no container, in order, with its place."""
-    if isinstance(value, dict):
-        inside = [(f"[{key!r}]", item) for key, item in value.items()]
-    elif isinstance(value, list | tuple):
-        inside = [(f"[{i}]", item) for i, item in enumerate(value)]
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        inside = [(f".{f.name}", getattr(value, f.name)) for f in dataclasses.fields(value)]
-    else:
-        yield path, value
-        return
-    for step, item in inside:
-        yield from leaves_of(item, path + step)
-
-
-def tensors_of(value: Any) -> Iterator[Tensor]:
-    """Every tensor in a value, in order."""
-    return (leaf for _, leaf in leaves_of(value) if isinstance(leaf, Tensor))
-
-
-def shapes_of(value: Any) -> Iterator[tuple[Any, ...]]:
-    """The shape of every tensor in a value, in order."""
-    return (tuple(tensor.shape) for tensor in tensors_of(value))
 
 
 def code_of(value: Any, imports: dict[str, None]) -> str:

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from shapezoo._containers import tensors_of
 from shapezoo.proving.effort import note
-from shapezoo.proving.snippets import tensors_of
 
 MOST_IN_KERNEL = 1 << 28
 """How many numbers a kernel may read or make."""

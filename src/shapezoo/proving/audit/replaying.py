@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shapezoo._containers import shapes_of, tensors_of
 from shapezoo._modules import copied, device_of, undisturbed
 from shapezoo.contracts.examples.arguments import LENGTHS, is_whole
 from shapezoo.contracts.examples.variants import Variant
@@ -27,7 +28,7 @@ from shapezoo.proving.effort import MODULE, spend
 from shapezoo.proving.enforcing import enforce, is_enforced
 from shapezoo.proving.findings import SEVERITY, outcome_of
 from shapezoo.proving.replays import Call, Replay
-from shapezoo.proving.snippets import code_of, shapes_of, tensors_of
+from shapezoo.proving.snippets import code_of
 from shapezoo.proving.subjects import NoArgumentsError, Subject, modules_of
 
 MOST_NUMBERS = 1 << 22

@@ -23,6 +23,7 @@ from torch._subclasses import fake_tensor
 from torch.fx.experimental import symbolic_shapes
 from torch.utils._sympy.numbers import int_oo
 
+from shapezoo._containers import shapes_of, tensors_of
 from shapezoo._modules import undisturbed
 from shapezoo.contracts.examples.arguments import LENGTHS, counted_axis, free_axes, given_arguments
 from shapezoo.contracts.examples.variants import Variant
@@ -39,7 +40,6 @@ from shapezoo.proving.rules.kernels.kernels import KernelRules, is_undecided
 from shapezoo.proving.rules.kernels.recurrence import RecurrentRules, symbolic_batches
 from shapezoo.proving.rules.symbols.symbols import numeric
 from shapezoo.proving.rules.values.value_ranges import UndecidedError, ValueRanges
-from shapezoo.proving.snippets import shapes_of, tensors_of
 from shapezoo.proving.subjects import NoArgumentsError, Subject, empty_out
 
 MOST = 1 << 40

@@ -15,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from shapezoo._containers import tensors_of
 from shapezoo._frames import is_library
 from shapezoo.proving.effort import require_some
 from shapezoo.proving.rules.common import (
@@ -45,7 +46,6 @@ from shapezoo.proving.rules.values.constants import real_kernels
 from shapezoo.proving.rules.values.index_checks import check_one_hot
 from shapezoo.proving.rules.values.scalars import require_fit
 from shapezoo.proving.rules.values.value_ranges import ValueRanges
-from shapezoo.proving.snippets import tensors_of
 
 
 class FunctionRules(TorchFunctionMode):

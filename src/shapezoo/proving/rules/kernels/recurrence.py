@@ -16,9 +16,9 @@ from torch.fx.experimental.symbolic_shapes import _constrain_range_for_size
 from torch.nn.utils import rnn
 from torch.overrides import TorchFunctionMode
 
+from shapezoo._containers import tensors_of
 from shapezoo.proving.rules.common import Size, empty, require
 from shapezoo.proving.rules.values.value_ranges import ValueRanges
-from shapezoo.proving.snippets import tensors_of
 
 _GATES = {torch.rnn_tanh: 1, torch.rnn_relu: 1, torch.gru: 3, torch.lstm: 4}
 _CELLS = {torch.rnn_tanh_cell: 1, torch.rnn_relu_cell: 1, torch.gru_cell: 3, torch.lstm_cell: 4}

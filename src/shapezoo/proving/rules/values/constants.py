@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
+from shapezoo._containers import tensors_of
 from shapezoo.proving.rules.intervals import BOOL, LOST, UNREACHED, Size, ValueRange, known
-from shapezoo.proving.snippets import tensors_of
 
 MOST_COMPUTED = {True: 1 << 16, False: 1 << 22}
 """How many numbers are computed at most, if they are floats (weights are not indices) or not."""

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shapezoo._containers import tensors_of
 from shapezoo.proving.rules.common import require
 from shapezoo.proving.rules.intervals import ValueRange
 from shapezoo.proving.rules.values.value_ranges import ValueRanges
-from shapezoo.proving.snippets import tensors_of
 
 
 def check_indices(ranges: ValueRanges, name: str, arguments: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shapezoo._containers import tensors_of
 from shapezoo.proving.rules import intervals
 from shapezoo.proving.rules.intervals import BOOL, LOST, Size, ValueRange
 from shapezoo.proving.rules.values.constants import (
@@ -21,7 +22,6 @@ from shapezoo.proving.rules.values.constants import (
     selected,
     sliced,
 )
-from shapezoo.proving.snippets import tensors_of
 
 Values = ValueRange | Constant
 """What is known of the values of a tensor."""

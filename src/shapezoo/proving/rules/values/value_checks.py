@@ -10,11 +10,11 @@ from typing import Any
 
 from torch import Tensor
 
+from shapezoo._containers import tensors_of
 from shapezoo.proving.rules.intervals import ValueRange, known
 from shapezoo.proving.rules.values.constants import Constant
 from shapezoo.proving.rules.values.scalars import divides_whole
 from shapezoo.proving.rules.values.value_ranges import ValueRanges
-from shapezoo.proving.snippets import tensors_of
 
 Limits = tuple[int | None, int | None]
 """The least and the greatest value that is taken; None where any finite one is."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
+from shapezoo._containers import tensors_of
 from shapezoo.proving.rules import intervals
 from shapezoo.proving.rules.intervals import (
     BOOL,
@@ -34,7 +35,6 @@ from shapezoo.proving.rules.values.constants import (
 )
 from shapezoo.proving.rules.values.kernel_ranges import KernelCall, Values, as_range, values_after
 from shapezoo.proving.rules.values.monotone import MonotoneValues
-from shapezoo.proving.snippets import tensors_of
 
 _NOT_ALL_USED = "which values of a constant are used depends on sizes"
 

@@ -1,4 +1,4 @@
-"""Modules that do something else when they are compiled or exported are found."""
+"""`assert_compiles` and `assert_exports` find modules that behave differently in a graph."""
 
 import re
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Body = Callable[["Bodied", Tensor], Tensor]
 
 
 class Bodied(Module):
-    """A module whose body is chosen."""
+    """A module with a body that is an argument."""
 
     def __init__(self, body: Body) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ def over_batch(model: Bodied, x: Tensor) -> Tensor:
 
 
 class Choices(Module):
-    """Its ways of being called differ in the tensors, their axes, and what is no tensor."""
+    """Can be called with different tensors, numbers of axes, and other arguments."""
 
     def forward(
         self,
@@ -153,7 +153,7 @@ class Unguarded(nn.Module):
 
 
 class InGraphs(Module):
-    """Gives more, less or something else in a graph."""
+    """Returns more, less or something else in a graph."""
 
     def __init__(self, in_graphs: Any, outside: Any) -> None:
         super().__init__()
@@ -221,7 +221,7 @@ def test_a_graph_break_is_found_where_one_graph_is_wanted(body: Body) -> None:
         (fails_everywhere, "(1, 3)) keeps the contract, but fails\nValueError: never"),
     ],
 )
-def test_what_is_else_when_compiled_is_shown_with_the_smallest_call(
+def test_a_difference_when_compiled_is_shown_with_the_smallest_call(
     body: Body, message: str
 ) -> None:
     with pytest.raises(AssertionError, match=re.escape(f"Bodied(x=Tensor float32 {message}")):
@@ -254,7 +254,7 @@ def test_a_check_that_vanishes_when_compiled_is_missed() -> None:
         assert_compiles(Unguarded(), max_examples=10)
 
 
-def test_what_has_no_contract_is_not_compiled() -> None:
+def test_a_module_without_a_contract_is_refused() -> None:
     with pytest.raises(ContractError, match="name no shape"):
         assert_compiles(nn.Linear(3, 3))
     with pytest.raises(ContractError, match="name no shape"):
@@ -314,7 +314,7 @@ def test_train_mode_is_exported_with_its_random_numbers() -> None:
         (fails_everywhere, 2, "cannot be exported\nValueError: never"),
     ],
 )
-def test_what_cannot_be_exported_or_is_else_is_shown_with_the_smallest_call(
+def test_failed_exports_and_differences_are_shown_with_the_smallest_call(
     body: Body, smallest: int, error: str
 ) -> None:
     expected = rf"^Bodied\(x=Tensor float32 \({smallest}, 3\)\) (?s:{error})"
@@ -343,7 +343,7 @@ def test_a_static_axis_is_one_of_the_contract() -> None:
         assert_exports(Summed(), static=["time"])
 
 
-def test_records_must_be_known_to_torch() -> None:
+def test_records_must_be_registered_with_torch() -> None:
     with pytest.raises(AssertionError, match=r"cannot be exported\n(.|\n)*pytree"):
         assert_exports(Scorer())
 
@@ -364,20 +364,20 @@ def test_static_axes_must_be_those_of_the_contract() -> None:
         assert_exports(Broadcast(), inputs(Broadcast()), static=["time"])
 
 
-def test_without_checks_nothing_is_asserted_of_them() -> None:
+def test_without_checks_there_is_nothing_to_assert() -> None:
     with unchecked(), pytest.raises(RuntimeError, match="switched off"):
         assert_compiles(Broadcast())
 
 
 class Counted(Module):
-    """Gives a tensor and a number, which are others when it is compiled."""
+    """Returns a tensor and a number, which is different when it is compiled."""
 
     def forward(self, x: Float[Tensor, "batch 3"]) -> tuple[Float[Tensor, "batch 3"], int]:
         return x, int(torch.compiler.is_compiling())
 
 
 class Named(Module):
-    """Gives what has no shape in its contract, and is another when it is compiled."""
+    """Returns a tensor without a shape in its contract, which is different when compiled."""
 
     def forward(self, x: Float[Tensor, "batch 3"]) -> dict[str, Tensor]:
         return {"y": x + 1 if torch.compiler.is_compiling() else x}
@@ -399,14 +399,14 @@ def test_all_of_a_result_is_compared(module: Module) -> None:
         assert_exports(module)
 
 
-def test_a_class_is_no_module() -> None:
-    with pytest.raises(TypeError, match="this asserts something of a module, got <class"):
+def test_a_class_is_not_a_module() -> None:
+    with pytest.raises(TypeError, match="this assertion takes a module, got <class"):
         assert_compiles(Counted)  # type: ignore[arg-type]  # the fault under test
     assert "__call__" not in vars(Counted)
 
 
 class Undecided(Module):
-    """Its contract holds for all sizes, but that takes too long to find out."""
+    """Its contract holds for all sizes, but PyTorch cannot decide that."""
 
     def forward(self, x: Float[Tensor, "seq"]) -> Float[Tensor, "seq//20_000*20_000+seq%20_000"]:
         return x + 1

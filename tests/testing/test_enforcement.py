@@ -1,4 +1,4 @@
-"""Contracts that are not enforced, not true or too loose are found."""
+"""`assert_contract` finds contracts that are not enforced, not true or too loose."""
 
 import dataclasses
 import functools
@@ -147,7 +147,7 @@ def test_contracts_that_are_enforced_and_true_pass(subject: Any) -> None:
     assert_contract(subject, max_examples=4)
 
 
-def test_what_is_compiled_passes_too() -> None:
+def test_a_compiled_module_passes_too() -> None:
     assert_contract(torch.compile(Head(3, 2), backend="eager"), max_examples=3)
 
 
@@ -174,14 +174,14 @@ class UncheckedRecord:
         (UncheckedRecord, "UncheckedRecord"),
     ],
 )
-def test_what_is_not_checked_is_told_how_to_be(subject: Any, name: str) -> None:
+def test_the_error_says_how_to_check_a_contract(subject: Any, name: str) -> None:
     expected = re.escape(f"{__name__}.{name} is not checked; ") + ".*@shapezoo.checked"
     with pytest.raises(AssertionError, match=expected):
         assert_contract(subject)
 
 
 class Around(Head):
-    """Goes around its check."""
+    """Bypasses its check."""
 
     def __call__(self, x: Tensor) -> Tensor:
         return x[:, :2]
@@ -194,12 +194,12 @@ class Late(Head):
         return self.linear(x)  # type: ignore[no-any-return]  # nn.Module's call
 
 
-def test_a_check_that_is_gone_around_is_missed() -> None:
+def test_a_bypassed_check_is_found() -> None:
     with pytest.raises(AssertionError, match=r"Around\(x=.*\), wrong in the .* of x is accepted"):
         assert_contract(Around(3, 2))
 
 
-def test_a_check_that_comes_too_late_is_no_check() -> None:
+def test_a_check_that_comes_too_late_is_found() -> None:
     with pytest.raises(
         AssertionError, match="wrong in the axis 1 of x is not refused, but fails\nRuntimeError"
     ):
@@ -213,14 +213,14 @@ def test_a_forward_of_an_instance_cannot_be_copied() -> None:
         assert_contract(model)
 
 
-def test_what_hooks_make_of_a_result_is_seen() -> None:
+def test_results_that_hooks_change_are_checked() -> None:
     model = Head(3, 4)
     model.register_forward_hook(lambda module, args, result: result[:, :2])
     with pytest.raises(AssertionError, match="gives what its contract does not allow"):
         assert_contract(model)
 
 
-def test_a_check_below_another_decorator_is_one() -> None:
+def test_a_check_below_another_decorator_counts() -> None:
     @checked
     def double(x: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
         return 2 * x
@@ -315,7 +315,7 @@ def test_a_call_that_keeps_the_contract_and_fails_is_shown_at_its_smallest(
 
 
 class Worn(Module):
-    """Works only so often."""
+    """Returns a wrong result in some of its calls."""
 
     def __init__(self, *fails: int) -> None:
         super().__init__()
@@ -333,8 +333,8 @@ def test_a_contract_that_a_second_call_breaks_is_found() -> None:
     assert model.calls == 0  # what was called is a copy
 
 
-def test_a_failure_that_does_not_come_again_is_one() -> None:
-    with pytest.raises(AssertionError, match="the same call does not always do the same"):
+def test_a_failure_that_does_not_repeat_is_found() -> None:
+    with pytest.raises(AssertionError, match="the same call does not always have the same result"):
         assert_contract(Worn(3))
 
 
@@ -346,7 +346,7 @@ def test_one_example_cannot_see_what_larger_ones_do() -> None:
 
 
 def test_a_mistake_in_the_body_before_its_check_is_not_taken_for_it() -> None:
-    """Whoever refuses a call must name the argument that is wrong."""
+    """The error of a refused call must name the wrong argument."""
 
     @checked
     def inner(y: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3"]:
@@ -360,7 +360,7 @@ def test_a_mistake_in_the_body_before_its_check_is_not_taken_for_it() -> None:
         assert_contract(Elsewhere(3, 3))
 
 
-def test_what_has_no_contract_is_refused() -> None:
+def test_a_function_without_shapes_is_refused() -> None:
     @checked
     def plain(n: int) -> int:
         return n
@@ -369,7 +369,7 @@ def test_what_has_no_contract_is_refused() -> None:
         assert_contract(plain)
 
 
-def test_what_nothing_is_known_of_must_be_given() -> None:
+def test_arguments_that_cannot_be_made_must_be_given() -> None:
     @checked
     def sized(x: Float[Tensor, "batch"], n: int) -> Float[Tensor, "batch"]:
         return x

@@ -1,4 +1,4 @@
-"""Finding the tensors in a value by its type, and putting others in their places."""
+"""Find the tensors in a value by its type, and replace them."""
 
 import copy
 import dataclasses
@@ -9,27 +9,22 @@ from typing import Any
 from beartype.door import is_bearable
 from torch import Tensor
 
-from shapezoo.contracts import (
-    Axis,
-    PlainType,
-    TensorType,
-    Type,
-    UnionType,
-)
+from shapezoo.contracts import Axis, PlainType, TensorType, Type, UnionType
 from shapezoo.contracts.language.axes import Extent, align, differences
 from shapezoo.contracts.language.walking import intended_options, parts_of
 
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where a tensor stands in a value.
+    """A tensor in a value, and where it is.
 
     Attributes:
-        path: The place, as an error names it: ``states[1]``.
-        keys: The way to it: names of arguments and fields, keys and indices.
-        kinds: What the tensor may be.
+        path: Its path, as in errors: ``states[1]``.
+        keys: The names of arguments and fields, the keys and the indices that lead to it.
+        kinds: The types that it may have.
         tensor: The tensor.
-        is_option: Whether it may be something else as well, so that an error names no axis.
+        is_option: Whether its annotation is a union of several types that it may have, so that an
+            error names no axis.
     """
 
     path: str
@@ -40,66 +35,66 @@ class Place:
 
     @property
     def kind(self) -> TensorType:
-        """The first of its types that the tensor is of."""
-        shape, dtype = tuple(self.tensor.shape), self.tensor.dtype
-        kinds = (k for k in self.kinds if k.allows(dtype) and differences(k.axes, shape, {}) == [])
-        return next(kinds, self.kinds[0])
+        """The first of the types that the tensor matches."""
+        matching = (type_ for type_ in self.kinds if _binds(self.tensor, type_, {}))
+        return next(matching, self.kinds[0])
 
     @property
     def aligned(self) -> list[tuple[int, Axis, Extent]]:
-        """Each axis of its type, with its position and its size."""
+        """Each axis of its type, with the position and the size."""
         return align(self.kind.axes, tuple(self.tensor.shape)) or []
 
     def axes(self, name: str) -> list[int]:
-        """The positions of the axes of this name."""
+        """Return the positions of the axes with this name."""
         return [position for position, axis, _ in self.aligned if axis.key == name]
 
     def axis(self, name: str) -> int | None:
-        """The position of the axis of this name, where there is just one."""
-        found = self.axes(name)
-        return found[0] if len(found) == 1 else None
+        """Return the position of the axis with this name; None unless there is exactly one."""
+        positions = self.axes(name)
+        return positions[0] if len(positions) == 1 else None
 
 
-def places(kind: Type, value: Any, path: str, keys: tuple[Any, ...] = ()) -> Iterator[Place]:
-    """The places of tensors in a value that is of its type, in the order of their checks.
+def places(type_: Type, value: Any, path: str, keys: tuple[Any, ...] = ()) -> Iterator[Place]:
+    """Yield the tensors in a value that matches its type, in the order of their checks.
 
-    A part of which an option of a union does not tell the type is left out.
+    Parts of a union are left out if they match an option without shapes, or more than one option
+    with containers.
 
     Args:
-        kind: The type of the value.
+        type_: The type of the value.
         value: The value.
-        path: Where it is, as an error names it.
-        keys: The way to it.
+        path: The path of the value, as in errors.
+        keys: The keys that lead to the value.
     """
-    match kind:
+    match type_:
         case TensorType():
             if isinstance(value, Tensor):
-                yield Place(path, keys, (kind,), value)
+                yield Place(path, keys, (type_,), value)
             return
         case UnionType():
-            if value is None or any(_takes_any(part, value) for part in kind.parts):
+            if value is None or any(_accepts_any_shape(part, value) for part in type_.parts):
                 return
-            options = intended_options(value, kind)
+            options = intended_options(value, type_)
             if len(options) == 1:
                 yield from places(options[0], value, path, keys)
             elif isinstance(value, Tensor):
                 tensors = tuple(option for option in options if isinstance(option, TensorType))
                 yield Place(path, keys, tensors, value, is_option=True)
             return
-    for part in parts_of(value, kind):
+    for part in parts_of(value, type_):
         if part.keys:
             yield from places(part.type, part.value, path + part.step, keys + part.keys)
 
 
 def replaced(value: Any, changes: Mapping[tuple[Any, ...], Any]) -> Any:
-    """A copy of a value with other parts in it.
+    """Return a copy of a value with other parts in it.
 
     Args:
         value: The value.
-        changes: What to put into it, by the way there.
+        changes: The new parts, by the keys that lead to them.
 
     Raises:
-        ShapeError: A record on the way refuses it when it is made.
+        ShapeError: A checked dataclass does not accept its new values.
     """
     if not changes:
         return value
@@ -122,15 +117,20 @@ def replaced(value: Any, changes: Mapping[tuple[Any, ...], Any]) -> Any:
 
 
 def bind(place: Place, bound: dict[str, Extent]) -> None:
-    """Bind the axes that a tensor names, as its check does."""
-    shape, dtype = tuple(place.tensor.shape), place.tensor.dtype
-    for kind in place.kinds:
+    """Bind the axis names of a tensor, as its check does."""
+    for type_ in place.kinds:
         sizes = dict(bound)
-        if kind.allows(dtype) and differences(kind.axes, shape, sizes) == []:
+        if _binds(place.tensor, type_, sizes):
             bound.update(sizes)
             return
 
 
-def _takes_any(kind: Type, value: Tensor) -> bool:
-    """Whether a type without shapes takes a tensor."""
-    return isinstance(kind, PlainType) and is_bearable(value, kind.annotation)
+def _binds(tensor: Tensor, type_: TensorType, bound: dict[str, Extent]) -> bool:
+    """Whether a tensor matches a type and the sizes so far, to which its own are added."""
+    is_allowed = type_.allows(tensor.dtype)
+    return is_allowed and differences(type_.axes, tuple(tensor.shape), bound) == []
+
+
+def _accepts_any_shape(type_: Type, value: object) -> bool:
+    """Whether a type without shapes accepts a value."""
+    return isinstance(type_, PlainType) and is_bearable(value, type_.annotation)

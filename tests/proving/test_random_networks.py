@@ -134,7 +134,7 @@ SABOTAGES = [
     ),
     Sabotage(
         "a value of a buffer is not looked at",
-        {f"{RULES}.values.value_ranges._is_inside": lambda *args: True},
+        {f"{RULES}.values.constants.Constant.are_within": lambda *args: True},
         network("x = x + torch.ones(20)[torch.tensor([1, 30])[: x.shape[0]]].sum()"),
     ),
     Sabotage(

@@ -173,11 +173,6 @@ def add(left: ValueRange, right: ValueRange) -> ValueRange:
     return _combined(left, right, *(None if None in pair else sum(pair) for pair in pairs))
 
 
-def negate(values: ValueRange) -> ValueRange:
-    """Return an interval of the negated values."""
-    return subtract(of_number(0), values)
-
-
 def subtract(left: ValueRange, right: ValueRange) -> ValueRange:
     """Return an interval of the differences."""
     return add(left, _mirrored(right))
@@ -338,12 +333,9 @@ def _combined(left: ValueRange, right: ValueRange, low: Bound, high: Bound) -> V
 
 
 def _is_positive_number(divisor: ValueRange) -> bool:
-    return (
-        divisor.low is not None
-        and divisor.low is divisor.high
-        and not divisor.from_caller
-        and always(divisor.low > 0)
-    )
+    if divisor.low is None or divisor.low is not divisor.high or divisor.from_caller:
+        return False
+    return always(divisor.low > 0)
 
 
 def _mirrored(values: ValueRange) -> ValueRange:

@@ -50,16 +50,15 @@ def is_message(frame: FrameType) -> bool:
     return any(_is_reporter(f, frame) for f in functions) and not _is_caught(frame)
 
 
-def is_within_error(filename: str, *positions: int | None) -> bool:
+def is_within_error(filename: str, *positions: *Positions) -> bool:
     """Return whether code only makes the message of an error.
 
     Args:
         filename: The file of the code.
         *positions: Its first line, last line, first column and last column; None if not known.
     """
-    first, last, start, end = positions
-    is_raised = None in _functions_around(filename, (first, last, start, end))
-    return is_raised and first is not None and not _is_guarded(filename, first)
+    is_raised = None in _functions_around(filename, positions)
+    return is_raised and positions[0] is not None and not _is_guarded(filename, positions[0])
 
 
 def _functions_around(filename: str, positions: Positions) -> list[ast.expr | None]:

@@ -40,16 +40,11 @@ def rule_table(*groups: tuple[Any, ...]) -> dict[Any, Any]:
     """
     table: dict[Any, Any] = {}
     for rule, *keys in groups:
-        for key in _split(keys):
+        for key in (each for k in keys for each in (k.split() if isinstance(k, str) else [k])):
             if key in table:
                 raise ValueError(f"{key} has two rules")
             table[key] = rule
     return table
-
-
-def _split(keys: Sequence[Any]) -> Iterator[Any]:
-    for key in keys:
-        yield from key.split() if isinstance(key, str) else [key]
 
 
 def empty(like: Tensor, shape: Sequence[Size], dtype: torch.dtype | None = None) -> Tensor:
@@ -182,14 +177,21 @@ def _remove(sizes: list[Size], size: Size) -> None:
     del sizes[next(index for index, other in enumerate(sizes) if other is size)]
 
 
-def require_pixels(shape: Sequence[Size]) -> None:
-    """Check the spatial axes of an image as upsampling does.
+def has_channel_weights(x: Tensor, arguments: Sequence[Any]) -> bool:
+    """Whether a normalisation is one of floats, with weights of the same dtype for the channels.
 
     Raises:
-        RuntimeError: One of them is empty.
+        RuntimeError: There are weights for another number of channels.
     """
-    for size in shape[2:]:
-        require(size > 0, "Input and output sizes should be greater than 0")
+    weights = [weight for weight in arguments if isinstance(weight, Tensor)]
+    if x.dim() < 2 or not x.is_floating_point():
+        return False
+    if any(weight.dtype != x.dtype or weight.dim() != 1 for weight in weights):
+        return False
+    for weight in weights:
+        message = "Expected weights for {} channels, but got {}"
+        require(weight.shape[0] == x.shape[1], message, x.shape[1], weight.shape[0])
+    return True
 
 
 PRODUCT = "mat1 and mat2 shapes cannot be multiplied ({} and {})"

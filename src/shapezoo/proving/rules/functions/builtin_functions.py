@@ -115,22 +115,15 @@ def in_model_code(spaces: Iterable[tuple[Globals, Sequence[types.CodeType]]]) ->
         spaces: Globals, each with the code that uses them.
     """
     # in the end only these names are put back, since the model may have set others
-    replaced: list[tuple[Globals, str, Any]] = []
-    try:
+    with contextlib.ExitStack() as stack:
         for space, codes in spaces:
             for name, function in _replacements(space, codes).items():
-                replaced.append((space, name, space.get(name, _NOTHING)))
+                if name in space:
+                    stack.callback(space.__setitem__, name, space[name])
+                else:
+                    stack.callback(space.pop, name)
                 space[name] = function
         yield
-    finally:
-        for space, name, value in reversed(replaced):
-            if value is _NOTHING:
-                del space[name]
-            else:
-                space[name] = value
-
-
-_NOTHING = object()
 
 
 def _replacements(space: Globals, codes: Sequence[types.CodeType]) -> dict[str, Any]:
@@ -163,13 +156,12 @@ def _is_called(steps: Sequence[dis.Instruction], at: int) -> bool:
     while steps[after].opname in _OPERANDS:
         after += 1
     is_last = steps[after].opname == "CALL" and steps[after].argval == 2
-    return is_last and _line_loads(steps, after, "isinstance")
+    line = [step for step in steps[:after] if _line(step) == _line(steps[after])]
+    return is_last and any(step.argval == "isinstance" for step in line)
 
 
 _OPERANDS = ("LOAD_GLOBAL", "LOAD_ATTR", "LOAD_CONST", "BUILD_TUPLE", "BINARY_OP")
 
 
-def _line_loads(steps: Sequence[dis.Instruction], at: int, name: str) -> bool:
-    """Whether a step and those before it on the same line load a name."""
-    lines = [step.positions.lineno if step.positions else None for step in steps[: at + 1]]
-    return any(s.argval == name for s, line in zip(steps, lines, strict=False) if line == lines[at])
+def _line(step: dis.Instruction) -> int | None:
+    return step.positions.lineno if step.positions else None

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from shapezoo.proving.rules.intervals import Size
-from shapezoo.proving.rules.shape_rules import common_size, empty, require
+from shapezoo.proving.rules.shape_rules import common_size, empty, is_same, require
 
 Label = str | int
 """A letter, or the position of an axis in an ellipsis, counted from its end."""
@@ -43,15 +43,9 @@ def einsum(equation: Any, operands: Sequence[Tensor], *, path: Any = None) -> An
         return _summed(operands[0], inside[0], wanted)
     if present == {*wanted}:
         return _multiplied(operands, inside, wanted) if len(operands) == 2 else NotImplemented
+    pairs = [zip(part, x.shape, strict=True) for part, x in zip(inside, operands, strict=True)]
     # torch leaves out axes of size 1
-    kept = [
-        {
-            label
-            for label, size in zip(part, x.shape, strict=True)
-            if type(size) is not int or size != 1
-        }
-        for part, x in zip(inside, operands, strict=True)
-    ]
+    kept = [{label for label, size in pair if not is_same(size, 1)} for pair in pairs]
     left, right = _last_two(kept, wanted, path)
     return _product(operands[0], left, right, wanted, sizes)
 

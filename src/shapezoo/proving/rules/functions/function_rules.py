@@ -13,7 +13,7 @@ ends in. Here stands what cannot wait until then:
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 from unittest.mock import patch
@@ -72,8 +72,9 @@ class FunctionRules(TorchFunctionMode):
                 else:
                     self.ranges.set_unknown(tensors_of(result), func.__name__)
                 return result
-        run: Callable[..., Any] = _RUN_BY.get(func, _run)
-        return run(self.ranges, func, args, kwargs)
+        if func in _RUN_BY:
+            return _RUN_BY[func](self.ranges, func, args, kwargs)
+        return func(*args, **kwargs)
 
 
 _WITHOUT_TENSOR = (EINSUM, torch.linspace, torch.arange)
@@ -92,10 +93,6 @@ def _by_position(func: Any, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
     for name in names & kwargs.keys() if is_looked_at else ():
         args, kwargs = (*args, kwargs[name]), {k: v for k, v in kwargs.items() if k != name}
     return args, kwargs
-
-
-def _run(ranges: ValueRanges, func: Any, args: Args, kwargs: Kwargs) -> Any:
-    return func(*args, **kwargs)
 
 
 def _index(ranges: ValueRanges, func: Any, args: Args, kwargs: Kwargs) -> Any:

@@ -23,9 +23,9 @@ from shapezoo.proving.rules.shape_rules import (
     broadcast,
     empty,
     fits,
+    has_channel_weights,
     is_same,
     require,
-    require_pixels,
     rule_table,
     viewed,
 )
@@ -89,7 +89,8 @@ def _upsample(x: Tensor, output_size: Any, *rest: Any) -> Any:
         if any(isinstance(factor, torch.SymFloat) or factor <= 0 for factor in factors):
             return NotImplemented
         sizes = [s * int(f) if float(f).is_integer() else math.floor(s * f) for s, f in pairs]
-    require_pixels((*x.shape, *sizes))
+    for size in (*x.shape[2:], *sizes):
+        require(size > 0, "Input and output sizes should be greater than 0")
     return empty(x, (*x.shape[:2], *sizes))
 
 
@@ -121,16 +122,10 @@ def _one_hot(x: Tensor, num_classes: Size = -1) -> Any:
 def _group_norm(
     x: Tensor, num_groups: int, weight: Any = None, bias: Any = None, *rest: Any, **options: Any
 ) -> Any:
-    weights = [part for part in (weight, bias) if part is not None]
-    if x.dim() < 2 or not x.is_floating_point() or num_groups < 1:
-        return NotImplemented
-    if any(part.dtype != x.dtype or part.dim() != 1 for part in weights):
+    if num_groups < 1 or not has_channel_weights(x, (weight, bias)):
         return NotImplemented
     message = "Expected number of channels to be divisible by num_groups, but got {} and {}"
     require(x.shape[1] % num_groups == 0, message, tuple(x.shape), num_groups)
-    for part in weights:
-        message = "Expected weight to be a vector of size {}, but got {}"
-        require(part.shape[0] == x.shape[1], message, x.shape[1], part.shape[0])
     return empty(x, x.shape)
 
 

@@ -99,15 +99,15 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
             self.ranges.give_up("a number is read from values, and decides a size or a place")
         if name in ("item", "_local_scalar_dense") and not args[0].is_complex():
             return self._number_in(args[0])
-        self._check(func._schema, name, args, kwargs)
-        result = by_rule(func, name, args, kwargs)
-        if result is NotImplemented:
-            try:
+        try:
+            self._check(func._schema, name, args, kwargs)
+            result = by_rule(func, name, args, kwargs)
+            if result is NotImplemented:
                 result = func(*args, **kwargs)
-            except Exception as error:
-                if is_undecided(error):
-                    self.ranges.undecided = error
-                raise
+        except Exception as error:
+            if is_undecided(error):
+                self.ranges.undecided = error
+            raise
         self.ranges.follow(func, args, kwargs, result)
         return result
 
@@ -119,11 +119,7 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
         if not args or not isinstance(args[0], Tensor):
             return
         if name in CHECKS:
-            try:
-                CHECKS[name](*args, **kwargs)
-            except UndecidedError as error:
-                self.ranges.undecided = error
-                raise
+            CHECKS[name](*args, **kwargs)
         check_indices(self.ranges, name, arguments)
 
     def _number_in(self, x: Tensor) -> Any:

@@ -20,22 +20,15 @@ from torch import Tensor
 
 from shapezoo.contracts.matching.proof_mode import hint_of
 from shapezoo.proving.rules.intervals import Size
-from shapezoo.proving.rules.kernels.products import addmm, grouped_mm
-from shapezoo.proving.rules.kernels.sliding import convolution, fold, unfold
-from shapezoo.proving.rules.kernels.views import (
-    expand,
-    index,
-    is_contiguous,
-    stack,
-    unsqueeze,
-    view,
-)
+from shapezoo.proving.rules.kernels import products, sliding, views
+from shapezoo.proving.rules.kernels.views import is_contiguous
 from shapezoo.proving.rules.shape_rules import (
     are_equal,
     broadcast,
     common_shape,
     empty,
     fits,
+    has_channel_weights,
     require,
     rule_table,
 )
@@ -130,8 +123,8 @@ def _reduction(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if (dims and len(dims) != len(gone)) or "out" in kwargs:
         return NotImplemented
     keeps = arguments.get("keepdim", False)
-    sizes = [1 if axis in gone else size for axis, size in enumerate(x.shape)]
-    shape = [size for axis, size in enumerate(sizes) if keeps or axis not in gone]
+    axes = [axis for axis in range(x.dim()) if keeps or axis not in gone]
+    shape = [1 if axis in gone else x.shape[axis] for axis in axes]
     return empty(x, shape, _dtype(func, args, kwargs))
 
 
@@ -153,14 +146,8 @@ def _layer_norm(x: Tensor, shape: Sequence[Size], *rest: Any) -> Any:
 
 
 def _batch_norm(x: Tensor, *rest: Any) -> Any:
-    weights = [weight for weight in rest if isinstance(weight, Tensor)]
-    if x.dim() < 2 or not x.is_floating_point():
+    if not has_channel_weights(x, rest):
         return NotImplemented
-    if any(weight.dtype != x.dtype or weight.dim() != 1 for weight in weights):
-        return NotImplemented
-    for weight in weights:
-        message = "running_mean should contain {} elements not {}"
-        require(weight.shape[0] == x.shape[1], message, x.shape[1], weight.shape[0])
     return empty(x, x.shape), empty(x, (x.shape[1],)), empty(x, (x.shape[1],))
 
 
@@ -190,11 +177,11 @@ def _activation_in_place(x: Tensor, *options: Any) -> Any:
 
 _SHAPES = rule_table(
     # Their fake kernels ask whether a tensor is contiguous, or whether an axis is of size 1.
-    (view, "view _unsafe_view"),
-    (unsqueeze, "unsqueeze"),
-    (expand, "expand"),
-    (index, "index"),
-    (stack, "stack"),
+    (views.view, "view _unsafe_view"),
+    (views.unsqueeze, "unsqueeze"),
+    (views.expand, "expand"),
+    (views.index, "index"),
+    (views.stack, "stack"),
     (_to_copy, "_to_copy"),
     (_activation, "hardswish hardsigmoid hardtanh leaky_relu"),
     (_activation_in_place, "hardswish_ hardsigmoid_ hardtanh_ leaky_relu_"),
@@ -204,12 +191,12 @@ _SHAPES = rule_table(
         _batch_norm,
         "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training",
     ),
-    (addmm, "addmm"),
+    (products.addmm, "addmm"),
     (_cumsum, "cumsum"),
-    (unfold, "im2col"),
-    (fold, "col2im"),
+    (sliding.unfold, "im2col"),
+    (sliding.fold, "col2im"),
     # The fake kernel asks which implementation to choose.
-    (convolution, "convolution"),
+    (sliding.convolution, "convolution"),
     # The fake kernel accepts one dtype only.
-    (grouped_mm, "_grouped_mm"),
+    (products.grouped_mm, "_grouped_mm"),
 )

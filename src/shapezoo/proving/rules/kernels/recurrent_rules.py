@@ -21,7 +21,7 @@ from torch.nn.utils import rnn
 from torch.overrides import TorchFunctionMode
 
 from shapezoo.proving.rules.intervals import Size
-from shapezoo.proving.rules.shape_rules import empty, require, rule_table
+from shapezoo.proving.rules.shape_rules import are_equal, empty, require, rule_table
 from shapezoo.proving.rules.values.value_ranges import ValueRanges
 from shapezoo.proving.snippets import tensors_of
 
@@ -83,14 +83,9 @@ class RecurrentRules(TorchFunctionMode):
         require(weights[1].shape[1] == width, "hidden size and weights do not fit")
         require(len(weights) == num_states * (2 + 2 * has_bias + has_projection), "weights missing")
         for number, part in enumerate(states):
-            require(
-                part.shape[0] == num_states
-                and part.shape[1] == batch
-                and (number == 0 or part.shape[-1] == hidden),
-                "Expected hidden size {}, got {}",
-                (num_states, batch, hidden),
-                tuple(part.shape),
-            )
+            wanted = (num_states, batch, width if number == 0 else hidden)
+            message = "Expected hidden size {}, got {}"
+            require(are_equal(part.shape, wanted), message, wanted, tuple(part.shape))
         outputs = empty(x, (*x.shape[:-1], width * num_directions))
         return outputs, *(empty(x, part.shape) for part in states)
 
@@ -102,12 +97,9 @@ class RecurrentRules(TorchFunctionMode):
         require(x.dim() == 2, "input has inconsistent shape {}", tuple(x.shape))
         _require_input_size(x, w_ih)
         for part in states:
-            require(
-                part.dim() == 2 and part.shape[0] == x.shape[0] and part.shape[1] == w_hh.shape[1],
-                "hidden has inconsistent shape {} for input {}",
-                tuple(part.shape),
-                tuple(x.shape),
-            )
+            message = "hidden has inconsistent shape {} for input {}"
+            wanted = (x.shape[0], w_hh.shape[1])
+            require(are_equal(part.shape, wanted), message, tuple(part.shape), tuple(x.shape))
         after = tuple(empty(x, part.shape) for part in states)
         return after if func is torch.lstm_cell else after[0]
 

@@ -55,13 +55,10 @@ def _index_put(
         return
     # How many rows a mask picks only its values decide; one row of values fits any number.
     row = x.shape[axis:] if masks == len(indices) == 1 else ()
-    _require_ones(values.shape[: max(values.dim() - len(row), 0)])
-    _require_broadcast(values, row)
-
-
-def _require_ones(shape: Sequence[Size]) -> None:
-    if not all(always(size == 1) for size in shape):
+    extra = values.shape[: max(values.dim() - len(row), 0)]
+    if not all(always(size == 1) for size in extra):
         raise UndecidedError("the ones in a mask decide how many values index_put needs")
+    _require_broadcast(values, row)
 
 
 def _require_mask(x: Tensor, mask: Tensor, start: int) -> None:

@@ -36,8 +36,15 @@ _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 Window = tuple[int, Size]
 """An axis, and how many of its first positions may be in use."""
 
-Corner = list[tuple[Size, int]]
-"""Counts and positions: a value is in use if each count exceeds its position."""
+
+@contextlib.contextmanager
+def real_kernels() -> Iterator[None]:
+    """Let kernels compute with real tensors, in the middle of a symbolic run.
+
+    Both names are private. Each public mode can only be left where it was entered.
+    """
+    with _disable_current_modes(), torch._C.DisableTorchFunction():
+        yield
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +77,104 @@ class Constant:
         """Return some of the values in any order."""
         return dataclasses.replace(self, is_aligned=False, is_full=False)
 
-    def windows_besides(self, axis: int) -> tuple[Window, ...]:
-        """Return the windows along other axes."""
+    def _windows_besides(self, axis: int) -> tuple[Window, ...]:
         return tuple(window for window in self.windows if window[0] != axis)
+
+    @property
+    def address(self) -> int:
+        """Where the data is, which views share."""
+        with real_kernels():
+            return self.data.untyped_storage().data_ptr()
+
+    @property
+    def number(self) -> Any:
+        """The number that a tensor with one element holds; None for any other tensor."""
+        if not self.is_whole or self.data.numel() != 1:
+            return None
+        with real_kernels():
+            return self.data.item()
+
+    def are_within(self, least: int, most: int) -> bool:
+        """Whether all values are within limits; asks how many of them are in use."""
+        counts = [count for _, count in self.windows]
+        return not any(
+            all(bool(count > position) for count, position in zip(counts, corner, strict=True))
+            for corner in self._first_outside(least, most)
+        )
+
+    def _first_outside(self, least: int, most: int) -> list[list[int]]:
+        """Find out when a value is outside of limits.
+
+        Returns:
+            Corners, each with a position along the axes of the windows; a value is outside if, for
+            one of them, more positions are in use along all axes. Where there would be many
+            corners, one that includes them stands for all.
+        """
+        axes = [axis for axis, _ in self.windows]
+        with real_kernels():
+            outside = (self.data < least) | (self.data > most)
+            if not bool(outside.any()):
+                return []
+            others = [axis for axis in range(outside.dim()) if axis not in axes]
+            shown = outside.any(dim=others) if others else outside
+            order = [sorted(axes).index(axis) for axis in axes]
+            positions: list[list[int]] = shown.permute(order).nonzero().tolist()
+        corners: list[list[int]] = []
+        # in rising order, so that no later position makes an earlier corner superfluous
+        for position in positions:
+            if not any(all(a <= b for a, b in zip(c, position, strict=True)) for c in corners):
+                corners.append(position)
+            if len(corners) > MOST_CORNERS:
+                return [[min(each) for each in zip(*positions, strict=True)]]
+        return corners
+
+    def part_of_progression(self, axis: int, start: Size, count: Size) -> ValueRange | None:
+        """Return the interval of positions from a start on, if the data rise or fall evenly."""
+        if not self.is_aligned or not always(start >= 0) or len(self.windows) > 1:
+            return None
+        return _progression(self.data, axis % self.data.dim(), start, count)
+
+    def sliced(self, axis: int, start: Size | None, step: Size, result: Tensor) -> "Constant":
+        """Return the values of a slice.
+
+        Args:
+            axis: The axis along which it is sliced.
+            start: The first position.
+            step: The distance of the positions.
+            result: The slice.
+        """
+        data, first = self.data, 0 if start is None else start
+        if not self.is_aligned:
+            return self.partial()
+        axis %= data.dim()
+        others = self._windows_besides(axis)
+        count = result.shape[axis]
+        if type(first) is int and type(step) is int and (first >= 0 or others == self.windows):
+            with real_kernels():
+                kept = torch.ops.aten.slice.Tensor(data, axis, first, None, step)
+                if type(count) is int:
+                    return Constant(kept.narrow(axis, 0, count), others)
+            return Constant(kept, (*others, (axis, count)))
+        # A start that is counted from the end depends on how many positions are in use.
+        if not always(first >= 0):
+            return self.partial()
+        last: Size = first + (count - 1) * step
+        return Constant(data, (*others, (axis, last + 1))).partial()
+
+    def selected(self, axis: int, index: Size) -> "Constant":
+        """Return the values of one position along an axis."""
+        if not self.is_aligned:
+            return self.partial()
+        axis %= self.data.dim()
+        others = self._windows_besides(axis)
+        if type(index) is not int:
+            windows = (*others, (axis, index + 1)) if always(index >= 0) else others
+            return Constant(self.data, windows).partial()
+        if index < 0 and len(others) < len(self.windows):
+            return self.partial()
+        with real_kernels():
+            data = self.data.select(axis, index)
+        return Constant(data, tuple((at - (at > axis), count) for at, count in others))
 
 
 Values = ValueRange | Constant
@@ -82,22 +184,6 @@ Values = ValueRange | Constant
 def as_range(values: Values) -> ValueRange:
     """Return an interval of values that may be constant."""
     return _interval_of(values) if isinstance(values, Constant) else values
-
-
-@contextlib.contextmanager
-def real_kernels() -> Iterator[None]:
-    """Let kernels compute with real tensors, in the middle of a symbolic run.
-
-    Both names are private. Each public mode can only be left where it was entered.
-    """
-    with _disable_current_modes(), torch._C.DisableTorchFunction():
-        yield
-
-
-def memory_of(constant: Constant) -> int:
-    """Return the address of the data, which views share."""
-    with real_kernels():
-        return constant.data.untyped_storage().data_ptr()
 
 
 def _interval_of(constant: Constant) -> ValueRange:
@@ -120,15 +206,6 @@ def _interval_of(constant: Constant) -> ValueRange:
     return ValueRange(math.floor(low), math.ceil(high), doubts=doubts)
 
 
-def part_of_progression(
-    constant: Constant, axis: int, start: Size, count: Size
-) -> ValueRange | None:
-    """Return the interval of some positions from a start on, if the data rise or fall evenly."""
-    if not constant.is_aligned or not always(start >= 0) or len(constant.windows) > 1:
-        return None
-    return _progression(constant.data, axis % constant.data.dim(), start, count)
-
-
 def _progression(data: Tensor, axis: int, start: Size, count: Size) -> ValueRange | None:
     """Return symbolic bounds of part of an arithmetic progression, as position ids are."""
     if data.dtype not in _INTEGERS or not data.numel():
@@ -143,80 +220,6 @@ def _progression(data: Tensor, axis: int, start: Size, count: Size) -> ValueRang
     first = base + step * start
     last = first + step * (count - 1)
     return ValueRange(first, last) if step >= 0 else ValueRange(last, first)
-
-
-def first_outside(constant: Constant, least: int, most: int) -> list[Corner]:
-    """Find out when a value is outside some limits.
-
-    Returns:
-        Corners; a value is outside if, for one of them, all counts exceed the positions. Where
-        there would be many corners, one that includes them stands for all.
-    """
-    axes = [axis for axis, _ in constant.windows]
-    with real_kernels():
-        outside = (constant.data < least) | (constant.data > most)
-        if not bool(outside.any()):
-            return []
-        others = [axis for axis in range(outside.dim()) if axis not in axes]
-        shown = outside.any(dim=others) if others else outside
-        positions = shown.permute([sorted(axes).index(axis) for axis in axes]).nonzero().tolist()
-    corners: list[list[int]] = []
-    # in rising order, so that no later position makes an earlier corner superfluous
-    for position in positions:
-        if not any(all(a <= b for a, b in zip(c, position, strict=True)) for c in corners):
-            corners.append(position)
-        if len(corners) > MOST_CORNERS:
-            corners = [[min(each) for each in zip(*positions, strict=True)]]
-            break
-    counts = [count for _, count in constant.windows]
-    return [list(zip(counts, corner, strict=True)) for corner in corners]
-
-
-def sliced(
-    constant: Constant, axis: int, start: Size | None, step: Size, result: Tensor
-) -> Constant:
-    """Return the values of a slice.
-
-    Args:
-        constant: The values of what is sliced.
-        axis: The axis along which it is sliced.
-        start: The first position.
-        step: The distance of the positions.
-        result: The slice.
-    """
-    data, first = constant.data, 0 if start is None else start
-    if not constant.is_aligned:
-        return constant.partial()
-    axis %= data.dim()
-    others = constant.windows_besides(axis)
-    count = result.shape[axis]
-    if type(first) is int and type(step) is int and (first >= 0 or others == constant.windows):
-        with real_kernels():
-            kept = torch.ops.aten.slice.Tensor(data, axis, first, None, step)
-            if type(count) is int:
-                return Constant(kept.narrow(axis, 0, count), others)
-        return Constant(kept, (*others, (axis, count)))
-    # A start that is counted from the end depends on how many positions are in use.
-    if not always(first >= 0):
-        return constant.partial()
-    last: Size = first + (count - 1) * step
-    return Constant(data, (*others, (axis, last + 1))).partial()
-
-
-def selected(constant: Constant, axis: int, index: Size) -> Constant:
-    """Return the values of one position along an axis."""
-    if not constant.is_aligned:
-        return constant.partial()
-    axis %= constant.data.dim()
-    others = constant.windows_besides(axis)
-    if type(index) is not int:
-        windows = (*others, (axis, index + 1)) if always(index >= 0) else others
-        return Constant(constant.data, windows).partial()
-    if index < 0 and len(others) < len(constant.windows):
-        return constant.partial()
-    with real_kernels():
-        data = constant.data.select(axis, index)
-    return Constant(data, tuple((at - (at > axis), count) for at, count in others))
 
 
 def computed(

@@ -21,14 +21,7 @@ from torch import Tensor
 from shapezoo.proving.rules import intervals
 from shapezoo.proving.rules.intervals import BOOL, UNKNOWN, Size, ValueRange
 from shapezoo.proving.rules.shape_rules import rule_table
-from shapezoo.proving.rules.values.constants import (
-    Constant,
-    Values,
-    as_range,
-    part_of_progression,
-    selected,
-    sliced,
-)
+from shapezoo.proving.rules.values.constants import Constant, Values, as_range
 from shapezoo.proving.snippets import tensors_of
 
 ZERO = ValueRange(0, 0)
@@ -72,7 +65,7 @@ class KernelCall:
         return self.values_of(value) if isinstance(value, Tensor) else intervals.of_number(value)
 
     def may_be_nan(self, *ranges: ValueRange) -> bool:
-        """Whether a value may be nan, which no limit turns into a number."""
+        """Whether a value may be nan; the bounds of others exclude it."""
         return self.result.is_floating_point() and not all(r.is_bounded for r in ranges)
 
     def count(self) -> Size:
@@ -82,16 +75,19 @@ class KernelCall:
         return math.prod(source.shape[axis] for axis in dims) if source.dim() else 1
 
 
+Rule = Callable[[KernelCall], Values]
+
+
 def values_after(call: KernelCall) -> Values:
     """Return the values in the result of a kernel, as far as they are known."""
     if _depends_on_caller(call):
         return BOOL if call.result.dtype == torch.bool else intervals.CALLER
     is_position = _POSITIONS.get(call.name) == call.number
     rule = _positions if is_position else _RULES.get(call.name)
-    values: Values | None = rule(call) if rule else None
+    values: Values = rule(call) if rule else UNKNOWN
     if isinstance(values, Constant):
         return values
-    return intervals.in_dtype(values or UNKNOWN, call.result.dtype)
+    return intervals.in_dtype(values, call.result.dtype)
 
 
 def _depends_on_caller(call: KernelCall) -> bool:
@@ -139,8 +135,8 @@ def _slice(call: KernelCall) -> Values:
         return values
     is_line = isinstance(start, torch.SymInt) and type(step) is int and step == 1
     count = call.result.shape[dim]
-    part = part_of_progression(values, dim, start, count) if is_line else None
-    return part or sliced(values, dim, start, step, call.result)
+    part = values.part_of_progression(dim, start, count) if is_line else None
+    return part or values.sliced(dim, start, step, call.result)
 
 
 def _select(call: KernelCall) -> Values:
@@ -148,23 +144,16 @@ def _select(call: KernelCall) -> Values:
     if not isinstance(values, Constant):
         return values
     is_line = isinstance(index, torch.SymInt) and values.data.dim() == 1
-    part = part_of_progression(values, 0, index, 1) if is_line else None
-    return part or selected(values, dim, index)
+    part = values.part_of_progression(0, index, 1) if is_line else None
+    return part or values.selected(dim, index)
 
 
-def _joined(*names: str) -> Callable[[KernelCall], ValueRange]:
-    """Return the rule of a kernel that takes each value from one of some arguments."""
+def _from(*names: str) -> Rule:
+    """Return the rule of a kernel whose values are each in the interval of some argument."""
     return lambda call: intervals.join(call.ranges(*names))
 
 
-def _of(name: str) -> Callable[[KernelCall], ValueRange]:
-    """Return the rule of a kernel whose values are in the interval of an argument."""
-    return lambda call: call.range(name)
-
-
-def _pair(
-    rule: Callable[[ValueRange, ValueRange], ValueRange],
-) -> Callable[[KernelCall], ValueRange]:
+def _pair(rule: Callable[[ValueRange, ValueRange], ValueRange]) -> Rule:
     """Return the rule of a kernel that computes with two operands."""
 
     def of_pair(call: KernelCall) -> ValueRange:
@@ -183,9 +172,7 @@ def _divided(call: KernelCall) -> ValueRange:
     return (intervals.floor_divide if is_down else intervals.divide)(left, right)
 
 
-def _extreme(
-    rule: Callable[[list[ValueRange]], ValueRange],
-) -> Callable[[KernelCall], Values]:
+def _extreme(rule: Callable[[list[ValueRange]], ValueRange]) -> Rule:
     """Return the rule of a minimum or maximum: of two operands, or along an axis."""
 
     def extreme(call: KernelCall) -> Values:
@@ -198,18 +185,13 @@ def _extreme(
 
 
 def _clamped(call: KernelCall) -> ValueRange:
-    values = call.range("self")
     limits = [None if call.arguments.get(n) is None else call.range(n) for n in ("min", "max")]
-    return UNKNOWN if call.may_be_nan(values) else intervals.clamp(values, *limits)
+    return intervals.clamp(call.range("self"), *limits)
 
 
-def _relu(call: KernelCall) -> ValueRange:
-    values = call.range("self")
-    return UNKNOWN if call.may_be_nan(values) else intervals.maximum([values, ZERO])
-
-
-def _sign(call: KernelCall) -> ValueRange:
-    return UNKNOWN if call.may_be_nan(call.range("self")) else ValueRange(-1, 1)
+def _unless_nan(rule: Rule) -> Rule:
+    """Return a rule for what may not be nan, which no limit turns into a number."""
+    return lambda call: UNKNOWN if call.may_be_nan(call.range("self")) else rule(call)
 
 
 def _remainder(call: KernelCall) -> ValueRange:
@@ -218,8 +200,8 @@ def _remainder(call: KernelCall) -> ValueRange:
     return intervals.remainder(left if call.result.is_floating_point() else ZERO, right)
 
 
-def _running_sum(call: KernelCall) -> ValueRange:
-    return intervals.add_up(call.range("self"), call.count(), is_running=True)
+def _sum(*, is_running: bool) -> Rule:
+    return lambda call: intervals.add_up(call.range("self"), call.count(), is_running=is_running)
 
 
 def _positions(call: KernelCall) -> ValueRange:
@@ -237,7 +219,7 @@ def _pooled_positions(call: KernelCall) -> ValueRange:
     return ValueRange(0, math.prod(call.arguments["self"].shape[-axes:]) - 1)
 
 
-def _sorted_into(name: str) -> Callable[[KernelCall], ValueRange]:
+def _sorted_into(name: str) -> Rule:
     """Return the rule of a kernel that finds where values belong in an argument."""
     return lambda call: ValueRange(0, call.arguments[name].shape[-1])
 
@@ -271,7 +253,7 @@ _REORDERING = (
 )
 """Kernels that keep all values; others with the rule `_same` may take only some of them."""
 
-_RULES: dict[str, Callable[[KernelCall], Values | None]] = rule_table(
+_RULES: dict[str, Rule] = rule_table(
     # These move values, and change none.
     (
         _same,
@@ -285,15 +267,15 @@ _RULES: dict[str, Callable[[KernelCall], Values | None]] = rule_table(
     (_slice, "slice"),
     (_select, "select"),
     # These take each value from one of several tensors, or write it over another.
-    (_joined("tensors"), "cat stack"),
-    (_joined("self", "other"), "where"),
-    (_joined("self", "value"), "masked_fill constant_pad_nd"),
-    (_joined("self", "source"), "masked_scatter"),
+    (_from("tensors"), "cat stack"),
+    (_from("self", "other"), "where"),
+    (_from("self", "value"), "masked_fill constant_pad_nd"),
+    (_from("self", "source"), "masked_scatter"),
     (_scattered, "index_put scatter index_fill slice_scatter"),
-    (_of("src"), "copy"),
+    (_from("src"), "copy"),
     (lambda call: intervals.join([call.range("self"), ZERO]), "tril triu"),
     # Arithmetic. The bounds of a fraction are integers already, so rounding does not change them.
-    (_of("self"), "_to_copy floor ceil round trunc"),
+    (_from("self"), "_to_copy floor ceil round trunc"),
     (_pair(intervals.add), "add"),
     (_pair(intervals.subtract), "sub"),
     (_pair(lambda left, right: intervals.subtract(right, left)), "rsub"),
@@ -301,17 +283,17 @@ _RULES: dict[str, Callable[[KernelCall], Values | None]] = rule_table(
     (_pair(intervals.floor_divide), "floor_divide"),
     (_divided, "div"),
     (_remainder, "remainder"),
-    (lambda call: intervals.negate(call.range("self")), "neg"),
+    (lambda call: intervals.subtract(ZERO, call.range("self")), "neg"),
     (lambda call: intervals.absolute(call.range("self")), "abs"),
-    (_sign, "sign sgn"),
     # Limits, which make a number of everything but nan.
-    (_relu, "relu"),
+    (_unless_nan(lambda call: ValueRange(-1, 1)), "sign sgn"),
+    (_unless_nan(lambda call: intervals.maximum([call.range("self"), ZERO])), "relu"),
     (_extreme(intervals.minimum), "min minimum"),
     (_extreme(intervals.maximum), "max maximum"),
-    (_clamped, "clamp clamp_min clamp_max"),
+    (_unless_nan(_clamped), "clamp clamp_min clamp_max"),
     # Sums and counts, whose bounds depend on the size of an axis.
-    (lambda call: intervals.add_up(call.range("self"), call.count()), "sum"),
-    (_running_sum, "cumsum"),
+    (_sum(is_running=False), "sum"),
+    (_sum(is_running=True), "cumsum"),
     (lambda call: ValueRange(0, call.count()), "count_nonzero"),
     # Positions; see also `_POSITIONS`.
     (_sorted_into("sorted_sequence"), "searchsorted"),
@@ -323,10 +305,10 @@ _RULES: dict[str, Callable[[KernelCall], Values | None]] = rule_table(
     (lambda call: ValueRange(0, call.arguments["self"].shape[-1] - 1), "multinomial"),
     # Tensors made from numbers and sizes.
     (_arange, "arange"),
-    (_joined("start", "end"), "linspace"),
-    (_of("fill_value"), "full new_full full_like"),
-    (_of("value"), "fill"),
-    (_of("s"), "scalar_tensor"),
+    (_from("start", "end"), "linspace"),
+    (_from("fill_value"), "full new_full full_like"),
+    (_from("value"), "fill"),
+    (_from("s"), "scalar_tensor"),
     (lambda call: ZERO, "zeros new_zeros zeros_like zero"),
     (lambda call: ValueRange(1, 1), "ones new_ones ones_like"),
     (lambda call: BOOL, "eye"),

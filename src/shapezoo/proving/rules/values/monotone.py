@@ -10,7 +10,6 @@ hence the margin `ROUNDING`.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -83,12 +82,9 @@ class MonotoneValues:
 
     def forget(self, tensors: set[int]) -> None:
         """Forget what was noted of tensors that are written to, by their ids."""
-        for key, growing in [*self._growing.items()]:
-            if key in tensors or id(growing.base) in tensors:
-                del self._growing[key]
-        for key, (base, _) in [*self._below.items()]:
-            if key in tensors or id(base) in tensors:
-                del self._below[key]
+        growing, below = self._growing.items(), self._below.items()
+        self._growing = {key: g for key, g in growing if tensors.isdisjoint((key, id(g.base)))}
+        self._below = {key: b for key, b in below if tensors.isdisjoint((key, id(b[0])))}
 
     def narrowed(
         self, arguments: Mapping[str, Any], of: Callable[[Tensor], Values]
@@ -108,17 +104,11 @@ class MonotoneValues:
                 is_less = values.high is not None and always(values.high < limit)
                 return values if is_less else dataclasses.replace(values, high=limit - 1)
             if tensor is arguments.get("other") and growing and growing.base is base:
-                return _at_least(values, growing.least_from(limit))
+                lows = [low for low in (growing.least_from(limit), values.low) if low is not None]
+                return dataclasses.replace(values, low=greatest(lows)) if lows else values
             return values
 
         return narrow
-
-
-def _at_least(values: ValueRange, low: int | None) -> ValueRange:
-    if low is None:
-        return values
-    lows = [low] if values.low is None else [low, values.low]
-    return dataclasses.replace(values, low=greatest(lows))
 
 
 def _step(name: str, arguments: Mapping[str, Any], other: float | None) -> Step | None:
@@ -126,8 +116,8 @@ def _step(name: str, arguments: Mapping[str, Any], other: float | None) -> Step 
     if name in _GROWING:
         return _GROWING[name]
     if name == "_to_copy":
-        dtype = arguments["dtype"]
-        return None if dtype is None else functools.partial(_cast, dtype)
+        dtype: torch.dtype | None = arguments["dtype"]
+        return None if dtype is None else lambda x: x.to(dtype)
     is_plain = arguments.get("alpha", 1) == 1 and arguments.get("rounding_mode") is None
     if other is None or not is_plain or (name in ("mul", "div") and not other > 0):
         return None
@@ -135,18 +125,13 @@ def _step(name: str, arguments: Mapping[str, Any], other: float | None) -> Step 
     return None if step is None else lambda x: step(x, other)
 
 
-def _cast(dtype: torch.dtype, x: Tensor) -> Tensor:
-    return x.to(dtype)
-
-
 def _number(value: Any, of: Callable[[Tensor], Values]) -> float | None:
     """Return the number that an argument is, perhaps in a tensor."""
     if isinstance(value, Tensor):
         values = of(value)
-        if isinstance(values, Constant) and values.is_whole and values.data.numel() == 1:
-            with real_kernels():
-                return _number(values.data.item(), of)
-        return values.low if isinstance(values, ValueRange) and values.is_number else None
+        if isinstance(values, Constant):
+            return _number(values.number, of)
+        return values.low if values.is_number else None
     return value if type(value) in (int, float) else None
 
 
@@ -159,14 +144,8 @@ def _is_integer(x: Tensor) -> bool:
 
 
 _GROWING: dict[str, Step] = {
-    "log": torch.log,
-    "log2": torch.log2,
-    "log10": torch.log10,
-    "log1p": torch.log1p,
-    "sqrt": torch.sqrt,
-    "floor": torch.floor,
-    "ceil": torch.ceil,
-    "trunc": torch.trunc,
+    name: getattr(torch, name)
+    for name in ("log", "log2", "log10", "log1p", "sqrt", "floor", "ceil", "trunc")
 }
 """Kernels of one tensor that do not fall."""
 

@@ -24,24 +24,8 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from shapezoo.proving.rules import intervals
-from shapezoo.proving.rules.intervals import (
-    BOOL,
-    CALLER,
-    UNKNOWN,
-    UNREACHED,
-    Doubt,
-    Size,
-    ValueRange,
-)
-from shapezoo.proving.rules.values.constants import (
-    Constant,
-    Values,
-    as_range,
-    computed,
-    first_outside,
-    memory_of,
-    real_kernels,
-)
+from shapezoo.proving.rules.intervals import BOOL, CALLER, UNKNOWN, UNREACHED, Size, ValueRange
+from shapezoo.proving.rules.values.constants import Constant, Values, as_range, computed
 from shapezoo.proving.rules.values.kernel_ranges import KernelCall, values_after
 from shapezoo.proving.rules.values.monotone import MonotoneValues
 from shapezoo.proving.snippets import tensors_of
@@ -118,7 +102,7 @@ class ValueRanges:
         """
         before = self.of(tensor)
         if isinstance(before, Constant):
-            self._stale.add(memory_of(before))
+            self._stale.add(before.address)
         elif id(tensor) not in self._values:
             # of unknown origin, so that it may be a view of anything
             for key, (tracked, _) in self._values.items():
@@ -143,7 +127,7 @@ class ValueRanges:
         values: Values = UNKNOWN if isinstance(tensor, FakeTensor) else Constant(tensor)
         if id(tensor) in self._values:
             values = self._values[id(tensor)][1]
-        if isinstance(values, Constant) and memory_of(values) in self._stale:
+        if isinstance(values, Constant) and values.address in self._stale:
             values = UNKNOWN
         is_unknown = isinstance(values, ValueRange) and values.is_unknown
         return BOOL if is_unknown and tensor.dtype == torch.bool else values
@@ -152,10 +136,7 @@ class ValueRanges:
         """Return the number or size that a tensor with one element is known to hold, or None."""
         values = self.of(tensor)
         if isinstance(values, Constant):
-            if not values.is_whole or values.data.numel() != 1:
-                return None
-            with real_kernels():
-                return values.data.item()
+            return values.number
         is_integer = tensor.dim() == 0 and tensor.dtype in (torch.int32, torch.int64)
         return values.low if is_integer and values.is_size else None
 
@@ -182,7 +163,10 @@ class ValueRanges:
         arguments = named(schema, args, kwargs)
         if any(id(tensor) in self._of_arguments for tensor in tensors_of([args, kwargs])):
             self._of_arguments.update(map(id, made))
-        after = self._after(func, args, kwargs, made) if made else []
+        after: list[Values] = []
+        if made:
+            constants = computed(func, args, kwargs, made, self.of)
+            after = self._after(func, arguments, made) if constants is None else [*constants]
         new = dict(zip(map(id, made), after, strict=True))
         written = [a.name for a in schema.arguments if a.alias_info and a.alias_info.is_write]
         for tensor in tensors_of([arguments.get(name) for name in written]):
@@ -197,14 +181,10 @@ class ValueRanges:
             self._monotone.note(func, arguments, made[0], self.of)
 
     def _after(
-        self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], made: list[Tensor]
+        self, func: Any, arguments: Mapping[str, Any], made: Sequence[Tensor]
     ) -> list[Values]:
-        """Return the values of the tensors that a kernel has made."""
-        constants = computed(func, args, kwargs, made, self.of)
-        if constants is not None:
-            return [*constants]
+        """Return the values of tensors that a kernel has made from values that may vary."""
         name = func._schema.name.removeprefix("aten::")
-        arguments = named(func._schema, args, kwargs)
         if self._inverts_permutation(name, arguments):
             return [as_range(self.of(arguments["values"]))]
         short = name.removesuffix("_")
@@ -261,7 +241,7 @@ class ValueRanges:
         if not bool(index.numel() > 0):
             return
         if isinstance(values, Constant) and type(least) is type(most) is int:
-            is_inside = _is_inside(values, least, most)
+            is_inside = values.are_within(least, most)
             if not is_inside and not values.is_full:
                 self.give_up(_NOT_ALL_USED)
         else:
@@ -308,13 +288,11 @@ class ValueRanges:
                 self.give_up(_NOT_ALL_USED)
             # Rounding keeps the order, so what is rounded is still out of range; but what wraps
             # may come back into range.
-            if is_inside or doubt.can_wrap:
-                self._settle(doubt)
+            matters = is_inside or doubt.can_wrap
+            if matters and not (doubt.low >= doubt.least and doubt.high <= doubt.most):
+                held_by = f"{doubt.dtype}, which does not hold such numbers exactly"
+                self.give_up(f"an index was in {held_by}")
         return is_inside
-
-    def _settle(self, doubt: Doubt) -> None:
-        if not (bool(doubt.low >= doubt.least) and bool(doubt.high <= doubt.most)):
-            self.give_up(f"an index was in {doubt.dtype}, which does not hold such numbers exactly")
 
     def require_fixed(self, index: Tensor, name: str) -> None:
         """Give up unless an index depends on no size, for a kernel whose limits are not known.
@@ -335,14 +313,6 @@ class ValueRanges:
         """
         self.undecided = UndecidedError(reason)
         raise self.undecided
-
-
-def _is_inside(values: Constant, least: int, most: int) -> bool:
-    """Whether all constants are within limits; asks how many of them are in use."""
-    return not any(
-        all(bool(count > position) for count, position in corner)
-        for corner in first_outside(values, least, most)
-    )
 
 
 def named(schema: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from shapezoo.contracts.language.conditions import Condition
 from shapezoo.proving import causes
 from shapezoo.proving.audit import auditing, replaying
 from shapezoo.proving.causes import cause_of, own_files
-from shapezoo.proving.rules.functions import functions
+from shapezoo.proving.rules.functions import function_shapes
 from shapezoo.proving.rules.functions.einsum import EINSUM
 
 
@@ -41,7 +41,7 @@ def false_einsum(equation: Any, operands: Any) -> Any:
 
 def test_that_both_raise_is_not_enough() -> None:
     assert isinstance(prove(Scores()), Proved)
-    with patch.dict(functions._FUNCTIONS, {EINSUM: false_einsum}):
+    with patch.dict(function_shapes.FUNCTIONS, {EINSUM: false_einsum}):
         assert not isinstance(prove(Scores()), Proved | Refuted)
         with (
             patch.object(causes.Cause, "is_same", lambda self, other: True),

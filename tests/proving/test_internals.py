@@ -17,8 +17,8 @@ from torch.overrides import TorchFunctionMode
 from shapezoo.contracts.matching.proof_mode import hint_of
 from shapezoo.proving.paths import symbolic_run as symbolic
 from shapezoo.proving.paths.environment import Environment, canonical, is_deferred
-from shapezoo.proving.rules.functions.functions import outermost_builtins
-from shapezoo.proving.rules.symbols.symbols import numeric
+from shapezoo.proving.rules.functions.function_rules import outermost_builtins
+from shapezoo.proving.rules.symbols.numeric_symbols import numeric
 from shapezoo.proving.rules.values.value_ranges import ValueRanges
 
 

@@ -25,8 +25,8 @@ from shapezoo import (
 )
 from shapezoo.models import InceptionBlock, ResidualBlock
 from shapezoo.proving import SubjectError
-from shapezoo.proving.rules import common
-from shapezoo.proving.rules.functions import functions
+from shapezoo.proving.rules import shape_rules
+from shapezoo.proving.rules.functions import function_shapes
 
 
 class Stem(nn.Module):
@@ -281,7 +281,7 @@ def test_a_recurrent_model_still_has_its_weights() -> None:
 
 @pytest.mark.parametrize(
     ("rule", "wrong"),
-    [("_flatten", lambda x, *_: common.empty(x, (x.shape[0], 7))), ("_linear", None)],
+    [("_flatten", lambda x, *_: shape_rules.empty(x, (x.shape[0], 7))), ("_linear", None)],
 )
 def test_a_false_rule_never_ends_as_proved(rule: str, wrong: Any) -> None:
     """The audit on real kernels finds it out."""
@@ -296,14 +296,14 @@ def test_a_false_rule_never_ends_as_proved(rule: str, wrong: Any) -> None:
             return result
 
     def let_pass(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
-        return common.empty(x, (*x.shape[:-1], weight.shape[0]))
+        return shape_rules.empty(x, (*x.shape[:-1], weight.shape[0]))
 
     false = wrong or let_pass
     changed = {
         function: false if known.__name__ == rule else known
-        for function, known in functions._FUNCTIONS.items()
+        for function, known in function_shapes.FUNCTIONS.items()
     }
-    with patch.dict(functions._FUNCTIONS, changed):
+    with patch.dict(function_shapes.FUNCTIONS, changed):
         proof = prove(Flat())
     assert isinstance(proof, Unknown)
     assert "but shapezoo's run on symbols gives a result" in proof.reason

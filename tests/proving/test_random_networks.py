@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from shapezoo import Proved, Refuted, Unknown, prove
 from shapezoo.proving.paths import exploring
-from shapezoo.proving.rules.functions import functions
+from shapezoo.proving.rules.functions import function_shapes
 from shapezoo.proving.rules.intervals import ValueRange
 
 FEW, NETWORKS = 20, 60
@@ -134,7 +134,7 @@ SABOTAGES = [
     ),
     Sabotage(
         "a value of a buffer is not looked at",
-        {f"{RULES}.values.value_ranges._is_inside": lambda *args: True},
+        {f"{RULES}.values.constants.Constant.are_within": lambda *args: True},
         network("x = x + torch.ones(20)[torch.tensor([1, 30])[: x.shape[0]]].sum()"),
     ),
     Sabotage(
@@ -144,7 +144,7 @@ SABOTAGES = [
     ),
     Sabotage(
         "a number of samples is not checked",
-        {f"{RULES}.kernels.kernels._CHECKS": {"multinomial": lambda *args, **options: None}},
+        {f"{RULES}.kernels.size_checks.CHECKS": {"multinomial": lambda *args, **options: None}},
         network("x = x + torch.ones(30).multinomial(x.shape[0]).sum()", mark=30),
     ),
     Sabotage(
@@ -155,30 +155,30 @@ SABOTAGES = [
     Sabotage(
         "a shape is off by one",
         {
-            f"{RULES}.functions.functions._FUNCTIONS": {
-                functional.linear: _one_more(functions._linear)
+            f"{RULES}.functions.function_shapes.FUNCTIONS": {
+                functional.linear: _one_more(function_shapes._linear)
             }
         },
         network("x = self.layer(x)", setup="self.layer = nn.Linear(4, 4)"),
     ),
     Sabotage(
         "a size is not required",
-        {f"{RULES}.functions.functions.require": lambda *args: None},
+        {f"{RULES}.functions.function_shapes.require": lambda *args: None},
         network("self.layer(x)", setup="self.layer = nn.Linear(4, 4)", shape="seq hidden"),
     ),
     Sabotage(
         "a check is left out",
-        {f"{RULES}.kernels.kernels._CHECKS": {"as_strided": lambda *args, **options: None}},
+        {f"{RULES}.kernels.size_checks.CHECKS": {"as_strided": lambda *args, **options: None}},
         network("torch.ones(30).as_strided((x.shape[0],), (2,))"),
     ),
     Sabotage(
         "a broadcast is not asked about",
-        {f"{RULES}.kernels.kernels.broadcast": lambda shapes: shapes[0]},
+        {f"{RULES}.kernels.kernel_shapes.broadcast": lambda shapes: shapes[0]},
         network("x + y", shape="seq", more=(Input("y", "Float", ("kv_seq",)),)),
     ),
     Sabotage(
         "a division by zero is not seen",
-        {f"{RULES}.symbols.symbols._DIVISIONS": ()},
+        {f"{RULES}.symbols.numeric_symbols._DIVISIONS": ()},
         network("x = x + 6 // (x.shape[0] - 3)"),
     ),
     Sabotage(
@@ -218,7 +218,7 @@ SABOTAGES = [
     Sabotage(
         "a replay is not compared",
         ACCEPTED
-        | {f"{RULES}.kernels.kernels._CHECKS": {"multinomial": lambda *args, **options: None}},
+        | {f"{RULES}.kernels.size_checks.CHECKS": {"multinomial": lambda *args, **options: None}},
         network("x = x + torch.ones(5).multinomial(x.shape[0]).sum()", mark=30),
     ),
     Sabotage(

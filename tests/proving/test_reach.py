@@ -26,8 +26,8 @@ from shapezoo import Module, Proof, Proved, Refuted, prove
 from shapezoo.contracts.examples.variants import variants
 from shapezoo.proving.formulas.solving import sound_sympy
 from shapezoo.proving.paths.symbolic_run import SymbolicRun, run_symbolically
-from shapezoo.proving.rules.symbols.keys import without_cache_of_einops
 from shapezoo.proving.rules.symbols.quotients import cancelled, cheap_quotients
+from shapezoo.proving.rules.symbols.symbol_keys import without_cache_of_einops
 from shapezoo.proving.subjects import subject_of
 
 pytestmark = pytest.mark.slow

@@ -34,7 +34,7 @@ from shapezoo.proving.formulas import solving
 from shapezoo.proving.formulas.printing import as_python
 from shapezoo.proving.formulas.solving import Formula
 from shapezoo.proving.model_code import code_of_model
-from shapezoo.proving.rules.common import empty, fits, is_same
+from shapezoo.proving.rules.shape_rules import empty, fits, is_same
 from shapezoo.proving.subjects import Subject
 
 Pattern = tuple[int | str, ...]

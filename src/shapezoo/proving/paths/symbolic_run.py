@@ -35,10 +35,10 @@ from shapezoo.proving.model_code import code_of_model
 from shapezoo.proving.paths.environment import Environment, expression_of, is_deferred
 from shapezoo.proving.rules.functions.attention_masks import plain_masks
 from shapezoo.proving.rules.functions.builtin_functions import in_model_code, isinstance_
-from shapezoo.proving.rules.functions.functions import FunctionRules, outermost_builtins
-from shapezoo.proving.rules.kernels.kernels import KernelRules, is_undecided
-from shapezoo.proving.rules.kernels.recurrence import RecurrentRules, symbolic_batches
-from shapezoo.proving.rules.symbols.symbols import numeric
+from shapezoo.proving.rules.functions.function_rules import FunctionRules, outermost_builtins
+from shapezoo.proving.rules.kernels.kernel_rules import KernelRules, is_undecided
+from shapezoo.proving.rules.kernels.recurrent_rules import RecurrentRules, symbolic_batches
+from shapezoo.proving.rules.symbols.numeric_symbols import numeric
 from shapezoo.proving.rules.values.value_ranges import UndecidedError, ValueRanges
 from shapezoo.proving.subjects import NoArgumentsError, Subject, empty_out
 

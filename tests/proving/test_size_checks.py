@@ -13,7 +13,7 @@ from shapezoo import ProvedInPart, prove
 from shapezoo.contracts.examples.variants import variants
 from shapezoo.proving.formulas.solving import sound_sympy
 from shapezoo.proving.paths.symbolic_run import run_symbolically
-from shapezoo.proving.rules.kernels import kernel_limits
+from shapezoo.proving.rules.kernels import size_checks
 from shapezoo.proving.subjects import subject_of
 
 GRID = [(1, 1), (1, 3), (2, 3), (3, 2), (4, 4)]
@@ -129,8 +129,7 @@ def outcome(name: str, rows: int, columns: int) -> tuple[str, str]:
 
 
 def test_a_check_that_is_missing_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(kernel_limits.LIMITS, "put", lambda *args, **options: None)
-    monkeypatch.setattr("shapezoo.proving.rules.kernels.kernels._CHECKS", kernel_limits.LIMITS)
+    monkeypatch.setitem(size_checks.CHECKS, "put", lambda *args, **options: None)
     with pytest.raises(AssertionError):
         test_symbols_refuse_what_real_kernels_refuse("put")
 

@@ -1,14 +1,25 @@
-"""Symbols of sizes that do what numbers do, where torch's do not.
+"""Symbols of sizes that behave as numbers do, where PyTorch's do not.
 
-torch's symbols can be divided by zero, and their text is a name. A model that asks for a text
-(the key of a dictionary, an attribute) would be followed down a way that no number takes.
+A model that runs on symbols must do what it would do on numbers, or the proof is about another run:
+
+* ``6 // (n - 3)`` raises for 3, but PyTorch's symbols can be divided by zero. The divisor is asked.
+* ``self.layers[str(n)]`` would look up ``"s0"``, and follow a path that no number takes. The text
+  of a symbol is that of its number, and the region is then for this number only, unless the text
+  is part of an error message (`messages`).
+* ``table[n]`` compares hashes before keys (`symbol_keys`).
+* ``n ** 5`` exceeds 64 bits at some size, where kernels raise; powers are computed with the number.
+* Numbers that the data of arguments decide may be nan or infinite. sympy takes them for real
+  numbers, and would prove ``x + 1 > x``.
+
+`numeric` patches the methods of `torch.SymInt` and `torch.SymFloat` for the time of a run, because
+PyTorch makes objects of these very classes in C++, so that a subclass would be lost.
 """
 
 import contextlib
 import math
 import operator
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
 
@@ -16,12 +27,10 @@ import torch
 
 from shapezoo.contracts.matching.proof_mode import hint_of
 from shapezoo.proving.rules.messages import is_message
-from shapezoo.proving.rules.symbols.keys import hash_of, without_cache_of_einops
 from shapezoo.proving.rules.symbols.quotients import cheap_quotients
+from shapezoo.proving.rules.symbols.symbol_keys import hash_of, without_cache_of_einops
 
 _DIVISIONS = ("__floordiv__", "__mod__", "__truediv__")
-
-_OF_FLOATS = {*_DIVISIONS, *(name.replace("__", "__r", 1) for name in _DIVISIONS)}
 
 MOST_EXPONENT = 2
 """Sizes are below 2**31, so that their squares are below 2**63."""
@@ -29,44 +38,43 @@ MOST_EXPONENT = 2
 
 @contextlib.contextmanager
 def numeric() -> Iterator[list[torch.SymInt]]:
-    """Let symbols refuse a division by zero, and have the text of their number.
+    """Let symbols behave as numbers do.
 
     Yields:
-        The symbols whose text was asked for, apart from messages of errors: what follows is true
-        of their numbers only.
+        The symbols whose text was asked for, apart from error messages: what follows is true of
+        their numbers only.
     """
     asked: list[torch.SymInt] = []
 
-    def text(self: torch.SymInt) -> str:
-        if not is_message(sys._getframe(1)):
-            asked.append(self)
-        return str(hint_of(self))
-
-    def formatted(self: torch.SymInt, spec: str) -> str:
+    def text(self: torch.SymInt, spec: str = "") -> str:
         if not is_message(sys._getframe(1)):
             asked.append(self)
         return format(hint_of(self), spec)
 
+    of_integers: dict[str, Any] = {
+        **_MISSING,
+        **dict.fromkeys(["__str__", "__repr__", "__format__"], text),
+        **{name: _divided(name) for plain in _DIVISIONS for name in (plain, _reflected(plain))},
+        **{n: _powered(n) for n in ("__pow__", "__rpow__", "__lshift__", "__rlshift__")},
+        "__hash__": hash_of,
+    }
+    of_floats: dict[str, Any] = {
+        **{name: _calculated(name) for name in _CALCULATIONS},
+        **{name: _compared(name) for name in _COMPARISONS},
+        "__round__": rounded,
+    }
     with contextlib.ExitStack() as stack:
         stack.enter_context(without_cache_of_einops())
         stack.enter_context(cheap_quotients())
-        for name, method in (("__str__", text), ("__repr__", text), ("__format__", formatted)):
-            stack.enter_context(patch.object(torch.SymInt, name, method))
-        for name in _DIVISIONS:
-            reflected = name.replace("__", "__r", 1)
-            stack.enter_context(patch.object(torch.SymInt, name, _divided(name, is_by_self=False)))
-            stack.enter_context(
-                patch.object(torch.SymInt, reflected, _divided(reflected, is_by_self=True))
-            )
-        for name in ("__pow__", "__rpow__", "__lshift__", "__rlshift__"):
-            stack.enter_context(patch.object(torch.SymInt, name, _powered(name)))
-        for name, method in _MISSING.items():
-            stack.enter_context(patch.object(torch.SymInt, name, method, create=True))
-        stack.enter_context(patch.object(torch.SymInt, "__hash__", hash_of))
-        stack.enter_context(patch.object(torch.SymFloat, "__round__", rounded))
-        for name, method in _of_items():
-            stack.enter_context(patch.object(torch.SymFloat, name, method))
+        for class_, methods in ((torch.SymInt, of_integers), (torch.SymFloat, of_floats)):
+            for name, method in methods.items():
+                is_new = name in _MISSING
+                stack.enter_context(patch.object(class_, name, method, create=is_new))
         yield asked
+
+
+def _reflected(name: str) -> str:
+    return name.replace("__", "__r", 1)
 
 
 _MISSING: dict[str, Any] = {
@@ -87,7 +95,7 @@ _MISSING: dict[str, Any] = {
 def rounded(number: torch.SymFloat, ndigits: int | None = None) -> Any:
     """Round as Python does, halves to even; where there are halves is asked.
 
-    A quotient of whole numbers is rounded by whole numbers: its floating-point value is not exact.
+    A quotient of integers is rounded by integers: its floating-point value is not exact.
     """
     if ndigits is not None:
         return round(float(number), ndigits)
@@ -103,30 +111,29 @@ def rounded(number: torch.SymFloat, ndigits: int | None = None) -> Any:
     return below + 1 if rest > 0 or below % 2 == 1 else below
 
 
-def _of_items() -> Iterator[tuple[str, Any]]:
-    """Methods of floating-point numbers, some of which the data of arguments decide.
-
-    sympy takes those for real numbers, of which ``k + 1 > k`` and ``k == k`` are true. They may be
-    rounded, infinite, or not a number: what is made of one is another one, of which nothing is
-    known, and every comparison may end either way.
-    """
-    for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
-        yield f"__{name}__", _calculated(f"__{name}__")
-        yield f"__r{name}__", _calculated(f"__r{name}__")
-    for name in ("neg", "abs"):
-        yield f"__{name}__", _calculated(f"__{name}__")
-    for name in ("eq", "ne", "lt", "le", "gt", "ge"):
-        yield f"__{name}__", _compared(f"__{name}__")
+def _symbol(like: torch.SymFloat, expression: Any) -> Any:
+    if expression.is_Integer:
+        return int(expression)
+    environment: Any = like.node.shape_env
+    hint = int(environment.guarding_hint_or_throw(expression))
+    return environment.create_symintnode(expression, hint=hint)
 
 
-def _calculated(name: str) -> Any:
+_OPERATORS = [f"__{name}__" for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")]
+_CALCULATIONS = [*_OPERATORS, *map(_reflected, _OPERATORS), "__neg__", "__abs__"]
+_COMPARISONS = [f"__{name}__" for name in ("eq", "ne", "lt", "le", "gt", "ge")]
+
+
+def _calculated(name: str) -> Callable[..., Any]:
+    """Return an operator of floats, whose result is another unknown number if an operand is."""
     calculate = getattr(torch.SymFloat, name)
+    is_division = name in _DIVISIONS or name in map(_reflected, _DIVISIONS)
 
     def calculated(self: torch.SymFloat, *others: Any) -> Any:
         environment: Any = self.node.shape_env
         if any(map(environment.is_of_items, (self, *others))):
             return environment.item(torch.float64)
-        if name in _OF_FLOATS:
+        if is_division:
             _require_divisor(self if name.startswith("__r") else others[0])
         if name.endswith("pow__") and not _is_small(*others):
             return getattr(float(self), name)(*map(float, others))
@@ -135,7 +142,8 @@ def _calculated(name: str) -> Any:
     return calculated
 
 
-def _compared(name: str) -> Any:
+def _compared(name: str) -> Callable[..., Any]:
+    """Return a comparison of floats, which may end either way if one of them is not known."""
     compare = getattr(torch.SymFloat, name)
 
     def compared(self: torch.SymFloat, other: Any) -> Any:
@@ -148,19 +156,12 @@ def _compared(name: str) -> Any:
     return compared
 
 
-def _symbol(like: torch.SymFloat, expression: Any) -> Any:
-    if expression.is_Integer:
-        return int(expression)
-    environment: Any = like.node.shape_env
-    hint = int(environment.guarding_hint_or_throw(expression))
-    return environment.create_symintnode(expression, hint=hint)
-
-
-def _divided(name: str, *, is_by_self: bool) -> Any:
+def _divided(name: str) -> Callable[..., Any]:
+    """Return a division of integers that raises where the divisor is zero."""
     divide = getattr(torch.SymInt, name)
 
     def divided(self: torch.SymInt, other: Any) -> Any:
-        _require_divisor(self if is_by_self else other)
+        _require_divisor(self if name.startswith("__r") else other)
         return divide(self, other)
 
     return divided
@@ -172,8 +173,8 @@ def _require_divisor(divisor: Any) -> None:
         raise ZeroDivisionError("division by zero")
 
 
-def _powered(name: str) -> Any:
-    """Compute with numbers where a power may be larger than 64 bits, which kernels refuse."""
+def _powered(name: str) -> Callable[..., Any]:
+    """Return a power or shift that is computed with numbers where it may exceed 64 bits."""
     power = getattr(torch.SymInt, name)
     operate = operator.pow if name.endswith("pow__") else operator.lshift
 

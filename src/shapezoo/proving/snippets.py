@@ -1,4 +1,4 @@
-"""Values of any kind: the shapes of their tensors, and code that makes them."""
+"""Values in containers: the tensors in them, their shapes, and code that builds the values."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -9,43 +9,42 @@ from torch import Tensor
 
 
 def leaves_of(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """What a value holds that is no container, in order, with its place."""
+    """Yield everything in a value that is not a container, in order, with its path."""
     if isinstance(value, dict):
-        inside = [(f"[{key!r}]", item) for key, item in value.items()]
+        items = [(f"[{key!r}]", item) for key, item in value.items()]
     elif isinstance(value, list | tuple):
-        inside = [(f"[{i}]", item) for i, item in enumerate(value)]
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        inside = [(f".{f.name}", getattr(value, f.name)) for f in dataclasses.fields(value)]
+        items = [(f"[{i}]", item) for i, item in enumerate(value)]
+    elif _is_dataclass(value):
+        items = [(f".{name}", item) for name, item in _fields(value).items()]
     else:
         yield path, value
         return
-    for step, item in inside:
+    for step, item in items:
         yield from leaves_of(item, path + step)
 
 
 def tensors_of(value: Any) -> Iterator[Tensor]:
-    """Every tensor in a value, in order."""
+    """Yield every tensor in a value, in order."""
     return (leaf for _, leaf in leaves_of(value) if isinstance(leaf, Tensor))
 
 
 def shapes_of(value: Any) -> Iterator[tuple[Any, ...]]:
-    """The shape of every tensor in a value, in order."""
+    """Yield the shape of every tensor in a value, in order."""
     return (tuple(tensor.shape) for tensor in tensors_of(value))
 
 
 def code_of(value: Any, imports: dict[str, None]) -> str:
-    """Python that makes a value.
+    """Return Python code that builds a value.
 
     Args:
-        value: A tensor whose numbers are all the same, a plain value, or a container of such.
-        imports: Gets the lines that the code needs before it.
+        value: A tensor whose elements are all equal, a plain value, or a container of these.
+        imports: Receives the import statements that the code needs.
     """
     match value:
         case Tensor():
             return _tensor(value)
         case tuple() if hasattr(value, "_fields"):
-            fields = dict(zip(cast(Any, value)._fields, value, strict=True))
-            return _record(value, fields, imports)
+            return _record(value, cast(Any, value)._asdict(), imports)
         case tuple():
             inside = ", ".join(code_of(item, imports) for item in value)
             return f"({inside},)" if len(value) == 1 else f"({inside})"
@@ -54,22 +53,28 @@ def code_of(value: Any, imports: dict[str, None]) -> str:
         case dict():
             items = (f"{key!r}: {code_of(item, imports)}" for key, item in value.items())
             return f"{{{', '.join(items)}}}"
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {part.name: getattr(value, part.name) for part in dataclasses.fields(value)}
-        return _record(value, fields, imports)
-    return repr(value)
+    return _record(value, _fields(value), imports) if _is_dataclass(value) else repr(value)
+
+
+def _is_dataclass(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    return {part.name: getattr(record, part.name) for part in dataclasses.fields(record)}
 
 
 def _record(value: object, fields: dict[str, Any], imports: dict[str, None]) -> str:
-    kind = type(value)
-    imports[f"from {kind.__module__} import {kind.__qualname__.partition('.')[0]}"] = None
+    class_ = type(value)
+    imports[f"from {class_.__module__} import {class_.__qualname__.partition('.')[0]}"] = None
     inside = ", ".join(f"{name}={code_of(part, imports)}" for name, part in fields.items())
-    return f"{kind.__qualname__}({inside})"
+    return f"{class_.__qualname__}({inside})"
 
 
 def _tensor(tensor: Tensor) -> str:
     axes = range(tensor.dim())[::-1]
-    usual = torch.empty(tensor.shape, device="meta").stride()  # one position may have any step
+    # compared with the stride of an empty tensor, as the stride of an axis of size 1 is arbitrary
+    usual = torch.empty(tensor.shape, device="meta").stride()
     if tensor.stride() != usual and tensor.permute(*axes).is_contiguous():
         return f"{_tensor(tensor.permute(*axes))}.permute({', '.join(map(str, axes))})"
     shape = f"({', '.join(map(str, tensor.shape))}{',' * (tensor.dim() == 1)})"

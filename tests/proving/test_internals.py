@@ -56,7 +56,7 @@ def test_each_question_has_the_line_that_asks(environment: Any) -> None:
     assert bool(size > 3)  # here
     lines = Path(__file__).read_text().splitlines()
     line = next(number for number, text in enumerate(lines, 1) if text.endswith("  # here"))
-    assert environment.places == [f"{__file__}:{line}"]
+    assert environment.guard_lines == [f"{__file__}:{line}"]
 
 
 def test_the_hint_is_no_question(environment: Any) -> None:

@@ -68,7 +68,7 @@ def learned(net: nn.Module, budget: float = 60) -> tuple[Proof, set[str]]:
 
     def learn(self: lemmas.Lemmas, model: object) -> bool:
         result = original(self, model)
-        found.update(path for path, _ in self.by_path)
+        found.update(path for path, _ in self.by_key)
         return result
 
     with patch.object(lemmas.Lemmas, "learn", learn):

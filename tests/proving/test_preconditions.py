@@ -14,7 +14,7 @@ from torch.utils._sympy import functions as F  # noqa: N812  # torch's functions
 from shapezoo.proving.effort import Effort, WorkOverError, bounded, each_at_most
 from shapezoo.proving.formulas import solving
 from shapezoo.proving.limits.preconditions import preconditions
-from shapezoo.proving.paths.exploring import Exploration, Path
+from shapezoo.proving.paths.exploring import ExecutionPath, Exploration
 
 AXES = ("batch", "height", "width")
 b, h, w = sympy.symbols("batch height width", integer=True, positive=True)
@@ -27,10 +27,10 @@ def explored(refused: Sequence[Any], axes: Sequence[str] = AXES) -> Exploration:
     for condition in refused:
         guards = sympy.And.make_args(condition)
         region = z3.And(domain, *map(solving.translate, guards))
-        paths.append(Path((), guards, region, "raises", smallest=least(region, axes)))
+        paths.append(ExecutionPath((), guards, region, "raises", smallest=least(region, axes)))
         rest.append(z3.Not(region))
     accepted = z3.And(*rest)
-    paths.append(Path((), (), accepted, "holds", smallest=least(accepted, axes)))
+    paths.append(ExecutionPath((), (), accepted, "holds", smallest=least(accepted, axes)))
     variant: Any = type("Variant", (), {"sampled": ()})
     return Exploration(variant, tuple(axes), domain, paths)
 

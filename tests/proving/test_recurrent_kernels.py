@@ -14,7 +14,7 @@ from shapezoo.proving.audit.auditing import _number
 from shapezoo.proving.audit.replaying import replay, worst
 from shapezoo.proving.findings import Sizes
 from shapezoo.proving.paths.symbolic_run import run_symbolically
-from shapezoo.proving.replays import Call
+from shapezoo.proving.replays import CallSpec
 from shapezoo.proving.subjects import subject_of
 
 pytestmark = [
@@ -82,7 +82,7 @@ def assert_agrees(model: nn.Module, sizes: Sizes) -> None:
     subject = subject_of(model.eval(), None)
     (variant,), _ = variants(subject.contract)
     said = run_symbolically(subject, variant, sizes)
-    found = worst(replay(subject, variant, Call(sizes)))
+    found = worst(replay(subject, variant, CallSpec(sizes)))
     assert said.outcome == found.outcome, (said.error, found.error)
     shapes = [tuple(_number(size, sizes) for size in shape) for shape in said.shapes]
     assert shapes == list(found.shapes)

@@ -1,10 +1,29 @@
-"""From what was found of each variant to a verdict."""
+"""Turn what was found about each variant of a contract into a verdict.
+
+The steps of a proof, in the order in which `judge` takes them:
+
+1. The contract is split into variants: an optional argument given or not, each option of a union,
+   each number of axes that ``*batch`` can stand for (`contracts.examples.variants`).
+2. Each variant is explored on symbolic sizes (`paths.exploring`), which yields regions of sizes
+   with one outcome each.
+3. Each region is compared with real kernels (`audit.auditing`), and dtypes, layouts, gradients and
+   repeated calls are tried (`audit.premises`).
+4. If nothing has failed so far, readable preconditions are searched (`limits.preconditions`), and
+   both sides of each are run on real kernels (`audit.boundaries`). That may contradict a region;
+   then the search starts again without it.
+5. The verdict: a failure that real kernels show refutes the contract. Otherwise anything that is
+   not known makes it `ProvedInPart`, or `Unknown` if no size is known to be accepted.
+
+Only real kernels refute. A symbolic run that breaks a contract where no real kernel does leaves its
+region unknown; so neither a wrong rule nor a wrong fake kernel can produce a false counterexample.
+Each step has a share of the budget, so that a hard step leaves some work for the steps after it.
+"""
 
 import contextlib
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
@@ -31,22 +50,22 @@ from shapezoo.proving.findings import (
 from shapezoo.proving.formulas import solving
 from shapezoo.proving.formulas.printing import as_python
 from shapezoo.proving.limits.preconditions import preconditions
-from shapezoo.proving.paths.exploring import Exploration, Path, axes_of, explore
+from shapezoo.proving.paths.exploring import ExecutionPath, Exploration, axes_of, explore
 from shapezoo.proving.paths.lemmas import Lemma, Lemmas, Pattern, merged_shape, subject_for, written
 from shapezoo.proving.proofs import Proof, Proved, ProvedInPart, Refuted, Unknown
-from shapezoo.proving.replays import Call, Replay
+from shapezoo.proving.replays import CallSpec, Replay
 from shapezoo.proving.subjects import Subject
 
 FOR_REGIONS, FOR_SYMBOLS = 0.85, 0.7
-"""The share of all work that finding and auditing regions may take, and in it that of symbols."""
+"""The share of the budget for exploring and auditing, and the share of symbolic runs in it."""
 
 MOST_ROUNDS = 4
-"""How often limits are looked for anew after one was found to be wrong."""
+"""How often limits are searched again after one was found to be wrong."""
 
 
 @dataclass
-class _Found:
-    """All that was found of one variant."""
+class _VariantResult:
+    """Everything that was found about one variant."""
 
     exploration: Exploration
     premises: Premises
@@ -58,132 +77,135 @@ class _Found:
     def variant(self) -> Variant:
         return self.exploration.variant
 
-    def all_gaps(self) -> list[str]:
-        """Why there are calls of which nothing is known."""
+    def all_gaps(self) -> tuple[str, ...]:
+        """Return why nothing is known about some calls."""
         earlier = [self.premises.gap] if self.premises.gap else []
-        return [*self.exploration.gaps(), *self.gaps, *earlier]
+        return (*self.exploration.gaps(), *self.gaps, *earlier)
 
     def replays(self) -> Iterator[Replay]:
-        """What real kernels have done."""
+        """Yield what real kernels have done."""
         for path in self.exploration.paths:
             yield from path.replays
-        yield from (*self.exploration.tried, *self.premises.replays)
+        yield from (*self.exploration.probes, *self.premises.replays)
 
 
 def judge(subject: Subject, assumptions: tuple[Condition, ...], budget: float) -> Proof:
-    """Explore and audit all variants, and say what that proves.
+    """Explore and audit all variants, and return what that proves.
 
     Args:
         subject: What to prove.
-        assumptions: What to assume of the sizes.
+        assumptions: What to assume about the sizes.
         budget: How much work it may take.
 
     Raises:
         ContractError: An assumption names an axis that no variant has.
     """
     started = time.thread_time()
-    ways, are_all = variants(subject.contract)
-    axes = [axis for way in ways for axis in axes_of(subject, way)]
-    _require_known(assumptions, dict.fromkeys(axes))
-    found: list[_Found] = []
+    all_variants, is_complete = variants(subject.contract)
+    axes = [axis for variant in all_variants for axis in axes_of(subject, variant)]
+    _require_axes(assumptions, dict.fromkeys(axes))
+    results: list[_VariantResult] = []
     with solving.sound_sympy(), bounded(budgeted(budget)) as effort:
-        for number, variant in enumerate(ways):
-            share = FOR_REGIONS * effort.remaining / (len(ways) - number)
-            found.append(_find(subject, variant, assumptions, share))
-        if not any(_failure(one, assumptions) for one in found):
-            for one in found:
-                _find_limits(subject, one)
-    failures = [(*failure, one) for one in found if (failure := _failure(one, assumptions))]
-    about: dict[str, Any] = {
+        for number, variant in enumerate(all_variants):
+            share = FOR_REGIONS * effort.remaining / (len(all_variants) - number)
+            results.append(_result(subject, variant, assumptions, share))
+        if not any(_failure(result, assumptions) for result in results):
+            for result in results:
+                _add_limits(subject, result)
+    failures = [
+        (*failure, result) for result in results if (failure := _failure(result, assumptions))
+    ]
+    common: dict[str, Any] = {
         "name": subject.name,
         "contract": subject.contract,
         "mode": "train" if subject.is_training else "eval",
-        "cases": tuple(_case(subject, one, is_refuted=bool(failures)) for one in found),
-        "modules": tuple(_modules(subject, found, is_refuted=bool(failures))),
+        "cases": tuple(_case(subject, result, is_refuted=bool(failures)) for result in results),
+        "modules": tuple(_modules(subject, results, is_refuted=bool(failures))),
         "assumptions": assumptions,
-        "rests_on": _rests_on([one.premises.rests_on for one in found]),
+        "rests_on": _rests_on([result.premises.rests_on for result in results]),
         "seconds": time.thread_time() - started,
     }
     if failures:
-        reason, run, one = min(failures, key=lambda failure: _size(failure[1]))
+        reason, run, result = min(failures, key=lambda failure: _size(failure[1]))
         error = run.error or AssertionError(reason)
-        code, model = snippet(subject, one.variant, run), subject.make(run.call.sizes)
-        example = Counterexample(run.call.sizes, one.variant.label, error, code, model)
-        return Refuted(**about, reason=reason, counterexample=example)
-    cases: Sequence[Case] = about["cases"]
+        code, model = snippet(subject, result.variant, run), subject.make(run.call.sizes)
+        example = Counterexample(run.call.sizes, result.variant.label, error, code, model)
+        return Refuted(**common, reason=reason, counterexample=example)
+    cases: Sequence[Case] = common["cases"]
     reasons = [f"{case.label}: {gap}" if case.label else gap for case in cases for gap in case.gaps]
-    if not are_all:
-        reasons.append(f"there are more than {len(ways)} ways of giving the arguments")
-    if not any(one.exploration.ending("holds") for one in found):
-        reasons += [path.error for one in found for path in one.exploration.ending("void")][:1]
-        return Unknown(**about, reason="; ".join(reasons) or "no path was closed")
+    if not is_complete:
+        reasons.append(f"there are more than {len(all_variants)} ways to pass the arguments")
+    if not any(result.exploration.ending("holds") for result in results):
+        reasons += [path.error for r in results for path in r.exploration.ending("void")][:1]
+        return Unknown(
+            **common, reason="; ".join(reasons) or "no path could be followed to its end"
+        )
     if reasons:
-        return ProvedInPart(**about, reason="; ".join(reasons))
-    return Proved(**about)
+        return ProvedInPart(**common, reason="; ".join(reasons))
+    return Proved(**common)
 
 
-def _find(
+def _result(
     subject: Subject, variant: Variant, assumptions: Sequence[Condition], share: float
-) -> _Found:
-    """Explore a variant and audit what was found, with a share of the work."""
-    known = None if subject.free else subject.make({})
-    before = {} if known is None else attributes_of(known)
+) -> _VariantResult:
+    """Explore a variant and audit the result, with a share of the budget."""
+    model = subject.model
+    before = {} if model is None else attributes_of(model)
     with bounded(Effort(share)):
         with bounded(Effort(FOR_SYMBOLS * share)):
             exploration = explore(subject, variant, assumptions, Lemmas(_prove_alone))
         audit(subject, exploration)
         found = premises(subject, exploration)
-    if known is None:
-        return _Found(exploration, found)
-    kept = {*found.rests_on.kept, *changed(before, attributes_of(known))}  # no run has put it back
-    rests_on = replace(found.rests_on, kept=tuple(sorted(kept)))
-    return _Found(exploration, replace(found, rests_on=rests_on))
+    if model is not None:
+        # what differs now escaped `undisturbed`, so a call of the model keeps it
+        kept = {*found.rests_on.kept, *changed(before, attributes_of(model))}
+        found = replace(found, rests_on=replace(found.rests_on, kept=tuple(sorted(kept))))
+    return _VariantResult(exploration, found)
 
 
-def _prove_alone(module: nn.Module, path: str, pattern: Pattern) -> Lemma | None:
+def _prove_alone(module: nn.Module, module_path: str, pattern: Pattern) -> Lemma | None:
     """Explore and audit a module by itself; None unless all its paths hold with one shape."""
-    subject = subject_for(module, path, pattern)
+    subject = subject_for(module, module_path, pattern)
     exploration = explore(subject, variants(subject.contract)[0][0], ())
     audit(subject, exploration)
     paths = exploration.paths
-    replays = [one for path in paths for one in path.replays]
     if exploration.gaps() or any(p.outcome != "holds" or len(p.runs) > 1 for p in paths):
         return None
-    if any(one.kept or not one.is_fresh for one in replays):
+    if any(each.kept or not each.is_fresh for path in paths for each in path.replays):
         return None
     shapes = [run.shapes[0] for path in paths for run in path.runs]
     regions = tuple(path.region for path in paths)
     shape = merged_shape(shapes, regions)
-    called = dict.fromkeys(place for path in paths for place, _ in path.modules)
-    text = None if shape is None else written(shape)
-    if text is None:
+    expressions = None if shape is None else written(shape)
+    if expressions is None:
         return None
-    return Lemma(text, floating_dtype(module), regions, tuple(called))
+    called = dict.fromkeys(inside for path in paths for inside, _ in path.modules)
+    return Lemma(expressions, floating_dtype(module), regions, tuple(called))
 
 
-def _find_limits(subject: Subject, found: _Found) -> None:
-    """Look for the preconditions, run both sides of each, and again if one was wrong."""
+def _add_limits(subject: Subject, result: _VariantResult) -> None:
+    """Search the preconditions and run both sides of each; again if one was wrong."""
     for _ in range(MOST_ROUNDS):
-        unknown = len(found.exploration.ending("unknown"))
+        num_unknown = len(result.exploration.ending("unknown"))
         try:
-            found.conditions, found.is_exact = preconditions(found.exploration)
-            found.gaps = tuple(audit_limits(subject, found.exploration, found.conditions))
+            result.conditions, result.is_exact = preconditions(result.exploration)
+            result.gaps = tuple(audit_limits(subject, result.exploration, result.conditions))
         except WorkOverError as error:
-            found.conditions, found.is_exact = (), False
-            found.gaps = (f"the limits are not known: {error}",)
+            result.conditions, result.is_exact = (), False
+            result.gaps = (f"the limits could not be determined: {error}",)
             return
-        if len(found.exploration.ending("unknown")) == unknown:
+        if len(result.exploration.ending("unknown")) == num_unknown:
             return
-    found.conditions, found.is_exact = (), False
+    result.conditions, result.is_exact = (), False
 
 
-def _failure(found: _Found, assumptions: Sequence[Condition]) -> tuple[str, Replay] | None:
-    """Why a variant is refuted, and the smallest call that shows it."""
-    replays, exploration = list(found.replays()), found.exploration
-    broken = [one for one in replays if one.outcome == "breaks"]
+def _failure(result: _VariantResult, assumptions: Sequence[Condition]) -> tuple[str, Replay] | None:
+    """Return why a variant is refuted, and the smallest call that shows it."""
+    replays, exploration = list(result.replays()), result.exploration
+    broken = [each for each in replays if each.outcome == "breaks"]
     if broken:
-        return "a result is not what its contract says", min(broken, key=_size)
-    refused = [one for one in replays if one.outcome == "raises" and one.is_plain]
+        return "a result does not match its annotation", min(broken, key=_size)
+    refused = [each for each in replays if each.outcome == "raises" and each.is_ordinary]
     if refused and any(set(c.axes) <= set(exploration.axes) for c in assumptions):
         return "it raises for sizes that meet the assumptions", min(refused, key=_size)
     if refused and not exploration.gaps() and not exploration.ending("holds"):
@@ -192,48 +214,50 @@ def _failure(found: _Found, assumptions: Sequence[Condition]) -> tuple[str, Repl
 
 
 def _size(run: Replay) -> tuple[bool, int]:
-    return not run.is_plain, sum(run.call.sizes.values())
+    return not run.is_ordinary, sum(run.call.sizes.values())
 
 
-def _case(subject: Subject, found: _Found, *, is_refuted: bool) -> Case:
-    exploration = found.exploration
+def _case(subject: Subject, result: _VariantResult, *, is_refuted: bool) -> Case:
+    exploration = result.exploration
     return Case(
-        label=found.variant.label,
+        label=result.variant.label,
         axes=exploration.axes,
-        preconditions=found.conditions,
-        is_exact=found.is_exact,
+        preconditions=result.conditions,
+        is_exact=result.is_exact,
         regions=tuple(map(_region, exploration.paths)),
-        sampled=exploration.sampled | dict.fromkeys(found.variant.sampled, ()),
-        gaps=tuple(found.all_gaps()),
+        sampled=exploration.sampled | dict.fromkeys(result.variant.sampled, ()),
+        gaps=result.all_gaps(),
         sizes_zero={} if is_refuted else dict(_zeros(subject, exploration)),
     )
 
 
-def _region(path: Path) -> Region:
+def _region(path: ExecutionPath) -> Region:
     guards = tuple(dict.fromkeys(map(as_python, path.guards)))
     return Region(path.outcome, guards, path.smallest if path.replays else None, path.error)
 
 
-def _rests_on(several: Sequence[RestsOn]) -> RestsOn:
-    """What all variants rest on, together."""
-    refused = dict.fromkeys(name for one in several for name in one.refused_dtypes)
-    dtypes = dict.fromkeys(name for one in several for name in one.dtypes)
-    gradients: Literal["", "on", "off"] = ""
-    for one in several:
-        gradients = gradients or one.gradients
+def _rests_on(parts: Sequence[RestsOn]) -> RestsOn:
+    """Return what all variants rest on, together."""
+    refused = _joined(part.refused_dtypes for part in parts)
+    dtypes = _joined(part.dtypes for part in parts)
     return RestsOn(
-        several[0].mode,
+        parts[0].mode,
         dtypes=tuple(name for name in dtypes if name not in refused),
-        refused_dtypes=tuple(refused),
-        contiguous=tuple(dict.fromkeys(name for one in several for name in one.contiguous)),
-        gradients=gradients,
-        kept=tuple(dict.fromkeys(name for one in several for name in one.kept)),
-        checks=tuple(dict.fromkeys(line for one in several for line in one.checks)),
+        refused_dtypes=refused,
+        contiguous=_joined(part.contiguous for part in parts),
+        gradients=next((part.gradients for part in parts if part.gradients), ""),
+        kept=_joined(part.kept for part in parts),
+        checks=_joined(part.checks for part in parts),
     )
 
 
+def _joined(several: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the names of several tuples in order of first use, each once."""
+    return tuple(dict.fromkeys(name for names in several for name in names))
+
+
 def _zeros(subject: Subject, exploration: Exploration) -> Iterator[tuple[str, Outcome]]:
-    """What happens when one axis has size zero, and the others the smallest that are accepted."""
+    """Yield what happens when one axis has size zero, and the others the smallest accepted ones."""
     accepted = [path.smallest for path in exploration.ending("holds")]
     if not accepted:
         return
@@ -241,26 +265,25 @@ def _zeros(subject: Subject, exploration: Exploration) -> Iterator[tuple[str, Ou
     for axis in exploration.axes:
         if axis not in subject.free:
             with contextlib.suppress(TooLargeError):
-                call = Call({**sizes, axis: 0})
+                call = CallSpec({**sizes, axis: 0})
                 yield axis, worst(replay(subject, exploration.variant, call)).outcome
 
 
 def _modules(
-    subject: Subject, found: Sequence[_Found], *, is_refuted: bool
+    subject: Subject, results: Sequence[_VariantResult], *, is_refuted: bool
 ) -> Iterator[ModuleProof]:
-    """What was proved of each module with a contract."""
-    paths = [p for one in found for p in one.exploration.paths if p.outcome != "unknown"]
-    held = [path.smallest for path in paths if path.outcome == "holds"]
-    if subject.free and not held:
-        return  # no sizes are known for which it can be made
-    model = subject.make(held[0] if subject.free else {})
-    is_all = not is_refuted and not any(one.exploration.gaps() for one in found)
-    for place, module in model.named_modules() if isinstance(model, nn.Module) else ():
+    """Yield the verdict on each module with a contract."""
+    paths = [p for result in results for p in result.exploration.paths if p.outcome != "unknown"]
+    accepted = [path.smallest for path in paths if path.outcome == "holds"]
+    if subject.free and not accepted:
+        return  # no sizes are known with which it can be built
+    model = subject.make(accepted[0] if subject.free else {})
+    is_all = not is_refuted and not any(result.exploration.gaps() for result in results)
+    for module_path, module in model.named_modules() if isinstance(model, nn.Module) else ():
         if has_contract(module):
-            outcomes: set[Outcome] = set()
-            for path in paths:
-                outcomes.update(how for where, how in path.modules if where == place)
-            yield ModuleProof(place, signature(module), _of_module(outcomes, is_all))
+            calls = (call for path in paths for call in path.modules)
+            outcomes = {outcome for called, outcome in calls if called == module_path}
+            yield ModuleProof(module_path, signature(module), _of_module(outcomes, is_all))
 
 
 def _of_module(outcomes: set[Outcome], is_all: bool) -> ModuleOutcome:
@@ -271,8 +294,8 @@ def _of_module(outcomes: set[Outcome], is_all: bool) -> ModuleOutcome:
     return "holds" if is_all else "in part"
 
 
-def _require_known(assumptions: Sequence[Condition], axes: Collection[str]) -> None:
+def _require_axes(assumptions: Sequence[Condition], axes: Collection[str]) -> None:
     for condition in assumptions:
         if unknown := [axis for axis in condition.axes if axis not in axes]:
-            known = ", ".join(axes) or "no axes"
-            raise ContractError(f"assumption {condition}: no axis {unknown[0]!r}, but {known}")
+            has = f"the axes are {', '.join(axes)}" if axes else "there are none"
+            raise ContractError(f"assumption {condition}: no axis {unknown[0]!r}; {has}")

@@ -1,4 +1,4 @@
-"""Python code that makes values."""
+"""Python code that builds values."""
 
 import dataclasses
 from typing import Any, cast
@@ -8,18 +8,17 @@ from torch import Tensor
 
 
 def code_of(value: Any, imports: dict[str, None]) -> str:
-    """Python that makes a value.
+    """Return Python code that builds a value.
 
     Args:
-        value: A tensor whose numbers are all the same, a plain value, or a container of such.
-        imports: Gets the lines that the code needs before it.
+        value: A tensor whose elements are all equal, a plain value, or a container of these.
+        imports: Receives the import statements that the code needs.
     """
     match value:
         case Tensor():
             return _tensor(value)
         case tuple() if hasattr(value, "_fields"):
-            fields = dict(zip(cast(Any, value)._fields, value, strict=True))
-            return _record(value, fields, imports)
+            return _record(value, cast(Any, value)._asdict(), imports)
         case tuple():
             inside = ", ".join(code_of(item, imports) for item in value)
             return f"({inside},)" if len(value) == 1 else f"({inside})"
@@ -28,22 +27,28 @@ def code_of(value: Any, imports: dict[str, None]) -> str:
         case dict():
             items = (f"{key!r}: {code_of(item, imports)}" for key, item in value.items())
             return f"{{{', '.join(items)}}}"
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {part.name: getattr(value, part.name) for part in dataclasses.fields(value)}
-        return _record(value, fields, imports)
-    return repr(value)
+    return _record(value, _fields(value), imports) if _is_dataclass(value) else repr(value)
+
+
+def _is_dataclass(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    return {part.name: getattr(record, part.name) for part in dataclasses.fields(record)}
 
 
 def _record(value: object, fields: dict[str, Any], imports: dict[str, None]) -> str:
-    kind = type(value)
-    imports[f"from {kind.__module__} import {kind.__qualname__.partition('.')[0]}"] = None
+    class_ = type(value)
+    imports[f"from {class_.__module__} import {class_.__qualname__.partition('.')[0]}"] = None
     inside = ", ".join(f"{name}={code_of(part, imports)}" for name, part in fields.items())
-    return f"{kind.__qualname__}({inside})"
+    return f"{class_.__qualname__}({inside})"
 
 
 def _tensor(tensor: Tensor) -> str:
     axes = range(tensor.dim())[::-1]
-    usual = torch.empty(tensor.shape, device="meta").stride()  # one position may have any step
+    # compared with the stride of an empty tensor, as the stride of an axis of size 1 is arbitrary
+    usual = torch.empty(tensor.shape, device="meta").stride()
     if tensor.stride() != usual and tensor.permute(*axes).is_contiguous():
         return f"{_tensor(tensor.permute(*axes))}.permute({', '.join(map(str, axes))})"
     shape = f"({', '.join(map(str, tensor.shape))}{',' * (tensor.dim() == 1)})"

@@ -1,4 +1,4 @@
-"""Asking real kernels on which sizes a limit lies: both sides of each that is reported are run."""
+"""Run both sides of every reported limit on real kernels, to confirm at which size it lies."""
 
 import ast
 import itertools
@@ -12,20 +12,20 @@ from shapezoo.proving.audit.auditing import confirm
 from shapezoo.proving.findings import Sizes
 from shapezoo.proving.formulas import solving
 from shapezoo.proving.formulas.solving import Formula
-from shapezoo.proving.paths.exploring import Exploration, Path
+from shapezoo.proving.paths.exploring import ExecutionPath, Exploration
 from shapezoo.proving.subjects import Subject
 
 FARTHEST = 1 << 14
-"""Limits are looked for up to here."""
+"""The largest distance from a limit that is searched."""
 
 
 def audit_limits(
     subject: Subject, exploration: Exploration, conditions: Sequence[Condition]
 ) -> list[str]:
-    """Run both sides of limits on real kernels; a path that ends otherwise becomes unknown.
+    """Run both sides of limits on real kernels; a path that ends differently becomes unknown.
 
     Returns:
-        Why limits could not be run, for those that could not.
+        A reason for each limit that could not be run.
     """
     gaps = []
     for condition in conditions:
@@ -40,24 +40,24 @@ def audit_limits(
 def _beside(
     exploration: Exploration, condition: Condition, conditions: Sequence[Condition]
 ) -> Iterator[Sizes]:
-    """The sizes nearest to a limit, on both sides of it; the others are met."""
+    """Yield the sizes nearest to a limit, on both sides of it, that meet the other conditions."""
     others = [solving.parse(other.text) for other in conditions if other is not condition]
     is_met = solving.parse(condition.text)
     distances = _distances(condition) or [z3.IntVal(0)]
     for side, distance in itertools.product((is_met, z3.Not(is_met)), distances):
         formulas = [exploration.domain, *others, side]
-        near = solving.least(distance + 1, *formulas, most=FARTHEST)  # it looks from 1 on
-        if near is None:
+        # `least` searches from 1 on, and a distance may be 0
+        nearest = solving.least(distance + 1, *formulas, most=FARTHEST)
+        if nearest is None:
             continue
-        formulas.append(distance < near)
-        solver = solving.solver(*formulas)
-        if solver.check() == z3.sat:
-            start = solving.sizes_of(solver.model(), exploration.axes)
+        formulas.append(distance < nearest)
+        start = solving.example(*formulas, axes=exploration.axes)
+        if start is not None:
             yield solving.smallest_where(*formulas, axes=exploration.axes, start=start)
 
 
 def _distances(condition: Condition) -> list[Formula]:
-    """How far each comparison in a condition is from equality."""
+    """Return how far each comparison in a condition is from equality."""
     compared = [
         (node.left, node.comparators[0])
         for node in ast.walk(expression(condition.text))
@@ -69,8 +69,8 @@ def _distances(condition: Condition) -> list[Formula]:
     return [z3.If(left > right, left - right, right - left) for left, right in pairs]
 
 
-def _path_of(exploration: Exploration, sizes: Sizes) -> Path | None:
-    """The path that sizes take, if it is known."""
-    here = [z3.Int(axis) == size for axis, size in sizes.items()]
-    known = exploration.ending("holds", "raises", "breaks")
-    return next((p for p in known if solving.is_possible(p.region, *here)), None)
+def _path_of(exploration: Exploration, sizes: Sizes) -> ExecutionPath | None:
+    """Return the explored path that sizes take, if there is one."""
+    explored = exploration.ending("holds", "raises", "breaks")
+    point = solving.at(sizes)
+    return next((p for p in explored if solving.is_possible(p.region, *point)), None)

@@ -1,4 +1,4 @@
-"""Expressions of sizes in Python's own notation."""
+"""Print sympy expressions of sizes as Python expressions."""
 
 import ast
 import functools
@@ -32,7 +32,7 @@ _LOGIC: dict[str, type[ast.boolop]] = {"And": ast.And, "Or": ast.Or}
 
 
 def as_python(expression: Any) -> str:
-    """An expression of sympy as Python writes it; ``(h - 1)//2 + 1`` as ``(h + 1) // 2``."""
+    """Return a sympy expression as Python code, with ``(h - 1)//2 + 1`` as ``(h + 1) // 2``."""
     rounded = expression.replace(lambda part: isinstance(part, sympy.Add), _rounded_up)
     return unparse(_node(rounded))
 

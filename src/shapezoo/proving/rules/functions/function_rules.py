@@ -24,6 +24,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from shapezoo._containers import leaves_of, tensors_of
 from shapezoo._frames import is_library
 from shapezoo.proving.effort import require_some
 from shapezoo.proving.rules.functions.einsum import EINSUM
@@ -35,7 +36,6 @@ from shapezoo.proving.rules.values.constants import real_kernels
 from shapezoo.proving.rules.values.index_checks import check_one_hot
 from shapezoo.proving.rules.values.scalar_checks import require_fit
 from shapezoo.proving.rules.values.value_ranges import ValueRanges
-from shapezoo._containers import leaves_of, tensors_of
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]

@@ -20,10 +20,10 @@ from torch.fx.experimental.symbolic_shapes import _constrain_range_for_size
 from torch.nn.utils import rnn
 from torch.overrides import TorchFunctionMode
 
+from shapezoo._containers import tensors_of
 from shapezoo.proving.rules.intervals import Size
 from shapezoo.proving.rules.shape_rules import are_equal, empty, require, rule_table
 from shapezoo.proving.rules.values.value_ranges import ValueRanges
-from shapezoo._containers import tensors_of
 
 _GATES = {torch.rnn_tanh: 1, torch.rnn_relu: 1, torch.gru: 3, torch.lstm: 4}
 

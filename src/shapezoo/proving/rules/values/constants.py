@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
-from shapezoo.proving.rules.intervals import BOOL, UNKNOWN, UNREACHED, Size, ValueRange, always
 from shapezoo._containers import leaves_of, tensors_of
+from shapezoo.proving.rules.intervals import BOOL, UNKNOWN, UNREACHED, Size, ValueRange, always
 
 MOST_COMPUTED = {True: 1 << 16, False: 1 << 22}
 """The most numbers that are computed: if they are floats, which are rarely indices, and if not."""

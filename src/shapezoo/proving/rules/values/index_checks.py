@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shapezoo._containers import tensors_of
 from shapezoo.proving.rules.intervals import ValueRange
 from shapezoo.proving.rules.shape_rules import require, rule_table
 from shapezoo.proving.rules.values.value_ranges import ValueRanges
-from shapezoo._containers import tensors_of
 
 Arguments = Mapping[str, Any]
 

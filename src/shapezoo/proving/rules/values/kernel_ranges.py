@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shapezoo._containers import tensors_of
 from shapezoo.proving.rules import intervals
 from shapezoo.proving.rules.intervals import BOOL, UNKNOWN, Size, ValueRange
 from shapezoo.proving.rules.shape_rules import rule_table
 from shapezoo.proving.rules.values.constants import Constant, Values, as_range
-from shapezoo._containers import tensors_of
 
 ZERO = ValueRange(0, 0)
 

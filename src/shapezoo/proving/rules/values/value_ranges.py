@@ -23,12 +23,12 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
+from shapezoo._containers import tensors_of
 from shapezoo.proving.rules import intervals
 from shapezoo.proving.rules.intervals import BOOL, CALLER, UNKNOWN, UNREACHED, Size, ValueRange
 from shapezoo.proving.rules.values.constants import Constant, Values, as_range, computed
 from shapezoo.proving.rules.values.kernel_ranges import KernelCall, values_after
 from shapezoo.proving.rules.values.monotone import MonotoneValues
-from shapezoo._containers import tensors_of
 
 _NOT_ALL_USED = "which values of a constant are used depends on sizes"
 

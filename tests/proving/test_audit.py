@@ -84,9 +84,9 @@ def test_both_sides_of_a_limit_are_run() -> None:
     sizes: set[int] = set()
     original = replaying.replay
 
-    def replay(subject: Any, variant: Any, call: Any, **how: Any) -> Any:
+    def replay(subject: Any, call: Any, **options: Any) -> Any:
         sizes.add(call.sizes["seq"])
-        return original(subject, variant, call, **how)
+        return original(subject, call, **options)
 
     with patch("shapezoo.proving.audit.auditing.replay", replay):
         proof = prove(Table())
@@ -133,7 +133,7 @@ def test_a_call_that_depends_on_earlier_ones_is_found() -> None:
     counting = prove(Counting())
     assert isinstance(counting, Proved)
     assert (counting.rests_on.calls, counting.rests_on.kept) == ("first", ("calls",))
-    assert "first call, as it keeps calls" in str(counting)
+    assert "first call only, since a call changes calls" in str(counting)
     assert prove(Table()).rests_on.calls == "any"
 
 
@@ -308,10 +308,10 @@ def test_sizes_that_are_run_are_no_larger_than_they_must_be() -> None:
     largest = {"batch": 0, "kv_seq": 0}
     original = replaying.replay
 
-    def replay(subject: Any, variant: Any, call: Any, **how: Any) -> Any:
+    def replay(subject: Any, call: Any, **options: Any) -> Any:
         for axis in largest:
             largest[axis] = max(largest[axis], call.sizes[axis])
-        return original(subject, variant, call, **how)
+        return original(subject, call, **options)
 
     with patch("shapezoo.proving.audit.auditing.replay", replay):
         assert isinstance(prove(long), Proved)
@@ -345,7 +345,7 @@ def test_what_raises_for_zeros_only_is_not_refuted() -> None:
 
     proof = prove(Shifted())
     assert isinstance(proof, Unknown)
-    assert "values of arguments decide" in proof.reason
+    assert "depends on the values of the arguments" in proof.reason
 
 
 class Longest(Module):

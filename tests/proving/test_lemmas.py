@@ -99,8 +99,8 @@ def test_each_case_of_a_block_is_run_as_a_part_of_the_whole() -> None:
     tried: list[Any] = []
     original = auditing.audit
 
-    def audit(subject: Any, exploration: Any) -> None:
-        original(subject, exploration)
+    def audit(exploration: Any) -> None:
+        original(exploration)
         replays = (one for path in exploration.paths for one in path.replays)
         tried.extend(one.call.sizes["seq"] for one in replays if "seq" in one.call.sizes)
 

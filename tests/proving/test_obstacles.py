@@ -18,7 +18,7 @@ from shapezoo.proving.formulas.solving import UntranslatableError, translate
 from shapezoo.proving.paths.obstacles import Obstacle, obstacle_of, of_sampled_axis
 from shapezoo.proving.rules.values.value_ranges import UndecidedError
 
-BRANCH = "the values of a tensor decide which way the code goes"
+BRANCH = "the values of a tensor decide which branch is taken"
 SIZE = "the values of a tensor decide the size of the result of"
 NUMBER = "a number is read from the values of a tensor"
 MEMORY = "reads the memory of a tensor"
@@ -115,7 +115,7 @@ CASES: list[tuple[Callable[[Any], Any], str, bool]] = [
     (by_list, NUMBER, False),
     (by_range, NUMBER, False),
     (by_one_hot, NUMBER, False),
-    (by_equal, "`equal` looks at the values of a tensor", False),
+    (by_equal, "`equal` returns a Python value that depends on the values", False),
     (by_numpy, MEMORY, False),
     (by_pointer, MEMORY, False),
     (by_foo, "shapezoo has no rule for `shapezoo_tests::foo`", True),

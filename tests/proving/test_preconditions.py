@@ -31,8 +31,8 @@ def explored(refused: Sequence[Any], axes: Sequence[str] = AXES) -> Exploration:
         rest.append(z3.Not(region))
     accepted = z3.And(*rest)
     paths.append(ExecutionPath((), (), accepted, "holds", smallest=least(accepted, axes)))
-    variant: Any = type("Variant", (), {"sampled": ()})
-    return Exploration(variant, tuple(axes), domain, paths)
+    subject: Any = type("Subject", (), {"axes": tuple(axes), "sampled": ()})
+    return Exploration(subject, domain, paths)
 
 
 def least(region: Any, axes: Sequence[str]) -> Any:

@@ -338,7 +338,7 @@ def test_a_call_that_cannot_bind_the_result_is_told() -> None:
 
     proof = prove(cached)
     assert proof.warnings == (
-        "calls without optional arguments raise: only those have axis 'past'",
+        "calls without the optional arguments raise: nothing else has the axis 'past'",
     )
     with pytest.raises(ShapeError, match="past"):
         checked(cached)(torch.zeros(2, 3))
@@ -376,7 +376,7 @@ def test_where_an_index_is_out_of_range_for_some_values_the_others_are_followed(
 def test_what_raises_at_all_sizes_but_not_for_all_values_is_unknown() -> None:
     proof = prove(Counts(50))
     assert isinstance(proof, Unknown | ProvedInPart)
-    assert "the values of arguments decide whether it raises" in proof.reason
+    assert "whether it raises depends on the values of the arguments" in proof.reason
 
 
 @pytest.mark.parametrize(
@@ -386,9 +386,9 @@ def test_what_raises_at_all_sizes_but_not_for_all_values_is_unknown() -> None:
         (lambda: 3, {}, SubjectError, "prove takes a module, .* got 3"),
         (Stem, {"init": {"channels": 3}}, SubjectError, "takes no init|init is for a class"),
         (lambda: Stem, {"init": {"depth": 3}}, SubjectError, "no argument 'depth'; it takes out"),
-        (Mirror, {"assume": "depth > 3"}, ContractError, "no axis 'depth', but batch, height, w"),
+        (Mirror, {"assume": "depth > 3"}, ContractError, "no axis 'depth'; the axes are batch, h"),
         (Mirror, {"assume": "height"}, ContractError, "write, for example, 'height >= 32'"),
-        (lambda: nn.Conv2d, {}, SubjectError, "Conv2d needs 'kernel_size', which is no int"),
+        (lambda: nn.Conv2d, {}, SubjectError, "Conv2d needs 'kernel_size', which is not an int"),
         (lambda: nn.DataParallel(Mirror()), {}, TypeError, r"give its \.module"),
     ],
 )

@@ -100,9 +100,9 @@ def network(
     )
 
 
-def _one_way(subject: Any, exploration: Any, point: Any, lemmas: Any) -> list[Any]:
+def _one_way(exploration: Any, point: Any, lemmas: Any) -> list[Any]:
     """Run once, whatever the data decide."""
-    return [exploring._run(subject, exploration, point, (), lemmas)]
+    return [exploring._run(exploration, point, (), lemmas)]
 
 
 PROVING, RULES = "shapezoo.proving", "shapezoo.proving.rules"

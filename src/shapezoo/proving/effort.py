@@ -75,24 +75,9 @@ _UNBOUNDED = Effort(math.inf)  # outside of a proof; only counts
 _EFFORT = contextvars.ContextVar("effort", default=_UNBOUNDED)
 
 
-def budgeted(budget: float) -> Effort:
-    """Return the effort of a proof, with a deadline counted from now on."""
-    return Effort(budget, time.thread_time() + SAFETY * budget)
-
-
 def used() -> float:
     """Return the work done so far within the current effort."""
     return _EFFORT.get().used
-
-
-def spend(work: float) -> None:
-    """Count work that is about to be done.
-
-    Raises:
-        WorkOverError: No work is left.
-    """
-    require_some()
-    note(work)
 
 
 def require_some() -> None:

@@ -26,7 +26,7 @@ def enforce(model: nn.Module, record: Record) -> None:
     for module_path, module in model.named_modules():
         if _can_be_enforced(module):
             forward = checked(type(module).forward).__get__(module)
-            module.forward = _recorded(forward, functools.partial(record, module_path))
+            module.forward = _recorded(forward, module_path, record)
 
 
 @contextlib.contextmanager
@@ -63,17 +63,15 @@ def has_contract(module: nn.Module) -> bool:
         return False
 
 
-def _recorded(
-    forward: Callable[..., Any], record: Callable[[Exception | None], None]
-) -> Callable[..., Any]:
+def _recorded(forward: Callable[..., Any], module_path: str, record: Record) -> Callable[..., Any]:
     @functools.wraps(forward)
     def recorded(*args: Any, **kwargs: Any) -> Any:
         try:
             result = forward(*args, **kwargs)
         except Exception as error:
-            record(error)
+            record(module_path, error)
             raise
-        record(None)
+        record(module_path, None)
         return result
 
     return recorded

@@ -9,7 +9,7 @@ The steps of a proof, in the order in which `judge` takes them:
 3. Each region is compared with real kernels (`audit.auditing`), and dtypes, layouts, gradients and
    repeated calls are tried (`audit.premises`).
 4. If nothing has failed so far, readable preconditions are searched (`limits.preconditions`), and
-   both sides of each are run on real kernels (`audit.boundaries`). That may contradict a region;
+   both sides of each are run on real kernels (`audit_limits`). That may contradict a region;
    then the search starts again without it.
 5. The verdict: a failure that real kernels show refutes the contract. Otherwise anything that is
    not known makes it `ProvedInPart`, or `Unknown` if no size is known to be accepted.
@@ -22,21 +22,19 @@ Each step has a share of the budget, so that a hard step leaves some work for th
 import contextlib
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
 from shapezoo._modules import floating_dtype
 from shapezoo.contracts import ContractError, signature
-from shapezoo.contracts.examples.variants import Variant, variants
 from shapezoo.contracts.language.conditions import Condition
-from shapezoo.proving.audit.auditing import audit
-from shapezoo.proving.audit.boundaries import audit_limits
+from shapezoo.proving.audit.auditing import audit, audit_limits
 from shapezoo.proving.audit.bounding import TooLargeError
-from shapezoo.proving.audit.premises import Premises, premises
+from shapezoo.proving.audit.premises import try_premises
 from shapezoo.proving.audit.replaying import attributes_of, changed, replay, snippet, worst
-from shapezoo.proving.effort import Effort, WorkOverError, bounded, budgeted
+from shapezoo.proving.effort import SAFETY, Effort, WorkOverError, bounded
 from shapezoo.proving.enforcing import has_contract
 from shapezoo.proving.findings import (
     Case,
@@ -50,7 +48,7 @@ from shapezoo.proving.findings import (
 from shapezoo.proving.formulas import solving
 from shapezoo.proving.formulas.printing import as_python
 from shapezoo.proving.limits.preconditions import preconditions
-from shapezoo.proving.paths.exploring import ExecutionPath, Exploration, axes_of, explore
+from shapezoo.proving.paths.exploring import ExecutionPath, Exploration, explore
 from shapezoo.proving.paths.lemmas import Lemma, Lemmas, Pattern, merged_shape, subject_for, written
 from shapezoo.proving.proofs import Proof, Proved, ProvedInPart, Refuted, Unknown
 from shapezoo.proving.replays import CallSpec, Replay
@@ -61,32 +59,6 @@ FOR_REGIONS, FOR_SYMBOLS = 0.85, 0.7
 
 MOST_ROUNDS = 4
 """How often limits are searched again after one was found to be wrong."""
-
-
-@dataclass
-class _VariantResult:
-    """Everything that was found about one variant."""
-
-    exploration: Exploration
-    premises: Premises
-    conditions: tuple[Condition, ...] = ()
-    is_exact: bool = False
-    gaps: tuple[str, ...] = ()
-
-    @property
-    def variant(self) -> Variant:
-        return self.exploration.variant
-
-    def all_gaps(self) -> tuple[str, ...]:
-        """Return why nothing is known about some calls."""
-        earlier = [self.premises.gap] if self.premises.gap else []
-        return (*self.exploration.gaps(), *self.gaps, *earlier)
-
-    def replays(self) -> Iterator[Replay]:
-        """Yield what real kernels have done."""
-        for path in self.exploration.paths:
-            yield from path.replays
-        yield from (*self.exploration.probes, *self.premises.replays)
 
 
 def judge(subject: Subject, assumptions: tuple[Condition, ...], budget: float) -> Proof:
@@ -101,42 +73,41 @@ def judge(subject: Subject, assumptions: tuple[Condition, ...], budget: float) -
         ContractError: An assumption names an axis that no variant has.
     """
     started = time.thread_time()
-    all_variants, is_complete = variants(subject.contract)
-    axes = [axis for variant in all_variants for axis in axes_of(subject, variant)]
-    _require_axes(assumptions, dict.fromkeys(axes))
-    results: list[_VariantResult] = []
-    with solving.sound_sympy(), bounded(budgeted(budget)) as effort:
-        for number, variant in enumerate(all_variants):
-            share = FOR_REGIONS * effort.remaining / (len(all_variants) - number)
-            results.append(_result(subject, variant, assumptions, share))
-        if not any(_failure(result, assumptions) for result in results):
-            for result in results:
-                _add_limits(subject, result)
+    variants, is_complete = subject.variants()
+    _require_axes(assumptions, dict.fromkeys(axis for each in variants for axis in each.axes))
+    explored: list[Exploration] = []
+    with solving.sound_sympy(), bounded(Effort(budget, started + SAFETY * budget)) as effort:
+        for number, variant in enumerate(variants):
+            share = FOR_REGIONS * effort.remaining / (len(variants) - number)
+            explored.append(_explored(variant, assumptions, share))
+        if not any(_failure(exploration, assumptions) for exploration in explored):
+            for exploration in explored:
+                _add_limits(exploration)
     failures = [
-        (*failure, result) for result in results if (failure := _failure(result, assumptions))
+        (*failure, each.subject) for each in explored if (failure := _failure(each, assumptions))
     ]
     common: dict[str, Any] = {
         "name": subject.name,
         "contract": subject.contract,
         "mode": "train" if subject.is_training else "eval",
-        "cases": tuple(_case(subject, result, is_refuted=bool(failures)) for result in results),
-        "modules": tuple(_modules(subject, results, is_refuted=bool(failures))),
+        "cases": tuple(_case(each, is_refuted=bool(failures)) for each in explored),
+        "modules": tuple(_modules(subject, explored, is_refuted=bool(failures))),
         "assumptions": assumptions,
-        "rests_on": _rests_on([result.premises.rests_on for result in results]),
+        "rests_on": _rests_on([exploration.rests_on for exploration in explored]),
         "seconds": time.thread_time() - started,
     }
     if failures:
-        reason, run, result = min(failures, key=lambda failure: _size(failure[1]))
+        reason, run, variant = min(failures, key=lambda failure: _size(failure[1]))
         error = run.error or AssertionError(reason)
-        code, model = snippet(subject, result.variant, run), subject.make(run.call.sizes)
-        example = Counterexample(run.call.sizes, result.variant.label, error, code, model)
+        code, model = snippet(variant, run), subject.make(run.call.sizes)
+        example = Counterexample(run.call.sizes, variant.label, error, code, model)
         return Refuted(**common, reason=reason, counterexample=example)
     cases: Sequence[Case] = common["cases"]
     reasons = [f"{case.label}: {gap}" if case.label else gap for case in cases for gap in case.gaps]
     if not is_complete:
-        reasons.append(f"there are more than {len(all_variants)} ways to pass the arguments")
-    if not any(result.exploration.ending("holds") for result in results):
-        reasons += [path.error for r in results for path in r.exploration.ending("void")][:1]
+        reasons.append(f"there are more than {len(variants)} ways to pass the arguments")
+    if not any(exploration.ending("holds") for exploration in explored):
+        reasons += [path.error for each in explored for path in each.ending("void")][:1]
         return Unknown(
             **common, reason="; ".join(reasons) or "no path could be followed to its end"
         )
@@ -145,29 +116,26 @@ def judge(subject: Subject, assumptions: tuple[Condition, ...], budget: float) -
     return Proved(**common)
 
 
-def _result(
-    subject: Subject, variant: Variant, assumptions: Sequence[Condition], share: float
-) -> _VariantResult:
+def _explored(subject: Subject, assumptions: Sequence[Condition], share: float) -> Exploration:
     """Explore a variant and audit the result, with a share of the budget."""
     model = subject.model
     before = {} if model is None else attributes_of(model)
     with bounded(Effort(share)):
         with bounded(Effort(FOR_SYMBOLS * share)):
-            exploration = explore(subject, variant, assumptions, Lemmas(_prove_alone))
-        audit(subject, exploration)
-        found = premises(subject, exploration)
+            exploration = explore(subject, assumptions, Lemmas(_prove_alone))
+        audit(exploration)
+        try_premises(exploration)
     if model is not None:
         # what differs now escaped `undisturbed`, so a call of the model keeps it
-        kept = {*found.rests_on.kept, *changed(before, attributes_of(model))}
-        found = replace(found, rests_on=replace(found.rests_on, kept=tuple(sorted(kept))))
-    return _VariantResult(exploration, found)
+        kept = {*exploration.rests_on.kept, *changed(before, attributes_of(model))}
+        exploration.rests_on = replace(exploration.rests_on, kept=tuple(sorted(kept)))
+    return exploration
 
 
-def _prove_alone(module: nn.Module, module_path: str, pattern: Pattern) -> Lemma | None:
+def _prove_alone(module: nn.Module, pattern: Pattern) -> Lemma | None:
     """Explore and audit a module by itself; None unless all its paths hold with one shape."""
-    subject = subject_for(module, module_path, pattern)
-    exploration = explore(subject, variants(subject.contract)[0][0], ())
-    audit(subject, exploration)
+    exploration = explore(subject_for(module, pattern), ())
+    audit(exploration)
     paths = exploration.paths
     if exploration.gaps() or any(p.outcome != "holds" or len(p.runs) > 1 for p in paths):
         return None
@@ -183,25 +151,29 @@ def _prove_alone(module: nn.Module, module_path: str, pattern: Pattern) -> Lemma
     return Lemma(expressions, floating_dtype(module), regions, tuple(called))
 
 
-def _add_limits(subject: Subject, result: _VariantResult) -> None:
+def _add_limits(exploration: Exploration) -> None:
     """Search the preconditions and run both sides of each; again if one was wrong."""
+    gaps: list[str] = []
     for _ in range(MOST_ROUNDS):
-        num_unknown = len(result.exploration.ending("unknown"))
+        num_unknown = len(exploration.ending("unknown"))
         try:
-            result.conditions, result.is_exact = preconditions(result.exploration)
-            result.gaps = tuple(audit_limits(subject, result.exploration, result.conditions))
+            exploration.conditions, exploration.is_exact = preconditions(exploration)
+            gaps = audit_limits(exploration)
         except WorkOverError as error:
-            result.conditions, result.is_exact = (), False
-            result.gaps = (f"the limits could not be determined: {error}",)
+            gaps = [f"the limits could not be determined: {error}"]
+            break
+        if len(exploration.ending("unknown")) == num_unknown:
+            exploration.call_gaps = (*gaps, *exploration.call_gaps)
             return
-        if len(result.exploration.ending("unknown")) == num_unknown:
-            return
-    result.conditions, result.is_exact = (), False
+    exploration.conditions, exploration.is_exact = (), False
+    exploration.call_gaps = (*gaps, *exploration.call_gaps)
 
 
-def _failure(result: _VariantResult, assumptions: Sequence[Condition]) -> tuple[str, Replay] | None:
+def _failure(
+    exploration: Exploration, assumptions: Sequence[Condition]
+) -> tuple[str, Replay] | None:
     """Return why a variant is refuted, and the smallest call that shows it."""
-    replays, exploration = list(result.replays()), result.exploration
+    replays = exploration.replays()
     broken = [each for each in replays if each.outcome == "breaks"]
     if broken:
         return "a result does not match its annotation", min(broken, key=_size)
@@ -217,17 +189,16 @@ def _size(run: Replay) -> tuple[bool, int]:
     return not run.is_ordinary, sum(run.call.sizes.values())
 
 
-def _case(subject: Subject, result: _VariantResult, *, is_refuted: bool) -> Case:
-    exploration = result.exploration
+def _case(exploration: Exploration, *, is_refuted: bool) -> Case:
     return Case(
-        label=result.variant.label,
+        label=exploration.subject.label,
         axes=exploration.axes,
-        preconditions=result.conditions,
-        is_exact=result.is_exact,
+        preconditions=exploration.conditions,
+        is_exact=exploration.is_exact,
         regions=tuple(map(_region, exploration.paths)),
-        sampled=exploration.sampled | dict.fromkeys(result.variant.sampled, ()),
-        gaps=result.all_gaps(),
-        sizes_zero={} if is_refuted else dict(_zeros(subject, exploration)),
+        sampled=exploration.sampled | dict.fromkeys(exploration.subject.sampled, ()),
+        gaps=(*exploration.gaps(), *exploration.call_gaps),
+        sizes_zero={} if is_refuted else dict(_zeros(exploration)),
     )
 
 
@@ -256,29 +227,29 @@ def _joined(several: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for names in several for name in names))
 
 
-def _zeros(subject: Subject, exploration: Exploration) -> Iterator[tuple[str, Outcome]]:
+def _zeros(exploration: Exploration) -> Iterator[tuple[str, Outcome]]:
     """Yield what happens when one axis has size zero, and the others the smallest accepted ones."""
     accepted = [path.smallest for path in exploration.ending("holds")]
     if not accepted:
         return
     sizes = min(accepted, key=lambda sizes: sum(sizes.values()))
     for axis in exploration.axes:
-        if axis not in subject.free:
+        if axis not in exploration.subject.free:
             with contextlib.suppress(TooLargeError):
                 call = CallSpec({**sizes, axis: 0})
-                yield axis, worst(replay(subject, exploration.variant, call)).outcome
+                yield axis, worst(replay(exploration.subject, call)).outcome
 
 
 def _modules(
-    subject: Subject, results: Sequence[_VariantResult], *, is_refuted: bool
+    subject: Subject, explored: Sequence[Exploration], *, is_refuted: bool
 ) -> Iterator[ModuleProof]:
     """Yield the verdict on each module with a contract."""
-    paths = [p for result in results for p in result.exploration.paths if p.outcome != "unknown"]
+    paths = [p for exploration in explored for p in exploration.paths if p.outcome != "unknown"]
     accepted = [path.smallest for path in paths if path.outcome == "holds"]
     if subject.free and not accepted:
         return  # no sizes are known with which it can be built
     model = subject.make(accepted[0] if subject.free else {})
-    is_all = not is_refuted and not any(result.exploration.gaps() for result in results)
+    is_all = not is_refuted and not any(exploration.gaps() for exploration in explored)
     for module_path, module in model.named_modules() if isinstance(model, nn.Module) else ():
         if has_contract(module):
             calls = (call for path in paths for call in path.modules)

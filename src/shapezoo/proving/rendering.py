@@ -21,14 +21,8 @@ MOST_ERRORS = 4
 MOST_SIZES = 3
 """At how many sizes a model is said to work, if some sizes are unknown."""
 
-_PHRASES = {
-    "holds": ("holds", "hold"),
-    "raises": ("raises", "raise"),
-    "breaks": ("breaks the contract", "break the contract"),
-    "void": ("has no valid arguments", "have no valid arguments"),
-    "in part": ("holds in part", "hold in part"),
-}
-"""Outcomes in singular and plural, if they differ from the outcome itself."""
+_SINGULAR = {"void": "without valid arguments", "in part": "holds in part"}
+_PLURAL = {"holds": "hold", "raises": "raise", "breaks": "break", "in part": "hold in part"}
 
 
 def row(title: str, text: str) -> str:
@@ -37,13 +31,13 @@ def row(title: str, text: str) -> str:
 
 
 def _phrase(outcome: str, count: int = 1) -> str:
-    return _PHRASES.get(outcome, (outcome, outcome))[count != 1]
+    singular = _SINGULAR.get(outcome, outcome)
+    return singular if count == 1 else _PLURAL.get(outcome, singular)
 
 
 def _counts(outcomes: Iterable[str]) -> str:
     """Return how often each outcome occurs: ``1 holds, 3 raise``."""
-    counts = Counter(outcomes)
-    return ", ".join(f"{count} {_phrase(outcome, count)}" for outcome, count in counts.items())
+    return ", ".join(f"{n} {_phrase(outcome, n)}" for outcome, n in Counter(outcomes).items())
 
 
 def rests_on_text(rests_on: RestsOn) -> str:

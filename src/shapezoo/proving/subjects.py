@@ -4,7 +4,7 @@ import contextlib
 import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,8 +15,10 @@ from shapezoo._modules import as_written, copied, device_of, floating_dtype, req
 from shapezoo.contracts import ContractError, Signature, checked, is_checked, signature
 from shapezoo.contracts.checking import switch
 from shapezoo.contracts.checking.introspection import function_signature
-from shapezoo.contracts.examples.arguments import example_arguments
+from shapezoo.contracts.examples.arguments import example_arguments, free_axes, is_whole
+from shapezoo.contracts.examples.variants import variants
 from shapezoo.contracts.language.expressions import read_braces
+from shapezoo.contracts.language.types import TensorType, tensors
 from shapezoo.contracts.messages.describing import shown
 from shapezoo.contracts.messages.explain import public_name
 from shapezoo.proving.causes import own_files
@@ -38,6 +40,9 @@ class Subject:
         code: Returns Python code that builds it, as ``model``.
         call: The expression that is called after this code.
         free: Names for constructor arguments that stand for any size.
+        label: Distinguishes a variant of the contract from the others; see `variants`.
+        sampled: What the contract leaves open although only one choice is tried, such as the number
+            of items in a list.
     """
 
     contract: Signature
@@ -46,6 +51,31 @@ class Subject:
     code: Callable[[Sizes], str]
     call: str = "model"
     free: tuple[str, ...] = ()
+    label: str = ""
+    sampled: tuple[str, ...] = ()
+
+    def variants(self) -> tuple[list["Subject"], bool]:
+        """Return the subject once for each way to meet its contract, and whether these are all."""
+        ways, is_complete = variants(self.contract)
+        return [
+            replace(self, contract=way.contract, label=way.label, sampled=way.sampled)
+            for way in ways
+        ], is_complete
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Everything that may have any size: axes, and arguments of the constructor."""
+        return tuple(dict.fromkeys([*free_axes(self.contract), *self.free]))
+
+    @property
+    def inputs(self) -> list[TensorType]:
+        """The types of all tensors in the arguments."""
+        return [tensor for a in self.contract.inputs for tensor in tensors(a.type)]
+
+    @property
+    def has_indices(self) -> bool:
+        """Whether an argument holds integers."""
+        return any(map(is_whole, self.inputs))
 
     @property
     def name(self) -> str:
@@ -63,13 +93,12 @@ class Subject:
         return self.model is not None and any(m.training for m in modules_of(self.model))
 
     def arguments(
-        self, model: Callable[..., Any], contract: Signature, call: CallSpec, device: str = ""
+        self, model: Callable[..., Any], call: CallSpec, device: str = ""
     ) -> tuple[list[Any], dict[str, Any]]:
         """Return example arguments for a call.
 
         Args:
             model: What is called, from `make`.
-            contract: The contract, or a variant of it.
             call: How it is called.
             device: Where to put the tensors; by default, where the model is.
 
@@ -78,10 +107,11 @@ class Subject:
         """
         try:
             braces: dict[str, Any] = {
-                text: read_braces(text, {contract.owner: model}) for text in contract.braces
+                text: read_braces(text, {self.contract.owner: model})
+                for text in self.contract.braces
             }
             return example_arguments(
-                contract,
+                self.contract,
                 {**call.sizes, **braces},
                 device=device or device_of(model),
                 dtype=floating_dtype(model),
@@ -133,9 +163,7 @@ def subject_of(
     return subject
 
 
-def _subject(
-    obj: nn.Module | type[nn.Module] | Callable[..., Any], init: Mapping[str, Any] | None
-) -> Subject:
+def _subject(obj: Any, init: Mapping[str, Any] | None) -> Subject:
     if isinstance(obj, type) and issubclass(obj, nn.Module):
         return subject_of_class(obj, init or {})
     if init is not None:
@@ -171,10 +199,11 @@ def _of_function(function: types.FunctionType) -> Subject:
     code = f"# model: the function {function.__name__} that was proved"
     if function.__qualname__.isidentifier():  # neither local nor a method
         code = f"from {function.__module__} import {function.__name__} as model"
-    if is_checked(function):
-        return Subject(signature(function), function, _always(function), _always(code))
-    code = f"from shapezoo import checked\n{code}\nmodel = checked(model)"
-    return Subject(signature(function), function, _always(checked(function)), _always(code))
+    model: Callable[..., Any] = function
+    if not is_checked(function):
+        model = checked(function)
+        code = f"from shapezoo import checked\n{code}\nmodel = checked(model)"
+    return Subject(signature(function), function, _always(model), _always(code))
 
 
 def _of_model(
@@ -283,8 +312,7 @@ def empty_out(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
 
 def _fake_of(tensor: Tensor, fakes: Any) -> Tensor:
     """Return a fake tensor like another, ten times faster than `FakeTensorMode.from_tensor`."""
-    size, stride, dtype = tensor.shape, tensor.stride(), tensor.dtype
-    data = torch.empty_strided(size, stride, dtype=dtype, device="meta")
+    data = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     is_parameter = isinstance(tensor, nn.Parameter)
     return fake_tensor.FakeTensor(
         fakes,

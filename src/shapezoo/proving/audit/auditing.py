@@ -2,7 +2,7 @@
 
 Symbolic runs follow PyTorch's fake kernels and shapezoo's own rules, and either can be wrong. So
 each path is run on real kernels: at the smallest sizes of its region, at sizes where all axes
-differ, and at random ones (`choosing`). Limits are run on both sides later (`boundaries`). If a
+differ, and at random ones (`choosing`). Limits are run on both sides later (`audit_limits`). If a
 real kernel ends differently from the symbolic run, or raises at another line of the model, the path
 becomes unknown, and nothing is claimed about its sizes.
 
@@ -11,6 +11,7 @@ the real one raises, at slightly different sizes, for another reason; then the l
 reported is wrong although both raise. Hence an error has to come from the same line of the model.
 """
 
+import ast
 import contextlib
 import heapq
 import itertools
@@ -22,16 +23,21 @@ from typing import Any
 import sympy
 import z3
 
+from shapezoo.contracts.language.conditions import Condition
+from shapezoo.contracts.language.parsing import expression
 from shapezoo.proving.audit.bounding import TooLargeError
 from shapezoo.proving.audit.choosing import SMALL, further_sizes
-from shapezoo.proving.audit.replaying import has_indices, replay, worst
+from shapezoo.proving.audit.replaying import replay, worst
 from shapezoo.proving.causes import cause_of, first_line
 from shapezoo.proving.effort import WorkOverError, used
 from shapezoo.proving.findings import Outcome, Sizes, sizes_as_text
 from shapezoo.proving.formulas import solving
+from shapezoo.proving.formulas.solving import Formula
 from shapezoo.proving.paths.exploring import ExecutionPath, Exploration
 from shapezoo.proving.replays import CallSpec, Replay
-from shapezoo.proving.subjects import Subject
+
+FARTHEST = 1 << 14
+"""The largest distance from a limit that is searched."""
 
 MOST_NUMBERS = 1 << 27
 """How many numbers a tensor of the model may have at sizes that are not `SMALL`."""
@@ -47,44 +53,44 @@ MOST_SMALLER, LARGEST_SMALLER = 500, 16
 size of each axis."""
 
 
-def audit(subject: Subject, exploration: Exploration) -> None:
+def audit(exploration: Exploration) -> None:
     """Run each path on real kernels; a path on which they end differently becomes unknown."""
     for path in exploration.ending("holds", "raises", "breaks"):
         try:
-            _audit(subject, exploration, path)
+            _audit(exploration, path)
         except WorkOverError as error:
             path.outcome, path.error = "unknown", f"not run on real kernels: {error}"
     if not exploration.ending("holds"):
         with contextlib.suppress(WorkOverError, TooLargeError):
-            _doubt_values(subject, exploration)
+            _doubt_values(exploration)
     if exploration.open_reason or exploration.ending("unknown"):
         with contextlib.suppress(WorkOverError):
-            exploration.probes.extend(_probes(subject, exploration))
+            exploration.probes.extend(_probes(exploration))
 
 
-def _doubt_values(subject: Subject, exploration: Exploration) -> None:
+def _doubt_values(exploration: Exploration) -> None:
     """If every path raises, check whether each raises for other values of the arguments too."""
     for path in exploration.ending("raises"):
-        ones = replay(subject, exploration.variant, CallSpec(path.smallest, fill=1))
+        ones = replay(exploration.subject, CallSpec(path.smallest, fill=1))
         if path.shapes or any(each.outcome == "holds" for each in ones):
             path.outcome = "unknown"
             path.error = "whether it raises depends on the values of the arguments"
 
 
-def _audit(subject: Subject, exploration: Exploration, path: ExecutionPath) -> None:
+def _audit(exploration: Exploration, path: ExecutionPath) -> None:
     before = used()
-    confirm(subject, exploration, path, path.smallest)
+    confirm(exploration, path, path.smallest)
     is_cheap = used() - before <= MOST_WORK_FAR
-    for sizes in further_sizes(subject, exploration, path, is_cheap=is_cheap):
+    for sizes in further_sizes(exploration, path, is_cheap=is_cheap):
         if path.outcome == "unknown":
             return
-        confirm(subject, exploration, path, sizes)
+        confirm(exploration, path, sizes)
     if not path.replays:
         path.outcome = "unknown"
         path.error = "there are sizes too large to be run on real kernels"
 
 
-def confirm(subject: Subject, exploration: Exploration, path: ExecutionPath, sizes: Sizes) -> bool:
+def confirm(exploration: Exploration, path: ExecutionPath, sizes: Sizes) -> bool:
     """Run a path on real kernels at some of its sizes.
 
     Returns:
@@ -94,12 +100,12 @@ def confirm(subject: Subject, exploration: Exploration, path: ExecutionPath, siz
         return False
     try:
         is_first = sizes == path.smallest
-        replays = replay(subject, exploration.variant, CallSpec(sizes), is_repeated=is_first)
-        files = subject.files(sizes)
-        is_doubtful = not _agree(path, replays, sizes, files) or has_indices(exploration.variant)
+        replays = replay(exploration.subject, CallSpec(sizes), is_repeated=is_first)
+        files = exploration.subject.files(sizes)
+        is_doubtful = not _agree(path, replays, sizes, files) or exploration.subject.has_indices
         if path.outcome in ("raises", "breaks") and is_doubtful:
             # zeros may fail to show it: an index of 0 is always in range
-            replays += replay(subject, exploration.variant, CallSpec(sizes, fill=1))
+            replays += replay(exploration.subject, CallSpec(sizes, fill=1))
     except TooLargeError:
         return False
     path.replays += replays
@@ -181,7 +187,7 @@ _ENDINGS: dict[Outcome, str] = {
 }
 
 
-def _probes(subject: Subject, exploration: Exploration) -> Iterator[Replay]:
+def _probes(exploration: Exploration) -> Iterator[Replay]:
     """Run real kernels at random sizes about which nothing is known.
 
     They prove nothing, but may refute the contract where the symbolic runs could not follow.
@@ -197,25 +203,80 @@ def _probes(subject: Subject, exploration: Exploration) -> Iterator[Replay]:
             continue
         tried.append(sizes)
         try:
-            made = worst(replay(subject, exploration.variant, CallSpec(sizes)))
+            made = worst(replay(exploration.subject, CallSpec(sizes)))
         except TooLargeError:
             continue
         yield made
         if made.outcome == "breaks":
-            yield from _smaller(subject, exploration, sizes)
+            yield from _smaller(exploration, sizes)
             return
         if len(tried) == TRIES:
             return
 
 
-def _smaller(subject: Subject, exploration: Exploration, sizes: Sizes) -> Iterator[Replay]:
+def _smaller(exploration: Exploration, sizes: Sizes) -> Iterator[Replay]:
     """Yield the first break at smaller sizes than these, if there is one."""
     ranges = [range(1, min(size, LARGEST_SMALLER) + 1) for size in sizes.values()]
     solver = solving.solver(exploration.domain)
     for numbers in heapq.nsmallest(MOST_SMALLER, itertools.product(*ranges), key=sum):
         fewer = dict(zip(sizes, numbers, strict=True))
         if solver.check(*solving.at(fewer)) == z3.sat:
-            made = worst(replay(subject, exploration.variant, CallSpec(fewer)))
+            made = worst(replay(exploration.subject, CallSpec(fewer)))
             if made.outcome == "breaks":
                 yield made
                 return
+
+
+def audit_limits(exploration: Exploration) -> list[str]:
+    """Run both sides of each precondition on real kernels.
+
+    A path on which they end differently becomes unknown.
+
+    Returns:
+        A reason for each limit that could not be run.
+    """
+    gaps = []
+    for condition in exploration.conditions:
+        for sizes in _beside(exploration, condition):
+            path = _path_of(exploration, sizes)
+            if path is not None and not confirm(exploration, path, sizes):
+                gaps.append(f"{condition} lies at sizes too large to be run on real kernels")
+                break
+    return gaps
+
+
+def _beside(exploration: Exploration, condition: Condition) -> Iterator[Sizes]:
+    """Yield the sizes nearest to a limit, on both sides of it, that meet the other conditions."""
+    others = [solving.parse(c.text) for c in exploration.conditions if c is not condition]
+    is_met = solving.parse(condition.text)
+    distances = _distances(condition) or [z3.IntVal(0)]
+    for side, distance in itertools.product((is_met, z3.Not(is_met)), distances):
+        formulas = [exploration.domain, *others, side]
+        # `least` searches from 1 on, and a distance may be 0
+        nearest = solving.least(distance + 1, *formulas, most=FARTHEST)
+        if nearest is None:
+            continue
+        formulas.append(distance < nearest)
+        start = solving.example(*formulas, axes=exploration.axes)
+        if start is not None:
+            yield solving.smallest_where(*formulas, axes=exploration.axes, start=start)
+
+
+def _distances(condition: Condition) -> list[Formula]:
+    """Return how far each comparison in a condition is from equality."""
+    compared = [
+        (node.left, node.comparators[0])
+        for node in ast.walk(expression(condition.text))
+        if isinstance(node, ast.Compare)
+        and len(node.ops) == 1
+        and not isinstance(node.ops[0], ast.In | ast.NotIn)
+    ]
+    pairs = [map(solving.parse_size, map(ast.unparse, sides)) for sides in compared]
+    return [z3.If(left > right, left - right, right - left) for left, right in pairs]
+
+
+def _path_of(exploration: Exploration, sizes: Sizes) -> ExecutionPath | None:
+    """Return the explored path that sizes take, if there is one."""
+    explored = exploration.ending("holds", "raises", "breaks")
+    point = solving.at(sizes)
+    return next((p for p in explored if solving.is_possible(p.region, *point)), None)

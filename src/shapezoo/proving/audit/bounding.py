@@ -4,6 +4,7 @@ The arguments of a replay are small, but a kernel inside may still build somethi
 `torch.combinations(ones, n)` builds a grid of ``len(ones) ** n`` numbers.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -64,6 +65,5 @@ def _is_expanded(tensor: Tensor) -> bool:
 
 def _broadcast(shapes: Sequence[Sequence[int]]) -> int:
     """Return the product of the common sizes; if the shapes do not fit, the kernel raises."""
-    longest = max(map(len, shapes), default=0)
-    aligned = [(1,) * (longest - len(shape)) + tuple(shape) for shape in shapes]
-    return math.prod(max(sizes) for sizes in zip(*aligned, strict=True))
+    aligned = itertools.zip_longest(*(shape[::-1] for shape in shapes), fillvalue=1)
+    return math.prod(map(max, aligned))

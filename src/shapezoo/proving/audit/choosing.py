@@ -20,7 +20,6 @@ from shapezoo.proving.formulas.evaluating import compiled
 from shapezoo.proving.formulas.solving import Formula
 from shapezoo.proving.paths.exploring import ExecutionPath, Exploration
 from shapezoo.proving.replays import CallSpec
-from shapezoo.proving.subjects import Subject
 
 LEAST, LEAST_FAR = 2, 12
 """Each region is also run at sizes of at least this, if it has any; one that holds at both."""
@@ -51,19 +50,18 @@ MOST_NUMBERS_FAR = 1 << 18
 
 
 def further_sizes(
-    subject: Subject, exploration: Exploration, path: ExecutionPath, *, is_cheap: bool
+    exploration: Exploration, path: ExecutionPath, *, is_cheap: bool
 ) -> Iterator[Sizes]:
     """Yield sizes of a region to run besides its smallest.
 
     Args:
-        subject: What runs.
-        exploration: All that is known about it.
+        exploration: All that is known about the model.
         path: The path.
         is_cheap: Whether a call at the smallest sizes was cheap; if not, there are fewer.
     """
     points = [path.smallest]
     if is_cheap:
-        points += [s for s in _far(path) if not _is_slow(subject, exploration, s)]
+        points += [s for s in _far(path) if not _is_slow(exploration, s)]
     if path.outcome == "holds" or len(points) == 1:
         points.append(_varied(path, LEAST))
     if path.outcome == "holds":
@@ -71,21 +69,21 @@ def further_sizes(
     return (sizes for i, sizes in enumerate(points) if i and sizes not in points[:i])
 
 
-def narrow(subject: Subject, exploration: Exploration, path: ExecutionPath) -> Iterator[Sizes]:
+def narrow(exploration: Exploration, path: ExecutionPath) -> Iterator[Sizes]:
     """Yield sizes of a region where one axis is 1, and the others are large and differ."""
     for axis in path.axes:
         others = [z3.Int(other) for other in path.axes if other != axis]
         preferences = [z3.Int(axis) == 1, *(other >= LEAST_FAR for other in others)]
         sizes = _preferred(path, [*preferences, *_all_different(others)])
-        if sizes[axis] == 1 and not _is_slow(subject, exploration, sizes):
+        if sizes[axis] == 1 and not _is_slow(exploration, sizes):
             yield sizes
 
 
-def _is_slow(subject: Subject, exploration: Exploration, sizes: Sizes) -> bool:
+def _is_slow(exploration: Exploration, sizes: Sizes) -> bool:
     """Whether a call may take long, judged by how many numbers its arguments hold."""
-    if sum(sizes.values()) < SMALL or subject.free:
+    if sum(sizes.values()) < SMALL or exploration.subject.free:
         return False
-    return count_numbers(subject, exploration.variant, CallSpec(sizes)) > MOST_NUMBERS_FAR
+    return count_numbers(exploration.subject, CallSpec(sizes)) > MOST_NUMBERS_FAR
 
 
 def _far(path: ExecutionPath) -> Iterator[Sizes]:

@@ -7,7 +7,7 @@ call. These are varied here on real kernels, at sizes for which it is known how 
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -20,8 +20,6 @@ from shapezoo.proving.audit.bounding import TooLargeError
 from shapezoo.proving.audit.choosing import narrow
 from shapezoo.proving.audit.replaying import (
     count_numbers,
-    has_indices,
-    input_tensors,
     replay,
     replay_in_turn,
     worst,
@@ -31,7 +29,6 @@ from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.findings import Outcome, RestsOn, Sizes, sizes_as_text
 from shapezoo.proving.paths.exploring import ExecutionPath, Exploration
 from shapezoo.proving.replays import CallSpec, Replay
-from shapezoo.proving.subjects import Subject
 
 DTYPES = (
     *(torch.float32, torch.float64, torch.bfloat16, torch.float16),
@@ -55,50 +52,38 @@ MOST_NARROW = 4
 """For how many paths that hold layouts are also tried with one axis of size 1."""
 
 
-@dataclass(frozen=True)
-class Premises:
-    """What the verdict on one variant rests on.
+def try_premises(exploration: Exploration) -> None:
+    """Vary on real kernels what symbolic runs take for granted, and note what a verdict rests on.
 
-    Attributes:
-        rests_on: What its regions rest on.
-        replays: The calls that were made.
-        gap: Why earlier calls matter, or were not tried; empty if they do not matter.
+    Sets `Exploration.rests_on`, and adds to its probes and gaps.
     """
-
-    rests_on: RestsOn
-    replays: tuple[Replay, ...] = ()
-    gap: str = ""
-
-
-def premises(subject: Subject, exploration: Exploration) -> Premises:
-    """Vary on real kernels what symbolic runs take for granted."""
-    rests_on = RestsOn("train" if subject.is_training else "eval")
-    replays: tuple[Replay, ...] = ()
+    rests_on = RestsOn("train" if exploration.subject.is_training else "eval")
     try:
-        points = _points_in_turn(subject, exploration)  # before trying layouts adds more replays
-        in_dtypes = list(_in_dtypes(subject, exploration))
-        contiguous, in_layouts = _layouts(subject, exploration)
-        gradients, in_modes = _gradients(subject, exploration)
-        in_turn, gap = _in_turn(subject, exploration, points)
+        points = _points_in_turn(exploration)  # before trying layouts adds more replays
+        in_dtypes = list(_in_dtypes(exploration))
+        contiguous, in_layouts = _layouts(exploration)
+        gradients, in_modes = _gradients(exploration)
+        in_turn = _in_turn(exploration, points)
         rests_on = replace(
             rests_on,
             dtypes=_dtype_names(in_dtypes, "holds"),
             refused_dtypes=_dtype_names(in_dtypes, "raises"),
             contiguous=contiguous,
             gradients=gradients,
-            checks=tuple(dict.fromkeys(_checks(subject, exploration))),
+            checks=tuple(dict.fromkeys(_checks(exploration))),
         )
-        replays = (*in_dtypes, *in_layouts, *in_modes, *in_turn)
+        exploration.probes += [*in_dtypes, *in_layouts, *in_modes, *in_turn]
+        exploration.call_gaps = tuple(map(_dependence, in_turn))
     except WorkOverError as error:
-        gap = f"dtypes and layouts were not tried: {error}"
+        exploration.call_gaps = (f"dtypes and layouts were not tried: {error}",)
     kept = {n for p in exploration.ending("holds") for each in p.replays for n in each.kept}
-    return Premises(replace(rests_on, kept=tuple(sorted(kept))), replays, gap)
+    exploration.rests_on = replace(rests_on, kept=tuple(sorted(kept)))
 
 
-def _checks(subject: Subject, exploration: Exploration) -> Iterator[str]:
+def _checks(exploration: Exploration) -> Iterator[str]:
     """Yield the lines that raise for some values of the arguments."""
     for path in exploration.ending("holds"):
-        files = subject.files(path.smallest) if path.refusals else frozenset()
+        files = exploration.subject.files(path.smallest) if path.refusals else frozenset()
         for run in path.refusals:
             file, _, number = cause_of(run.error, files).line.rpartition(":")
             yield f"{os.path.basename(file)}:{number}" if file else first_line(run.error)
@@ -114,15 +99,15 @@ def _dtype_names(replays: Sequence[Replay], outcome: Outcome) -> tuple[str, ...]
     return tuple(dict.fromkeys(dtype.removeprefix("torch.") for dtype in dtypes))
 
 
-def _in_dtypes(subject: Subject, exploration: Exploration) -> Iterator[Replay]:
+def _in_dtypes(exploration: Exploration) -> Iterator[Replay]:
     """Call with each dtype that an argument may have besides others."""
-    for sizes in _for_dtypes(subject, exploration):
-        for call in _dtype_calls(subject, exploration, sizes):
+    for sizes in _for_dtypes(exploration):
+        for call in _dtype_calls(exploration, sizes):
             with contextlib.suppress(TooLargeError):
-                yield replay(subject, exploration.variant, call, is_repeated=True)[0]
+                yield replay(exploration.subject, call, is_repeated=True)[0]
 
 
-def _for_dtypes(subject: Subject, exploration: Exploration) -> list[Sizes]:
+def _for_dtypes(exploration: Exploration) -> list[Sizes]:
     """Return the smallest sizes, and the smallest without an axis of 1 if a call is cheap there."""
     replays = [each for path in exploration.ending("holds") for each in path.replays]
     accepted = [each.call.sizes for each in replays if each.outcome == "holds"]
@@ -131,15 +116,15 @@ def _for_dtypes(subject: Subject, exploration: Exploration) -> list[Sizes]:
     cheap = [
         sizes
         for sizes in wide[:1]
-        if count_numbers(subject, exploration.variant, CallSpec(sizes)) <= MOST_NUMBERS
+        if count_numbers(exploration.subject, CallSpec(sizes)) <= MOST_NUMBERS
     ]
     return [*accepted[:1], *(sizes for sizes in cheap if sizes != accepted[0])]
 
 
-def _dtype_calls(subject: Subject, exploration: Exploration, sizes: Sizes) -> Iterator[CallSpec]:
-    allowed = [list(filter(t.allows, DTYPES)) for t in input_tensors(exploration.variant)]
+def _dtype_calls(exploration: Exploration, sizes: Sizes) -> Iterator[CallSpec]:
+    allowed = [list(filter(t.allows, DTYPES)) for t in exploration.subject.inputs]
     families = [dtypes for dtypes in allowed if len(dtypes) > 1]
-    model = subject.make(sizes)
+    model = exploration.subject.make(sizes)
     num_weights = sum(p.numel() for p in model.parameters()) if isinstance(model, nn.Module) else 0
     for dtype in DTYPES:
         needs_copy = dtype.is_floating_point and dtype != floating_dtype(model)
@@ -148,49 +133,45 @@ def _dtype_calls(subject: Subject, exploration: Exploration, sizes: Sizes) -> It
             yield CallSpec(sizes, dtype=dtype)
 
 
-def _layouts(subject: Subject, exploration: Exploration) -> tuple[tuple[str, ...], list[Replay]]:
+def _layouts(exploration: Exploration) -> tuple[tuple[str, ...], list[Replay]]:
     """Return the arguments that have to be contiguous for calls to end as they do."""
-    inputs = exploration.variant.contract.inputs
+    inputs = exploration.subject.contract.inputs
     names = [a.name for a in inputs if any(len(t.axes) > 1 for t in tensors(a.type))]
     needed: dict[str, None] = {}
     tried: list[Replay] = []
 
     def differs(path: ExecutionPath, sizes: Sizes, *transposed: str) -> bool:
         call = CallSpec(sizes, transposed=frozenset(transposed))
-        tried.extend(differing := _differing(subject, exploration, path, call))
+        tried.extend(differing := _differing(exploration, path, call))
         return bool(differing)
 
-    for path, sizes in _for_layouts(subject, exploration) if names else ():
+    for path, sizes in _for_layouts(exploration) if names else ():
         if differs(path, sizes, *names):
             alone = [name for name in names if differs(path, sizes, name)]
             needed |= dict.fromkeys(alone or names)
     return tuple(needed), tried
 
 
-def _for_layouts(
-    subject: Subject, exploration: Exploration
-) -> Iterator[tuple[ExecutionPath, Sizes]]:
+def _for_layouts(exploration: Exploration) -> Iterator[tuple[ExecutionPath, Sizes]]:
     """Yield sizes at which paths were confirmed, and sizes where one of several axes is 1."""
     yield from _confirmed(exploration, MOST_LAYOUTS)
     if len(exploration.axes) > 1:
         for path in exploration.ending("holds")[:MOST_NARROW]:
             tried = [each.call.sizes for each in path.replays]
-            for sizes in narrow(subject, exploration, path):
-                if sizes not in tried and confirm(subject, exploration, path, sizes):
+            for sizes in narrow(exploration, path):
+                if sizes not in tried and confirm(exploration, path, sizes):
                     yield path, sizes
                 if path.outcome != "holds":
                     return
 
 
-def _gradients(
-    subject: Subject, exploration: Exploration
-) -> tuple[Literal["", "on", "off"], list[Replay]]:
+def _gradients(exploration: Exploration) -> tuple[Literal["", "on", "off"], list[Replay]]:
     """Return whether gradients have to be as they are for calls to end as they do."""
     is_on = torch.is_grad_enabled()
     differing = [
         each
         for path, sizes in _confirmed(exploration, 1)
-        for each in _differing(subject, exploration, path, CallSpec(sizes, is_grad=not is_on))
+        for each in _differing(exploration, path, CallSpec(sizes, is_grad=not is_on))
     ]
     return ("on" if is_on else "off") if differing else "", differing
 
@@ -212,44 +193,46 @@ def _confirmed(exploration: Exploration, most: int) -> Iterator[tuple[ExecutionP
         yield from ((path, each) for each in points[: most if path.outcome == "holds" else 1])
 
 
-def _differing(
-    subject: Subject, exploration: Exploration, path: ExecutionPath, call: CallSpec
-) -> list[Replay]:
+def _differing(exploration: Exploration, path: ExecutionPath, call: CallSpec) -> list[Replay]:
     """Return a call if it ends differently from a path; of several values, the worst one."""
     expected = {path.outcome, *(run.outcome for run in path.refusals)}
-    fills = (0, 1) if path.outcome == "raises" and has_indices(exploration.variant) else (0,)
+    fills = (0, 1) if path.outcome == "raises" and exploration.subject.has_indices else (0,)
     try:
         calls = [replace(call, fill=fill) for fill in fills]
-        made = worst([each for c in calls for each in replay(subject, exploration.variant, c)])
+        made = worst([each for c in calls for each in replay(exploration.subject, c)])
     except TooLargeError:
         return []
     return [] if made.outcome in expected else [made]
 
 
-def _points_in_turn(subject: Subject, exploration: Exploration) -> list[Sizes]:
+def _points_in_turn(exploration: Exploration) -> list[Sizes]:
     """Return accepted sizes that one instance can take; those first that show most of a layout."""
     points: list[Sizes] = []
     for path in exploration.ending("holds"):
         points += sorted(_sizes_of_replays(path), key=_num_ones)[:MOST_POINTS]
     del points[2 * MOST_POINTS :]
-    return [s for s in points if all(s[axis] == points[0][axis] for axis in subject.free)]
+    free = exploration.subject.free
+    return [sizes for sizes in points if all(sizes[axis] == points[0][axis] for axis in free)]
 
 
-def _in_turn(
-    subject: Subject, exploration: Exploration, points: Sequence[Sizes]
-) -> tuple[list[Replay], str]:
-    """Call one instance at several sizes, up and down, to see whether earlier calls matter."""
-    if not points:
-        return [], ""
+def _in_turn(exploration: Exploration, points: Sequence[Sizes]) -> list[Replay]:
+    """Call one instance at several sizes, up and down.
+
+    Returns:
+        A call that does not hold because of the calls before it, if there is one.
+    """
     calls = [CallSpec(sizes) for sizes in (*points, *points[::-1])]
     try:
-        last = replay_in_turn(subject, exploration.variant, calls)[-1]
+        last = replay_in_turn(exploration.subject, calls)[-1:] if calls else []
     except TooLargeError:
-        return [], ""
-    if last.outcome == "holds":
-        return [], ""
-    before = sizes_as_text(last.before[-1].sizes) if last.before else "none"
-    return [last], (
+        return []
+    return [each for each in last if each.outcome != "holds"]
+
+
+def _dependence(later: Replay) -> str:
+    """Describe a call that depends on the calls before it."""
+    before = sizes_as_text(later.before[-1].sizes) if later.before else "none"
+    return (
         f"a call depends on earlier ones: after one at {before}, one at "
-        f"{sizes_as_text(last.call.sizes)} {last.outcome} ({first_line(last.error)})"
+        f"{sizes_as_text(later.call.sizes)} {later.outcome} ({first_line(later.error)})"
     )

@@ -25,12 +25,10 @@ from torch import Tensor, nn
 
 from shapezoo._containers import shapes_of, tensors_of
 from shapezoo._modules import copied, undisturbed
-from shapezoo.contracts.examples.arguments import LENGTHS, is_whole
-from shapezoo.contracts.examples.variants import Variant
-from shapezoo.contracts.language.types import TensorType, tensors
+from shapezoo.contracts.examples.arguments import LENGTHS
 from shapezoo.proving.audit.bounding import Bounded, TooLargeError
 from shapezoo.proving.causes import cause_of, own_files
-from shapezoo.proving.effort import MODULE, spend
+from shapezoo.proving.effort import MODULE, note, require_some
 from shapezoo.proving.enforcing import enforce, is_enforced
 from shapezoo.proving.findings import SEVERITY, outcome_of
 from shapezoo.proving.replays import CallSpec, Replay
@@ -41,14 +39,11 @@ MOST_NUMBERS = 1 << 22
 """How many numbers the arguments of a call may hold."""
 
 
-def replay(
-    subject: Subject, variant: Variant, call: CallSpec, *, is_repeated: bool = False
-) -> list[Replay]:
+def replay(subject: Subject, call: CallSpec, *, is_repeated: bool = False) -> list[Replay]:
     """Call a new instance once, with the usual lengths and masks and with the others.
 
     Args:
         subject: What to call.
-        variant: Which arguments to pass.
         call: How to call it.
         is_repeated: Whether to repeat the call without watching its kernels, and to believe the
             repetition: some functions of torch, such as `max_pool1d`, choose other kernels while
@@ -58,11 +53,11 @@ def replay(
         TooLargeError: There is not enough memory.
     """
     replays = []
-    for is_other in [False, True] if _has_masks_or_lengths(variant) else [False]:
+    for is_other in [False, True] if _has_masks_or_lengths(subject) else [False]:
         calls = [replace(call, is_other=is_other)]
-        replays.append(replay_in_turn(subject, variant, calls)[-1])
+        replays.append(replay_in_turn(subject, calls)[-1])
         if is_repeated or replays[-1].outcome == "breaks":
-            replays[-1] = replay_in_turn(subject, variant, calls, is_watched=False)[-1]
+            replays[-1] = replay_in_turn(subject, calls, is_watched=False)[-1]
     return replays
 
 
@@ -71,29 +66,18 @@ def worst(replays: Sequence[Replay]) -> Replay:
     return max(replays, key=lambda each: SEVERITY.index(each.outcome))
 
 
-def input_tensors(variant: Variant) -> list[TensorType]:
-    """Return the types of all tensors in the arguments."""
-    return [tensor for a in variant.contract.inputs for tensor in tensors(a.type)]
-
-
-def has_indices(variant: Variant) -> bool:
-    """Whether an argument holds integers."""
-    return any(map(is_whole, input_tensors(variant)))
-
-
-def _has_masks_or_lengths(variant: Variant) -> bool:
-    has_masks = any(tensor.dtype == "Bool" for tensor in input_tensors(variant))
-    return has_masks or any(a.name == LENGTHS for a in variant.contract.inputs)
+def _has_masks_or_lengths(subject: Subject) -> bool:
+    has_masks = any(tensor.dtype == "Bool" for tensor in subject.inputs)
+    return has_masks or any(a.name == LENGTHS for a in subject.contract.inputs)
 
 
 def replay_in_turn(
-    subject: Subject, variant: Variant, calls: Sequence[CallSpec], *, is_watched: bool = True
+    subject: Subject, calls: Sequence[CallSpec], *, is_watched: bool = True
 ) -> list[Replay]:
     """Call one instance several times, until a call does not hold.
 
     Args:
         subject: What to call.
-        variant: Which arguments to pass.
         calls: How to call it each time.
         is_watched: Whether to refuse kernels that are too large.
 
@@ -106,8 +90,7 @@ def replay_in_turn(
         try:
             model = _model_for(subject, calls[0])
         except Exception as error:
-            return [_failed(calls[0], error, own_files(subject.source))]
-        files = own_files(model)
+            return [_failed(calls[0], error, subject.source)]
         for module in modules_of(model):
             stack.enter_context(undisturbed(module, is_grad=is_grad))
             stack.enter_context(_counters_put_back(module))
@@ -115,8 +98,9 @@ def replay_in_turn(
         stack.enter_context(torch.set_grad_enabled(is_grad))
         work = MODULE * sum(1 for _ in model.modules()) if isinstance(model, nn.Module) else MODULE
         for number, call in enumerate(calls):
-            spend(work)
-            made = _called(subject, model, variant, call, files, is_watched=is_watched)
+            require_some()
+            note(work)
+            made = _called(subject, model, call, is_watched=is_watched)
             replays.append(replace(made, before=tuple(calls[:number])))
             if made.outcome != "holds":
                 break
@@ -148,18 +132,12 @@ def _model_for(subject: Subject, call: CallSpec) -> Callable[..., Any]:
 
 
 def _called(
-    subject: Subject,
-    model: Callable[..., Any],
-    variant: Variant,
-    call: CallSpec,
-    files: frozenset[str],
-    *,
-    is_watched: bool,
+    subject: Subject, model: Callable[..., Any], call: CallSpec, *, is_watched: bool
 ) -> Replay:
     try:
-        if count_numbers(subject, variant, call, model) > MOST_NUMBERS:
+        if count_numbers(subject, call, model) > MOST_NUMBERS:
             raise TooLargeError(f"arguments of {dict(call.sizes)} are too large to be run")
-        args, kwargs = subject.arguments(model, variant.contract, call)
+        args, kwargs = subject.arguments(model, call)
         before = attributes_of(model)
         with contextlib.ExitStack() as stack:
             if is_watched:
@@ -173,13 +151,13 @@ def _called(
     except Exception as error:
         if isinstance(error, MemoryError) or "allocate" in str(error):
             raise TooLargeError(str(error)) from error
-        return _failed(call, error, files)
+        return _failed(call, error, model)
     is_fresh = _is_fresh(result, list(tensors_of([args, kwargs])))
     return Replay(call, "holds", shapes=tuple(shapes_of(result)), kept=kept, is_fresh=is_fresh)
 
 
-def _failed(call: CallSpec, error: Exception, files: frozenset[str]) -> Replay:
-    cause = cause_of(error, files)
+def _failed(call: CallSpec, error: Exception, model: Callable[..., Any]) -> Replay:
+    cause = cause_of(error, own_files(model))
     return Replay(call, outcome_of(error), error.with_traceback(None), cause)
 
 
@@ -196,12 +174,10 @@ def _is_fresh(result: Any, arguments: Sequence[Tensor]) -> bool:
     )
 
 
-def count_numbers(
-    subject: Subject, variant: Variant, call: CallSpec, model: Callable[..., Any] | None = None
-) -> int:
+def count_numbers(subject: Subject, call: CallSpec, model: Callable[..., Any] | None = None) -> int:
     """Count the numbers that the arguments of a call hold."""
     model = subject.make(call.sizes) if model is None else model
-    args, kwargs = subject.arguments(model, variant.contract, call, device="meta")
+    args, kwargs = subject.arguments(model, call, device="meta")
     return sum(map(math.prod, shapes_of([*args, kwargs])))
 
 
@@ -263,13 +239,13 @@ def _fingerprint(value: Any, depth: int = 0) -> Any:
     return id(value)
 
 
-def snippet(subject: Subject, variant: Variant, made: Replay) -> str:
+def snippet(subject: Subject, made: Replay) -> str:
     """Return Python code that repeats a replay."""
     model = _model_for(subject, made.call)
     imports = {"import torch": None}
     calls = []
     for call in (*made.before, made.call):
-        args, kwargs = subject.arguments(model, variant.contract, call)
+        args, kwargs = subject.arguments(model, call)
         parts = [code_of(arg, imports) for arg in args]
         parts += [f"{name}={code_of(value, imports)}" for name, value in kwargs.items()]
         calls.append(f"{subject.call}({', '.join(parts)})")

@@ -114,10 +114,8 @@ def _divides_by_no_zero(node: ast.expr) -> Iterator[Formula]:
             yield from _divides_by_no_zero(first)
             yield from (z3.Implies(is_needed, need) for need in _divides_by_no_zero(after))
         case ast.Compare(left=left, ops=[op, *ops], comparators=[middle, *rest]) if rest:
-            first, after = ast.Compare(left, [op], [middle]), ast.Compare(middle, ops, rest)
-            yield from _divides_by_no_zero(first)
-            needs = _divides_by_no_zero(after)
-            yield from (z3.Implies(_parse(first), need) for need in needs)
+            pair = ast.Compare(left, [op], [middle]), ast.Compare(middle, ops, rest)
+            yield from _divides_by_no_zero(ast.BoolOp(ast.And(), [*pair]))
         case _:
             for part in ast.iter_child_nodes(node):
                 if isinstance(part, ast.expr):
@@ -143,10 +141,9 @@ def _parse(node: ast.expr) -> Formula:
             return -_parse(node.operand)
         case ast.BoolOp(op=op, values=values):
             return (z3.And if isinstance(op, ast.And) else z3.Or)(*map(_parse, values))
-        case ast.Compare(left=left, ops=[ast.In()], comparators=[ast.Tuple(elts=numbers)]):
-            return z3.Or(*(_parse(left) == _parse(number) for number in numbers))
-        case ast.Compare(left=left, ops=[ast.NotIn()], comparators=[ast.Tuple(elts=numbers)]):
-            return z3.And(*(_parse(left) != _parse(number) for number in numbers))
+        case ast.Compare(left=left, ops=[op], comparators=[ast.Tuple(elts=numbers)]):
+            is_one = z3.Or(*(_parse(left) == _parse(number) for number in numbers))
+            return is_one if isinstance(op, ast.In) else z3.Not(is_one)
         case ast.BinOp(op=op) if type(op) in _OPERATORS:
             return _OPERATORS[type(op)](_parse(node.left), _parse(node.right))
         case ast.Compare() if all(type(op) in _OPERATORS for op in node.ops):

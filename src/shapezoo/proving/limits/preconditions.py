@@ -16,6 +16,7 @@ It would be simpler to print the guards, but with dozens of regions nobody could
 
 import itertools
 import keyword
+import random
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -29,11 +30,11 @@ from shapezoo.proving.effort import each_at_most
 from shapezoo.proving.findings import Sizes
 from shapezoo.proving.formulas import solving
 from shapezoo.proving.formulas.algebra import settled
+from shapezoo.proving.formulas.evaluating import compiled
 from shapezoo.proving.formulas.printing import as_python
 from shapezoo.proving.formulas.rewriting import are_same, forms
 from shapezoo.proving.formulas.solving import Formula
 from shapezoo.proving.limits.candidates import Term, conditions, of_pairs
-from shapezoo.proving.limits.points import Points
 from shapezoo.proving.paths.exploring import ExecutionPath, Exploration
 
 LARGEST = 1 << 14
@@ -50,6 +51,15 @@ QUICK = 300_000
 
 MOST_UNKNOWN = 6
 """After this many suggestions that z3 cannot decide, the search stops."""
+
+RANGE = 192
+"""How many sizes of each axis are tried around a start."""
+
+STARTS = 4
+"""How many starts are used."""
+
+RANDOM = 200
+"""How many pairs of random sizes are tried for each start."""
 
 
 def preconditions(exploration: Exploration) -> tuple[tuple[Condition, ...], bool]:
@@ -115,7 +125,7 @@ class _Search:
         self.conditions: list[Condition] = []
         self._all_axes = exploration.axes
         starts = [path.smallest for path in exploration.ending("holds") if path.smallest]
-        self._points = Points(exploration.axes, self.accepted, starts)
+        self._points = _Points(exploration.axes, self.accepted, starts)
         self._pairs = list(dict.fromkeys(_pairs(refused, self.axes)))
         self._rejected: set[str] = set()
         self._num_unknown = 0
@@ -207,6 +217,53 @@ class _Search:
             self._points.add(example)
         self._num_unknown += answer == z3.unknown
         return bool(answer == z3.unsat)
+
+
+class _Points:
+    """Sizes that satisfy some formulas; more can be added.
+
+    Args:
+        axes: The names of the axes.
+        formulas: The formulas.
+        starts: Some sizes that satisfy them, around which to search.
+    """
+
+    def __init__(
+        self, axes: Sequence[str], formulas: Sequence[Formula], starts: Sequence[Sizes]
+    ) -> None:
+        self.axes = axes
+        self.all: list[Sizes] = []
+        self._tests = [compiled(formula, axes) for formula in formulas]
+        self._tried: set[tuple[int, ...]] = set()
+        for start in starts[:STARTS]:
+            for sizes in _around(axes, start):
+                self.add(sizes)
+
+    def add(self, sizes: Sizes) -> None:
+        """Add sizes, if they satisfy all formulas."""
+        key = tuple(sizes[axis] for axis in self.axes)
+        if key not in self._tried:
+            self._tried.add(key)
+            if all(test(sizes) for test in self._tests):
+                self.all.append(dict(sizes))
+
+    def values(self, term: Term) -> list[int]:
+        """Return all values of a term, in ascending order."""
+        return sorted({term.of(sizes) for sizes in self.all})
+
+
+def _around(axes: Sequence[str], sizes: Sizes) -> Iterator[Sizes]:
+    """Yield sizes that differ from these in one axis, and some random ones."""
+    yield sizes
+    numbers = random.Random(0)
+    for axis in axes:
+        first = max(1, sizes[axis] - RANGE // 4)
+        for size in {*range(1, RANGE // 2), *range(first, first + RANGE)}:
+            yield {**sizes, axis: size}
+    for _ in range(RANDOM):
+        most = numbers.choice((4, 16, 96))
+        yield {**sizes, **{axis: numbers.randint(1, most) for axis in axes}}
+        yield {**sizes, **dict.fromkeys(axes, numbers.randint(1, RANGE))}
 
 
 def _pairs(refused: Sequence[ExecutionPath], axes: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -22,13 +22,11 @@ from typing import Any
 
 import z3
 
-from shapezoo.contracts.examples.arguments import free_axes
-from shapezoo.contracts.examples.variants import Variant
 from shapezoo.contracts.language.conditions import Condition
 from shapezoo.contracts.language.vocabulary import LONG_AXES
 from shapezoo.proving.causes import first_line
 from shapezoo.proving.effort import WorkOverError
-from shapezoo.proving.findings import Outcome, Sizes
+from shapezoo.proving.findings import Outcome, RestsOn, Sizes
 from shapezoo.proving.formulas import solving
 from shapezoo.proving.formulas.algebra import all_settled
 from shapezoo.proving.formulas.solving import Formula
@@ -117,11 +115,10 @@ class ExecutionPath:
 
 @dataclass
 class Exploration:
-    """All that is known about one variant.
+    """All that is known about one variant of a subject.
 
     Attributes:
-        variant: The variant.
-        axes: Everything that may have any size.
+        subject: The variant.
         domain: The sizes in question.
         paths: The paths, in the order in which they were found.
         unexplored: Formulas for the sizes that no path has taken.
@@ -130,11 +127,14 @@ class Exploration:
         lemma_cases: Conditions on sizes that lead to cases inside modules, to be run on real
             kernels.
         open_reason: Why there may be further paths; empty if there are none.
-        probes: What real kernels have done where symbolic runs do not reach.
+        probes: What real kernels have done apart from confirming paths.
+        rests_on: What the verdict rests on besides sizes.
+        conditions: The preconditions that were found.
+        is_exact: Whether all sizes that meet these are accepted.
+        call_gaps: Why nothing is known about some calls, apart from `gaps`.
     """
 
-    variant: Variant
-    axes: tuple[str, ...]
+    subject: Subject
     domain: Formula
     paths: list[ExecutionPath] = field(default_factory=list)
     unexplored: list[Formula] = field(default_factory=list)
@@ -143,6 +143,19 @@ class Exploration:
     lemma_cases: list[Formula] = field(default_factory=list)
     open_reason: str = ""
     probes: list[Replay] = field(default_factory=list)
+    rests_on: RestsOn = RestsOn("eval")  # noqa: RUF009  # it is frozen
+    conditions: tuple[Condition, ...] = ()
+    is_exact: bool = False
+    call_gaps: tuple[str, ...] = ()
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Everything that may have any size."""
+        return self.subject.axes
+
+    def replays(self) -> list[Replay]:
+        """Return everything that real kernels have done."""
+        return [*(each for path in self.paths for each in path.replays), *self.probes]
 
     def ending(self, *outcomes: Outcome) -> list[ExecutionPath]:
         """Return the paths with one of these outcomes."""
@@ -153,43 +166,33 @@ class Exploration:
         gaps = [path.error for path in self.ending("unknown")[:1]]
         gaps += [self.open_reason] if self.open_reason else []
         gaps += [str(of_sampled_axis(axis, line)) for axis, line in self.sampled_at.items()]
-        return gaps + [f"{part} was tried at one size only" for part in self.variant.sampled]
-
-
-def axes_of(subject: Subject, variant: Variant) -> tuple[str, ...]:
-    """Return everything that may have any size: axes, and arguments of the constructor."""
-    return tuple(dict.fromkeys([*free_axes(variant.contract), *subject.free]))
+        return gaps + [f"{part} was tried at one size only" for part in self.subject.sampled]
 
 
 def explore(
-    subject: Subject,
-    variant: Variant,
-    assumptions: Sequence[Condition],
-    lemmas: Lemmas | None = None,
+    subject: Subject, assumptions: Sequence[Condition], lemmas: Lemmas | None = None
 ) -> Exploration:
     """Find every path through a model.
 
     Args:
         subject: What to explore.
-        variant: Which arguments to pass.
         assumptions: What to assume about the sizes.
         lemmas: Explores modules inside it by themselves if there are many paths; None never does.
     """
-    axes = axes_of(subject, variant)
     domain = z3.And(
-        *(z3.Int(axis) >= 1 for axis in axes),
-        *(solving.parse(c.text) for c in assumptions if set(c.axes) <= set(axes)),
+        *(z3.Int(axis) >= 1 for axis in subject.axes),
+        *(solving.parse(c.text) for c in assumptions if set(c.axes) <= set(subject.axes)),
         True,
     )
-    exploration = Exploration(variant, axes, domain, unexplored=[domain])
+    exploration = Exploration(subject, domain, unexplored=[domain])
     try:
-        _explore(subject, exploration, lemmas)
+        _explore(exploration, lemmas)
     except WorkOverError as error:
         exploration.open_reason = str(error)
     return exploration
 
 
-def _explore(subject: Subject, exploration: Exploration, lemmas: Lemmas | None) -> None:
+def _explore(exploration: Exploration, lemmas: Lemmas | None) -> None:
     """Follow paths until they cover all sizes, or until z3 cannot say which sizes are left."""
     pinned = _PinnedAxes(exploration)
     axes, usual = exploration.axes, _usual(exploration.axes)
@@ -197,7 +200,7 @@ def _explore(subject: Subject, exploration: Exploration, lemmas: Lemmas | None) 
     if point is None and not exploration.open_reason:
         exploration.open_reason = "no sizes meet the assumptions"
     while point is not None:
-        path = _path(exploration, _runs(subject, exploration, point, lemmas), point)
+        path = _path(exploration, _runs(exploration, point, lemmas), point)
         exploration.paths.append(path)
         exploration.unexplored.append(z3.Not(path.region))
         if path.outcome == "breaks":  # it is refuted; only a smaller counterexample is of interest
@@ -206,9 +209,7 @@ def _explore(subject: Subject, exploration: Exploration, lemmas: Lemmas | None) 
         point, exploration.open_reason = _next(axes, exploration.unexplored, usual)
 
 
-def _runs(
-    subject: Subject, exploration: Exploration, point: Sizes, lemmas: Lemmas | None
-) -> list[SymbolicRun]:
+def _runs(exploration: Exploration, point: Sizes, lemmas: Lemmas | None) -> list[SymbolicRun]:
     """Run with these sizes as hints, once for each way where the data decide."""
     runs: list[SymbolicRun] = []
     waiting: list[tuple[bool, ...]] = [()]
@@ -218,27 +219,23 @@ def _runs(
             error = UndecidedError("the values of arguments decide in too many ways to follow all")
             runs.append(SymbolicRun("unknown", error=error))
             break
-        runs.append(_run(subject, exploration, point, choices, lemmas))
+        runs.append(_run(exploration, point, choices, lemmas))
         taken = runs[-1].choices
         waiting += [(*taken[:i], not taken[i]) for i in range(len(choices), len(taken))]
     return runs
 
 
 def _run(
-    subject: Subject,
-    exploration: Exploration,
-    point: Sizes,
-    choices: tuple[bool, ...],
-    lemmas: Lemmas | None,
+    exploration: Exploration, point: Sizes, choices: tuple[bool, ...], lemmas: Lemmas | None
 ) -> SymbolicRun:
     """Run once; if that asks a lot, learn lemmas and run again."""
-    variant = exploration.variant
+    subject = exploration.subject
     if lemmas is None or subject.model is None:
-        return run_symbolically(subject, variant, point, choices)
-    run = run_symbolically(subject, variant, point, choices, lemmas.prepare)
+        return run_symbolically(subject, point, choices)
+    run = run_symbolically(subject, point, choices, lemmas.prepare)
     is_many = len(run.guards) >= MANY_GUARDS or len(exploration.ending("holds")) >= MANY_PATHS
     if run.outcome == "holds" and is_many and lemmas.learn(subject.model):
-        run = run_symbolically(subject, variant, point, choices, lemmas.prepare)
+        run = run_symbolically(subject, point, choices, lemmas.prepare)
     exploration.lemma_cases += lemmas.cases(run.symbols)
     return run
 
@@ -298,15 +295,13 @@ def _next(
     large = [z3.Int(axis) >= LARGE for axis in axes]
     if solver.check(*large, *(z3.Int(axis) <= BOUNDS[1] for axis in axes)) == z3.sat:
         return solving.sizes_of(solver.model(), axes), ""
-    for bound in BOUNDS:
+    for bound in (*BOUNDS, None):
         solver.push()
-        solver.add(*(z3.Int(axis) <= bound for axis in axes))
-        if solver.check() == z3.sat:
+        solver.add(*(z3.Int(axis) <= bound for axis in axes if bound is not None))
+        answer = solver.check()
+        if answer == z3.sat:
             return solving.sizes_of(solver.model(), axes), ""
         solver.pop()
-    answer = solver.check()
-    if answer == z3.sat:
-        return solving.sizes_of(solver.model(), axes), ""
     return None, "" if answer == z3.unsat else "z3 cannot decide whether there are more paths"
 
 

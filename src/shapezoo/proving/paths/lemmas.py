@@ -101,7 +101,7 @@ class Lemmas:
         by_key: The lemmas.
     """
 
-    find: Callable[[nn.Module, str, Pattern], Lemma | None]
+    find: Callable[[nn.Module, Pattern], Lemma | None]
     by_key: dict[Key, Lemma] = field(default_factory=dict)
     _used: dict[tuple[Key, Expressions], Lemma] = field(default_factory=dict)
     _states: dict[str, Any] = field(default_factory=dict)
@@ -141,7 +141,7 @@ class Lemmas:
             module, key = model.get_submodule(path), (states[path], pattern)
             has_asking_part = any(other.startswith(f"{path}.") for other in asking)
             if calls[path, pattern] and not has_asking_part and key not in shared:
-                shared[key] = self.find(module, path, pattern) if is_closed(module) else None
+                shared[key] = self.find(module, pattern) if is_closed(module) else None
         for path, pattern in calls:
             if (lemma := shared.get((states[path], pattern))) is not None:
                 self.by_key[path, pattern] = lemma
@@ -215,7 +215,7 @@ def _watch(model: nn.Module, count: Callable[[], int], calls: dict[Key, bool]) -
             vars(module)["forward"] = watching(path, module.forward)
 
 
-def subject_for(module: nn.Module, path: str, pattern: Pattern) -> Subject:
+def subject_for(module: nn.Module, pattern: Pattern) -> Subject:
     """Return a module as a subject that maps one tensor of a shape to any tensor."""
 
     def forward(self: Any, x: Any) -> Any: ...

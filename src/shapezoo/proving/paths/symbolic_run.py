@@ -42,7 +42,6 @@ from torch.utils._sympy.numbers import int_oo
 from shapezoo._containers import shapes_of, tensors_of
 from shapezoo._modules import undisturbed
 from shapezoo.contracts.examples.arguments import LENGTHS, counted_axis, free_axes, given_arguments
-from shapezoo.contracts.examples.variants import Variant
 from shapezoo.contracts.language.signatures import Signature
 from shapezoo.contracts.matching.proof_mode import hint_of, while_proving
 from shapezoo.proving.causes import chain_of
@@ -114,7 +113,6 @@ so far, and a callback for calls of modules with contracts."""
 
 def run_symbolically(
     subject: Subject,
-    variant: Variant,
     hints: Sizes,
     choices: tuple[bool, ...] | None = None,
     prepare: Prepare | None = None,
@@ -123,7 +121,6 @@ def run_symbolically(
 
     Args:
         subject: What to run.
-        variant: Which arguments to pass.
         hints: The sizes that the run follows.
         choices: The first answers where the data of arguments decide; the others are false. None
             makes such a question undecided, for callers that do not follow both ways.
@@ -157,10 +154,10 @@ def run_symbolically(
                 if prepare is not None:
                     prepare(model, lambda: len(environment.guards), record)
             stack.enter_context(in_model_code(code.namespaces().values()))
-            args, kwargs = subject.arguments(model, variant.contract, CallSpec(sizes))
+            args, kwargs = subject.arguments(model, CallSpec(sizes))
             ranges.set_arguments(tensors_of([args, kwargs]))
-            for lengths in _lengths(variant.contract, args, kwargs):
-                ranges.set_bounds(lengths, 1, sizes[counted_axis(variant.contract)])
+            for lengths in _lengths(subject.contract, args, kwargs):
+                ranges.set_bounds(lengths, 1, sizes[counted_axis(subject.contract)])
             with while_proving():
                 result = model(*args, **kwargs)
             run.shapes = [tuple(map(expression_of, shape)) for shape in shapes_of(result)]

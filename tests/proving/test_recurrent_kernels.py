@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from shapezoo import Module
-from shapezoo.contracts.examples.variants import variants
 from shapezoo.proving.audit.auditing import _number
 from shapezoo.proving.audit.replaying import replay, worst
 from shapezoo.proving.findings import Sizes
@@ -80,9 +79,9 @@ class AnyLengths(Module):
 def assert_agrees(model: nn.Module, sizes: Sizes) -> None:
     """What symbols say is what real kernels do."""
     subject = subject_of(model.eval(), None)
-    (variant,), _ = variants(subject.contract)
-    said = run_symbolically(subject, variant, sizes)
-    found = worst(replay(subject, variant, CallSpec(sizes)))
+    (subject,), _ = subject.variants()
+    said = run_symbolically(subject, sizes)
+    found = worst(replay(subject, CallSpec(sizes)))
     assert said.outcome == found.outcome, (said.error, found.error)
     shapes = [tuple(_number(size, sizes) for size in shape) for shape in said.shapes]
     assert shapes == list(found.shapes)

@@ -151,7 +151,8 @@ def untrained_copies(state: State) -> dict[str, Tensor]:
         name: nn.Parameter(value, requires_grad=False)
         for name, value in copied(state.parameters).items()
     }
-    return parameters | copied(state.buffers)
+    buffers: dict[str, Tensor] = copied(state.buffers)
+    return parameters | buffers
 
 
 def reshard(model: nn.Module) -> bool:

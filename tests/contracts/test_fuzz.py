@@ -699,8 +699,8 @@ def drawn(seed: str, calls: int) -> Fuzz:
     while fuzz.tally["drawn"] < calls:
         with pytest.MonkeyPatch.context() as patch:
             if is_small:
-                patch.setattr(contract, "MOST_CALLS", 3)
-                patch.setattr(contract, "MOST_RESULTS", 2)
+                patch.setattr(memo, "MAX_CALLS", 3)
+                patch.setattr(memo, "MAX_RESULTS", 2)
             functions = [fuzz.function() for _ in range(together)]
             fuzz.run(functions, min(together * CALLS, calls - fuzz.tally["drawn"]))
         is_small = not is_small
@@ -792,7 +792,7 @@ def no_dtype_in_the_key(patch: pytest.MonkeyPatch) -> None:
     def code(name: str, kind: types.Type, key_of_name: str) -> str | None:
         return (code_of(name, kind, key_of_name) or "").replace(f", {name}.dtype", "") or None
 
-    patch.setattr(contract, "key_code", code)
+    patch.setattr(memo, "key_code", code)
 
 
 def no_braces_in_the_key(patch: pytest.MonkeyPatch) -> None:
@@ -802,14 +802,14 @@ def no_braces_in_the_key(patch: pytest.MonkeyPatch) -> None:
         self: Contract, function: Callable[..., Any], *origin: Any, is_final: bool = False
     ) -> None:
         start(self, function, *origin, is_final=is_final)
-        self.calls = calls = Blind(len(self.signature.braces))
-        self.recall = lambda *args, **kwargs: calls.get(self._key_of(*args, **kwargs))
+        self.memo.calls = calls = Blind(len(self.signature.braces))
+        self.memo.recall = lambda *args, **kwargs: calls.get(self.memo.key_of(*args, **kwargs))
 
     patch.setattr(Contract, "__init__", init)
 
 
 def one_key_for_all_results(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(contract, "_key_of_result", lambda output: type)
+    patch.setattr(memo, "_key_of_result", lambda output: type)
 
 
 def without(pattern: str, instead: str, patch: pytest.MonkeyPatch) -> None:

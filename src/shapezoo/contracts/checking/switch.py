@@ -47,7 +47,7 @@ def unchecked() -> Iterator[None]:
 
 
 def _change(step: int) -> None:
-    if is_dynamo_compiling():  # Dynamo cannot trace a lock, and tracing needs none
+    if is_dynamo_compiling():  # Dynamo cannot trace a lock, and a trace runs in one thread
         _add(step)
         return
     with _lock:

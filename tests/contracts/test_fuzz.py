@@ -844,12 +844,14 @@ def lists_never_empty(patch: pytest.MonkeyPatch) -> None:
 
 def place_not_told(patch: pytest.MonkeyPatch) -> None:
 
+    precise = explain.explain
+
     def vague(*args: Any, **kwargs: Any) -> ShapeError:
-        error = explain.explain(*args, **kwargs)
+        error = precise(*args, **kwargs)
         error.axis = None
         return error
 
-    patch.setattr(contract, "explain", vague)
+    patch.setattr(explain, "explain", vague)
 
 
 def no_expressions(patch: pytest.MonkeyPatch) -> None:

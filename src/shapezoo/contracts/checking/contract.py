@@ -34,10 +34,7 @@ from shapezoo.contracts.matching.bindings import missing, visible, without_brace
 from shapezoo.contracts.matching.call_matching import bind_arguments, match_result
 from shapezoo.contracts.matching.matching import MismatchError, StepAside
 from shapezoo.contracts.messages.describing import readable
-from shapezoo.contracts.messages.explain import explain, explain_unbound, public_name
-from shapezoo.contracts.messages.fixes import suggest
-from shapezoo.contracts.messages.layer_fixes import suggest_for_result
-from shapezoo.contracts.messages.module_paths import path_in_model
+from shapezoo.contracts.messages.explain import Explainer
 
 
 class Contract:
@@ -69,6 +66,7 @@ class Contract:
         records = [part.record for part in inside if isinstance(part, RecordType)]
         self.records = tuple(filter(is_dataclass, records))
         self._function = function
+        self._explain = Explainer(function, self.signature)
         self._braces = self.signature.braces
         self._has_owner = [*inspect.signature(function).parameters][:1] == [self.signature.owner]
         # the axes that the arguments must bind: in every call, and if the result has them
@@ -91,7 +89,7 @@ class Contract:
             with paused():
                 try:
                     key = self.memo.key_of(*args, **kwargs)
-                    braces = self._numbers(self.memo.sizes_in(key))
+                    braces = self._numbers(key[: len(self._braces)])
                 except Exception:  # an unknown class, a size that cannot be read
                     key, braces = None, self._read_braces(arguments)
                 for unknown in _sizes_of_lazy_layers(braces, arguments.get(self.signature.owner)):
@@ -173,18 +171,15 @@ class Contract:
         try:
             bindings, opaque = bind_arguments(self.signature, arguments, braces)
         except MismatchError as mismatch:
-            owner = arguments.get(self.signature.owner) if self._has_owner else None
-            accepts = functools.partial(self._accepts, braces)
-            raise explain(
-                self._function,
-                mismatch,
-                module_path=module_path or path_in_model(owner),
-                hint=suggest(self.signature.inputs, arguments, mismatch, accepts),
+            # no variable holds the error: its traceback refers to this frame, and such a cycle would
+            # keep the tensors alive
+            raise self._explain.wrong_argument(
+                mismatch, arguments, functools.partial(self._accepts, braces), module_path
             ) from None
         except ContractError as error:
-            raise self._named(error) from error
+            raise self._explain.uncomputable(error) from error
         if unbound := missing(bindings, self._needed - opaque):
-            raise explain_unbound(self._function, self.signature, unbound)
+            raise self._explain.unbound(unbound)
         axes = without_braces(bindings) if braces else bindings
         return CheckedCall(bindings, axes, opaque, {}, self.memo.key_of_result)
 
@@ -197,19 +192,15 @@ class Contract:
         try:
             unbound = match_result(self.signature.output, result, call.bindings, unbound)
         except MismatchError as mismatch:
-            raise explain(
-                self._function,
-                mismatch,
-                module_path=module_path or path_in_model(owner),
-                hint=suggest_for_result(self.signature, call.bindings, result, owner, mismatch),
-                is_result=True,
+            raise self._explain.wrong_result(
+                mismatch, result, call.bindings, owner, module_path
             ) from None
         except ContractError as error:
             if call.opaque:
                 return  # its sizes come from an argument that cannot be inspected
-            raise self._named(error) from error
+            raise self._explain.uncomputable(error) from error
         if unbound:
-            raise explain_unbound(self._function, self.signature, unbound)
+            raise self._explain.unbound(unbound)
 
     def _accepts(
         self, braces: dict[str, object], arguments: dict[str, Any], changes: dict[str, object]
@@ -229,9 +220,6 @@ class Contract:
     def _numbers(self, sizes: tuple[object, ...]) -> dict[str, object]:
         """Return these values of the parts in braces, by part; an error if one is not a number."""
         return {part: number_or_error(part, v) for part, v in zip(self._braces, sizes, strict=True)}
-
-    def _named(self, error: ContractError) -> ContractError:
-        return ContractError(f"{public_name(self._function)}: {error}")
 
 
 def _sizes_of_lazy_layers(braces: dict[str, object], owner: object) -> list[str]:

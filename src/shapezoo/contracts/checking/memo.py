@@ -111,13 +111,10 @@ class Memo:
         self.key_of = compiled(key)
         self.recall = skip_by_dynamo(compiled(f"{find}({key})" if self._has_keys else "None"))
 
-    def sizes_in(self, key: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the values of the parts in braces in a key."""
-        return key[: self._num_braces]
-
     def add(self, key: tuple[Any, ...], call: CheckedCall) -> None:
         """Remember a call, if its key stays valid; a tensor in braces can change its value."""
-        if self._has_keys and all(type(size) in (int, float) for size in self.sizes_in(key)):
+        sizes = key[: self._num_braces]
+        if self._has_keys and all(type(size) in (int, float) for size in sizes):
             with contextlib.suppress(TypeError):  # a symbolic size
                 remember(self.calls, key, call, MAX_CALLS)
 

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import inspect
 from collections.abc import Callable, Container, Mapping
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -233,11 +234,8 @@ def _container(class_: type, items: list[Any]) -> Any:
 
 def _defaults(record: Any) -> set[str]:
     """Return the fields of a dataclass or NamedTuple that have a default."""
-    if not dataclasses.is_dataclass(record):
-        return {*record._field_defaults}
-    none = dataclasses.MISSING
-    fields = dataclasses.fields(record)
-    return {f.name for f in fields if (f.default, f.default_factory) != (none, none)}
+    parameters = inspect.signature(record).parameters.values()
+    return {p.name for p in parameters if p.default is not p.empty}
 
 
 def size_of(axis: Axis, sizes: Mapping[str, int]) -> int:

@@ -1,6 +1,7 @@
 """The contract of a function as data."""
 
 import enum
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -57,7 +58,7 @@ class Argument:
         """Whether a call must pass it."""
         return self.default is None and self.kind not in _STARS
 
-    @property
+    @functools.cached_property
     def collected(self) -> Type:
         """The type that the function receives: a tuple for ``*args``, a dict for ``**kwargs``."""
         match self.kind:

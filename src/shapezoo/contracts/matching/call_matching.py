@@ -68,14 +68,8 @@ def match_result(
     if unbound and isinstance(output, UnionType):
         for option in output.parts:
             with contextlib.suppress(MismatchError, ContractError):
-                if not _newly_bound(option, result, bindings, unbound):
+                if not match_result(option, result, bindings, unbound):
                     return []
-    return _newly_bound(output, result, bindings, unbound)
-
-
-def _newly_bound(
-    output: Type, result: object, bindings: Bindings, unbound: Sequence[str]
-) -> list[str]:
     with frame(bindings):
         check_value(result, output, "return")
         still_unbound = missing(current(), unbound) if unbound else []

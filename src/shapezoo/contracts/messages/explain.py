@@ -1,11 +1,12 @@
 """The text of a ShapeError: the expected and the actual value, and where they differ."""
 
+import itertools
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from shapezoo.contracts.language.axes import Extent, align, differences
-from shapezoo.contracts.language.errors import ShapeError, listed
+from shapezoo.contracts.language.errors import ContractError, ShapeError, listed
 from shapezoo.contracts.language.signatures import Signature
 from shapezoo.contracts.language.types import (
     DictType,
@@ -18,6 +19,7 @@ from shapezoo.contracts.language.types import (
     walk,
 )
 from shapezoo.contracts.language.walking import Missing
+from shapezoo.contracts.matching.bindings import Bindings
 from shapezoo.contracts.matching.matching import MismatchError
 from shapezoo.contracts.messages.describing import (
     class_name,
@@ -28,6 +30,9 @@ from shapezoo.contracts.messages.describing import (
     qualified_name,
     readable,
 )
+from shapezoo.contracts.messages.fixes import Accepts, suggest
+from shapezoo.contracts.messages.layer_fixes import suggest_for_result
+from shapezoo.contracts.messages.module_paths import path_in_model
 
 _MAX_LINES = 4
 
@@ -81,35 +86,78 @@ def explain(
     return ShapeError("\n".join([title, *lines]), argument=mismatch.path, axis=axis)
 
 
-def explain_unbound(
-    function: Callable[..., Any], contract: Signature, unbound: Iterable[str]
-) -> ShapeError:
-    """Build the error for axes of a result that no argument of the call has bound."""
-    names = sorted(unbound)
-    axes = f"{'axis' if len(names) == 1 else 'axes'} {listed(map(repr, names))}"
-    able = [a for a in contract.inputs if bindable_names(a.type) & set(names)]
-    has_lists = any(isinstance(p, SequenceType | DictType) for a in able for p in walk(a.type))
-    reason = " (an empty list has no sizes)" if has_lists else ""
-    return ShapeError(
-        f"{public_name(function)}: the result has {axes}, and no argument of this call has "
-        f"{'it' if len(names) == 1 else 'them'}\n"
-        f"  expected  {contract.output}\n"
-        f"  hint      pass {' or '.join(repr(a.name) for a in able)}{reason}",
-        argument="return",
-    )
+class Explainer(NamedTuple):
+    """Builds the errors for the calls of one function.
+
+    Attributes:
+        function: The function.
+        contract: Its contract.
+    """
+
+    function: Callable[..., Any]
+    contract: Signature
+
+    def wrong_argument(
+        self, mismatch: MismatchError, arguments: dict[str, Any], accepts: Accepts, path: str
+    ) -> ShapeError:
+        """Build the error for an argument that does not match, with a fix if one is known.
+
+        Args:
+            mismatch: How it does not match.
+            arguments: The arguments, by name.
+            accepts: Whether other arguments would pass, as in `suggest`.
+            path: The path of the module, if the function is a forward and the path is known.
+        """
+        hint = suggest(self.contract.inputs, arguments, mismatch, accepts)
+        path = path or path_in_model(arguments.get(self.contract.owner))
+        return explain(self.function, mismatch, module_path=path, hint=hint)
+
+    def wrong_result(
+        self, mismatch: MismatchError, result: object, bindings: Bindings, owner: object, path: str
+    ) -> ShapeError:
+        """Build the error for a result that does not match, with a fix if one is known.
+
+        Args:
+            mismatch: How it does not match.
+            result: The result.
+            bindings: What the arguments bound.
+            owner: The module, if the function is a forward.
+            path: The path of the module, if the function is a forward and the path is known.
+        """
+        hint = suggest_for_result(self.contract, bindings, result, owner, mismatch)
+        path = path or path_in_model(owner)
+        return explain(self.function, mismatch, module_path=path, hint=hint, is_result=True)
+
+    def unbound(self, names: Iterable[str]) -> ShapeError:
+        """Build the error for axes of a result that no argument of the call has bound."""
+        names = sorted(names)
+        axes = f"{'axis' if len(names) == 1 else 'axes'} {listed(map(repr, names))}"
+        able = [a for a in self.contract.inputs if bindable_names(a.type) & set(names)]
+        has_lists = any(isinstance(p, SequenceType | DictType) for a in able for p in walk(a.type))
+        reason = " (an empty list has no sizes)" if has_lists else ""
+        return ShapeError(
+            f"{public_name(self.function)}: the result has {axes}, and no argument of this call "
+            f"has {'it' if len(names) == 1 else 'them'}\n"
+            f"  expected  {self.contract.output}\n"
+            f"  hint      pass {' or '.join(repr(a.name) for a in able)}{reason}",
+            argument="return",
+        )
+
+    def uncomputable(self, error: ContractError) -> ContractError:
+        """Build the error for a contract that cannot be computed, with the name of the function."""
+        return ContractError(f"{public_name(self.function)}: {error}")
 
 
 def public_name(function: Callable[..., Any]) -> str:
     """Return the shortest dotted name under which a function, or its class, can be imported."""
     owner = function.__qualname__.partition(".")[0]
-    parts = (function.__module__ or "").split(".")
-    packages = [".".join(parts[: i + 1]) for i in range(len(parts))]
-    imported = [name for name in packages if name in sys.modules]
-    values = [vars(sys.modules[name]).get(owner) for name in imported]
-    if values and values[-1] is not None:
-        shortest = next(name for name, v in zip(imported, values, strict=True) if v is values[-1])
-        return f"{shortest}.{function.__qualname__}"
-    return qualified_name(function)
+    modules = itertools.accumulate((function.__module__ or "").split("."), "{}.{}".format)
+    values = {m: vars(sys.modules[m]).get(owner) for m in modules if m in sys.modules}
+    own = list(values.values())[-1] if values else None
+    if own is None:
+        return qualified_name(function)
+    shortest = next(name for name, value in values.items() if value is own)
+    return f"{shortest}.{function.__qualname__}"
 
 
 def _resolved(mismatch: MismatchError) -> tuple[Type, dict[str, Extent]]:

@@ -96,17 +96,6 @@ _CASTS = {torch.float32: "float", torch.float64: "double", torch.float16: "half"
 """The methods that cast to a dtype; other dtypes use `to`."""
 
 _FLATTEN = Fix("", (("flatten", (1,)),))
-_DEFAULTS_OF_RNNS: dict[str, Any] = {
-    "num_layers": 1,
-    "bias": True,
-    "batch_first": False,
-    "dropout": 0.0,
-    "bidirectional": False,
-}
-_DEFAULTS_OF_ONE_RNN: dict[type[nn.Module], dict[str, Any]] = {
-    nn.RNN: {"nonlinearity": "tanh"},
-    nn.LSTM: {"proj_size": 0},
-}
 
 
 class _Suggestion(NamedTuple):
@@ -237,11 +226,11 @@ def _values(layer: nn.Module, rule: InputRule) -> dict[str, Any]:
 
 def _defaults(layer: type[nn.Module]) -> dict[str, Any]:
     """Return the defaults of a layer's constructor."""
-    if issubclass(layer, RNNBase):  # their constructors take *args and **kwargs
-        return _DEFAULTS_OF_RNNS | _DEFAULTS_OF_ONE_RNN.get(layer, {})
-    parameters = inspect.signature(layer).parameters.values()
+    is_rnn = issubclass(layer, RNNBase)  # the subclasses of RNNBase take *args and **kwargs
+    parameters = inspect.signature(RNNBase if is_rnn else layer).parameters.values()
     ignored = ("device", "dtype")
-    return {p.name: p.default for p in parameters if p.name not in ignored and p.default != p.empty}
+    optional = [p for p in parameters if p.default is not p.empty and p.name not in ignored]
+    return {p.name: p.default for p in optional} | ({"nonlinearity": "tanh"} if is_rnn else {})
 
 
 def _code(layer: nn.Module, rule: InputRule, values: dict[str, Any]) -> str:

@@ -73,13 +73,6 @@ _RAISED_BY_PYTHON = re.compile(
 """Messages of errors that Python itself raises, about lists and calls."""
 
 
-class Failure(NamedTuple):
-    """A frame that an error passed through, and the failed instruction."""
-
-    frame: FrameType
-    instruction: int
-
-
 class Layer(NamedTuple):
     """A `torch.nn` layer whose ``forward`` failed, with the arguments."""
 
@@ -140,7 +133,7 @@ def add_note(error: Exception, contract: Signature, bindings: Bindings) -> None:
 def _lines(error: Exception, names: Names) -> list[str]:
     """Return the lines of the note; none if nothing is known."""
     failures = list(_failures(error.__traceback__))
-    files = [failure.frame.f_code.co_filename for failure in failures]
+    files = [failure.tb_frame.f_code.co_filename for failure in failures]
     # the first frame after those of the check
     body = next(i for i, file in enumerate(files) if file != files[0])
     if files[0] in files[body:]:
@@ -149,32 +142,33 @@ def _lines(error: Exception, names: Names) -> list[str]:
     if _is_raised_by_user_code(error, failures[last:]):
         return []
     if layers := list(_layers(failures[last:])):
-        return _note_on_layer(layers, names, failures[body].frame)
+        return _note_on_layer(layers, names, failures[body].tb_frame)
     return _note_on_expression(failures[last], names, error)
 
 
-def _failures(traceback: TracebackType | None) -> Iterator[Failure]:
+def _failures(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    """Yield the entries of a traceback, one for each frame, outermost first."""
     while traceback is not None:
-        yield Failure(traceback.tb_frame, traceback.tb_lasti)
+        yield traceback
         traceback = traceback.tb_next
 
 
-def _is_raised_by_user_code(error: Exception, failures: list[Failure]) -> bool:
+def _is_raised_by_user_code(error: Exception, failures: list[TracebackType]) -> bool:
     """Whether user code raised the error itself, or called a function with wrong arguments.
 
     The last instruction of the user's code called PyTorch if it is one of `_OPERATIONS`. The other
     instructions raise, iterate, unpack or look up names.
     """
-    frame, instruction = failures[-1]
+    code = failures[-1].tb_frame.f_code
     if len(failures) > 1:
-        return frame.f_code in _CALLS and isinstance(error, TypeError)
-    operations = {i.offset: i.opname for i in dis.get_instructions(frame.f_code)}
-    return not operations.get(instruction, "").startswith(_OPERATIONS)
+        return code in _CALLS and isinstance(error, TypeError)
+    operations = {i.offset: i.opname for i in dis.get_instructions(code)}
+    return not operations.get(failures[-1].tb_lasti, "").startswith(_OPERATIONS)
 
 
-def _layers(failures: list[Failure]) -> Iterator[Layer]:
+def _layers(failures: list[TracebackType]) -> Iterator[Layer]:
     """Yield the `torch.nn` layers that user code called, outermost first."""
-    for (caller, _), (frame, _) in pairwise(failures):
+    for caller, frame in pairwise(failure.tb_frame for failure in failures):
         code = frame.f_code
         if code.co_name == "forward" and code.co_filename.startswith(_LAYERS):
             module = self_of(frame)
@@ -260,14 +254,14 @@ def _note_on_indices(module: nn.Embedding, inputs: Tensor, name: str) -> list[st
     return lines
 
 
-def _note_on_expression(failure: Failure, names: Names, error: Exception) -> list[str]:
+def _note_on_expression(failure: TracebackType, names: Names, error: Exception) -> list[str]:
     """Return the note on a PyTorch function or operator that user code called."""
     source = _source_of(failure)
     if source is None:
         return []
-    (location, text), variables = source, locals_of(failure.frame)
+    (location, text), variables = source, locals_of(failure.tb_frame)
     tree = _parsed(text)
-    if not _is_compiled_to(tree, failure.frame.f_code):
+    if not _is_compiled_to(tree, failure.tb_frame.f_code):
         return []  # the source has changed since it was compiled
     if isinstance(tree, ast.Subscript) and not _operands(tree.value, variables):
         return []  # indexing a list
@@ -275,7 +269,7 @@ def _note_on_expression(failure: Failure, names: Names, error: Exception) -> lis
     tensors_in_it = _tensors_in(list(operands.values()))
     if not tensors_in_it or any(map(_is_symbolic, tensors_in_it)):
         return []
-    owner = self_of(failure.frame)
+    owner = self_of(failure.tb_frame)
     lines = []
     if isinstance(owner, nn.Module) and path_in_model(owner):
         lines.append(_line("module", _title(owner)))
@@ -294,11 +288,11 @@ def _note_on_expression(failure: Failure, names: Names, error: Exception) -> lis
     return lines
 
 
-def _source_of(failure: Failure) -> tuple[str, str] | None:
+def _source_of(failure: TracebackType) -> tuple[str, str] | None:
     """Return the location of the failed expression and its text, if they are known."""
-    code = failure.frame.f_code
+    code = failure.tb_frame.f_code
     # an instruction takes two bytes
-    first, last, start, end = list(code.co_positions())[failure.instruction // 2]
+    first, last, start, end = list(code.co_positions())[failure.tb_lasti // 2]
     if first is None or last is None or start is None or end is None:
         return None
     lines = [linecache.getline(code.co_filename, i).encode() for i in range(first, last + 1)]

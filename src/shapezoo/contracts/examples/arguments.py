@@ -32,7 +32,7 @@ LENGTHS = "lengths"
 
 def free_axes(contract: Signature) -> tuple[str, ...]:
     """Return the axis names whose sizes a caller chooses: those of required arguments, in order."""
-    types = [_narrowed(argument.type) for argument in given_arguments(contract)]
+    types = [_narrowed(argument.type) for argument in example_inputs(contract)]
     axes = [axis for type_ in types for tensor in tensors(type_) for axis in tensor.axes]
     return tuple(dict.fromkeys(axis.name for axis in axes if axis.name))
 
@@ -118,7 +118,7 @@ def arguments(
     """
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
-    passed = given_arguments(contract)
+    passed = example_inputs(contract)
     has_gap = False
     for argument in contract.inputs:
         if argument not in passed:
@@ -158,7 +158,7 @@ def counted_axis(contract: Signature) -> str:
     return "seq"
 
 
-def given_arguments(contract: Signature) -> list[Argument]:
+def example_inputs(contract: Signature) -> list[Argument]:
     """Return the arguments of an example call.
 
     These are the required ones and, if they do not bind all axes of the result, the first optional

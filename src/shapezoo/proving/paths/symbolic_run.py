@@ -24,7 +24,7 @@ from torch.fx.experimental import symbolic_shapes
 from torch.utils._sympy.numbers import int_oo
 
 from shapezoo._modules import undisturbed
-from shapezoo.contracts.examples.arguments import LENGTHS, counted_axis, free_axes, given_arguments
+from shapezoo.contracts.examples.arguments import LENGTHS, counted_axis, example_inputs, free_axes
 from shapezoo.contracts.examples.variants import Variant
 from shapezoo.contracts.language.signatures import Signature
 from shapezoo.contracts.matching.proof_mode import hint_of, while_proving
@@ -201,7 +201,7 @@ def _lengths(
     contract: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Iterator[Tensor]:
     """The argument that counts the positions of an axis, if there is one."""
-    names = [argument.name for argument in given_arguments(contract)]
+    names = [argument.name for argument in example_inputs(contract)]
     given: dict[str, Any] = {**dict(zip(names, args, strict=False)), **kwargs}
     if counted_axis(contract) in free_axes(contract):
         yield from tensors_of(given.get(LENGTHS))

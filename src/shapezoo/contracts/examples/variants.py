@@ -52,7 +52,7 @@ def variants(contract: Signature) -> tuple[list[Variant], bool]:
     """Return the variants of a contract, and whether these are all."""
     choices = [list(ways(argument)) for argument in contract.inputs]
     combinations = itertools.product(*choices)
-    every = (variant for inputs in combinations for variant in met(contract, inputs))
+    every = (variant for inputs in combinations for variant in variants_with(contract, inputs))
     first = list(itertools.islice(every, MOST + 1))
     return first[:MOST], len(first) <= MOST
 
@@ -61,7 +61,7 @@ Way = tuple[str, Argument | None]
 """A label, and an argument that leaves no choice but sizes; None if it is left out."""
 
 
-def met(contract: Signature, inputs: Sequence[Way]) -> Iterator[Variant]:
+def variants_with(contract: Signature, inputs: Sequence[Way]) -> Iterator[Variant]:
     """Yield the variants of a contract with these arguments, which differ in numbers of axes.
 
     There are none if these arguments leave an axis of the result unbound: such a call raises.

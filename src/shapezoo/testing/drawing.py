@@ -27,7 +27,7 @@ from torch import nn
 from shapezoo.contracts import Argument, Condition, ContractError, PlainType, Signature
 from shapezoo.contracts.checking.known_limits import limits_of
 from shapezoo.contracts.examples.arguments import arguments, free_axes
-from shapezoo.contracts.examples.variants import Variant, Way, met, ways
+from shapezoo.contracts.examples.variants import Variant, Way, variants_with, ways
 from shapezoo.contracts.language.axes import Extent
 from shapezoo.contracts.language.expressions import read_braces
 from shapezoo.contracts.language.signatures import ArgumentKind
@@ -98,7 +98,7 @@ class Drawing:
             for name, value in self.given.items()
         }
         chosen = [draw(st.sampled_from(some)) for some in self.ways]
-        possible = list(met(self.contract, chosen))
+        possible = list(variants_with(self.contract, chosen))
         if not possible:
             reject()  # no argument binds an axis of the result
         variant = draw(st.sampled_from(possible))

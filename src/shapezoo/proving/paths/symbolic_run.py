@@ -41,7 +41,7 @@ from torch.utils._sympy.numbers import int_oo
 
 from shapezoo._containers import shapes_of, tensors_of
 from shapezoo._modules import undisturbed
-from shapezoo.contracts.examples.arguments import LENGTHS, counted_axis, free_axes, given_arguments
+from shapezoo.contracts.examples.arguments import LENGTHS, counted_axis, example_inputs, free_axes
 from shapezoo.contracts.language.signatures import Signature
 from shapezoo.contracts.matching.proof_mode import hint_of, while_proving
 from shapezoo.proving.causes import chain_of
@@ -233,7 +233,7 @@ def _lengths(
     contract: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Iterator[Tensor]:
     """Yield the argument that counts the positions of an axis, if there is one."""
-    names = [argument.name for argument in given_arguments(contract)]
+    names = [argument.name for argument in example_inputs(contract)]
     values: dict[str, Any] = {**dict(zip(names, args, strict=False)), **kwargs}
     if counted_axis(contract) in free_axes(contract):
         yield from tensors_of(values.get(LENGTHS))

@@ -113,7 +113,7 @@ def test_damaged_files_are_told(root: Path, name: str, damage: bytes) -> None:
 def test_truncated_files_are_told(root: Path, name: str, download: bool) -> None:
     file = root / "FashionMNIST/raw" / name
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(DatasetError, match=f"{name} is damaged; delete what is damaged"):
+    with pytest.raises(DatasetError, match=f"{name} is damaged; delete damaged files"):
         fashion_mnist(root, download=download)
 
 
@@ -163,7 +163,7 @@ def test_files_that_are_not_those_of_mnist_are_told(
     root: Path, idx: Callable[[Tensor], bytes], name: str, tensor: Tensor, message: str
 ) -> None:
     (root / "MNIST/raw" / name).write_bytes(idx(tensor.byte()))
-    with pytest.raises(DatasetError, match=f"(?s)no MNIST that can be read under.*{message}"):
+    with pytest.raises(DatasetError, match=f"(?s)MNIST cannot be read from.*{message}"):
         mnist(root)
 
 
@@ -236,7 +236,7 @@ def test_batches_that_are_not_those_of_cifar_are_told(
     (batches / "test_batch").write_bytes(content)
     checksum = hashlib.md5(content).hexdigest()
     monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", checksum]])
-    with pytest.raises(DatasetError, match="no CIFAR10 that can be read under"):
+    with pytest.raises(DatasetError, match="CIFAR10 cannot be read from"):
         cifar10(batches.parent)
 
 

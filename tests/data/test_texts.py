@@ -107,7 +107,7 @@ def test_decoding_undoes_encoding(content: str) -> None:
 
 
 def test_strange_characters_and_tokens_are_refused() -> None:
-    message = r"contains 'é' \(U\+00E9\), which is none of the 70 characters of the vocabulary"
+    message = r"contains 'é' \(U\+00E9\), which is not one of the 70 characters of the vocabulary"
     with pytest.raises(SequenceError, match=message):
         encode_text("café, naïve", text().train.classes)
     for token in (-1, 2):

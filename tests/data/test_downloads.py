@@ -104,7 +104,7 @@ def test_a_missing_folder_is_told_and_not_made(
 )
 def test_damaged_files_are_told(root: Path, name: str, damage: bytes) -> None:
     (root / "MNIST/raw" / name).write_bytes(damage)
-    with pytest.raises(DatasetError, match=f"no MNIST that can .*: MNIST/raw/{name} is damaged; "):
+    with pytest.raises(DatasetError, match=f"MNIST cannot .*: MNIST/raw/{name} is damaged; "):
         mnist(root)
 
 
@@ -200,7 +200,7 @@ def test_damaged_photographs_are_told(batches: Path, name: str, damage: str) -> 
     told = (
         f"Is a directory.*{name}" if damage == "folder" else f"{batches.name}/{name} is {fault}; "
     )
-    with pytest.raises(DatasetError, match=f"no CIFAR10 .*: .*{told}"):
+    with pytest.raises(DatasetError, match=f"CIFAR10 cannot .*: .*{told}"):
         cifar10(batches.parent)
 
 
@@ -320,7 +320,7 @@ def test_no_network_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(kind, "mirrors", [nowhere])
     monkeypatch.setattr(CIFAR10, "url", nowhere + CIFAR10.filename)
     for read, name in ((mnist, "MNIST"), (fashion_mnist, "FashionMNIST"), (cifar10, "CIFAR10")):
-        message = f"(?s)no {name} that can be .*{re.escape(repr(str(tmp_path)))}.*check the network"
+        message = f"(?s){name} cannot be read from .*{re.escape(repr(str(tmp_path)))}.*check the network"
         with pytest.raises(DatasetError, match=message):
             read(tmp_path, download=True)
         assert list(tmp_path.iterdir()) == []

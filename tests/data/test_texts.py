@@ -80,7 +80,7 @@ def test_the_least_that_a_text_can_have(tmp_path: Path) -> None:
     assert [len(part) for part in text(tmp_path / "enough.txt", window=4)] == [11, 1]
     for length in (0, 1, 49):
         (tmp_path / "short.txt").write_text("a" * length)
-        message = f"a text of {length} characters is too short for window=4; give .* at least 50"
+        message = f"a text of {length} characters is too short for window=4; pass .* at least 50"
         with pytest.raises(SequenceError, match=message):
             text(tmp_path / "short.txt", window=4)
     with pytest.raises(ValueError, match="window must be at least 1, got 0"):
@@ -95,7 +95,7 @@ def test_files_that_are_no_text_are_told(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="cannot be read"):
         text("nul\0.txt")
     (tmp_path / "latin.txt").write_bytes("é".encode("latin-1") * 100)
-    with pytest.raises(DatasetError, match=r"latin\.txt' .* can't decode .*; give a .* in UTF-8"):
+    with pytest.raises(DatasetError, match=r"latin\.txt' .* can't decode .*; pass a .* in UTF-8"):
         text(tmp_path / "latin.txt")
 
 

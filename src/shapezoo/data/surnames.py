@@ -43,16 +43,18 @@ COUNTRIES = (
 """The countries of `names`, in the order of the labels."""
 
 _ALLOWED = frozenset(string.ascii_letters + " -'")
-# The letters that have no decomposition in Unicode. \u0131 is the Turkish i without a dot, "·" is
+# The letters without a decomposition in Unicode. \u0131 is the Turkish i without a dot, "·" is
 # Catalan, as in Gal·la; the last lines are apostrophes, hyphens and invisible characters.
-_SPELLED: dict[int, int | str] = {
-    **str.maketrans("ÐØðøĐđĦħ\u0131ĸŁłŦŧƏə", "DOdoDdHhikLlTtEe"),
-    **str.maketrans({"Æ": "Ae", "æ": "ae", "Œ": "Oe", "œ": "oe", "Þ": "Th", "þ": "th"}),
-    **str.maketrans({"Ŋ": "Ng", "ŋ": "ng", "ß": "ss", "ẞ": "SS", "·": ""}),
-    **str.maketrans(dict.fromkeys("`\u00b4\u02bb\u02bc\u2018\u2019", "'")),
-    **str.maketrans(dict.fromkeys("\u2010\u2011\u2013", "-")),
-    **str.maketrans(dict.fromkeys("\u00ad\u200b\u200c\u200d", "")),
-}
+_SPELLED = str.maketrans(
+    {
+        **dict(zip("ÐØðøĐđĦħ\u0131ĸŁłŦŧƏə", "DOdoDdHhikLlTtEe", strict=True)),
+        **{"Æ": "Ae", "æ": "ae", "Œ": "Oe", "œ": "oe", "Þ": "Th", "þ": "th"},
+        **{"Ŋ": "Ng", "ŋ": "ng", "ß": "ss", "ẞ": "SS", "·": ""},
+        **dict.fromkeys("`\u00b4\u02bb\u02bc\u2018\u2019", "'"),
+        **dict.fromkeys("\u2010\u2011\u2013", "-"),
+        **dict.fromkeys("\u00ad\u200b\u200c\u200d", ""),
+    }
+)
 
 
 @checked

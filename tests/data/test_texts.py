@@ -75,7 +75,7 @@ def test_lines_end_in_one_character(tmp_path: Path) -> None:
     assert text(tmp_path / "text.txt", window=2).train.classes == ("\n", "a", "b")
 
 
-def test_the_least_that_a_text_can_have(tmp_path: Path) -> None:
+def test_the_shortest_text(tmp_path: Path) -> None:
     (tmp_path / "enough.txt").write_text("a" * 50)
     assert [len(part) for part in text(tmp_path / "enough.txt", window=4)] == [11, 1]
     for length in (0, 1, 49):
@@ -87,7 +87,7 @@ def test_the_least_that_a_text_can_have(tmp_path: Path) -> None:
         text(window=0)
 
 
-def test_files_that_are_no_text_are_told(tmp_path: Path) -> None:
+def test_files_that_are_not_text_raise(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"nowhere\.txt' cannot be read: .* No such file"):
         text(tmp_path / "nowhere.txt")
     with pytest.raises(DatasetError, match="cannot be read"):

@@ -3,7 +3,6 @@
 They are part of scikit-learn, which ``pip install 'shapezoo[data]'`` installs.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -123,8 +122,7 @@ def _fetch(loader: str) -> Any:
             "this table is part of scikit-learn, which is not installed; "
             "use pip install 'shapezoo[data]'"
         ) from error
-    load: Callable[[], Any] = getattr(sklearn.datasets, loader)
-    return load()
+    return getattr(sklearn.datasets, loader)()
 
 
 def _prepared(

@@ -77,14 +77,11 @@ def require_batches(name: str, batches: object) -> None:
         advice = f"pass a list of batches: [{_tensor_batch(batches)}], from shapezoo.data"
     elif _are_datasets(batches) and not is_batch(_items(batches)[0]):  # some classes are both
         advice = f"pass loader({_first_dataset(name, batches)}, batch_size) from shapezoo.data"
-    elif isinstance(batches, Iterable):
-        return
-    elif is_selectable(batches):
-        advice = f"pass loader({name}, batch_size) from shapezoo.data"
-    elif _is_iterable(batches):
+    elif isinstance(batches, Iterable) or (not is_selectable(batches) and _is_iterable(batches)):
         return
     else:
-        advice = "pass loader(dataset, batch_size) from shapezoo.data, or a list of batches"
+        dataset = name if is_selectable(batches) else "dataset"
+        advice = f"pass loader({dataset}, batch_size) from shapezoo.data, or a list of batches"
     raise TypeError(f"{name}: expected an iterable of batches, got {_described(batches)}; {advice}")
 
 

@@ -1,4 +1,4 @@
-"""The losses of parts add up to that of the whole, whatever a loss divides by."""
+"""The losses of batches combine into the loss of all targets, whatever a loss divides by."""
 
 import functools
 import math
@@ -124,7 +124,7 @@ def whole_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def ordinary_step(loss: Loss, data: Rows) -> tuple[float, dict[str, Tensor]]:
-    """A step as everybody writes it, on the whole batch."""
+    """An ordinary step in PyTorch, on the whole batch."""
     ours = model()
     optimizer = SGD(list(ours.parameters()))
     value = whole_loss(loss, ours(data.features), data.targets)
@@ -255,7 +255,7 @@ class Output(dict[str, Any]):
         (lambda scores: [scores, {"scale": 0.5}], lambda outputs: outputs[0]),
     ],
 )
-def test_what_is_no_tensor_in_outputs_is_passed_on(
+def test_outputs_that_are_not_tensors_are_passed_on(
     wrap: Callable[[Tensor], Any], logits: Callable[[Any], Tensor]
 ) -> None:
     class Wrapped(nn.Module):
@@ -364,7 +364,7 @@ def test_a_loss_of_pairs_is_refused_only_where_it_is_combined() -> None:
         evaluate(ours, start, [pairs, pairs], loss=paired, correct=None)
 
 
-def test_a_loss_that_draws_at_random_is_no_other_mean() -> None:
+def test_a_loss_that_draws_random_numbers_can_be_a_mean() -> None:
     ours = model()
     start = init(ours, SGD)
 
@@ -445,7 +445,7 @@ def test_the_loss_of_an_epoch_is_a_mean_over_what_counts(loss: Loss) -> None:
         (lambda outputs, targets: (outputs, 9), r"sum of loss .* got shape \(9, 3\)"),
     ],
 )
-def test_what_is_no_loss_is_refused(loss: Callable[..., Any], message: str) -> None:
+def test_wrong_results_of_a_loss_raise(loss: Callable[..., Any], message: str) -> None:
     ours = model()
     with pytest.raises(ValueError, match=message):
         train_step(ours, SGD, init(ours, SGD), LABELS, loss=loss)

@@ -1,4 +1,4 @@
-"""A training goes on only with the data, batch size and seed that it began with."""
+"""A training can only be resumed with the data, batch size and seed that it began with."""
 
 import dataclasses
 import functools
@@ -121,7 +121,7 @@ def test_the_same_order_goes_on(fingerprint: Fingerprint) -> None:
 
 
 @pytest.mark.parametrize("forget", [lambda c: c.state, lambda c: replace(c, order=None)])
-def test_what_is_not_known_is_not_compared(
+def test_an_unknown_order_is_not_compared(
     forget: Callable[[Checkpoint], State | Checkpoint], fingerprint: Fingerprint
 ) -> None:
     checkpoint = stopped(rows())
@@ -229,7 +229,7 @@ def test_digests_tell_values_apart(one: Any, other: Any) -> None:
 )
 @pytest.mark.filterwarnings("ignore:(?s).*Sparse:UserWarning")
 def test_what_is_not_plain_data_is_sampled(note: Any) -> None:
-    """The examples alone count, and not what else the dataset has."""
+    """Only the examples count, not the other attributes of the dataset."""
     assert examples_digest(replace(rows(), note=note)) == examples_digest(Files(rows()))
 
 

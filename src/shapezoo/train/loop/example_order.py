@@ -62,9 +62,8 @@ def order_of(
     digest = examples_digest(train)
     # A dataset with a random generator of its own has another digest nearly each time. Only if the
     # digest does not vary now, its change means that the examples have changed.
-    if digest != saved.digest and all(
-        examples_digest(train) == digest for _ in range(_NUM_REPEATS)
-    ):
+    repeats = (examples_digest(train) for _ in range(_NUM_REPEATS))
+    if digest != saved.digest and all(repeat == digest for repeat in repeats):
         then = f"examples with the digest {saved.digest[:12]}"
         raise _changed("train", then, digest[:12], _SAME_DATA)
     return saved

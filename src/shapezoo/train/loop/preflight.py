@@ -13,7 +13,8 @@ from shapezoo._modules import undisturbed
 from shapezoo.contracts import ShapeError
 from shapezoo.train.loop.seeded_batches import select
 from shapezoo.train.steps.batch_losses import Loss
-from shapezoo.train.steps.evaluation import Correct, rehearse
+from shapezoo.train.steps.evaluation import Correct, sums
+from shapezoo.train.steps.processes import ALONE
 from shapezoo.train.steps.state import State
 from shapezoo.train.steps.step import Training
 
@@ -105,7 +106,8 @@ def rehearse_test(
 ) -> None:
     """Evaluate the first two test batches, so that errors there come before the first epoch.
 
-    Two, because a loss that cannot be combined raises at the second.
+    Two, because a loss that cannot be combined raises at the second. Only their sums are computed,
+    as `evaluate` raises if none of their targets counts.
 
     Args:
         model: The model.
@@ -121,7 +123,7 @@ def rehearse_test(
     first = [share for share in itertools.islice(shares, 2) if len(share)]
     batches = (select(test, share, ("rehearsal",), n) for n, share in enumerate(first))
     with undisturbed(model):
-        rehearse(model, state, batches, loss=loss, correct=correct)
+        sums(model, state, batches, loss, correct, ALONE)
 
 
 def has_single_example(examples: int, batch_size: int, *, parts: int, processes: int) -> bool:

@@ -68,7 +68,7 @@ def evaluate(
             batches cannot be combined.
     """
     total, weight, right, counted = processes.numbers(
-        *_sums(model, state, batches, loss, correct, processes), device=state.device
+        *sums(model, state, batches, loss, correct, processes), device=state.device
     )
     if weight == 0:
         raise ValueError("batches: there are no examples to evaluate, or none whose targets count")
@@ -76,19 +76,7 @@ def evaluate(
     return Metrics(total / weight, accuracy, int(counted))
 
 
-def rehearse(
-    model: nn.Module,
-    state: State,
-    batches: Iterable[Batch],
-    *,
-    loss: Loss,
-    correct: Correct | None,
-) -> None:
-    """Raise what `evaluate` would for these batches, even if none of their targets counts."""
-    _sums(model, state, batches, loss, correct, ALONE)
-
-
-def _sums(
+def sums(
     model: nn.Module,
     state: State,
     batches: Iterable[Batch],
@@ -96,7 +84,19 @@ def _sums(
     correct: Correct | None,
     processes: Processes,
 ) -> tuple[float, float, int, int]:
-    """Return the sums of the losses, their weights, correct predictions and counted targets."""
+    """Return the sums of the losses, their weights, correct predictions and counted targets.
+
+    Args:
+        model: See `evaluate`, as for the others.
+        state: The parameters and buffers to evaluate.
+        batches: The examples of this process.
+        loss: The loss.
+        correct: Counts the correct predictions.
+        processes: The processes that evaluate together; the sums are those of this one.
+
+    Raises:
+        Exception: What `evaluate` raises, unless no target counts.
+    """
     require_same(model, state)
     require_batches("batches", batches)
     batch_losses = BatchLosses(loss)

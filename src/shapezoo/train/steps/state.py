@@ -147,12 +147,10 @@ def untrained_copies(state: State) -> dict[str, Tensor]:
     They are copies because a forward can write to both: ``nn.Embedding(max_norm=...)`` changes its
     weight, and a module may count calls in a buffer.
     """
-    parameters = {
-        name: nn.Parameter(value, requires_grad=False)
-        for name, value in copied(state.parameters).items()
-    }
-    buffers: dict[str, Tensor] = copied(state.buffers)
-    return parameters | buffers
+    copies: dict[str, Tensor] = copied(state.parameters | state.buffers)
+    for name in state.parameters:
+        copies[name] = nn.Parameter(copies[name], requires_grad=False)
+    return copies
 
 
 def reshard(model: nn.Module) -> bool:

@@ -221,10 +221,6 @@ class _Options:
     seed: _Int | None = None
     device: str | None = None
 
-    def given(self) -> dict[str, Any]:
-        """Return the options that were passed."""
-        return {name: value for name, value in vars(self).items() if value is not None}
-
 
 _DEFAULTS = _Options()
 
@@ -255,7 +251,8 @@ def train(
         tensorboard: Also write events for TensorBoard into the folder.
         options: The options of a new run.
     """
-    config = _requested(model, run, resume, options.given())
+    passed = {name: value for name, value in vars(options).items() if value is not None}
+    config = _requested(model, run, resume, passed)
     with joined() as processes, Interruption() as stop, contextlib.ExitStack() as stack:
         observers = []
         if processes.rank == 0:
@@ -288,8 +285,8 @@ def _requested(
     fixed = {"MODEL": model, "--run": run} | {
         f"--{name.replace('_', '-')}": value for name, value in options.items()
     }
-    if passed := [name for name, value in fixed.items() if value is not None]:
-        raise RunError(f"--resume continues a run with its own options; leave out {passed[0]}")
+    if wrong := [name for name, value in fixed.items() if value is not None]:
+        raise RunError(f"--resume continues a run with its own options; leave out {wrong[0]}")
     resumed = Run.open(resume)
     return replace(resumed, config=replace(resumed.config, **changes))
 

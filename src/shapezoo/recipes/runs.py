@@ -204,17 +204,16 @@ class Run:
         Raises:
             RunError: The checkpoint is damaged, or belongs to another run.
         """
-        files = [self.path / name for name in (_NEWEST, _BEFORE)]
-        file, *older = [file for file in files if file.exists()] or [None]
-        if file is None:
+        files = [file for name in (_NEWEST, _BEFORE) if (file := self.path / name).exists()]
+        if not files:
             return None
         try:
-            checkpoint, about = load_checkpoint(file, device=device)
+            checkpoint, about = load_checkpoint(files[0], device=device)
         except CheckpointError as error:
-            advice = f"continue from {_BEFORE}" if older else "start over"
+            advice = f"continue from {_BEFORE}" if len(files) > 1 else "start over"
             raise RunError(f"{error}; delete it to {advice}") from error
         if about != self.config.outcome():
-            raise RunError(f"{str(file)!r} is the checkpoint of another run: {about}")
+            raise RunError(f"{str(files[0])!r} is the checkpoint of another run: {about}")
         return checkpoint
 
     def save_confusion(self, confusion: Tensor) -> None:

@@ -31,17 +31,6 @@ from shapezoo.train import (
 )
 from shapezoo.train.loop.tensorboard import require_tensorboard
 
-__all__ = [
-    "DataMismatchError",
-    "Prediction",
-    "StoppedError",
-    "Trained",
-    "configure",
-    "predict",
-    "resolve",
-    "train",
-]
-
 
 class StoppedError(Exception):
     """A training was stopped before its end; its run can be resumed."""

@@ -5,7 +5,7 @@ building the model twice without values, the second time with one channel or cla
 comparing shapes.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -107,14 +107,12 @@ def _names_sized_by(origin: Origin | None, keyword: str) -> set[str]:
         own = origin.rebuild().state_dict()
         larger = origin.rebuild(**{keyword: value + 1}).state_dict()
     changed = {name for name in own if own[name].shape != larger[name].shape}
-    for name in changed:
-        expected = [*own[name].shape]
-        if expected[axis : axis + 1] != [value]:
-            return set()
-        expected[axis] += 1
-        if expected != [*larger[name].shape]:
-            return set()
-    return changed
+    has_only_this_axis = all(
+        own[name].shape[axis : axis + 1] == (value,)
+        and larger[name].shape == _resized(own[name].shape, axis, value + 1)
+        for name in changed
+    )
+    return changed if has_only_this_axis else set()
 
 
 def _other_size(
@@ -137,11 +135,15 @@ def _other_size(
         return None
     sizes = {tensors[name].shape[axis] for name in names}
     for name in names:
-        expected = [*own[name].shape]
-        expected[axis] = tensors[name].shape[axis]
-        if [*tensors[name].shape] != expected or own[name].shape[axis] in sizes:
+        shape, own_shape = tensors[name].shape, own[name].shape
+        if shape != _resized(own_shape, axis, shape[axis]) or own_shape[axis] in sizes:
             return None
     return sizes.pop() if len(sizes) == 1 else None
+
+
+def _resized(shape: Sequence[int], axis: int, size: int) -> tuple[int, ...]:
+    """Return a shape with another size of one axis."""
+    return (*shape[:axis], size, *shape[axis + 1 :])
 
 
 def _shapes_differ(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> bool:

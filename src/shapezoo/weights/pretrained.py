@@ -51,7 +51,7 @@ def build_pretrained(entry: Entry, weights: Weights, hyperparameters: dict[str, 
     # only the channels of published architectures are known to be red, green and blue
     adaptable = {CLASSES, CHANNELS} if is_published else {CLASSES}
     tensors = fit_sizes(tensors, model, adaptable & hyperparameters.keys())
-    load_strictly(model, tensors, repr(file), found.note, size_hint(model, tensors))
+    load_strictly(model, tensors, repr(file), *found.notes, size_hint(model, tensors))
     return model
 
 

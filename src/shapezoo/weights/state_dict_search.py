@@ -40,13 +40,13 @@ class FoundWeights:
 
     Attributes:
         tensors: The weights, under the keys of the model if they were found for certain.
-        note: What an error about them should add.
+        notes: Lines that an error about them should add.
         others: The other state dicts in the file, by where they are; empty if these weights were
             found for certain.
     """
 
     tensors: Mapping[str, Tensor]
-    note: str = ""
+    notes: tuple[str, ...] = ()
     others: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 
 
@@ -146,28 +146,27 @@ def find_weights(
         )
     entry = max(states, key=lambda entry: len(states[entry]))
     others = {_path(other): state for other, state in states.items() if other != entry}
-    notes = []
+    notes: tuple[str, ...] = ()
     if entry:
         more = f", the largest of {len(states)} in the file" if others else ""
-        notes.append(f"compared with the entry {_path(entry)}{more}")
+        notes = (f"compared with the entry {_path(entry)}{more}",)
     if 0 < len(candidates) <= _MAX_CANDIDATES:
         nearest = _with_extra_keys(candidates, file)
     else:
         nearest = _without_common_prefix(_without_bookkeeping(states[entry], wanted), wanted)
-    return FoundWeights(nearest.tensors, "\n  ".join(filter(None, [*notes, nearest.note])), others)
+    return FoundWeights(nearest.tensors, notes + nearest.notes, others)
 
 
 def _with_extra_keys(candidates: list[_Candidate], file: str) -> FoundWeights:
     """Return the first candidate, with advice how to remove its extra keys."""
     first = candidates[0]
     short = first.without_prefix()
-    where = ", ".join(str(candidate) for candidate in candidates if str(candidate))
-    notes = [f"the file has all keys of the model, and extra ones, under {where}"] if where else []
-    notes.append(f"to keep only those of the model: {first.extraction_code(file)}")
-    # where removing the prefix makes two keys one, the extra one would go unnoticed
-    return FoundWeights(
-        short if len(short) == len(first.tensors) else first.tensors, "\n  ".join(notes)
-    )
+    where = ", ".join(filter(None, map(str, candidates)))
+    advice = f"to keep only those of the model: {first.extraction_code(file)}"
+    notes = (f"the file has all keys of the model, and extra ones, under {where}", advice)
+    # if removing the prefix makes two keys one, the extra one would go unnoticed
+    tensors = short if len(short) == len(first.tensors) else first.tensors
+    return FoundWeights(tensors, notes if where else (advice,))
 
 
 def _without_common_prefix(state: Mapping[str, Tensor], wanted: set[str]) -> FoundWeights:
@@ -178,8 +177,8 @@ def _without_common_prefix(state: Mapping[str, Tensor], wanted: set[str]) -> Fou
     for prefix in shared:
         if any(prefix + name in state for name in wanted):
             short = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
-            return FoundWeights(short, f"compared without {prefix!r}, which starts all its keys")
-    return FoundWeights(state, f"all its keys start with {shared[-1]!r}" if shared else "")
+            return FoundWeights(short, (f"compared without {prefix!r}, which starts all its keys",))
+    return FoundWeights(state, (f"all its keys start with {shared[-1]!r}",) if shared else ())
 
 
 def _state_dicts(content: Any, entry: Entry = ()) -> Iterator[tuple[Entry, dict[str, Any]]]:

@@ -23,23 +23,25 @@ _SCALAR = "numpy.float64().__reduce__()[0]"
 _ARRAY = "numpy.empty(0).__reduce__()[0]"
 
 _HARMLESS = {
-    "argparse.Namespace": "argparse.Namespace",
-    "datetime.date": "datetime.date",
-    "datetime.datetime": "datetime.datetime",
-    "datetime.timedelta": "datetime.timedelta",
-    "numpy._core.multiarray._reconstruct": f"({_ARRAY}, 'numpy._core.multiarray._reconstruct')",
-    "numpy._core.multiarray.scalar": f"({_SCALAR}, 'numpy._core.multiarray.scalar')",
-    "numpy.core.multiarray._reconstruct": f"({_ARRAY}, 'numpy.core.multiarray._reconstruct')",
-    "numpy.core.multiarray.scalar": f"({_SCALAR}, 'numpy.core.multiarray.scalar')",
+    **{
+        name: name
+        for name in (
+            *("argparse.Namespace", "types.SimpleNamespace", "numpy.ndarray"),
+            *("datetime.date", "datetime.datetime", "datetime.timedelta"),
+        )
+    },
     "numpy.dtype": f"numpy.dtype, {_DTYPES}",
-    "numpy.ndarray": "numpy.ndarray",
+    **{
+        f"{module}.{name}": f"({function}, '{module}.{name}')"
+        for module in ("numpy.core.multiarray", "numpy._core.multiarray")  # NumPy 1 and 2
+        for name, function in (("_reconstruct", _ARRAY), ("scalar", _SCALAR))
+    },
     **{
         f"{module}.{name}": f"(pathlib.{pure}, '{module}.{name}')"
         for module in ("pathlib", "pathlib._local")  # the second is that of Python 3.13
         for pure in ("PurePosixPath", "PureWindowsPath")
         for name in (pure, pure.removeprefix("Pure"))  # a path of another system cannot be built
     },
-    "types.SimpleNamespace": "types.SimpleNamespace",
 }
 """What a file may call without harm: for each name in the file, the code that allows it."""
 

@@ -85,15 +85,12 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> None:
     _require_model_and_path("load", model, path)
     require_values(model)
     found = find_weights(read_weights(path), plain_state_dict(model), path)
-    load_strictly(
-        model, found.tensors, repr(os.fspath(path)), found.note, size_hint(model, found.tensors)
-    )
+    hint = size_hint(model, found.tensors)
+    load_strictly(model, found.tensors, repr(os.fspath(path)), *found.notes, hint)
 
 
 def _require_model_and_path(function: str, model: object, path: object) -> None:
     """Raise TypeError unless the arguments are a model and a path, in this order."""
-    if isinstance(model, nn.Module) and isinstance(path, str | os.PathLike):
-        return
     if isinstance(path, nn.Module) and isinstance(model, str | os.PathLike):
         raise TypeError(
             f"{function}: the model comes first, then the path; write {function}(model, "
@@ -103,9 +100,10 @@ def _require_model_and_path(function: str, model: object, path: object) -> None:
         state = "; for a state dict use safetensors.torch.save_file(state, path)"
         hint = state if function == "save" and isinstance(model, Mapping) else ""
         raise TypeError(f"model must be a torch.nn.Module, got {shown(model)}{hint}")
-    state = "; use model.load_state_dict(state) for a state dict"
-    hint = state if function == "load" and isinstance(path, Mapping) else ""
-    raise TypeError(f"path must be a string or a path, got {shown(path)}{hint}")
+    if not isinstance(path, str | os.PathLike):
+        state = "; use model.load_state_dict(state) for a state dict"
+        hint = state if function == "load" and isinstance(path, Mapping) else ""
+        raise TypeError(f"path must be a string or a path, got {shown(path)}{hint}")
 
 
 def _require_storable(model: nn.Module, state: Mapping[str, Tensor]) -> None:

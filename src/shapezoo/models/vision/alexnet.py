@@ -144,18 +144,15 @@ _register = functools.partial(
 )
 
 
+_micro = functools.partial(AlexNet, channels=(4, 6, 8, 8, 8), hidden_features=16)
+
+
 @_register()
 def alexnet_micro(
     *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5
 ) -> AlexNet:
     """A tiny AlexNet for tests and experiments: few channels and features, not a paper's."""
-    return AlexNet(
-        in_channels=in_channels,
-        num_classes=num_classes,
-        channels=(4, 6, 8, 8, 8),
-        hidden_features=16,
-        dropout=dropout,
-    )
+    return _micro(in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 
 @_register(published_by="torchvision")

@@ -193,17 +193,20 @@ _register = functools.partial(
 )
 
 
+_micro = functools.partial(ConvNeXt, 8, (1, 1, 1, 1))
+_tiny = functools.partial(ConvNeXt, 96, (3, 3, 9, 3))
+_small = functools.partial(ConvNeXt, 96, (3, 3, 27, 3))
+_base = functools.partial(ConvNeXt, 128, (3, 3, 27, 3))
+_large = functools.partial(ConvNeXt, 192, (3, 3, 27, 3))
+
+
 @_register()
 def convnext_micro(
     *, in_channels: int = 3, num_classes: int = 1000, stochastic_depth: float = 0.1
 ) -> ConvNeXt:
     """A tiny ConvNeXt for tests and experiments: one narrow block per stage, not a paper's."""
-    return ConvNeXt(
-        8,
-        (1, 1, 1, 1),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        stochastic_depth=stochastic_depth,
+    return _micro(
+        in_channels=in_channels, num_classes=num_classes, stochastic_depth=stochastic_depth
     )
 
 
@@ -212,12 +215,8 @@ def convnext_tiny(
     *, in_channels: int = 3, num_classes: int = 1000, stochastic_depth: float = 0.1
 ) -> ConvNeXt:
     """ConvNeXt-T: 18 blocks, with 96 channels in the first stage."""
-    return ConvNeXt(
-        96,
-        (3, 3, 9, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        stochastic_depth=stochastic_depth,
+    return _tiny(
+        in_channels=in_channels, num_classes=num_classes, stochastic_depth=stochastic_depth
     )
 
 
@@ -226,12 +225,8 @@ def convnext_small(
     *, in_channels: int = 3, num_classes: int = 1000, stochastic_depth: float = 0.4
 ) -> ConvNeXt:
     """ConvNeXt-S: 36 blocks, with 96 channels in the first stage."""
-    return ConvNeXt(
-        96,
-        (3, 3, 27, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        stochastic_depth=stochastic_depth,
+    return _small(
+        in_channels=in_channels, num_classes=num_classes, stochastic_depth=stochastic_depth
     )
 
 
@@ -240,12 +235,8 @@ def convnext_base(
     *, in_channels: int = 3, num_classes: int = 1000, stochastic_depth: float = 0.5
 ) -> ConvNeXt:
     """ConvNeXt-B: 36 blocks, with 128 channels in the first stage."""
-    return ConvNeXt(
-        128,
-        (3, 3, 27, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        stochastic_depth=stochastic_depth,
+    return _base(
+        in_channels=in_channels, num_classes=num_classes, stochastic_depth=stochastic_depth
     )
 
 
@@ -254,10 +245,6 @@ def convnext_large(
     *, in_channels: int = 3, num_classes: int = 1000, stochastic_depth: float = 0.5
 ) -> ConvNeXt:
     """ConvNeXt-L: 36 blocks, with 192 channels in the first stage."""
-    return ConvNeXt(
-        192,
-        (3, 3, 27, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        stochastic_depth=stochastic_depth,
+    return _large(
+        in_channels=in_channels, num_classes=num_classes, stochastic_depth=stochastic_depth
     )

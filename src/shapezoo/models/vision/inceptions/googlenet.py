@@ -160,15 +160,12 @@ class GoogLeNet(Module):
         channels, features = widths(128, 1024)
         self.num_features = features
 
-        def auxiliary(in_channels: int) -> GoogLeNetAuxiliary | None:
-            if not aux_logits:
-                return None
-            return GoogLeNetAuxiliary(
-                in_channels, num_classes, channels=channels, hidden_features=features
-            )
-
-        self.aux1 = auxiliary(self.inception4a.out_channels)
-        self.aux2 = auxiliary(self.inception4d.out_channels)
+        self.aux1: GoogLeNetAuxiliary | None = None
+        self.aux2: GoogLeNetAuxiliary | None = None
+        if aux_logits:
+            sizes = {"num_classes": num_classes, "channels": channels, "hidden_features": features}
+            self.aux1 = GoogLeNetAuxiliary(self.inception4a.out_channels, **sizes)
+            self.aux2 = GoogLeNetAuxiliary(self.inception4d.out_channels, **sizes)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(features, num_classes)
@@ -278,17 +275,16 @@ _register = functools.partial(
 )
 
 
+_micro = functools.partial(GoogLeNet, divisor=16)
+
+
 @_register()
 def googlenet_micro(
     *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.2, aux_logits: bool = True
 ) -> GoogLeNet:
     """A tiny GoogLeNet for tests and experiments: a sixteenth of the width, not a paper's."""
-    return GoogLeNet(
-        in_channels=in_channels,
-        num_classes=num_classes,
-        divisor=16,
-        dropout=dropout,
-        aux_logits=aux_logits,
+    return _micro(
+        in_channels=in_channels, num_classes=num_classes, dropout=dropout, aux_logits=aux_logits
     )
 
 

@@ -76,10 +76,10 @@ class ReductionA(Module):
         super().__init__()
         self.in_channels = in_channels
         self.out_channels = ch3x3 + ch3x3dbl + in_channels
-        self.branch3x3 = _reduction(in_channels, ch3x3)
+        self.branch3x3 = ConvNormReLU(in_channels, ch3x3, kernel_size=3, stride=2)
         self.branch3x3dbl_1 = _conv(in_channels, ch3x3red, 1, 1)
         self.branch3x3dbl_2 = _conv(ch3x3red, ch3x3dbl, 3, 3)
-        self.branch3x3dbl_3 = _reduction(ch3x3dbl, ch3x3dbl)
+        self.branch3x3dbl_3 = ConvNormReLU(ch3x3dbl, ch3x3dbl, kernel_size=3, stride=2)
         self.maxpool = nn.MaxPool2d(3, stride=2)
 
     def forward(
@@ -149,11 +149,11 @@ class ReductionB(Module):
         self.in_channels = in_channels
         self.out_channels = ch3x3 + ch7x7 + in_channels
         self.branch3x3_1 = _conv(in_channels, ch7x7, 1, 1)
-        self.branch3x3_2 = _reduction(ch7x7, ch3x3)
+        self.branch3x3_2 = ConvNormReLU(ch7x7, ch3x3, kernel_size=3, stride=2)
         self.branch7x7x3_1 = _conv(in_channels, ch7x7, 1, 1)
         self.branch7x7x3_2 = _conv(ch7x7, ch7x7, 1, 7)
         self.branch7x7x3_3 = _conv(ch7x7, ch7x7, 7, 1)
-        self.branch7x7x3_4 = _reduction(ch7x7, ch7x7)
+        self.branch7x7x3_4 = ConvNormReLU(ch7x7, ch7x7, kernel_size=3, stride=2)
         self.maxpool = nn.MaxPool2d(3, stride=2)
 
     def forward(
@@ -221,8 +221,3 @@ def _conv(in_channels: int, out_channels: int, height: int, width: int) -> ConvN
     return ConvNormReLU(
         in_channels, out_channels, kernel_size=(height, width), padding=(height // 2, width // 2)
     )
-
-
-def _reduction(in_channels: int, out_channels: int) -> ConvNormReLU:
-    """Build a 3x3 convolution that halves the resolution."""
-    return ConvNormReLU(in_channels, out_channels, kernel_size=3, stride=2)

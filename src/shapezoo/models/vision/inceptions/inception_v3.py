@@ -233,17 +233,16 @@ _register = functools.partial(
 )
 
 
+_micro = functools.partial(InceptionV3, divisor=16)
+
+
 @_register()
 def inception_v3_micro(
     *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5, aux_logits: bool = True
 ) -> InceptionV3:
     """A tiny Inception v3 for tests and experiments: a sixteenth of the width, not a paper's."""
-    return InceptionV3(
-        in_channels=in_channels,
-        num_classes=num_classes,
-        divisor=16,
-        dropout=dropout,
-        aux_logits=aux_logits,
+    return _micro(
+        in_channels=in_channels, num_classes=num_classes, dropout=dropout, aux_logits=aux_logits
     )
 
 

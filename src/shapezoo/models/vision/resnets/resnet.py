@@ -205,19 +205,15 @@ _register = functools.partial(
 )
 
 
+_micro = functools.partial(ResNet, BasicBlock, (1, 1, 1, 1), channels=8)
+
+
 @_register()
 def resnet_micro(
     *, in_channels: int = 3, num_classes: int = 1000, strides: Strides = (4, 8, 16, 32)
 ) -> ResNet:
     """A tiny ResNet for tests and experiments: one narrow block per stage, not a paper's."""
-    return ResNet(
-        BasicBlock,
-        (1, 1, 1, 1),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        channels=8,
-        strides=strides,
-    )
+    return _micro(in_channels=in_channels, num_classes=num_classes, strides=strides)
 
 
 @_register(published_by="torchvision")

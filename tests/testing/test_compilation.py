@@ -215,8 +215,8 @@ def test_a_graph_break_is_found_where_one_graph_is_wanted(body: Body) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (other_in_graphs, "(1, 3)) gives something else when it is compiled"),
-        (other_from_four_on, "(4, 3)) gives something else when it is compiled"),
+        (other_in_graphs, "(1, 3)) has a different result when it is compiled"),
+        (other_from_four_on, "(4, 3)) has a different result when it is compiled"),
         (fails_in_graphs, "(1, 3)) fails when it is compiled"),
         (fails_everywhere, "(1, 3)) keeps the contract, but fails\nValueError: never"),
     ],
@@ -233,7 +233,7 @@ def test_a_difference_when_compiled_is_shown_with_the_smallest_call(
 def test_results_must_have_the_same_parts(
     assertion: Callable[[nn.Module], None], in_graphs: list[str] | None
 ) -> None:
-    with pytest.raises(AssertionError, match=r"InGraphs\(x=.* gives something else when it is"):
+    with pytest.raises(AssertionError, match=r"InGraphs\(x=.* has a different result when it is"):
         assertion(InGraphs(in_graphs, ["a", "b"]))
 
 
@@ -310,7 +310,7 @@ def test_train_mode_is_exported_with_its_random_numbers() -> None:
         (by_int, 2, "cannot be exported\n.*specialized it to be a constant"),
         (fails_in_graphs, 2, "cannot be exported\nNotImplementedError: not in a graph"),
         (for_sizes_above_four, 5, "fails when it is exported\n.*Guard failed"),
-        (other_in_graphs, 1, "gives something else when it is exported"),
+        (other_in_graphs, 1, "has a different result when it is exported"),
         (fails_everywhere, 2, "cannot be exported\nValueError: never"),
     ],
 )
@@ -393,9 +393,9 @@ class Halved(Module):
 
 @pytest.mark.parametrize("module", [Counted(), Named()])
 def test_all_of_a_result_is_compared(module: Module) -> None:
-    with pytest.raises(AssertionError, match="gives something else when it is compiled"):
+    with pytest.raises(AssertionError, match="has a different result when it is compiled"):
         assert_compiles(module)
-    with pytest.raises(AssertionError, match="gives something else when it is exported"):
+    with pytest.raises(AssertionError, match="has a different result when it is exported"):
         assert_exports(module)
 
 

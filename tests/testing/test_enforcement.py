@@ -216,7 +216,7 @@ def test_a_forward_of_an_instance_cannot_be_copied() -> None:
 def test_results_that_hooks_change_are_checked() -> None:
     model = Head(3, 4)
     model.register_forward_hook(lambda module, args, result: result[:, :2])
-    with pytest.raises(AssertionError, match="gives what its contract does not allow"):
+    with pytest.raises(AssertionError, match="returns what its contract does not allow"):
         assert_contract(model)
 
 

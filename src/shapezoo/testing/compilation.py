@@ -256,7 +256,7 @@ def _assert_same_result(call: Call, converted: Any, how: str) -> None:
         seed()
         with failing(f"{call!r} fails when it is {how}", GUARD_HINT, cause="Guard failed"):
             actual = replace(call, function=converted)()
-    message = f"{call!r} gives something else when it is {how}"
+    message = f"{call!r} has a different result when it is {how}"
     assert_same(_comparable(expected), _comparable(actual), message)
 
 

@@ -127,7 +127,7 @@ def _assert_accepted(call: Call) -> None:
         raise AssertionError(f"{name} is not checked; {fix}put @shapezoo.checked over it")
     if not isinstance(call.function, type):
         # The check of the call saw the result before forward hooks, which may have changed it.
-        with failing(f"{call!r} gives what its contract does not allow"):
+        with failing(f"{call!r} returns what its contract does not allow"):
             _check_result(function, result, call)
 
 

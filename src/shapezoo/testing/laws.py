@@ -128,7 +128,7 @@ def assert_batch_independent(
             assert_same(
                 {place.path: _row(place, axis, row) for place, axis in results},
                 {place.path: place.tensor for place, _ in _with_batch(_results(alone))},
-                f"{call!r}: example {row} gives something else alone",
+                f"{call!r}: example {row} has a different result alone",
             )
 
     calls = _precise(module, calls, batch=BATCHES)
@@ -271,7 +271,7 @@ def _results(call: Call) -> list[Place]:
     """
     result, again = outcome(call), dict(leaves_of(outcome(call)))
     tensors = {path: leaf for path, leaf in leaves_of(result) if isinstance(leaf, Tensor)}
-    message = f"{call!r} gives something else the second time; it has a state"
+    message = f"{call!r} has a different result the second time; it has a state"
     assert_same(tensors, {path: again.get(path) for path in tensors}, message)
     return call.results(result)
 
@@ -397,7 +397,7 @@ def _random_like(tensor: Tensor, shape: list[int]) -> Tensor:
 
 
 def _order(place: Place, other: Place) -> tuple[int, ...]:
-    """Return the position in a place of each axis of another one."""
+    """Return where each axis of another place is in this one."""
     ours, theirs = ([axis.label or str(axis) for axis in p.kind.axes] for p in (place, other))
     are_distinct = len({*ours}) == len(ours) == place.tensor.dim()
     if sorted(ours) != sorted(theirs) or not are_distinct:

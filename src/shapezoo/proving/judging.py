@@ -89,7 +89,7 @@ def judge(subject: Subject, assumptions: tuple[Condition, ...], budget: float) -
     common: dict[str, Any] = {
         "name": subject.name,
         "contract": subject.contract,
-        "mode": "train" if subject.is_training else "eval",
+        "mode": subject.mode,
         "cases": tuple(_case(each, is_refuted=bool(failures)) for each in explored),
         "modules": tuple(_modules(subject, explored, is_refuted=bool(failures))),
         "assumptions": assumptions,

@@ -228,7 +228,7 @@ def _revealing(function: types.FunctionType) -> Iterator[str]:
     """Yield a sentence about each line that could tell symbols from numbers."""
     for code in codes_in(function.__code__):
         texts = {text for text in code.co_consts if isinstance(text, str)}
-        is_suspect = _REVEALING & {*code.co_names, *texts} or _has(code, "MATCH_CLASS", "IS_OP")
+        is_suspect = _REVEALING & {*code.co_names, *texts} or _SUSPECT & {*code.co_code[::2]}
         if is_suspect and not code.co_filename.startswith((SHAPEZOO, "<string>")):  # of a dataclass
             for line, name in _revealing_steps(code, function.__globals__):
                 yield (
@@ -237,8 +237,7 @@ def _revealing(function: types.FunctionType) -> Iterator[str]:
                 )
 
 
-def _has(code: types.CodeType, *operations: str) -> bool:
-    return not {dis.opmap[name] for name in operations}.isdisjoint(code.co_code[::2])
+_SUSPECT = {dis.opmap["MATCH_CLASS"], dis.opmap["IS_OP"]}
 
 
 def _revealing_steps(code: types.CodeType, space: Globals) -> Iterator[tuple[int, str]]:

@@ -5,7 +5,7 @@ import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -88,9 +88,10 @@ class Subject:
         return None if self.free else self.make({})
 
     @property
-    def is_training(self) -> bool:
-        """Whether it is in training mode, or, for a function, a module that it names."""
-        return self.model is not None and any(m.training for m in modules_of(self.model))
+    def mode(self) -> Literal["eval", "train"]:
+        """The mode of the module, or of the modules that a function names."""
+        modules = [] if self.model is None else modules_of(self.model)
+        return "train" if any(module.training for module in modules) else "eval"
 
     def arguments(
         self, model: Callable[..., Any], call: CallSpec, device: str = ""
@@ -283,11 +284,12 @@ def subject_of_class(cls: type[nn.Module], init: Mapping[str, Any]) -> Subject:
     return Subject(signature(model), cls.forward, _always(model), code)
 
 
-def empty_out(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
+def empty_out(model: nn.Module, note: Callable[[Tensor, Tensor], None]) -> None:
     """Replace all tensors of a module by fake ones; `undisturbed` puts them back.
 
-    Returns:
-        The fake tensors, each with the real one that it replaces.
+    Args:
+        model: The module.
+        note: Receives each fake tensor with the real one that it replaces.
     """
     replaced: dict[int, tuple[Tensor, Tensor]] = {}  # the same fake tensor for the same tensor
 
@@ -307,11 +309,15 @@ def empty_out(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
         if isinstance(module, nn.RNNBase):
             # it also keeps its weights in a list, which there is no public way to refresh
             module._init_flat_weights()
-    return list(replaced.values())
+    for pair in replaced.values():
+        note(*pair)
 
 
 def _fake_of(tensor: Tensor, fakes: Any) -> Tensor:
-    """Return a fake tensor like another, ten times faster than `FakeTensorMode.from_tensor`."""
+    """Return a fake tensor like another, ten times faster than `FakeTensorMode.from_tensor`.
+
+    `_is_param` makes it an instance of `nn.Parameter`, which layers and users check for.
+    """
     data = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     is_parameter = isinstance(tensor, nn.Parameter)
     return fake_tensor.FakeTensor(

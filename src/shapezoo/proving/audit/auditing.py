@@ -148,15 +148,11 @@ def _agree(
         return False
     if path.outcome == "raises":
         return any(map(raises, replays))
-    expected = [_numbers(shapes, sizes) for shapes in path.shapes]
+    expected = [[tuple(_number(n, sizes) for n in shape) for shape in s] for s in path.shapes]
     return all(
         raises(each) or (each.outcome == "holds" and list(each.shapes) in expected)
         for each in replays
     )
-
-
-def _numbers(shapes: Sequence[Sequence[sympy.Expr]], sizes: Sizes) -> list[tuple[int, ...]]:
-    return [tuple(_number(size, sizes) for size in shape) for shape in shapes]
 
 
 def _number(size: Any, sizes: Sizes) -> int:

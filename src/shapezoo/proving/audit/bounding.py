@@ -28,6 +28,7 @@ class TooLargeError(Exception):
     """There is not enough memory to run some sizes."""
 
 
+# torch documents no other way to see every kernel, although the module of this class is private
 class Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's has no types
     """Raises TooLargeError instead of running a kernel that would need too much memory."""
 

@@ -57,7 +57,7 @@ def try_premises(exploration: Exploration) -> None:
 
     Sets `Exploration.rests_on`, and adds to its probes and gaps.
     """
-    rests_on = RestsOn("train" if exploration.subject.is_training else "eval")
+    rests_on = RestsOn(exploration.subject.mode)
     try:
         points = _points_in_turn(exploration)  # before trying layouts adds more replays
         in_dtypes = list(_in_dtypes(exploration))
@@ -101,10 +101,18 @@ def _dtype_names(replays: Sequence[Replay], outcome: Outcome) -> tuple[str, ...]
 
 def _in_dtypes(exploration: Exploration) -> Iterator[Replay]:
     """Call with each dtype that an argument may have besides others."""
+    allowed = [list(filter(t.allows, DTYPES)) for t in exploration.subject.inputs]
+    several = {dtype for dtypes in allowed if len(dtypes) > 1 for dtype in dtypes}
     for sizes in _for_dtypes(exploration):
-        for call in _dtype_calls(exploration, sizes):
-            with contextlib.suppress(TooLargeError):
-                yield replay(exploration.subject, call, is_repeated=True)[0]
+        model = exploration.subject.make(sizes)
+        parameters = model.parameters() if isinstance(model, nn.Module) else ()
+        is_large = sum(p.numel() for p in parameters) > MOST_WEIGHTS
+        for dtype in DTYPES:
+            needs_copy = dtype.is_floating_point and dtype != floating_dtype(model)
+            if dtype in several and not (is_large and needs_copy):
+                with contextlib.suppress(TooLargeError):
+                    call = CallSpec(sizes, dtype=dtype)
+                    yield replay(exploration.subject, call, is_repeated=True)[0]
 
 
 def _for_dtypes(exploration: Exploration) -> list[Sizes]:
@@ -112,25 +120,11 @@ def _for_dtypes(exploration: Exploration) -> list[Sizes]:
     replays = [each for path in exploration.ending("holds") for each in path.replays]
     accepted = [each.call.sizes for each in replays if each.outcome == "holds"]
     accepted.sort(key=lambda sizes: sum(sizes.values()))
-    wide = [sizes for sizes in accepted if not _num_ones(sizes)]
-    cheap = [
-        sizes
-        for sizes in wide[:1]
-        if count_numbers(exploration.subject, CallSpec(sizes)) <= MOST_NUMBERS
-    ]
-    return [*accepted[:1], *(sizes for sizes in cheap if sizes != accepted[0])]
-
-
-def _dtype_calls(exploration: Exploration, sizes: Sizes) -> Iterator[CallSpec]:
-    allowed = [list(filter(t.allows, DTYPES)) for t in exploration.subject.inputs]
-    families = [dtypes for dtypes in allowed if len(dtypes) > 1]
-    model = exploration.subject.make(sizes)
-    num_weights = sum(p.numel() for p in model.parameters()) if isinstance(model, nn.Module) else 0
-    for dtype in DTYPES:
-        needs_copy = dtype.is_floating_point and dtype != floating_dtype(model)
-        is_possible = not needs_copy or num_weights <= MOST_WEIGHTS
-        if is_possible and any(dtype in family for family in families):
-            yield CallSpec(sizes, dtype=dtype)
+    points = accepted[:1]
+    for wide in [sizes for sizes in accepted if not _num_ones(sizes)][:1]:
+        count = count_numbers(exploration.subject, CallSpec(wide))
+        points += [wide] if wide not in points and count <= MOST_NUMBERS else []
+    return points
 
 
 def _layouts(exploration: Exploration) -> tuple[tuple[str, ...], list[Replay]]:

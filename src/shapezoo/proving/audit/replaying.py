@@ -200,6 +200,7 @@ def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
     # _NormBase is the only common base of all layers with running statistics
     is_norm = isinstance(module, nn.modules.batchnorm._NormBase)
     is_torchs = is_norm or type(module).__module__.startswith("torch.")
+    # vars instead of named_parameters and named_buffers, which would leave out plain attributes
     for name, value in vars(module).items():
         if name == "_buffers" and is_torchs:  # running statistics, which decide no size
             yield from ((key, buffer is None) for key, buffer in value.items())

@@ -14,7 +14,7 @@ Without this, models with windowed attention could not be proved: their reshapes
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import sympy
@@ -129,7 +129,7 @@ class _Fractions:
         """Whether an expression is shown to be above zero for these sizes."""
         if part.is_positive:
             return True
-        return degree(part) < 2 and self._holds(part, lambda size: size > 0)
+        return degree(part) < 2 and self._holds((part,), lambda size: size > 0)
 
     def _is_exact(self, part: Any, divisor: Any) -> bool:
         if not self.is_positive(divisor):
@@ -137,11 +137,10 @@ class _Fractions:
         by = translate(divisor)
         return self._holds((part, divisor), lambda size, _: size == by * floor_div(size, by))
 
-    def _holds(self, parts: Any, claim: Any) -> bool:
+    def _holds(self, parts: tuple[Any, ...], claim: Callable[..., Formula]) -> bool:
         if parts not in self._shown:
-            terms = parts if isinstance(parts, tuple) else (parts,)
             try:
-                self._shown[parts] = follows(claim(*map(translate, terms)), *self._premises)
+                self._shown[parts] = follows(claim(*map(translate, parts)), *self._premises)
             except UntranslatableError:
                 self._shown[parts] = False
         return self._shown[parts]

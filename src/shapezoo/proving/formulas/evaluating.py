@@ -24,18 +24,21 @@ def compiled(formula: Formula, axes: Sequence[str]) -> Evaluate:
     """
     variables = {axis: f"sizes[{axis!r}]" for axis in axes}
     names: dict[int, str] = {}
-    lines = list(_lines(formula, names, variables))
-    body = "\n".join(f"    {line}" for line in [*lines, f"return {names[formula.get_id()]}"])
+    body = "\n".join(f"        {line}" for line in _lines(formula, names, variables))
     scope: dict[str, Any] = {"divide": _divide, "Fraction": fractions.Fraction}
-    exec(f"def evaluate(sizes):\n{body}", scope)
-
-    def evaluate(sizes: Mapping[str, int]) -> bool | None:
-        try:
-            return bool(scope["evaluate"](sizes))
-        except ZeroDivisionError:
-            return None
-
+    exec(_FUNCTION.format(body=body, result=names[formula.get_id()]), scope)
+    evaluate: Evaluate = scope["evaluate"]
     return evaluate
+
+
+_FUNCTION = """
+def evaluate(sizes):
+    try:
+{body}
+        return bool({result})
+    except ZeroDivisionError:
+        return None
+"""
 
 
 def _lines(formula: Formula, names: dict[int, str], variables: Mapping[str, str]) -> Iterator[str]:

@@ -186,13 +186,6 @@ def _power(base: Formula, exponent: Formula) -> Formula:
     return z3.Product([base] * exponent.as_long())
 
 
-def _choose(better: Callable[[Any, Any], Formula]) -> Callable[..., Formula]:
-    def choose(*terms: Formula) -> Formula:
-        return functools.reduce(lambda a, b: z3.If(better(a, b), a, b), terms)
-
-    return choose
-
-
 _FUNCTIONS: Mapping[str, Callable[..., Formula]] = {
     "Add": lambda *terms: z3.Sum(list(terms)),
     "Mul": lambda *terms: z3.Product(list(terms)),
@@ -210,8 +203,8 @@ _FUNCTIONS: Mapping[str, Callable[..., Formula]] = {
     "FloorToInt": _floor,
     "CeilToInt": _ceil,
     "TruncToInt": lambda term: z3.If(_real(term) >= 0, _floor(term), _ceil(term)),
-    "Max": _choose(operator.ge),
-    "Min": _choose(operator.le),
+    "Max": lambda *terms: functools.reduce(lambda a, b: z3.If(a >= b, a, b), terms),
+    "Min": lambda *terms: functools.reduce(lambda a, b: z3.If(a <= b, a, b), terms),
     "Abs": lambda term: z3.If(term >= 0, term, -term),
     "Where": z3.If,
     "Equality": operator.eq,

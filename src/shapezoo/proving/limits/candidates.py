@@ -115,15 +115,11 @@ def _with_exceptions(term: Term, values: Sequence[int], refused: int) -> Iterato
         if refused <= exceptions[-1] or not rest:
             continue
         if text := _remainders(term, rest, refused):
-            listed = [value for value in exceptions if not _fits(text, term, value)]
+            listed = [size for size in exceptions if not eval(text, {}, {term.left: size})]
             is_all = exceptions == list(range(1, count + 1))
             if listed and (count <= MOST_REMAINDERS or is_all):
                 yield f"{_exceptions_text(term, listed, count if is_all else 0)} or {text}"
                 return
-
-
-def _fits(text: str, term: Term, value: int) -> bool:
-    return bool(eval(text, {}, {term.left: value}))
 
 
 def _exceptions_text(term: Term, exceptions: Sequence[int], largest: int) -> str:

@@ -124,11 +124,28 @@ class _Search:
         self.accepted = [*domain, *(z3.Not(path.region) for path in refused)]
         self.conditions: list[Condition] = []
         self._all_axes = exploration.axes
+        self._tests = [compiled(formula, exploration.axes) for formula in self.accepted]
+        self._examples: list[Sizes] = []
+        self._tried: set[tuple[int, ...]] = set()
         starts = [path.smallest for path in exploration.ending("holds") if path.smallest]
-        self._points = _Points(exploration.axes, self.accepted, starts)
+        for start in starts[:STARTS]:
+            for sizes in _around(exploration.axes, start):
+                self._add_example(sizes)
         self._pairs = list(dict.fromkeys(_pairs(refused, self.axes)))
         self._rejected: set[str] = set()
         self._num_unknown = 0
+
+    def _add_example(self, sizes: Sizes) -> None:
+        """Add sizes to the examples, if they are accepted."""
+        key = tuple(sizes[axis] for axis in self._all_axes)
+        if key not in self._tried:
+            self._tried.add(key)
+            if all(test(sizes) for test in self._tests):
+                self._examples.append(sizes)
+
+    def _values(self, term: Term) -> list[int]:
+        """Return the values of a term in the examples, in ascending order."""
+        return sorted({term.of(sizes) for sizes in self._examples})
 
     @property
     def met(self) -> list[Formula]:
@@ -194,11 +211,8 @@ class _Search:
     def _suggestions(self, point: Sizes) -> Iterator[str]:
         """Yield conditions that all examples meet, but not this point."""
         texts = itertools.chain(
-            *(
-                conditions(Term(axis), self._points.values(Term(axis)), point[axis])
-                for axis in self.axes
-            ),
-            *(of_pairs(*pair, self._points.all, point) for pair in self._pairs),
+            *(conditions(Term(axis), self._values(Term(axis)), point[axis]) for axis in self.axes),
+            *(of_pairs(*pair, self._examples, point) for pair in self._pairs),
         )
         return (text for text in texts if text not in self._rejected)
 
@@ -214,42 +228,9 @@ class _Search:
                 example = solving.smallest_where(
                     *solver.assertions(), axes=self._all_axes, start=example
                 )
-            self._points.add(example)
+            self._add_example(example)
         self._num_unknown += answer == z3.unknown
         return bool(answer == z3.unsat)
-
-
-class _Points:
-    """Sizes that satisfy some formulas; more can be added.
-
-    Args:
-        axes: The names of the axes.
-        formulas: The formulas.
-        starts: Some sizes that satisfy them, around which to search.
-    """
-
-    def __init__(
-        self, axes: Sequence[str], formulas: Sequence[Formula], starts: Sequence[Sizes]
-    ) -> None:
-        self.axes = axes
-        self.all: list[Sizes] = []
-        self._tests = [compiled(formula, axes) for formula in formulas]
-        self._tried: set[tuple[int, ...]] = set()
-        for start in starts[:STARTS]:
-            for sizes in _around(axes, start):
-                self.add(sizes)
-
-    def add(self, sizes: Sizes) -> None:
-        """Add sizes, if they satisfy all formulas."""
-        key = tuple(sizes[axis] for axis in self.axes)
-        if key not in self._tried:
-            self._tried.add(key)
-            if all(test(sizes) for test in self._tests):
-                self.all.append(dict(sizes))
-
-    def values(self, term: Term) -> list[int]:
-        """Return all values of a term, in ascending order."""
-        return sorted({term.of(sizes) for sizes in self.all})
 
 
 def _around(axes: Sequence[str], sizes: Sizes) -> Iterator[Sizes]:

@@ -259,13 +259,10 @@ class _PinnedAxes:
                 self.has_others.add(axis)
             most = MOST_PINNED_OF_ALL if axis in self.has_others else MOST_PINNED
             if len(self.sizes[axis]) == most:
-                self._sample(axis, _asked_at(path.runs, [axis]))
-
-    def _sample(self, axis: str, source_line: str) -> None:
-        sizes = tuple(sorted({*SAMPLES, *self.sizes[axis]}))
-        self.exploration.sampled[axis] = sizes
-        self.exploration.sampled_at[axis] = source_line
-        self.exploration.unexplored.append(solving.is_one_of(axis, sizes))
+                sizes = tuple(sorted({*SAMPLES, *self.sizes[axis]}))
+                self.exploration.sampled[axis] = sizes
+                self.exploration.sampled_at[axis] = _asked_at(path.runs, [axis])
+                self.exploration.unexplored.append(solving.is_one_of(axis, sizes))
 
 
 def _usual(axes: Sequence[str]) -> list[Sizes]:

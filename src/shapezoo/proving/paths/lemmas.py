@@ -264,13 +264,11 @@ def state_of(module: nn.Module) -> Any:
     """Return everything that determines what a module does, except floating-point weights."""
     numbers: dict[int, int] = {}  # numbers tensors, so that it counts which ones are shared
     return tuple(
-        (path, type(part), tuple((name, _plain(value, numbers)) for name, value in _held(part)))
+        (path, type(part), name, _plain(value, numbers))
         for path, part in module.named_modules()
+        for name, value in vars(part).items()
+        if name != "_modules"
     )
-
-
-def _held(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    yield from ((name, value) for name, value in vars(module).items() if name != "_modules")
 
 
 def _plain(value: Any, numbers: dict[int, int]) -> Any:

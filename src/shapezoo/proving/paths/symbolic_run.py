@@ -137,7 +137,7 @@ def run_symbolically(
             stack.enter_context(undisturbed(model, is_grad=is_grad))
         stack.enter_context(_fakes(environment))
         if isinstance(model, nn.Module):
-            _empty_out(model, ranges)
+            empty_out(model, ranges.set_data)
         stack.enter_context(_rules(environment, ranges))
         sizes_as_text = stack.enter_context(numeric())
         try:
@@ -147,7 +147,7 @@ def run_symbolically(
                 raise UndecidedError(code.reveals)
             for module in _named_only(model, code.modules):
                 stack.enter_context(undisturbed(module, is_grad=is_grad))
-                _empty_out(module, ranges)
+                empty_out(module, ranges.set_data)
                 enforce(module, record)
             if isinstance(model, nn.Module):
                 enforce(model, record)
@@ -177,6 +177,7 @@ def _symbolic_sizes(environment: Environment, hints: Sizes, run: SymbolicRun) ->
     """Return a symbolic size for each axis, with its hint."""
     sizes: dict[str, Any] = {}
     for axis, hint in hints.items():
+        # what torch.export does for a named `Dim`, which has no public way to set a hint
         symbol = environment.create_symbol(
             hint,
             ConstantSource(axis),
@@ -184,7 +185,7 @@ def _symbolic_sizes(environment: Environment, hints: Sizes, run: SymbolicRun) ->
             do_not_specialize_zero_one=True,
         )
         sizes[axis] = environment.create_symintnode(symbol, hint=hint)
-        environment.constrain_symbol_range(symbol, 1, int_oo)
+        environment.constrain_symbol_range(symbol, 1, int_oo)  # sizes are at least 1
         run.symbols[symbol] = sympy.Symbol(axis, integer=True, positive=True)
     return sizes
 
@@ -248,12 +249,6 @@ def _named_only(model: Callable[..., Any], modules: Sequence[nn.Module]) -> Iter
             yield module
 
 
-def _empty_out(module: nn.Module, ranges: ValueRanges) -> None:
-    """Replace the tensors of a module by fake ones, whose values are remembered."""
-    for fake, data in empty_out(module):
-        ranges.set_data(fake, data)
-
-
 def _built(subject: Subject, sizes: Sizes, hints: Sizes, run: SymbolicRun) -> Callable[..., Any]:
     """Return the module for symbolic sizes, or for the hints if its constructor needs numbers."""
     try:
@@ -280,6 +275,7 @@ def _fakes(environment: Any) -> Iterator[None]:
         # PyTorch logs errors of fake kernels, which are expected here
         for name in (fake_tensor.__name__, symbolic_shapes.__name__, "torch.__trace"):
             stack.enter_context(patch.object(logging.getLogger(name), "disabled", True))
+        # as torch.export does: without it composite kernels run in C++, where sizes are numbers
         stack.enter_context(enable_python_dispatcher())
         stack.enter_context(fakes)
         yield

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch._dynamo.exc import TorchRuntimeError
 
 from shapezoo import ContractError, ShapeError, checked, unchecked
+from shapezoo.contracts.checking import memo
 
 CALLS, CALLS_IN_A_GRAPH = 50, 5
 """How many calls a function gets."""

@@ -145,8 +145,7 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
     A call that is remembered costs one dictionary lookup, and so does its result. All other work is
     done in functions that Dynamo skips.
     """
-    recall, records = contract.memo.recall, contract.records
-    sizes_of, arguments_of = contract.memo.sizes_of, contract.memo.arguments_of
+    recall, values_of, records = contract.memo.recall, contract.memo.values_of, contract.records
     remember_generator(function)
 
     # the wrapper closes over plain functions, no objects or bound methods: for a checked dataclass
@@ -161,11 +160,10 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
         if switch.off:
             return function(*args, **kwargs)
         if is_dynamo_compiling():
-            sizes = traceable(sizes_of(*args, **kwargs), records)
-            arguments = traceable(arguments_of(*args, **kwargs), records)
-            verify_traced(verify, sizes, arguments, ())
+            values = traceable(values_of(*args, **kwargs), records)
+            verify_traced(verify, values, ())
             result = function(*args, **kwargs)
-            verify_traced(verify, sizes, arguments, traceable((result,), records))
+            verify_traced(verify, values, traceable((result,), records))
             return result
         if wrapper._shapezoo_latest is not wrapper and (latest := _reloaded(wrapper)):  # type: ignore[attr-defined]  # set below
             return latest(*args, **kwargs)
@@ -223,8 +221,7 @@ def _running_in_frame(
     contract: Contract, function: Callable[..., Any], verify: Callable[..., object]
 ) -> Callable[..., Any]:
     """Return a function that runs a body in a frame of jaxtyping's with the axes of its call."""
-    sizes_of, arguments_of = contract.memo.sizes_of, contract.memo.arguments_of
-    records = contract.records
+    values_of, records = contract.memo.values_of, contract.records
 
     @skip_by_dynamo
     def enter(call: CheckedCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -240,9 +237,7 @@ def _running_in_frame(
 
     def asserting(*args: Any, **kwargs: Any) -> Any:
         if is_dynamo_compiling():  # a graph begins here; it needs the axes as symbols
-            sizes = traceable(sizes_of(*args, **kwargs), records)
-            arguments = traceable(arguments_of(*args, **kwargs), records)
-            verify_traced(verify, sizes, arguments, ())
+            verify_traced(verify, traceable(values_of(*args, **kwargs), records), ())
         return function(*args, **kwargs)
 
     # a code object of its own, as for the wrapper

@@ -131,8 +131,7 @@ class Contract:
 
     def verify(
         self,
-        sizes: tuple[object, ...],
-        arguments: dict[str, Any],
+        values: tuple[tuple[object, ...], dict[str, Any]],
         results: tuple[object, ...],
         module_path: str,
         call: CheckedCall | None,
@@ -141,8 +140,7 @@ class Contract:
         """Check the arguments or the result of a call that is being traced.
 
         Args:
-            sizes: The values of the parts in braces.
-            arguments: The arguments, by name.
+            values: The values of the parts in braces, and the arguments by name.
             results: The result, if there is one yet.
             module_path: The path of the traced module in its parent.
             call: What this method returned before the body ran, which may have changed the
@@ -158,6 +156,7 @@ class Contract:
         module_path = module_path if self._has_owner else ""
         with contextlib.suppress(StepAside):
             if call is None:
+                sizes, arguments = values
                 call = self._check(arguments, self._numbers(sizes), module_path)
                 if error := self.limits_error(call, (owner,)):
                     raise error
@@ -171,8 +170,8 @@ class Contract:
         try:
             bindings, opaque = bind_arguments(self.signature, arguments, braces)
         except MismatchError as mismatch:
-            # no variable holds the error: its traceback refers to this frame, and the cycle would
-            # keep the tensors alive
+            # not in a variable: the traceback of an error refers to this frame, and such a cycle
+            # would keep the tensors alive
             raise self._explain.wrong_argument(
                 mismatch, arguments, functools.partial(self._accepts, braces), module_path
             ) from None

@@ -33,13 +33,14 @@ from shapezoo.contracts.matching.matching import Opaque
 from shapezoo.contracts.matching.proof_mode import hint_of
 
 
-def verify_traced(verify: Callable[..., object], *values: Any) -> None:
+def verify_traced(verify: Callable[..., object], values: Any, results: Any) -> None:
     """Verify the arguments or the result of a call that Dynamo traces; Dynamo traces this too.
 
     Args:
-        verify: Called with the values that Dynamo traces with, the path of the module, what
-            it returned earlier for the same call (or None), and the module (or None).
-        *values: The values, as `traceable` returns them.
+        verify: Called with the values and results that Dynamo traces with, the path of the module,
+            what it returned earlier for the same call (or None), and the module (or None).
+        values: The values of the parts in braces and the arguments, as `traceable` returns them.
+        results: The result, if there is one yet, in a tuple, as `traceable` returns it.
 
     Raises:
         ShapeError: The call breaks its contract.
@@ -92,14 +93,16 @@ class _Contents(NamedTuple):
 def _verify_call(context: Any) -> None:
     """Verify the call that Dynamo traces, with the arguments of `verify_traced`."""
     verify = context.get_local("verify", stacklevel=1).as_python_constant()
-    values = context.get_local("values", stacklevel=1).as_proxy()
+    names = ("values", "results")
+    values, results = (context.get_local(n, stacklevel=1).as_proxy() for n in names)
     # private, as its name says: the public context does not tell one traced call from another
     translator = context._i_will_not_complain_if_bc_breaks_InstructionTranslator()
     # the parents are the tracers of at_trace_time, of verify_traced, and of the checked call
     call = translator.parent.parent
     try:
-        path = _module_path(translator)
-        verified = verify(*map(_fake_value, values), path, _verified.get(call), _owner(call))
+        path, owner = _module_path(translator), _owner(call)
+        before = _verified.get(call)
+        verified = verify(_fake_value(values), _fake_value(results), path, before, owner)
     except (ShapeError, ContractError) as error:
         raise _as_dynamo_error(error) from None
     _verified[call] = verified

@@ -81,8 +81,8 @@ class Memo:
         calls: The calls, by their keys.
         key_of_result: Returns the key of a result.
         arguments_of: Has the parameters of the function; returns its arguments by name.
-        sizes_of: Same parameters; returns the values of the parts in braces, None for any that
-            fails.
+        values_of: Same parameters; returns the values of the parts in braces, None for any that
+            fails, and the arguments by name. Dynamo traces it.
         key_of: Same parameters; returns the key of a call. The first parts of the key are the
             values of the parts in braces.
         recall: Same parameters; returns the call that is remembered, or None.
@@ -106,8 +106,10 @@ class Memo:
         self._num_braces = len(braces)
         self._has_keys = None not in codes
 
-        self.arguments_of = compiled(f"{{{', '.join(f'{name!r}: {name}' for name in parameters)}}}")
-        self.sizes_of = compiled(_tuple(f"{read}(lambda: {text})" for text in braces))
+        arguments = f"{{{', '.join(f'{name!r}: {name}' for name in parameters)}}}"
+        sizes = _tuple(f"{read}(lambda: {text})" for text in braces)
+        self.arguments_of = compiled(arguments)
+        self.values_of = compiled(f"({sizes}, {arguments})")
         self.key_of = compiled(key)
         self.recall = skip_by_dynamo(compiled(f"{find}({key})" if self._has_keys else "None"))
 

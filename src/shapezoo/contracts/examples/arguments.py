@@ -186,13 +186,14 @@ def _option(union: UnionType) -> Type:
     return next((part for part in union.parts if any(tensors(part))), union.parts[0])
 
 
-def plain_values(type_: PlainType) -> list[Any]:
+def plain_values(type_: Type) -> list[Any]:
     """Return all values of a type without shapes; empty if they are many or unknown."""
-    if type_.annotation is NoneType:
+    annotation = type_.annotation if isinstance(type_, PlainType) else None
+    if annotation is NoneType:
         return [None]
-    if type_.annotation is bool:
+    if annotation is bool:
         return [False, True]
-    return list(get_args(type_.annotation)) if get_origin(type_.annotation) is Literal else []
+    return list(get_args(annotation)) if get_origin(annotation) is Literal else []
 
 
 def _example(type_: Type, path: str, sizes: Mapping[str, int], fill: Fill) -> Any:
@@ -219,7 +220,7 @@ def _example(type_: Type, path: str, sizes: Mapping[str, int], fill: Fill) -> An
         case TypedDictType():
             pairs = zip(type_.keys, type_.parts, strict=True)
             return {key: _example(part, f"{path}[{key!r}]", sizes, fill) for key, part in pairs}
-        case PlainType() if values := plain_values(type_):
+        case _ if values := plain_values(type_):
             return values[0]
         case UnionType():
             return _example(_option(type_), path, sizes, fill)

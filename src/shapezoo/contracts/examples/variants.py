@@ -88,19 +88,12 @@ def ways(argument: Argument) -> Iterator[Way]:
         return
     if argument.default is not None:
         yield f"{argument.name}={argument.default}", None
-        if not any(map(_has_examples, walk(argument.type))):
+        if not any(isinstance(t, TensorType) or plain_values(t) for t in walk(argument.type)):
             return  # such as a number or a name, of which only the default is known
     for label, type_ in _options(argument.type, argument.name):
         if str(type_) != argument.default:
             label = label or ("" if argument.default is None else f"{argument.name} given")
             yield label, replace(argument, type=type_, default=None)
-
-
-def _has_examples(type_: Type) -> bool:
-    """Whether examples of this type can be made."""
-    return isinstance(type_, TensorType) or (
-        isinstance(type_, PlainType) and bool(plain_values(type_))
-    )
 
 
 def _options(type_: Type, path: str) -> Iterator[tuple[str, Any]]:

@@ -154,11 +154,11 @@ def names_in(annotation: Any) -> set[str]:
         if isinstance(annotation, str)
         else re.findall(r"ForwardRef\('(.*?)'", str(annotation))
     )
-    found: set[str] = set()
+    names: set[str] = set()
     for text in texts:
         with contextlib.suppress(SyntaxError):
-            found |= {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
-    return found
+            names |= {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    return names
 
 
 def enclosing_variables(

@@ -12,17 +12,16 @@ tensors of unusual strides to the fake kernel.
 
 import itertools
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from shapezoo.contracts.matching.proof_mode import hint_of
-from shapezoo.proving.rules.intervals import Size
 from shapezoo.proving.rules.kernels import products, sliding, views
 from shapezoo.proving.rules.kernels.views import is_contiguous
 from shapezoo.proving.rules.shape_rules import (
+    Shape,
     are_equal,
     broadcast,
     common_shape,
@@ -132,7 +131,7 @@ _REDUCTIONS = {"mean", "sum", "any", "all", "amax", "amin", "logsumexp", "max", 
 _REDUCTIONS |= {"linalg_vector_norm"}
 
 
-def _layer_norm(x: Tensor, shape: Sequence[Size], *rest: Any) -> Any:
+def _layer_norm(x: Tensor, shape: Shape, *rest: Any) -> Any:
     count = len(shape)
     weights = [weight for weight in rest if isinstance(weight, Tensor)]
     if x.dim() < count or not x.is_floating_point():

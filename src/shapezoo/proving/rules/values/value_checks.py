@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from shapezoo.proving.rules.intervals import ValueRange, always
+from shapezoo.proving.rules.intervals import ValueRange
 from shapezoo.proving.rules.shape_rules import rule_table
 from shapezoo.proving.rules.values.constants import Constant
 from shapezoo.proving.rules.values.scalar_checks import is_integer_division
@@ -61,13 +61,8 @@ def _is_accepted(ranges: ValueRanges, tensor: Tensor, limits: Limits | None) -> 
     values = ranges.of(tensor)
     if isinstance(values, Constant):
         return values.is_whole
-    if values.is_caller:
-        return True
-    if limits is None or not values.is_bounded or values.doubts:
-        return False
-    least, most = limits
-    is_above = least is None or always(values.low >= least)
-    return is_above and (most is None or always(values.high <= most))
+    is_fit = limits is not None and values.is_bounded and values.is_within(*limits)
+    return values.is_caller or is_fit
 
 
 _CHECKED: dict[str, dict[str, Limits | None]] = rule_table(

@@ -271,11 +271,7 @@ class ValueRanges:
             UndecidedError: That is not known.
         """
         values = as_range(self.of(index))
-        if values.is_caller:
-            return
-        is_above = values.low is not None and intervals.always(values.low >= least)
-        is_below = values.high is not None and intervals.always(values.high <= most)
-        if values.doubts or not (is_above and is_below):
+        if not values.is_caller and not values.is_within(least, most):
             self.give_up(f"{what} may be less than {least} or too large")
 
     def _is_inside(self, index: Tensor, values: ValueRange, least: Size, most: Size) -> bool:

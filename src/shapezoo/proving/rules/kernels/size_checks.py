@@ -57,7 +57,9 @@ def _index_put(
     row = x.shape[axis:] if masks == len(indices) == 1 else ()
     extra = values.shape[: max(values.dim() - len(row), 0)]
     if not all(always(size == 1) for size in extra):
-        raise UndecidedError("the ones in a mask decide how many values index_put needs")
+        raise UndecidedError(
+            "the number of True entries in a mask decides how many values index_put needs"
+        )
     _require_broadcast(values, row)
 
 
@@ -89,7 +91,9 @@ def _require_broadcast(values: Tensor, shape: Shape) -> None:
 
 def _masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> None:
     if not source.numel() >= x.numel():
-        raise UndecidedError("the ones in the mask of masked_scatter decide whether it is possible")
+        raise UndecidedError(
+            "the number of True entries in the mask decides whether masked_scatter is possible"
+        )
 
 
 def _repeat_interleave(x: Tensor, repeats: object = None, *rest: Any, **options: Any) -> None:

@@ -51,7 +51,7 @@ def may_refuse(ranges: ValueRanges, name: str, arguments: Mapping[str, Any]) -> 
     for argument, limits in checked.items():
         for tensor in tensors_of(arguments.get(argument)):
             if not _is_accepted(ranges, tensor, limits):
-                ranges.give_up(f"values that are not known decide whether {name} raises")
+                ranges.give_up(f"whether {name} raises depends on values that are not known")
             values = ranges.of(tensor)
             is_callers |= isinstance(values, ValueRange) and values.is_caller
     return is_callers

@@ -286,7 +286,7 @@ class ValueRanges:
             # may come back into range.
             matters = is_inside or doubt.can_wrap
             if matters and not (doubt.low >= doubt.least and doubt.high <= doubt.most):
-                held_by = f"{doubt.dtype}, which does not hold such numbers exactly"
+                held_by = f"{doubt.dtype}, which cannot represent such numbers exactly"
                 self.give_up(f"an index was in {held_by}")
         return is_inside
 

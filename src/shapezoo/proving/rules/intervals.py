@@ -99,6 +99,12 @@ class ValueRange:
         """Whether all values are 0 or 1."""
         return type(self.low) is type(self.high) is int and 0 <= self.low <= self.high <= 1
 
+    def is_within(self, least: Size | None, most: Size | None) -> bool:
+        """Whether all values are certainly within limits, which are None where there is none."""
+        is_above = least is None or (self.low is not None and always(self.low >= least))
+        is_below = most is None or (self.high is not None and always(self.high <= most))
+        return is_above and is_below and not self.doubts
+
     @property
     def is_size(self) -> bool:
         """Whether all values are the same number, which may depend on sizes."""

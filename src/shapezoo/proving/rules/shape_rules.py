@@ -17,7 +17,7 @@ A rule returns NotImplemented for whatever it does not cover, and the fake kerne
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from shapezoo.proving.rules.intervals import Size, always
 
-Rule = Callable[..., Any]
+Shape = Sequence[Size]
 
 
 def rule_table(*groups: tuple[Any, ...]) -> dict[Any, Any]:
@@ -47,7 +47,7 @@ def rule_table(*groups: tuple[Any, ...]) -> dict[Any, Any]:
     return table
 
 
-def empty(like: Tensor, shape: Sequence[Size], dtype: torch.dtype | None = None) -> Tensor:
+def empty(like: Tensor, shape: Shape, dtype: torch.dtype | None = None) -> Tensor:
     """Return a contiguous tensor, about whose layout nothing needs to be asked."""
     return torch.empty(tuple(shape), dtype=dtype or like.dtype, device=like.device)
 
@@ -74,25 +74,25 @@ def is_same(left: Size, right: Size) -> bool:
     return type(left) is type(right) is int and left == right
 
 
-def fits(shape: Sequence[Size], wanted: Sequence[Size]) -> bool:
+def fits(shape: Shape, wanted: Shape) -> bool:
     """Whether two shapes are the same expressions; asks nothing."""
     return len(shape) == len(wanted) and all(map(is_same, shape, wanted))
 
 
-def are_equal(shape: Sequence[Size], wanted: Sequence[Size]) -> bool:
+def are_equal(shape: Shape, wanted: Shape) -> bool:
     """Whether two shapes are equal; asks where they are not the same expressions."""
     pairs = zip(shape, wanted, strict=False)
     return len(shape) == len(wanted) and all(is_same(a, b) or a == b for a, b in pairs)
 
 
-def _aligned(shapes: Sequence[Sequence[Size]]) -> Iterator[tuple[Size, ...]]:
+def _aligned(shapes: Sequence[Shape]) -> Iterator[tuple[Size, ...]]:
     """Yield the sizes that broadcast with each other, axis by axis."""
     axes = max(map(len, shapes), default=0)
     filled = [(*(1,) * (axes - len(shape)), *shape) for shape in shapes]
     return zip(*filled, strict=True)
 
 
-def broadcast(shapes: Sequence[Sequence[Size]]) -> tuple[Size, ...] | None:
+def broadcast(shapes: Sequence[Shape]) -> tuple[Size, ...] | None:
     """Return the shape that shapes broadcast to; None where it would have to be asked for."""
     shape = []
     for sizes in _aligned(shapes):
@@ -122,7 +122,7 @@ def common_size(left: Size, right: Size) -> Size:
     return left
 
 
-def common_shape(shapes: Sequence[Sequence[Size]]) -> tuple[Size, ...]:
+def common_shape(shapes: Sequence[Shape]) -> tuple[Size, ...]:
     """Return the shape that shapes broadcast to; asks where they are not the same expressions.
 
     Raises:
@@ -131,7 +131,7 @@ def common_shape(shapes: Sequence[Sequence[Size]]) -> tuple[Size, ...]:
     return tuple(functools.reduce(common_size, sizes) for sizes in _aligned(shapes))
 
 
-def viewed(shape: Sequence[Size], wanted: Sequence[Size]) -> list[Size]:
+def viewed(shape: Shape, wanted: Shape) -> list[Size]:
     """Return the shape of a view, in which -1 is replaced by its size.
 
     Raises:
@@ -153,9 +153,7 @@ def viewed(shape: Sequence[Size], wanted: Sequence[Size]) -> list[Size]:
     return sizes
 
 
-def _without_common_factors(
-    left: Sequence[Size], right: Sequence[Size]
-) -> tuple[list[Size], list[Size]]:
+def _without_common_factors(left: Shape, right: Shape) -> tuple[list[Size], list[Size]]:
     """Cancel positive factors of two products.
 
     The rests are zero, equal or divisible where the products are, and a question about them is

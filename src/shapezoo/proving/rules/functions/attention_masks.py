@@ -9,13 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from shapezoo.proving.rules.intervals import Size
-from shapezoo.proving.rules.shape_rules import (
-    PRODUCT,
-    common_shape,
-    common_size,
-    empty,
-    require,
-)
+from shapezoo.proving.rules.shape_rules import PRODUCT, common_shape, common_size, empty, require
 
 
 def attention(

@@ -7,7 +7,7 @@ ends in. Here stands what cannot wait until then:
 * Python objects that PyTorch would convert to numbers, so that a proof would be for one size only:
   lists with sizes (``torch.tensor([0, n])``), indices (``x[n]``, ``x[[0, n]]``), sizes in tensors.
 * What a fake tensor answers wrongly: its text, the memory it does not have, and whether it requires
-  gradients, which is not known since rules make tensors anew. A model that asks is undecided.
+  gradients, which rules do not keep track of. A model that asks is undecided.
 """
 
 import contextlib
@@ -181,7 +181,9 @@ def _shape_of(value: Any) -> tuple[int, ...]:
 def _gradient(ranges: ValueRanges, func: Any, args: Args, kwargs: Kwargs) -> Any:
     is_made = isinstance(args[0], FakeTensor) and not isinstance(args[0], nn.Parameter)
     if is_made and _is_of_model(sys._getframe()):
-        ranges.give_up("rules make tensors anew, of which it is not known how they were made")
+        ranges.give_up(
+            "whether a tensor has gradients is not known, since shapezoo recreates tensors"
+        )
     return func(*args, **kwargs)
 
 
@@ -226,10 +228,7 @@ _RUN_BY = rule_table(
     (_bool, Tensor.__bool__),
     # A fake tensor answers otherwise than a real one.
     (_text, Tensor.__repr__, Tensor.__format__),
-    (
-        _gradient,
-        *(getattr(Tensor, name).__get__ for name in ("requires_grad", "grad_fn", "is_leaf")),
-    ),
+    (_gradient, *(getattr(Tensor, n).__get__ for n in ("requires_grad", "grad_fn", "is_leaf"))),
     (_apply, Tensor.apply_, Tensor.map_, Tensor.map2_),
     # The values of a tensor change without a kernel.
     (_set_data, _data.__set__),

@@ -43,7 +43,7 @@ _UNDECIDED = (
     UndecidedError,
 )
 
-# PyTorch raises plain RuntimeErrors and TypeErrors for these, so only their text tells.
+# PyTorch raises plain RuntimeErrors and TypeErrors for these, so that only the text shows it.
 _UNDECIDED_TEXTS = (
     ".numpy() is not supported",
     "Could not run 'aten::",
@@ -96,7 +96,7 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
             # kernels, such as detach, from where an error would end the process.
             note(KERNEL)
         if any(map(self.is_item, _integers_in(func._schema, args))):
-            self.ranges.give_up("a number is read from values, and decides a size or a place")
+            self.ranges.give_up("a number is read from values, and decides a size or a position")
         if name in ("item", "_local_scalar_dense") and not args[0].is_complex():
             return self._number_in(args[0])
         try:

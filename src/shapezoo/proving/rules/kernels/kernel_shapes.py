@@ -12,17 +12,16 @@ tensors of unusual strides to the fake kernel.
 
 import itertools
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from shapezoo.contracts.matching.proof_mode import hint_of
-from shapezoo.proving.rules.intervals import Size
 from shapezoo.proving.rules.kernels import products, sliding, views
 from shapezoo.proving.rules.kernels.views import is_contiguous
 from shapezoo.proving.rules.shape_rules import (
+    Shape,
     are_equal,
     broadcast,
     common_shape,
@@ -43,13 +42,13 @@ def by_rule(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any])
         args: Its arguments.
         kwargs: Its keyword arguments.
     """
-    is_tensor = bool(args) and isinstance(args[0], Tensor)
-    result = NotImplemented
-    if name in _REDUCTIONS and is_tensor:
+    rule, result = _SHAPES.get(name), NotImplemented
+    if rule is _reduction:
         result = _reduction(func, args, kwargs)
-    elif name in _SHAPES:
-        result = _SHAPES[name](*args, **kwargs)
-    if result is NotImplemented and is_tensor and torch.Tag.pointwise in func.tags:
+    elif rule is not None:
+        result = rule(*args, **kwargs)
+    is_pointwise = torch.Tag.pointwise in func.tags and args and isinstance(args[0], Tensor)
+    if result is NotImplemented and is_pointwise:
         return _pointwise(func, name, args, kwargs)
     return result
 
@@ -106,7 +105,8 @@ def _is_permuted(x: Tensor) -> bool:
 def _reduction(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Compute the shape of a sum or another number for each position along the other axes."""
     # Along an axis, these return positions too; with two tensors, they work number by number.
-    if func._schema.name in ("aten::max", "aten::min") and len(args) > 1:
+    x, *others = args
+    if func._schema.name in ("aten::max", "aten::min") and others:
         return NotImplemented
     # without defaults: that of amax is an empty list, which means all axes
     names = [argument.name for argument in func._schema.arguments]
@@ -115,7 +115,7 @@ def _reduction(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     order = arguments.get("ord", 2)
     if not isinstance(order, int | float) or not 0 <= order < math.inf:
         return NotImplemented
-    x, dims = args[0], arguments.get("dim")
+    dims = arguments.get("dim")
     dims = [dims] if isinstance(dims, int) else dims
     if dims is not None and (not dims or not all(-x.dim() <= d < x.dim() for d in dims)):
         return NotImplemented
@@ -128,11 +128,7 @@ def _reduction(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return empty(x, shape, _dtype(func, args, kwargs))
 
 
-_REDUCTIONS = {"mean", "sum", "any", "all", "amax", "amin", "logsumexp", "max", "min"}
-_REDUCTIONS |= {"linalg_vector_norm"}
-
-
-def _layer_norm(x: Tensor, shape: Sequence[Size], *rest: Any) -> Any:
+def _layer_norm(x: Tensor, shape: Shape, *rest: Any) -> Any:
     count = len(shape)
     weights = [weight for weight in rest if isinstance(weight, Tensor)]
     if x.dim() < count or not x.is_floating_point():
@@ -193,6 +189,7 @@ _SHAPES = rule_table(
     ),
     (products.addmm, "addmm"),
     (_cumsum, "cumsum"),
+    (_reduction, "mean sum any all amax amin logsumexp max min linalg_vector_norm"),
     (sliding.unfold, "im2col"),
     (sliding.fold, "col2im"),
     # The fake kernel asks which implementation to choose.

@@ -64,8 +64,8 @@ class RecurrentRules(TorchFunctionMode):
 
     def layer(self, func: Any, x: Tensor, *rest: Any) -> tuple[Tensor, ...]:
         """Compute the shapes of the outputs and the last state of a recurrent layer."""
-        is_packed = isinstance(rest[2], tuple | list)
-        if is_packed:
+        # a packed sequence comes with the state before the weights, so that these are further on
+        if isinstance(rest[2], tuple | list):
             sizes, state, weights, has_bias, num_layers, _, _, bidirectional = rest
             batch = self.packed[id(sizes)][0]
         else:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from shapezoo.proving.rules.intervals import Size, always
-from shapezoo.proving.rules.shape_rules import are_equal, common_shape, require, rule_table
+from shapezoo.proving.rules.shape_rules import Shape, are_equal, common_shape, require, rule_table
 from shapezoo.proving.rules.values.value_ranges import UndecidedError
 
 MOST_CATEGORIES = 1 << 24
@@ -57,7 +57,9 @@ def _index_put(
     row = x.shape[axis:] if masks == len(indices) == 1 else ()
     extra = values.shape[: max(values.dim() - len(row), 0)]
     if not all(always(size == 1) for size in extra):
-        raise UndecidedError("the ones in a mask decide how many values index_put needs")
+        raise UndecidedError(
+            "the number of True entries in a mask decides how many values index_put needs"
+        )
     _require_broadcast(values, row)
 
 
@@ -78,7 +80,7 @@ def _indexed_shape(x: Tensor, indices: Sequence[Tensor | None]) -> list[Size]:
     return [*kept[:start], *picked, *kept[start:]]
 
 
-def _require_broadcast(values: Tensor, shape: Sequence[Size]) -> None:
+def _require_broadcast(values: Tensor, shape: Shape) -> None:
     """Require that values can be broadcast to what is indexed."""
     message = "shape mismatch: value tensor of shape {} cannot be broadcast to {}"
     extra = max(values.dim() - len(shape), 0)
@@ -89,7 +91,9 @@ def _require_broadcast(values: Tensor, shape: Sequence[Size]) -> None:
 
 def _masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> None:
     if not source.numel() >= x.numel():
-        raise UndecidedError("the ones in the mask of masked_scatter decide whether it is possible")
+        raise UndecidedError(
+            "the number of True entries in the mask decides whether masked_scatter is possible"
+        )
 
 
 def _repeat_interleave(x: Tensor, repeats: object = None, *rest: Any, **options: Any) -> None:
@@ -120,13 +124,11 @@ def _select_scatter(x: Tensor, src: Tensor, dim: int, index: Size) -> None:
     _require_shape(src, [*x.shape[:axis], *x.shape[axis + 1 :]])
 
 
-def _diagonal_scatter(
-    x: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
-) -> None:
-    _require_shape(src, torch.diagonal(x, offset, dim1, dim2).shape)
+def _diagonal_scatter(x: Tensor, src: Tensor, *options: int) -> None:
+    _require_shape(src, torch.diagonal(x, *options).shape)
 
 
-def _require_shape(src: Tensor, shape: Sequence[Size]) -> None:
+def _require_shape(src: Tensor, shape: Shape) -> None:
     message = "expected src to have a size equal to the slice of self, {}, got {}"
     require(are_equal(src.shape, shape), message, tuple(shape), tuple(src.shape))
 
@@ -151,9 +153,7 @@ def _median(x: Tensor, dim: Any = None, *rest: Any, **kwargs: Any) -> None:
         _reduced(x, dim)
 
 
-def _as_strided(
-    x: Tensor, size: Sequence[Size], stride: Sequence[Size], offset: Any = None
-) -> None:
+def _as_strided(x: Tensor, size: Shape, stride: Shape, offset: Any = None) -> None:
     last = x.storage_offset() if offset is None else offset
     for count, step in zip(size, stride, strict=True):
         last = last + (count - 1) * step

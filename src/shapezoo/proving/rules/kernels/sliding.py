@@ -12,9 +12,7 @@ import torch
 from torch import Tensor
 
 from shapezoo.proving.rules.intervals import Size
-from shapezoo.proving.rules.shape_rules import empty, require
-
-Sizes = Sequence[Size]
+from shapezoo.proving.rules.shape_rules import Shape, empty, require
 
 
 def windows(
@@ -38,7 +36,7 @@ def windows(
     return room // step + 1
 
 
-def per_axis(option: Any, axes: int) -> Sizes:
+def per_axis(option: Any, axes: int) -> Shape:
     """Return an option of a convolution or pooling for each axis, if it is given once for all."""
     sizes = [*option] if isinstance(option, tuple | list) else [option]
     return sizes * axes if len(sizes) == 1 else sizes
@@ -56,7 +54,7 @@ def convolution(x: Tensor, *args: Any) -> Any:
     return empty(x, shape)
 
 
-def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Sizes | None:
+def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Shape | None:
     """Return the shape of an ordinary convolution; None for any other."""
     strides, paddings, dilations, transposed, _, groups = options
     axes, weights = weight.dim(), [weight] if bias is None else [weight, bias]
@@ -94,7 +92,7 @@ def unfold(x: Tensor, *options: Sequence[int]) -> Any:
     return empty(x, (*x.shape[:-3], x.shape[-3] * entries, _count(x.shape[-2:], *options)))
 
 
-def fold(x: Tensor, output_size: Sizes, *options: Sequence[int]) -> Any:
+def fold(x: Tensor, output_size: Shape, *options: Sequence[int]) -> Any:
     """Compute the shape of images that are sums of windows."""
     if x.dim() not in (2, 3) or not _are_plain(*options):
         return NotImplemented
@@ -117,7 +115,7 @@ def _are_plain(*options: Sequence[int]) -> bool:
     return are_whole and min(*kernel_size, *dilation, *stride) > 0 and min(padding) >= 0
 
 
-def _count(sizes: Sizes, *options: Sequence[int]) -> Size:
+def _count(sizes: Shape, *options: Sequence[int]) -> Size:
     """Return the number of windows of an image."""
     message = "the array of sliding blocks has no entries for size {}"
     axes = zip(sizes, *options, strict=True)

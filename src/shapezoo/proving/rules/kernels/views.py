@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shapezoo.proving.rules.intervals import Size, always
+from shapezoo.proving.rules.intervals import always
 from shapezoo.proving.rules.shape_rules import (
+    Shape,
     are_equal,
     broadcast,
     empty,
@@ -65,7 +66,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
     return empty(first, (*first.shape[:axis], len(tensors), *first.shape[axis:]))
 
 
-def expand(x: Tensor, size: Sequence[Size], *, implicit: bool = False) -> Any:
+def expand(x: Tensor, size: Shape, *, implicit: bool = False) -> Any:
     """Repeat axes of the number 1, and add axes in front."""
     new = len(size) - x.dim()
     if new < 0 or not all(always(wanted >= 0) for wanted in size[:new]):
@@ -83,7 +84,7 @@ def expand(x: Tensor, size: Sequence[Size], *, implicit: bool = False) -> Any:
     return _strided(x, shape, strides)
 
 
-def _strided(x: Tensor, shape: Sequence[Size], strides: Sequence[Size]) -> Tensor:
+def _strided(x: Tensor, shape: Shape, strides: Shape) -> Tensor:
     return torch.empty_strided(tuple(shape), tuple(strides), dtype=x.dtype, device=x.device)
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from torch import Tensor
 
-from shapezoo._containers import tensors_of
-from shapezoo.proving.rules.intervals import ValueRange, always
+from shapezoo.proving.rules.intervals import ValueRange
 from shapezoo.proving.rules.shape_rules import rule_table
 from shapezoo.proving.rules.values.constants import Constant
 from shapezoo.proving.rules.values.scalar_checks import is_integer_division
 from shapezoo.proving.rules.values.value_ranges import ValueRanges
+from shapezoo._containers import tensors_of
 
 Limits = tuple[int | None, int | None]
 """The least and the greatest value that is accepted; None where any finite value is."""
@@ -51,7 +51,7 @@ def may_refuse(ranges: ValueRanges, name: str, arguments: Mapping[str, Any]) -> 
     for argument, limits in checked.items():
         for tensor in tensors_of(arguments.get(argument)):
             if not _is_accepted(ranges, tensor, limits):
-                ranges.give_up(f"values that are not known decide whether {name} raises")
+                ranges.give_up(f"whether {name} raises depends on values that are not known")
             values = ranges.of(tensor)
             is_callers |= isinstance(values, ValueRange) and values.is_caller
     return is_callers
@@ -61,13 +61,8 @@ def _is_accepted(ranges: ValueRanges, tensor: Tensor, limits: Limits | None) -> 
     values = ranges.of(tensor)
     if isinstance(values, Constant):
         return values.is_whole
-    if values.is_caller:
-        return True
-    if limits is None or not values.is_bounded or values.doubts:
-        return False
-    least, most = limits
-    is_above = least is None or always(values.low >= least)
-    return is_above and (most is None or always(values.high <= most))
+    is_fit = limits is not None and values.is_bounded and values.is_within(*limits)
+    return values.is_caller or is_fit
 
 
 _CHECKED: dict[str, dict[str, Limits | None]] = rule_table(

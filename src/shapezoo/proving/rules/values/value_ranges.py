@@ -271,11 +271,7 @@ class ValueRanges:
             UndecidedError: That is not known.
         """
         values = as_range(self.of(index))
-        if values.is_caller:
-            return
-        is_above = values.low is not None and intervals.always(values.low >= least)
-        is_below = values.high is not None and intervals.always(values.high <= most)
-        if values.doubts or not (is_above and is_below):
+        if not values.is_caller and not values.is_within(least, most):
             self.give_up(f"{what} may be less than {least} or too large")
 
     def _is_inside(self, index: Tensor, values: ValueRange, least: Size, most: Size) -> bool:
@@ -290,7 +286,7 @@ class ValueRanges:
             # may come back into range.
             matters = is_inside or doubt.can_wrap
             if matters and not (doubt.low >= doubt.least and doubt.high <= doubt.most):
-                held_by = f"{doubt.dtype}, which does not hold such numbers exactly"
+                held_by = f"{doubt.dtype}, which cannot represent such numbers exactly"
                 self.give_up(f"an index was in {held_by}")
         return is_inside
 

@@ -144,7 +144,7 @@ def _fitting(rows: Sequence[Row], width: int) -> list[str]:
         name: max(map(len, [name, *(row.cells[index] for row in rows)]))
         for index, name in enumerate(COLUMNS)
     }
-    columns = list(COLUMNS)
+    columns: list[str] = list(COLUMNS)
     for name in OPTIONAL:
         if sum(longest[column] + 2 for column in columns) - 2 <= width:
             break

@@ -6,8 +6,8 @@ from shapezoo.train.loop.example_order import ExampleOrder
 from shapezoo.train.loop.fit import Dataset, fit, iterations
 from shapezoo.train.loop.interrupts import Interruption
 from shapezoo.train.loop.progress import Progress
-from shapezoo.train.loop.records import Best, Checkpoint, EpochDone, Event, StepDone
 from shapezoo.train.loop.tensorboard import TensorBoard
+from shapezoo.train.loop.training_records import Best, Checkpoint, EpochDone, Event, StepDone
 from shapezoo.train.optimization.optimizers import (
     OPTIMIZERS,
     MakeOptimizer,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from shapezoo.train.loop.example_order import ExampleOrder
-from shapezoo.train.loop.records import Best, Checkpoint
+from shapezoo.train.loop.training_records import Best, Checkpoint
 from shapezoo.train.steps.state import State
 from shapezoo.weights.weight_files import STORABLE
 

@@ -24,8 +24,8 @@ from shapezoo.train.loop.preflight import (
     require_count,
     require_functions,
 )
-from shapezoo.train.loop.records import Best, Checkpoint, EpochDone, Event, StepDone
 from shapezoo.train.loop.seeded_batches import StepBatches, select
+from shapezoo.train.loop.training_records import Best, Checkpoint, EpochDone, Event, StepDone
 from shapezoo.train.optimization.optimizers import MakeOptimizer
 from shapezoo.train.optimization.schedules import Schedule, constant
 from shapezoo.train.steps import losses, metrics

@@ -2,12 +2,12 @@
 
 from shapezoo._datasets import Batch
 from shapezoo.train.loop.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
-from shapezoo.train.loop.events import Best, Checkpoint, EpochDone, Event, StepDone
 from shapezoo.train.loop.example_order import ExampleOrder
 from shapezoo.train.loop.fit import Dataset, fit, iterations
 from shapezoo.train.loop.interrupts import Interruption
 from shapezoo.train.loop.progress import Progress
 from shapezoo.train.loop.tensorboard import TensorBoard
+from shapezoo.train.loop.training_records import Best, Checkpoint, EpochDone, Event, StepDone
 from shapezoo.train.optimization.optimizers import (
     OPTIMIZERS,
     MakeOptimizer,

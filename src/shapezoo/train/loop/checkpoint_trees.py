@@ -16,8 +16,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import torch
 from torch import Tensor
 
-from shapezoo.train.loop.events import Best, Checkpoint
 from shapezoo.train.loop.example_order import ExampleOrder
+from shapezoo.train.loop.training_records import Best, Checkpoint
 from shapezoo.train.steps.state import State
 from shapezoo.weights.weight_files import STORABLE
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from shapezoo._files import replacing, require_regular
 from shapezoo.train.loop.checkpoint_trees import decoded, encoded
-from shapezoo.train.loop.events import Checkpoint
+from shapezoo.train.loop.training_records import Checkpoint
 from shapezoo.train.steps.state import State
 
 _KEY = "shapezoo checkpoint"

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from shapezoo._dataset_errors import require_selectable
 from shapezoo._datasets import Batch
 from shapezoo._seeding import kept_normal
-from shapezoo.train.loop.events import Best, Checkpoint, EpochDone, Event, StepDone
 from shapezoo.train.loop.example_order import order_of
 from shapezoo.train.loop.preflight import (
     rehearse_last_batch,
@@ -26,6 +25,7 @@ from shapezoo.train.loop.preflight import (
     require_functions,
 )
 from shapezoo.train.loop.seeded_batches import StepBatches, select
+from shapezoo.train.loop.training_records import Best, Checkpoint, EpochDone, Event, StepDone
 from shapezoo.train.optimization.optimizers import MakeOptimizer
 from shapezoo.train.optimization.schedules import Schedule, constant
 from shapezoo.train.steps import losses, metrics

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from shapezoo.train.loop.events import EpochDone, Event, StepDone
+from shapezoo.train.loop.training_records import EpochDone, Event, StepDone
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -3,7 +3,7 @@
 import os
 from functools import partial
 
-from shapezoo.train.loop.events import EpochDone, Event, StepDone
+from shapezoo.train.loop.training_records import EpochDone, Event, StepDone
 
 
 class TensorBoard:

@@ -170,7 +170,7 @@ HALF = conv(3, stride=2, padding=1)
 QUARTER = nn.Sequential(conv(7, stride=2, padding=3), nn.MaxPool2d(3, stride=2, padding=1))
 
 
-@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("strict", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("shape", "layers"),
     [

@@ -101,7 +101,7 @@ def refused() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("shapes", DYNAMIC)
-@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("strict", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_export(nets: tuple[Net, PlainNet], strict: bool, shapes: Any) -> None:
     net, plain = nets
     program = export(net, (GOOD,), dynamic_shapes=shapes, strict=strict)

@@ -75,6 +75,7 @@ LOOK_UPS: dict[str, tuple[Callable[[Any, Tensor], Tensor], list[str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOOK_UPS)
 def test_a_table_is_long_enough_or_it_is_a_precondition(name: str) -> None:
     look_up, preconditions = LOOK_UPS[name]
@@ -147,6 +148,7 @@ def diagonal(size: int) -> Tensor:
     return square
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SIZED)
 def test_an_index_that_follows_from_sizes_is_never_taken_to_be_valid(name: str) -> None:
     net = Positions(SIZED[name])

@@ -16,6 +16,8 @@ from shapezoo.proving import judging
 from shapezoo.proving.audit import auditing
 from shapezoo.proving.paths import lemmas
 
+pytestmark = pytest.mark.slow
+
 SIZES = range(1, 10)
 WINDOW = 3
 OFFSETS = [0.0]
@@ -182,7 +184,6 @@ class TypedWrongly(Windows):
         return super().forward(x)
 
 
-@pytest.mark.slow
 def test_contracts_inside_a_lemma_count() -> None:
     net = Shortened().eval()
     for place in range(3):

@@ -25,8 +25,8 @@ from shapezoo.proving.paths import exploring
 from shapezoo.proving.rules.functions import function_shapes
 from shapezoo.proving.rules.intervals import ValueRange
 
-FEW, NETWORKS = 20, 60
-"""How many networks are tried in the ordinary checks, and how many in all."""
+FEW, FEW_IN_CI, NETWORKS = 8, 20, 60
+"""How many networks are tried in the ordinary checks, in CI, and in all before a release."""
 
 POINTS, WORK = 25, 1.0
 """How many small sizes are compared, and the budget of each proof; the command has more."""
@@ -38,7 +38,8 @@ MISTAKES = {"wrong", "crash", "replay", "division", "state", "dtype", "layout", 
     "seed",
     [
         *range(FEW),
-        *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(FEW, NETWORKS)),
+        *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(FEW, FEW_IN_CI)),
+        *(pytest.param(seed, marks=pytest.mark.release) for seed in range(FEW_IN_CI, NETWORKS)),
     ],
 )
 def test_a_verdict_agrees_with_real_kernels(seed: int) -> None:
@@ -265,7 +266,14 @@ def _sabotaged(sabotage: Sabotage) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda sabotage: sabotage.name)
+@pytest.mark.parametrize(
+    "sabotage",
+    [
+        *SABOTAGES[:6],
+        *(pytest.param(sabotage, marks=pytest.mark.slow) for sabotage in SABOTAGES[6:]),
+    ],
+    ids=lambda sabotage: sabotage.name,
+)
 def test_a_wrong_rule_is_noticed(sabotage: Sabotage) -> None:
     """Real kernels say otherwise than the verdict; or the audit did before, so it is less."""
     with _sabotaged(sabotage):

@@ -202,7 +202,13 @@ LOOSE: dict[str, tuple[type[Net], Look]] = {
 CASES = COUNTED | CONSTANT | NARROW | BUCKETS
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *COUNTED,
+        *(pytest.param(name, marks=pytest.mark.slow) for name in CASES if name not in COUNTED),
+    ],
+)
 def test_a_limit_is_that_of_real_kernels(name: str) -> None:
     class_, index = CASES[name]
     net = class_(index).eval()

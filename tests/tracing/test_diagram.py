@@ -257,6 +257,7 @@ def faults(svg: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_nothing_overlaps_in_pictures_of_the_zoo(name: str) -> None:
     for depth in (None, 1):

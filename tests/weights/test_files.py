@@ -345,6 +345,7 @@ def rezipped(draw: st.DrawFn) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow
 @settings(max_examples=600)
 @given(content=st.one_of(st.binary(max_size=99), mutated(st.sampled_from(WHOLE)), rezipped()))
 def test_damaged_files_raise_one_error(

@@ -89,7 +89,7 @@ class Trial:
 
     def run(self, sizes: Sizes, how: How, after: Sizes | None = None) -> Outcome:
         """Run once on real kernels, after a call with other sizes if there are any."""
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         model = self._model(sizes, how.dtype)
         if after is not None:
             self._call(model, after, how)

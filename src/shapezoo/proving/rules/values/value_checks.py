@@ -13,12 +13,12 @@ from typing import Any
 
 from torch import Tensor
 
+from shapezoo._containers import tensors_of
 from shapezoo.proving.rules.intervals import ValueRange
 from shapezoo.proving.rules.shape_rules import rule_table
 from shapezoo.proving.rules.values.constants import Constant
 from shapezoo.proving.rules.values.scalar_checks import is_integer_division
 from shapezoo.proving.rules.values.value_ranges import ValueRanges
-from shapezoo._containers import tensors_of
 
 Limits = tuple[int | None, int | None]
 """The least and the greatest value that is accepted; None where any finite value is."""

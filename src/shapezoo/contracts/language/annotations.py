@@ -255,7 +255,7 @@ def _evaluated(class_: type, name: str, annotation: Any, context: Context) -> An
     names = vars(module) if module else {}
     own_names = {**vars(class_), **type_parameters(class_)}
     scope = Scope(names, class_.__qualname__, filename, own_names, None, context.is_final)
-    return scope.evaluated({name: annotation})[name]
+    return scope.evaluated(name, annotation)
 
 
 def _has_shapes(annotation: Any, context: Context) -> bool:

@@ -147,7 +147,7 @@ def _tree(annotation: Any, parse: Callable[[Any], Type]) -> TreeType:
 
 
 _PYTREE = "jaxtyping._pytree_type"
-"""The module that defines `PyTree`; it needs JAX, so it is not imported."""
+"""The private module that defines `PyTree`. The name is public, but importing it needs JAX."""
 
 
 def _container(annotation: Any, parse: Callable[[Any], Type]) -> Type | None:

@@ -249,8 +249,9 @@ def test_a_fix_is_tried_without_copying_data() -> None:
         seen.append(arguments["x"].device.type)
         return False
 
-    inputs, x = signature(matrix).inputs, torch.zeros(2, 3)
-    assert suggest(inputs, {"x": x}, MismatchError("x", inputs[0].type, x), accepts) is None
+    contract, x = signature(matrix), torch.zeros(2, 3)
+    mismatch = MismatchError("x", contract.inputs[0].type, x)
+    assert suggest(contract, {"x": x}, mismatch, accepts) is None
     assert set(seen) == {"meta"}
 
 

@@ -190,6 +190,7 @@ def _owner(call: Any) -> object:
 def _fake_value(value: Any) -> Any:
     """Return the value that Dynamo traces with, from the proxy that it returns."""
     if isinstance(value, Proxy):
+        # private: Dynamo stores the fake tensor of a node under this key
         return value.node.meta["example_value"]
     if isinstance(value, _Contents):
         items = {key: _fake_value(item) for key, item in value.items.items()}

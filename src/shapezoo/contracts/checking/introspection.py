@@ -175,7 +175,7 @@ def _parse(function: types.FunctionType, origin: Origin, is_final: bool) -> Sign
         for key in (*(p.name for p in parameters), "return"):
             if key not in parsed:
                 try:
-                    parsed[key] = parse_type(scope.evaluated({key: annotations[key]})[key], context)
+                    parsed[key] = parse_type(scope.evaluated(key, annotations[key]), context)
                 except UnresolvedError as error:
                     unresolved.append(str(error))
         if unresolved:

@@ -147,7 +147,7 @@ def _tree(annotation: Any, parse: Callable[[Any], Type]) -> TreeType:
 
 
 _PYTREE = "jaxtyping._pytree_type"
-"""The module that defines `PyTree`; it needs JAX, so it is not imported."""
+"""The private module that defines `PyTree`. The name is public, but importing it needs JAX."""
 
 
 def _container(annotation: Any, parse: Callable[[Any], Type]) -> Type | None:
@@ -255,7 +255,7 @@ def _evaluated(class_: type, name: str, annotation: Any, context: Context) -> An
     names = vars(module) if module else {}
     own_names = {**vars(class_), **type_parameters(class_)}
     scope = Scope(names, class_.__qualname__, filename, own_names, None, context.is_final)
-    return scope.evaluated({name: annotation})[name]
+    return scope.evaluated(name, annotation)
 
 
 def _has_shapes(annotation: Any, context: Context) -> bool:

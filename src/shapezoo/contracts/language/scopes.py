@@ -56,38 +56,34 @@ class Scope:
     enclosing: Mapping[str, Any] | None
     is_final: bool
 
-    def evaluated(self, annotations: Mapping[str, Any]) -> dict[str, Any]:
-        """Evaluate annotations by name; to `Unchecked` if no value can be an instance.
+    def evaluated(self, name: str, annotation: Any) -> Any:
+        """Evaluate the annotation of a name; to `Unchecked` if no value can be an instance.
 
         Raises:
-            UnresolvedError: A name does not exist (yet).
-            ContractError: An annotation raises an error, or a name that exists only for type
-                checkers may contain a shape.
+            UnresolvedError: A name in it does not exist (yet).
+            ContractError: It raises an error, or a name that exists only for type checkers may
+                contain a shape.
         """
         enclosing = self.enclosing
-        if enclosing is None and any(map(has_names, annotations.values())):
+        has_names = isinstance(annotation, str) or "ForwardRef" in str(annotation)
+        if enclosing is None and has_names:
             enclosing = enclosing_variables(self.qualname, self.names)
-        variables = enclosing or {}
-        return {name: self._evaluated(name, part, variables) for name, part in annotations.items()}
-
-    def _evaluated(self, name: str, annotation: Any, enclosing: Mapping[str, Any]) -> Any:
-        names = dict(enclosing)
+        names = dict(enclosing or {})
+        subject = "the return annotation" if name == "return" else f"the annotation of {name!r}"
         try:
             return self._with_names(names, lambda: _evaluated(annotation, self.names, names))
         except _ForTypeCheckersError as missing:
-            if any(
-                _may_hold_shapes(code, missing.name)
-                for code in (str(annotation), missing.definition)
-            ):
+            codes = (str(annotation), missing.definition)
+            if any(_may_hold_shapes(code, missing.name) for code in codes):
                 raise ContractError(
-                    f"{_subject(name)} refers to {missing.name!r}, which does not exist at run "
+                    f"{subject} refers to {missing.name!r}, which does not exist at run "
                     f"time; move its import or definition out of `if TYPE_CHECKING:`"
                 ) from None
             return Unchecked(str(annotation))
         except NameError as error:
-            raise UnresolvedError(f"cannot evaluate {_subject(name)}: {error}") from error
+            raise UnresolvedError(f"cannot evaluate {subject}: {error}") from error
         except Exception as error:
-            raise ContractError(f"cannot evaluate {_subject(name)}: {error}") from error
+            raise ContractError(f"cannot evaluate {subject}: {error}") from error
 
     def _with_names(self, names: dict[str, Any], evaluate: Callable[[], T]) -> T:
         """Return the result of evaluate(), after looking up each name that is missing in `names`.
@@ -140,11 +136,6 @@ class Scope:
         if name not in scope:  # it is declared without a value
             raise _ForTypeCheckersError(name)
         return scope[name]
-
-
-def has_names(annotation: Any) -> bool:
-    """Whether names in an annotation are not evaluated yet."""
-    return isinstance(annotation, str) or "ForwardRef" in str(annotation)
 
 
 def names_in(annotation: Any) -> set[str]:
@@ -200,10 +191,6 @@ class _ForTypeCheckersError(Exception):
 def _evaluated(annotation: Any, names: dict[str, Any], variables: dict[str, Any]) -> Any:
     holder = types.SimpleNamespace(__annotations__={"value": annotation})
     return typing.get_type_hints(holder, names, variables, include_extras=True)["value"]
-
-
-def _subject(name: str) -> str:
-    return "the return annotation" if name == "return" else f"the annotation of {name!r}"
 
 
 def _for_type_checkers(source: str, name: str) -> Iterator[ast.stmt]:

@@ -81,6 +81,7 @@ def _periods_and_degrees(expression: Any) -> dict[Any, tuple[int, int]]:
     Raises:
         TypeError: The expression has a part that is not one of those above.
     """
+    # private, as above
     from torch.utils._sympy.functions import CleanDiv, FloorDiv, Mod, PythonMod
 
     if expression.is_Integer:

@@ -199,6 +199,7 @@ def _passes_undecided(error: Exception) -> bool:
 
 def _may_fit(value: Any, axes: tuple[Axis, ...]) -> bool:
     """Whether a tensor with data-dependent sizes matches in all its other sizes."""
+    # experimental: PyTorch has no other way to ask whether a size depends on data
     from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
     shape = tuple(None if free_unbacked_symbols(size) else size for size in value.shape)

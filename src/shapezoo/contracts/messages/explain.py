@@ -108,7 +108,7 @@ class Explainer(NamedTuple):
             accepts: Whether other arguments would pass, as in `suggest`.
             path: The path of the module, if the function is a forward and the path is known.
         """
-        hint = suggest(self.contract.inputs, arguments, mismatch, accepts)
+        hint = suggest(self.contract, arguments, mismatch, accepts)
         path = path or path_in_model(arguments.get(self.contract.owner))
         return explain(self.function, mismatch, module_path=path, hint=hint)
 

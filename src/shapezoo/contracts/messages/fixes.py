@@ -2,15 +2,14 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 from shapezoo.contracts.language.axes import align
-from shapezoo.contracts.language.signatures import Argument, ArgumentKind
-from shapezoo.contracts.language.types import TensorType, TupleType, resolve, tensors, walk
+from shapezoo.contracts.language.signatures import Argument, ArgumentKind, Signature
+from shapezoo.contracts.language.types import TensorType, TupleType, tensors, walk
 from shapezoo.contracts.language.vocabulary import AXES
 from shapezoo.contracts.matching.matching import MismatchError
 from shapezoo.contracts.messages.describing import concrete, concrete_shape, readable
@@ -60,23 +59,19 @@ class FailedCall(NamedTuple):
 
 
 def suggest(
-    inputs: Sequence[Argument],
-    arguments: dict[str, Any],
-    mismatch: MismatchError,
-    accepts: Accepts,
+    contract: Signature, arguments: dict[str, Any], mismatch: MismatchError, accepts: Accepts
 ) -> str | None:
     """Return a fix, in words and code, if one is known that makes the call valid.
 
     Args:
-        inputs: The arguments of the contract.
+        contract: The contract.
         arguments: The arguments of the call, by name.
         mismatch: How an argument broke the contract.
         accepts: Whether other arguments (possibly meta tensors) would pass, with these values of
             parts in braces.
     """
-    braces = readable(mismatch.braces)
-    resolved = [replace(argument, type=resolve(argument.type, braces)) for argument in inputs]
-    call = FailedCall(resolved, arguments, mismatch, accepts)
+    inputs = contract.resolved(readable(mismatch.braces)).inputs
+    call = FailedCall(inputs, arguments, mismatch, accepts)
     hints = chain(
         _fixed(call, call.wrong),
         _as_examples(call),

@@ -20,7 +20,7 @@ from shapezoo._modules import weight_dtype
 from shapezoo.contracts.language.axes import Axis, align
 from shapezoo.contracts.language.errors import ContractError
 from shapezoo.contracts.language.signatures import Signature
-from shapezoo.contracts.language.types import TensorType, Type, tensors
+from shapezoo.contracts.language.types import TensorType, tensors
 from shapezoo.contracts.matching.bindings import Bindings, bound_braces, frame
 from shapezoo.contracts.matching.matching import MismatchError, check_value
 from shapezoo.contracts.messages.describing import concrete_shape
@@ -283,22 +283,15 @@ def suggest_for_result(
             if not name or not layers or _is_read_elsewhere(name, contract):
                 continue
             sizes = bindings.sizes | bound_braces({f"{{self.{name}}}": size}).sizes
-            if _matches(result, contract.output, bindings._replace(sizes=sizes)):
+            changed = frame(bindings._replace(sizes=sizes))
+            with contextlib.suppress(MismatchError, ContractError), changed:
+                check_value(result, contract.output, "return")
                 leaves = [path for path, m in owner.named_modules() if not any(m.children())]
                 # a layer after it may have been replaced by nn.Identity
                 if leaves[-1] != layers[-1]:
                     return other_size(owner, name, size).partition(", or ")[0]
                 return f"its {layers[-1]} returns {size}; {other_size(owner, name, size)}"
     return None
-
-
-def _matches(result: object, output: Type, bindings: Bindings) -> bool:
-    try:
-        with frame(bindings):
-            check_value(result, output, "return")
-    except (MismatchError, ContractError):
-        return False
-    return True
 
 
 def attribute_of(axis: Axis, owner: nn.Module) -> str:

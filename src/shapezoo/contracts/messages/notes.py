@@ -25,6 +25,7 @@ import inspect
 import linecache
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 from math import prod
@@ -89,27 +90,24 @@ class Names:
 
     def __init__(self, contract: Signature, bindings: Bindings) -> None:
         sizes = visible(bindings)
-        self.axes: dict[tuple[int, Extent], set[str]] = {}
-        for argument in contract.inputs:
-            for tensor in tensors(argument.type):
-                for position, axis in enumerate(tensor.axes):
-                    if axis.variadic:
-                        break
-                    if axis.name in sizes:
-                        key = position, sizes[axis.name]
-                        self.axes.setdefault(key, set()).add(axis.name)
+        self.names: defaultdict[tuple[int, Extent], set[str]] = defaultdict(set)
+        for tensor in (tensor for a in contract.inputs for tensor in tensors(a.type)):
+            for position, axis in enumerate(tensor.axes):
+                if axis.variadic:  # the positions after it depend on the call
+                    break
+                if axis.name in sizes:
+                    self.names[position, sizes[axis.name]].add(axis.name)
 
     def describe(self, value: object) -> str:
         """Describe a value in a few words, with the names of its axes."""
         if not isinstance(value, Tensor):
             return describe(value)
-        sizes = [self._size(*axis) for axis in enumerate(value.shape)]
+        sizes = []
+        for position, size in enumerate(value.shape):
+            names = self.names[position, size]
+            sizes.append(f"{next(iter(names))}={size}" if len(names) == 1 else str(size))
         comma = "," if len(sizes) == 1 else ""
         return f"Tensor {dtype_name(value)} ({', '.join(sizes)}{comma})"
-
-    def _size(self, position: int, size: int) -> str:
-        names = self.axes.get((position, size), set())
-        return f"{next(iter(names))}={size}" if len(names) == 1 else str(size)
 
 
 @skip_by_dynamo

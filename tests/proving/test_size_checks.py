@@ -13,6 +13,7 @@ from shapezoo import ProvedInPart, prove
 from shapezoo.proving.formulas.solving import sound_sympy
 from shapezoo.proving.paths.symbolic_run import run_symbolically
 from shapezoo.proving.rules.kernels import size_checks
+from shapezoo.proving.rules.shape_rules import rule_table
 from shapezoo.proving.subjects import subject_of
 
 GRID = [(1, 1), (1, 3), (2, 3), (3, 2), (4, 4)]
@@ -142,3 +143,14 @@ def test_there_are_only_so_many_categories() -> None:
     assert "too large" in proof.reason
     guards = {guard for region in proof.regions for guard in region.guards}
     assert "classes > 16777216" in guards
+
+
+def test_a_kernel_has_one_rule() -> None:
+    check = size_checks.CHECKS["put"]
+    assert rule_table((check, "put put_"), (print, len)) == {
+        "put": check,
+        "put_": check,
+        len: print,
+    }
+    with pytest.raises(ValueError, match="put has two rules"):
+        rule_table((check, "put"), (print, "take put"))

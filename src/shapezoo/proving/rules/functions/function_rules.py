@@ -1,7 +1,7 @@
 """The mode that runs each Python function of PyTorch in a symbolic run, by rule where there is one.
 
 Modes of functions see a call before PyTorch's own code does, `KernelRules` only the kernels that it
-ends in. Here stands what cannot wait until then:
+ends in. It handles what cannot wait until then:
 
 * Functions with a shape rule (`function_shapes`), whose own code would ask about layout.
 * Python objects that PyTorch would convert to numbers, so that a proof would be for one size only:

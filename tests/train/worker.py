@@ -297,10 +297,10 @@ def refused(processes: Processes) -> dict[str, Any]:
     """Errors for what sharded models do not support."""
     model, data, found = sharded(built(Partly), processes), points(6), dict[str, Any]()
     for name in ("lbfgs", "rprop"):
-        with pytest.raises(ValueError, match="in parts") as error:
+        with pytest.raises(ValueError, match="sharded") as error:
             train_step(model, MAKE[name], init(model, MAKE[name]), data, processes=processes)
         found[name] = str(error.value)
-    with pytest.raises(ValueError, match="in parts") as error:
+    with pytest.raises(ValueError, match="sharded") as error:
         save_checkpoint(Checkpoint(init(model, MAKE["sgd"])), FOLDER / "refused")
     return {**found, "checkpoint": str(error.value)}
 

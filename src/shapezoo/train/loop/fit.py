@@ -215,7 +215,8 @@ def fit(
 
     with training.running(), kept_normal():
         rehearse_last_batch(training, model, train, batch_size, accumulate, processes.size)
-        # a sharded model needs as many batches in each process, which two batches may not give
+        # not for sharded models: each process must run the same number of batches, and a share of
+        # the first two batches may be empty
         if epoch < epochs and not is_sharded:
             rehearse_test(model, training.state(), test, shares(len(test)), loss, correct)
         while epoch < epochs and not (patience and best and epoch - best.epoch >= patience):

@@ -55,8 +55,9 @@ def used() -> set[tuple[str, str]]:
 
 
 def listed() -> set[tuple[str, str]]:
-    """The same by the table of private names."""
-    rows = re.findall(r"^\| (`.+?`) \| (`.+?`) \|", TEXTS["private-names.md"], re.MULTILINE)
+    """The same by the table of private names, whose rows end with a test."""
+    table = TEXTS["private-names.md"]
+    rows = re.findall(r"^\| (`.+?`) \| (`.+?`) \| .+ \| `tests/.+` \|$", table, re.MULTILINE)
     return {
         (file, name.rpartition(".")[2])
         for names, files in rows

@@ -1,4 +1,7 @@
-"""Training as pure functions, with a thin loop on top."""
+"""Training as pure functions, with a thin loop on top.
+
+docs/internals/training.md explains what makes a step pure, and a training resumable.
+"""
 
 from shapezoo._datasets import Batch
 from shapezoo.train.loop.checkpoints import CheckpointError, load_checkpoint, save_checkpoint

@@ -10,6 +10,8 @@ has converted to a form that Dynamo can return, and looks up the fake tensor of 
 The check then runs on the fake tensors. Their dynamic sizes are symbols, so a check that passes
 holds for every size that the graph accepts. It leaves no node in the graph. Dynamo is imported only
 while it traces.
+
+docs/internals/dynamo.md explains what would break if it were simpler.
 """
 
 import dataclasses

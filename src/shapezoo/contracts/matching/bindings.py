@@ -6,6 +6,8 @@ for the arguments of a call, and one for its result that starts with what the ar
 
 jaxtyping has no public way to read a frame or to open one with sizes already bound. Only this file
 uses its four private functions for that.
+
+docs/internals/private-names.md lists all private names in the package.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Prove a small model; draw its regions into the file that the command line names, if any."""
+"""Prove a small model; draw its regions to each file named on the command line."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ COLOURS = {"holds": "Blues", "raises": "Oranges"}
 
 
 class Patches(Module):
-    """Patches of 4x4 pixels, mixed by a 3x3 convolution; images are padded to whole patches."""
+    """Embed 4x4 patches of a padded image, mix them by a 3x3 convolution, and average them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Patches(Module):
     def forward(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch channels=8"]:
-        """Average the mixed patches."""
+        """Return the mean over the mixed patches."""
         height, width = images.shape[2:]
         if height % 4 or width % 4:
             images = functional.pad(images, (0, -width % 4, 0, -height % 4))
@@ -37,14 +37,14 @@ class Patches(Module):
 
 
 def region_of(proof: Proof, **sizes: int) -> int:
-    """The number of the region that some sizes belong to: the first whose guards they meet."""
+    """Return the index of the first region whose guards hold for these sizes."""
     names: dict[str, Any] = {"batch": 1, **sizes}
-    met = (all(eval(guard, {}, names) for guard in region.guards) for region in proof.regions)
-    return list(met).index(True)
+    matches = (all(eval(guard, {}, names) for guard in region.guards) for region in proof.regions)
+    return list(matches).index(True)
 
 
 def draw(proof: Proof | None = None) -> "Figure":
-    """Each size of an image, coloured by its region; a dot where a region was run first."""
+    """Colour each image size by its region, with a dot at the smallest size of each region."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
@@ -68,7 +68,7 @@ def draw(proof: Proof | None = None) -> "Figure":
 
 
 def main() -> None:
-    """Print the regions; draw them where the command line says."""
+    """Print the regions; draw them to each file named on the command line."""
     proof = prove(Patches().eval())
     print(proof)
     for region in proof.regions:

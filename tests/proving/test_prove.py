@@ -306,7 +306,7 @@ def test_a_false_rule_never_ends_as_proved(rule: str, wrong: Any) -> None:
     with patch.dict(function_shapes.FUNCTIONS, changed):
         proof = prove(Flat())
     assert isinstance(proof, Unknown)
-    assert "but shapezoo's run on symbols gives a result" in proof.reason
+    assert "but shapezoo's symbolic run succeeds" in proof.reason
 
 
 class HookedAtFirst(nn.Module):

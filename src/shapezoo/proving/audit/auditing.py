@@ -164,23 +164,15 @@ def _disagreement(path: ExecutionPath, replays: Sequence[Replay], sizes: Sizes) 
     real = worst(replays)
     symbolic = next(run for run in path.runs if run.outcome == path.outcome)
     return (
-        f"at {sizes_as_text(sizes)} the model {_ending(real.outcome, real.error)}, but shapezoo's "
+        f"at {sizes_as_text(sizes)} a call {_ending(real.outcome, real.error)}, but shapezoo's "
         f"symbolic run {_ending(symbolic.outcome, symbolic.error)}; either this is a bug in "
         "shapezoo, or it depends on the values of the arguments"
     )
 
 
 def _ending(outcome: Outcome, error: Exception | None) -> str:
-    return _ENDINGS[outcome] + (f" ({first_line(error)})" if error else "")
-
-
-_ENDINGS: dict[Outcome, str] = {
-    "holds": "returns a result that fits its contract",
-    "raises": "raises",
-    "breaks": "breaks a contract",
-    "void": "has no such arguments",
-    "unknown": "does not show how it ends",
-}
+    endings = {"holds": "succeeds", "breaks": "breaks a contract", "void": "has no arguments"}
+    return endings.get(outcome, outcome) + (f" ({first_line(error)})" if error else "")
 
 
 def _probes(exploration: Exploration) -> Iterator[Replay]:

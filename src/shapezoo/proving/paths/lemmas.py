@@ -39,7 +39,7 @@ from shapezoo.proving.rules.shape_rules import empty, fits, is_same
 from shapezoo.proving.subjects import Subject
 
 Pattern = tuple[int | str, ...]
-"""A shape whose symbolic sizes are numbered: ``("a0", "a1", 96)``."""
+"""A shape whose symbolic sizes have names: ``("a0", "a1", 96)``."""
 
 Key = tuple[str, Pattern]
 """The path of a module, and the shape of its argument."""
@@ -75,21 +75,16 @@ def pattern_of(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Pattern | None
         return None
     if vars(x).keys() != vars(plain).keys():  # it has attributes that the module might read
         return None
-    pattern = tuple(_pattern(x.shape))
+    pattern = tuple(_named(size, x.shape) for size in x.shape)
     return pattern if any(isinstance(size, str) for size in pattern) else None
 
 
-def _pattern(shape: Sequence[Any]) -> Iterator[int | str]:
-    symbols: list[torch.SymInt] = []
-    for size in shape:
-        if not isinstance(size, torch.SymInt):
-            yield int(size)
-            continue
-        # `symbols.index(size)` would ask whether sizes are equal
-        number = next((i for i, s in enumerate(symbols) if is_same(size, s)), len(symbols))
-        if number == len(symbols):
-            symbols.append(size)
-        yield f"a{number}"
+def _named(size: Any, shape: Sequence[Any]) -> int | str:
+    """Return a number, or a name that equal symbols in a shape have in common."""
+    if not isinstance(size, torch.SymInt):
+        return int(size)
+    # `shape.index(size)` would ask whether sizes are equal
+    return f"a{next(i for i, other in enumerate(shape) if is_same(size, other))}"
 
 
 @dataclass

@@ -177,7 +177,7 @@ def _symbolic_sizes(environment: Environment, hints: Sizes, run: SymbolicRun) ->
     """Return a symbolic size for each axis, with its hint."""
     sizes: dict[str, Any] = {}
     for axis, hint in hints.items():
-        # what torch.export does for a named `Dim`, which has no public way to set a hint
+        # as torch.export makes the symbol of a `Dim`; there is no public way without a tensor
         symbol = environment.create_symbol(
             hint,
             ConstantSource(axis),
@@ -275,7 +275,7 @@ def _fakes(environment: Any) -> Iterator[None]:
         # PyTorch logs errors of fake kernels, which are expected here
         for name in (fake_tensor.__name__, symbolic_shapes.__name__, "torch.__trace"):
             stack.enter_context(patch.object(logging.getLogger(name), "disabled", True))
-        # as torch.export does: without it composite kernels run in C++, where sizes are numbers
+        # as in torch.export: composite kernels would run in C++, where sizes must be numbers
         stack.enter_context(enable_python_dispatcher())
         stack.enter_context(fakes)
         yield

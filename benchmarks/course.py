@@ -58,7 +58,7 @@ def features(seeds: int, *, epochs: int = 5, more: int = 15) -> None:
         last = train(first, epochs + more)
         return [share(model, first, whole), share(model, last, whole), share(model, last, rolled)]
 
-    row("features", f"{epochs} epochs", f"{epochs + more} epochs", "the same, rolled")
+    row("features", f"{epochs} epochs", f"{epochs + more} epochs", "the same, rolled images")
     for name, build in EXTRACTORS.items():
         found = [accuracies(build, seed) for seed in range(seeds)]
         row(name, *(percent(sum(shares) / seeds) for shares in zip(*found, strict=True)))
@@ -107,7 +107,7 @@ def taggers(seeds: int, *, steps: int = 200) -> None:
             since = (since or step) if share(model, state, word) == 1 else None
         return since
 
-    row("weight decay", f"right after {steps} steps", "the slowest of them since step")
+    row("weight decay", f"right after {steps} steps", "the slowest of them is right from step")
     for weight_decay in (0.0, 0.02):
         found = [right_since(weight_decay, seed) for seed in range(seeds)]
         learned = [step for step in found if step]
@@ -121,7 +121,7 @@ def pieces_of_names(*, longest: int = 5) -> None:
     classifier = LogisticRegression(max_iter=300)
     classifier.fit(vectorizer.fit_transform(spelled(train)), train.labels)
     accuracy = classifier.score(vectorizer.transform(spelled(test)), test.labels)
-    row("logistic regression on pieces of names", "test names right")
+    row("logistic regression on character n-grams", "test accuracy")
     row(f"1 to {longest} characters", percent(accuracy))
 
 

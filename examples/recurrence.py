@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def influence(model: Module, distances: list[int]) -> list[float]:
-    """Return the gradient norm of the last output, for the inputs at these distances from the end."""
+    """Return how strongly the last output depends on the inputs at these distances from the end."""
     inputs = torch.randn(50, 16, 8, requires_grad=True)
     outputs, _ = model(inputs)
     (gradient,) = torch.autograd.grad(outputs[-1].sum(), inputs)

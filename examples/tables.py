@@ -63,7 +63,7 @@ def classify(model: nn.Module, *, lr: float, epochs: int) -> None:
         loss=binary_cross_entropy,
         correct=binary_correct,
     )
-    print(f"{type(model).__name__} classifies {metrics.accuracy:.1%} of the tumours correctly")
+    print(f"{type(model).__name__}: {metrics.accuracy:.1%} of the tumours classified correctly")
 
 
 def main() -> None:

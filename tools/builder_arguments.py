@@ -1,8 +1,8 @@
-"""A griffe extension that shows the arguments of model builders in the API reference.
+"""Griffe extension that shows the arguments of model builders in the API reference.
 
-`shapezoo.registry.register` adds the arguments that a class documents to the docstrings of its
-builders when they are imported. Griffe reads only the source, so its docstrings are replaced by
-those at run time.
+At import time, `shapezoo.registry.register` appends the `Args` of a class to the docstrings of its
+builders. Griffe reads only the source and would miss them, so this extension replaces the
+docstrings that Griffe found by those at run time.
 """
 
 import inspect
@@ -13,10 +13,10 @@ from shapezoo import models
 
 
 class BuilderArguments(griffe.Extension):
-    """Gives the builders of models their complete docstrings."""
+    """Replaces the docstrings of model builders by the complete ones."""
 
     def on_package(self, *, pkg: griffe.Module, **kwargs: object) -> None:
-        """Replace the docstrings of builders, once their package is loaded."""
+        """Replace the docstrings; griffe calls this when it has loaded a package."""
         for name in models.__all__ if pkg.name == "shapezoo" else ():
             builder = getattr(models, name)
             if inspect.isfunction(builder):

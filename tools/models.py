@@ -1,4 +1,4 @@
-"""A hook of mkdocs that generates a page for every model of the zoo, with layers and a diagram."""
+"""mkdocs hook that generates a page for every model of the zoo, with its layers and a diagram."""
 
 import functools
 import itertools
@@ -72,9 +72,9 @@ model = create_model("{info.name}")
 
 
 def traced(info: ModelInfo) -> Trace:
-    """Trace a model: for all sizes, or for one size if it is a large image model.
+    """Trace a model for all sizes, or for one size if it is a large image model.
 
-    A trace for all sizes takes twenty runs.
+    A trace for all sizes runs the model about twenty times, which is too slow for large models.
     """
     with without_values():
         model = create_model(info.name).eval()
@@ -160,7 +160,7 @@ def _contract(info: ModelInfo) -> str:
 
 
 def _proof(info: ModelInfo) -> str:
-    """Return the verdicts, in a line for each mode, or one for both."""
+    """Return the verdicts as a list, with one item for both modes if they agree."""
     same = len(set(info.verdicts.values())) == 1
     lines = [
         f"- {'In both modes' if same else f'In {mode} mode'}: {_plain(str(verdict))}."
@@ -171,7 +171,7 @@ def _proof(info: ModelInfo) -> str:
 
 
 def _weights(info: ModelInfo) -> str:
-    """Return the section about published weights; empty if there are none."""
+    """Return the section about published weights, or an empty string if there are none."""
     if not info.weights:
         return ""
     rows = [
@@ -197,7 +197,7 @@ model = create_model("{info.name}", weights="DEFAULT")
 
 {table}
 
-[Weights](../weights.md) describes how they are downloaded, and fitted to other images and classes.
+[Weights](../weights.md) describes how they are downloaded, and adapted to other images and classes.
 """
 
 
@@ -230,5 +230,5 @@ def _plain(text: str) -> str:
 
 
 def _inline(svg: str) -> str:
-    """Embed a picture so that it has the colours of the page, but is not in the search index."""
+    """Inline an SVG, so that it has the colours of the page; exclude it from the search index."""
     return f"<div data-search-exclude>\n{svg}</div>"

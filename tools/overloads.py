@@ -1,4 +1,4 @@
-"""Write the overloads of `create_model`, one for each class of models, from the registry.
+"""Generate the overloads of `create_model` from the registry, one for each model class.
 
 Run `python tools/overloads.py` after adding, removing or renaming a model; a test fails until then.
 """
@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterable
 from pathlib import Path
 
-import shapezoo.models  # noqa: F401  # its builders register themselves
+import shapezoo.models  # noqa: F401  # importing the builders registers them
 from shapezoo._files import replacing
 from shapezoo.registry import Entry, entries
 

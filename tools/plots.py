@@ -1,4 +1,4 @@
-"""mkdocs hook that draws pictures for the pages, with the examples of the same names."""
+"""mkdocs hook that draws the figures of the pages with the examples of the same names."""
 
 import io
 import runpy
@@ -15,7 +15,7 @@ STYLES = {"light": "default", "dark": "dark_background"}
 
 
 def pictures() -> Iterator[tuple[str, str]]:
-    """Yield the path of each picture in the documentation, and its SVG, the same at every build."""
+    """Yield the path of each figure in the documentation, and its SVG, which is reproducible."""
     for name in PICTURES:
         draw = runpy.run_path(str(EXAMPLES / f"{Path(name).name}.py"))["draw"]
         for theme, style in STYLES.items():
@@ -27,7 +27,7 @@ def pictures() -> Iterator[tuple[str, str]]:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Put the pictures beside the pages; mkdocs calls this before it reads the pages."""
+    """Add the figures to the files; mkdocs calls this before it reads the pages."""
     for path, svg in pictures():
         files.append(File.generated(config, path, content=svg))
     return files

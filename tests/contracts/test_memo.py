@@ -1,4 +1,4 @@
-"""A call is remembered by all that its check can see, and never by more than has room."""
+"""Calls are remembered by everything that their check depends on, in a cache of limited size."""
 
 import contextlib
 import copy

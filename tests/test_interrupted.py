@@ -47,10 +47,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     return results(folder)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way", "optimizers", "least"),
-    [("moments", list(OPTIMIZERS), 1), ("calls", ["adam"], 40), ("files", ["adam"], 4)],
+    [
+        ("moments", ["adam"], 1),
+        ("files", ["adam"], 4),
+        pytest.param("moments", list(OPTIMIZERS), 1, marks=pytest.mark.release),
+        pytest.param("calls", ["adam"], 40, marks=pytest.mark.release),
+    ],
 )
 def test_killed_runs_end_in_the_same_bits(way: str, optimizers: list[str], least: int) -> None:
     script = Path(__file__).with_name("interrupted.py")

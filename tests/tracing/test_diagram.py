@@ -14,9 +14,12 @@ from xml.etree import ElementTree
 import pytest
 import torch
 import torchvision
+from tests.zoo.subjects import before_a_release, shell
 from torch import Tensor, nn
 
-from shapezoo import Trace, create_model, list_models, trace
+from shapezoo import Trace, create_model, list_models, signature, trace
+from shapezoo.contracts.examples.arguments import free_axes
+from shapezoo.models import Backbone
 from shapezoo.models.course.inception_small import InceptionBlock
 from shapezoo.tracing.blocks import Graph, graph_of
 from shapezoo.tracing.diagram import BLOCK_FONT, CHARACTER, LABEL_FONT
@@ -33,6 +36,10 @@ BORROWED: dict[str, tuple[Callable[[], nn.Module], tuple[int | None, ...]]] = {
 }
 
 SMALL = list_models(published=False)
+BACKBONES = [name for name in SMALL if isinstance(shell(name), Backbone)]
+FOR_ALL_SIZES = " for all sizes"
+SUBJECTS = [*SMALL, *before_a_release(name + FOR_ALL_SIZES for name in BACKBONES)]
+"""Small models; of large images, or for all sizes, which takes twenty runs of a backbone."""
 
 ODD_NAMES = ("[red]", "a|b", "c*d*_e_", "<&>\"'", "`f`g", "#h;", "1")
 
@@ -61,10 +68,14 @@ class Fan(nn.Module):
 
 @functools.cache
 def traced(name: str) -> Trace:
-    if name not in BORROWED:
-        return trace(create_model(name).eval())
-    with torch.device("meta"):
-        return trace(BORROWED[name][0]().eval(), torch.zeros(1, 3, 224, 224))
+    if name in BORROWED:
+        with torch.device("meta"):
+            return trace(BORROWED[name][0]().eval(), torch.zeros(1, 3, 224, 224))
+    if name in BACKBONES:
+        model = create_model(name).eval()
+        sizes = {axis: 1 if axis == "batch" else 224 for axis in free_axes(signature(model))}
+        return trace(model, sizes=sizes)
+    return trace(create_model(name.removesuffix(FOR_ALL_SIZES)).eval())
 
 
 def graph_at(traced: Trace) -> Graph:
@@ -118,7 +129,7 @@ def flowchart(graph: Graph) -> Flowchart:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*SMALL, "googlenet", "swin_t"])
+@pytest.mark.parametrize("name", [*SUBJECTS, "googlenet", "swin_t"])
 def test_mermaid_text_reads_as_the_graph(name: str) -> None:
     graph = graph_at(traced(name))
     assert read(traced(name).to_mermaid()) == flowchart(graph)
@@ -258,7 +269,7 @@ def faults(svg: str) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", SUBJECTS)
 def test_nothing_overlaps_in_pictures_of_the_zoo(name: str) -> None:
     for depth in (None, 1):
         assert faults(traced(name).to_svg(depth=depth)) == set()

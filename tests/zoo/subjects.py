@@ -3,6 +3,7 @@
 import functools
 import gc
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -47,6 +48,11 @@ def by_class(names: list[str]) -> dict[type[Module], list[str]]:
     for name in sorted(names, key=_size):
         found.setdefault(type(shell(name)), []).append(name)
     return found
+
+
+def before_a_release(names: Iterable[str]) -> list[Any]:
+    """Return models to parametrize a test with that is run before a release only."""
+    return [pytest.param(name, marks=pytest.mark.release) for name in names]
 
 
 def one_of_each_class(names: list[str]) -> list[Any]:

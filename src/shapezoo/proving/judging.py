@@ -119,16 +119,15 @@ def judge(subject: Subject, assumptions: tuple[Condition, ...], budget: float) -
 def _explored(subject: Subject, assumptions: Sequence[Condition], share: float) -> Exploration:
     """Explore a variant and audit the result, with a share of the budget."""
     model = subject.model
-    before = {} if model is None else attributes_of(model)
+    before = attributes_of(model)
     with bounded(Effort(share)):
         with bounded(Effort(FOR_SYMBOLS * share)):
             exploration = explore(subject, assumptions, Lemmas(_prove_alone))
         audit(exploration)
         try_premises(exploration)
-    if model is not None:
-        # what differs now escaped `undisturbed`, so a call of the model keeps it
-        kept = {*exploration.rests_on.kept, *changed(before, attributes_of(model))}
-        exploration.rests_on = replace(exploration.rests_on, kept=tuple(sorted(kept)))
+    # what differs now escaped `undisturbed`, so a call of the model keeps it
+    kept = {*exploration.rests_on.kept, *changed(before, attributes_of(model))}
+    exploration.rests_on = replace(exploration.rests_on, kept=tuple(sorted(kept)))
     return exploration
 
 

@@ -139,9 +139,8 @@ def _called(
             raise TooLargeError(f"arguments of {dict(call.sizes)} are too large to be run")
         args, kwargs = subject.arguments(model, call)
         before = attributes_of(model)
-        with contextlib.ExitStack() as stack:
-            if is_watched:
-                stack.enter_context(Bounded())  # type: ignore[no-untyped-call]  # torch's
+        # torch's class has no types
+        with Bounded() if is_watched else contextlib.nullcontext():  # type: ignore[no-untyped-call]
             result = model(*args, **kwargs)
         kept = tuple(changed(before, attributes_of(model)))
     except NoArgumentsError as error:
@@ -181,8 +180,11 @@ def count_numbers(subject: Subject, call: CallSpec, model: Callable[..., Any] | 
     return sum(map(math.prod, shapes_of([*args, kwargs])))
 
 
-def attributes_of(model: Callable[..., Any]) -> dict[str, Any]:
-    """Return what a module keeps from one call to the next, in a form that can be compared."""
+def attributes_of(model: Callable[..., Any] | None) -> dict[str, Any]:
+    """Return what a module keeps from one call to the next, in a form that can be compared.
+
+    The result is empty for anything but a module.
+    """
     modules = model.named_modules() if isinstance(model, nn.Module) else ()
     return {
         f"{module_path}.{name}".removeprefix("."): _fingerprint(value)

@@ -143,10 +143,6 @@ class _Search:
             if all(test(sizes) for test in self._tests):
                 self._examples.append(sizes)
 
-    def _values(self, term: Term) -> list[int]:
-        """Return the values of a term in the examples, in ascending order."""
-        return sorted({term.of(sizes) for sizes in self._examples})
-
     @property
     def met(self) -> list[Formula]:
         """What holds for all sizes that meet the conditions."""
@@ -211,7 +207,7 @@ class _Search:
     def _suggestions(self, point: Sizes) -> Iterator[str]:
         """Yield conditions that all examples meet, but not this point."""
         texts = itertools.chain(
-            *(conditions(Term(axis), self._values(Term(axis)), point[axis]) for axis in self.axes),
+            *(conditions(Term(axis), self._examples, point) for axis in self.axes),
             *(of_pairs(*pair, self._examples, point) for pair in self._pairs),
         )
         return (text for text in texts if text not in self._rejected)

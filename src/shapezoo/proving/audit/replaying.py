@@ -53,11 +53,13 @@ def replay(subject: Subject, call: CallSpec, *, is_repeated: bool = False) -> li
         TooLargeError: There is not enough memory.
     """
     replays = []
-    for is_other in [False, True] if _has_masks_or_lengths(subject) else [False]:
+    has_masks = any(tensor.dtype == "Bool" for tensor in subject.inputs)
+    has_lengths = any(a.name == LENGTHS for a in subject.contract.inputs)
+    for is_other in [False, True] if has_masks or has_lengths else [False]:
         calls = [replace(call, is_other=is_other)]
-        replays.append(replay_in_turn(subject, calls)[-1])
+        replays.append(replay_in_turn(subject, calls))
         if is_repeated or replays[-1].outcome == "breaks":
-            replays[-1] = replay_in_turn(subject, calls, is_watched=False)[-1]
+            replays[-1] = replay_in_turn(subject, calls, is_watched=False)
     return replays
 
 
@@ -66,31 +68,28 @@ def worst(replays: Sequence[Replay]) -> Replay:
     return max(replays, key=lambda each: SEVERITY.index(each.outcome))
 
 
-def _has_masks_or_lengths(subject: Subject) -> bool:
-    has_masks = any(tensor.dtype == "Bool" for tensor in subject.inputs)
-    return has_masks or any(a.name == LENGTHS for a in subject.contract.inputs)
-
-
 def replay_in_turn(
     subject: Subject, calls: Sequence[CallSpec], *, is_watched: bool = True
-) -> list[Replay]:
+) -> Replay:
     """Call one instance several times, until a call does not hold.
 
     Args:
         subject: What to call.
-        calls: How to call it each time.
+        calls: How to call it each time; at least one call.
         is_watched: Whether to refuse kernels that are too large.
+
+    Returns:
+        The last call.
 
     Raises:
         TooLargeError: There is not enough memory.
     """
-    replays: list[Replay] = []
     is_grad = torch.is_grad_enabled() if calls[0].is_grad is None else calls[0].is_grad
     with contextlib.ExitStack() as stack:
         try:
             model = _model_for(subject, calls[0])
         except Exception as error:
-            return [_failed(calls[0], error, subject.source)]
+            return _failed(calls[0], error, subject.source)
         for module in modules_of(model):
             stack.enter_context(undisturbed(module, is_grad=is_grad))
             stack.enter_context(_counters_put_back(module))
@@ -101,10 +100,10 @@ def replay_in_turn(
             require_some()
             note(work)
             made = _called(subject, model, call, is_watched=is_watched)
-            replays.append(replace(made, before=tuple(calls[:number])))
+            made = replace(made, before=tuple(calls[:number]))
             if made.outcome != "holds":
                 break
-    return replays
+    return made
 
 
 @contextlib.contextmanager

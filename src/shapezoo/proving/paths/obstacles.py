@@ -120,8 +120,6 @@ def _of_formula(error: BaseException, code: str) -> Description:
 
 
 def _of_undecided(error: BaseException, code: str) -> Description:
-    if str(error) == DATA_DECIDE_A_SIZE:
-        return _size_from_values("a call")
     return str(error), "let sizes decide, or make it an argument"
 
 
@@ -149,6 +147,7 @@ _DESCRIPTIONS: tuple[
     (fake_tensor.DataDependentOutputException, "", _of_output),
     (fake_tensor.DynamicOutputShapeException, "", _of_shape),
     (fake_tensor.UnsupportedOperatorException, "", _of_operator),
+    (UndecidedError, f"^{DATA_DECIDE_A_SIZE}$", _size_from_values("a call")),
     (UndecidedError, "", _of_undecided),
     (UntranslatableError, "rounded", _ROUNDING),
     (UntranslatableError, "", _of_formula),

@@ -24,7 +24,7 @@ from shapezoo.proving.rules.values.value_ranges import ValueRanges
 
 @pytest.fixture
 def environment() -> Any:
-    return Environment(ValueRanges(), (), specialize_zero_one=False, duck_shape=False)
+    return Environment(ValueRanges(), ())
 
 
 def symbol(environment: Any, hint: int) -> torch.SymInt:

@@ -68,7 +68,7 @@ def learned(net: nn.Module, budget: float = 60) -> tuple[Proof, set[str]]:
     found: set[str] = set()
     original = lemmas.Lemmas.learn
 
-    def learn(self: lemmas.Lemmas, model: object) -> bool:
+    def learn(self: lemmas.Lemmas, model: nn.Module) -> bool:
         result = original(self, model)
         found.update(path for path, _ in self.by_key)
         return result

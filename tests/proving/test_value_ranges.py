@@ -547,7 +547,7 @@ def test_true_values_are_within_their_bounds(program: tuple[list[int], list[int]
 
 def check_bounds(leaves: list[int], operations: list[int], size: int) -> None:
     ranges = ValueRanges()
-    environment: Any = Environment(ranges, (), specialize_zero_one=False, duck_shape=False)
+    environment: Any = Environment(ranges, ())
     with symbolic._fakes(environment), symbolic._rules(environment, ranges):
         buffer = torch.empty(BUFFER.shape, dtype=BUFFER.dtype)
         ranges.set_data(buffer, BUFFER)

@@ -24,7 +24,7 @@ _LONGEST_CHAIN = 10
 
 @dataclass(frozen=True)
 class Cause:
-    """Where and how a run raised.
+    """Where and how a run raised. Two runs with equal causes raised for the same reason.
 
     Attributes:
         line: The innermost line of the model's own code, as ``file:number``; the line of the
@@ -35,10 +35,6 @@ class Cause:
 
     line: str
     check: type[BaseException] | None = None
-
-    def is_same(self, other: "Cause") -> bool:
-        """Whether two runs raised for the same reason."""
-        return self == other
 
 
 NOWHERE = Cause("")

@@ -58,17 +58,6 @@ class Effort:
         """The work that is left."""
         return max(0.0, self.work - self.used)
 
-    def require_some(self) -> None:
-        """Raise if no work is left.
-
-        Raises:
-            WorkOverError: The budget is used up, or the deadline has passed.
-        """
-        if not self.remaining:
-            raise WorkOverError(f"the budget ({self.work:.3g}) is used up; try a larger one")
-        if time.thread_time() > self.deadline:
-            raise WorkOverError("the CPU time is used up; try a larger budget")
-
 
 _UNBOUNDED = Effort(math.inf)  # outside of a proof; only counts
 
@@ -84,9 +73,13 @@ def require_some() -> None:
     """Raise if no work is left.
 
     Raises:
-        WorkOverError: No work is left.
+        WorkOverError: The budget is used up, or the deadline has passed.
     """
-    _EFFORT.get().require_some()
+    effort = _EFFORT.get()
+    if not effort.remaining:
+        raise WorkOverError(f"the budget ({effort.work:.3g}) is used up; try a larger one")
+    if time.thread_time() > effort.deadline:
+        raise WorkOverError("the CPU time is used up; try a larger budget")
 
 
 def note(work: float) -> None:
@@ -139,14 +132,14 @@ class MeteredSolver(z3.Solver):  # type: ignore[misc]  # z3 has no types
             WorkOverError: No work is left, before or after the question.
         """
         effort = _EFFORT.get()
-        effort.require_some()
+        require_some()
         self.set("rlimit", math.ceil(min(_MOST_STEPS.get(), effort.remaining * STEPS)))
         before = self._count()
         answer = super().check(*assumptions)
         effort.used += (self._count() - before) / STEPS
         # "unknown" may mean that the work ran out rather than that z3 gave up
         if answer == z3.unknown:
-            effort.require_some()
+            require_some()
         return answer
 
     def _count(self) -> int:

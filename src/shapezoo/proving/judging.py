@@ -21,7 +21,7 @@ Each step has a share of the budget, so that a hard step leaves some work for th
 
 import contextlib
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -119,16 +119,15 @@ def judge(subject: Subject, assumptions: tuple[Condition, ...], budget: float) -
 def _explored(subject: Subject, assumptions: Sequence[Condition], share: float) -> Exploration:
     """Explore a variant and audit the result, with a share of the budget."""
     model = subject.model
-    before = {} if model is None else attributes_of(model)
+    before = attributes_of(model)
     with bounded(Effort(share)):
         with bounded(Effort(FOR_SYMBOLS * share)):
             exploration = explore(subject, assumptions, Lemmas(_prove_alone))
         audit(exploration)
         try_premises(exploration)
-    if model is not None:
-        # what differs now escaped `undisturbed`, so a call of the model keeps it
-        kept = {*exploration.rests_on.kept, *changed(before, attributes_of(model))}
-        exploration.rests_on = replace(exploration.rests_on, kept=tuple(sorted(kept)))
+    # what differs now escaped `undisturbed`, so a call of the model keeps it
+    kept = {*exploration.rests_on.kept, *changed(before, attributes_of(model))}
+    exploration.rests_on = replace(exploration.rests_on, kept=tuple(sorted(kept)))
     return exploration
 
 
@@ -209,22 +208,17 @@ def _region(path: ExecutionPath) -> Region:
 
 def _rests_on(parts: Sequence[RestsOn]) -> RestsOn:
     """Return what all variants rest on, together."""
-    refused = _joined(part.refused_dtypes for part in parts)
-    dtypes = _joined(part.dtypes for part in parts)
+    joined: dict[str, tuple[str, ...]] = {
+        field: tuple(dict.fromkeys(name for part in parts for name in getattr(part, field)))
+        for field in ("dtypes", "refused_dtypes", "contiguous", "kept", "checks")
+    }
+    refused = joined["refused_dtypes"]
+    joined["dtypes"] = tuple(name for name in joined["dtypes"] if name not in refused)
     return RestsOn(
         parts[0].mode,
-        dtypes=tuple(name for name in dtypes if name not in refused),
-        refused_dtypes=refused,
-        contiguous=_joined(part.contiguous for part in parts),
         gradients=next((part.gradients for part in parts if part.gradients), ""),
-        kept=_joined(part.kept for part in parts),
-        checks=_joined(part.checks for part in parts),
+        **joined,
     )
-
-
-def _joined(several: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the names of several tuples in order of first use, each once."""
-    return tuple(dict.fromkeys(name for names in several for name in names))
 
 
 def _zeros(exploration: Exploration) -> Iterator[tuple[str, Outcome]]:

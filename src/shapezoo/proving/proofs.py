@@ -1,6 +1,5 @@
 """What `prove` returns: a verdict, and everything that it rests on."""
 
-import ast
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -14,14 +13,6 @@ from shapezoo.proving.rendering import (
     rests_on_text,
     row,
 )
-
-
-def _equal_axes(condition: Condition) -> tuple[str, str] | None:
-    """Return the two axes that a condition requires to be equal, or None for other conditions."""
-    match ast.parse(condition.text, mode="eval").body:
-        case ast.Compare(left=ast.Name(id=left), ops=[ast.Eq()], comparators=[ast.Name(id=right)]):
-            return left, right
-    return None
 
 
 @dataclass(frozen=True)
@@ -92,18 +83,17 @@ class Result:
         Axes of different names that must be equal, and axes of the result that calls without the
         optional arguments leave unbound.
         """
-        pairs = filter(None, map(_equal_axes, self.preconditions))
+        pairs = (c.axes for c in self.preconditions if c.text == " == ".join(c.axes[:2]))
         required = [a for a in self.contract.inputs if a.default is None]
-        return (
-            *(
-                f"{left} and {right} must be equal; if that is intended, give both the same name"
-                for left, right in pairs
-            ),
-            *(
-                f"calls without the optional arguments raise: nothing else has the axis {axis!r}"
-                for axis in sorted(self.contract.unbound(required))
-            ),
-        )
+        warnings = [
+            f"{left} and {right} must be equal; if that is intended, give both the same name"
+            for left, right in pairs
+        ]
+        warnings += [
+            f"calls without the optional arguments raise: nothing else has the axis {axis!r}"
+            for axis in sorted(self.contract.unbound(required))
+        ]
+        return tuple(warnings)
 
     @property
     def regions(self) -> tuple[Region, ...]:

@@ -1,10 +1,12 @@
 """Python code that builds values."""
 
 import dataclasses
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from shapezoo._containers import items_of
 
 
 def code_of(value: Any, imports: dict[str, None]) -> str:
@@ -18,7 +20,7 @@ def code_of(value: Any, imports: dict[str, None]) -> str:
         case Tensor():
             return _tensor(value)
         case tuple() if hasattr(value, "_fields"):
-            return _record(value, cast(Any, value)._asdict(), imports)
+            return _record(value, imports)
         case tuple():
             inside = ", ".join(code_of(item, imports) for item in value)
             return f"({inside},)" if len(value) == 1 else f"({inside})"
@@ -27,21 +29,15 @@ def code_of(value: Any, imports: dict[str, None]) -> str:
         case dict():
             items = (f"{key!r}: {code_of(item, imports)}" for key, item in value.items())
             return f"{{{', '.join(items)}}}"
-    return _record(value, _fields(value), imports) if _is_dataclass(value) else repr(value)
+    is_record = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return _record(value, imports) if is_record else repr(value)
 
 
-def _is_dataclass(value: Any) -> bool:
-    return dataclasses.is_dataclass(value) and not isinstance(value, type)
-
-
-def _fields(record: Any) -> dict[str, Any]:
-    return {part.name: getattr(record, part.name) for part in dataclasses.fields(record)}
-
-
-def _record(value: object, fields: dict[str, Any], imports: dict[str, None]) -> str:
+def _record(value: Any, imports: dict[str, None]) -> str:
     class_ = type(value)
     imports[f"from {class_.__module__} import {class_.__qualname__.partition('.')[0]}"] = None
-    inside = ", ".join(f"{name}={code_of(part, imports)}" for name, part in fields.items())
+    fields = items_of(value) or ()
+    inside = ", ".join(f"{name}={code_of(part, imports)}" for name, part in fields)
     return f"{class_.__qualname__}({inside})"
 
 

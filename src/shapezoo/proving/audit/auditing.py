@@ -140,7 +140,7 @@ def _agree(
     causes = [cause_of(run.error, files) for run in path.runs if run.outcome == "raises"]
 
     def raises(each: Replay) -> bool:
-        return each.outcome == "raises" and any(map(each.cause.is_same, causes))
+        return each.outcome == "raises" and each.cause in causes
 
     if path.outcome == "breaks":
         return any(each.outcome == "breaks" for each in replays)
@@ -259,7 +259,7 @@ def _distances(condition: Condition) -> list[Formula]:
         and len(node.ops) == 1
         and not isinstance(node.ops[0], ast.In | ast.NotIn)
     ]
-    pairs = [map(solving.parse_size, map(ast.unparse, sides)) for sides in compared]
+    pairs = [map(solving.formula_of, sides) for sides in compared]
     return [z3.If(left > right, left - right, right - left) for left, right in pairs]
 
 

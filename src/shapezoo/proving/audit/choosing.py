@@ -133,7 +133,7 @@ def _random(
 
 def _next_to(path: ExecutionPath) -> Iterator[Sizes]:
     """Yield the sizes of a region that exceed its smallest in one axis, by at most `NEXT`."""
-    is_inside = compiled(path.region, path.axes)
+    is_inside = compiled(path.region)
     for axis, more in itertools.product(path.axes, range(1, NEXT + 1)):
         sizes = {**path.smallest, axis: path.smallest[axis] + more}
         if is_inside(sizes):
@@ -146,7 +146,7 @@ def _of_lemma_cases(
     """Return sizes of a region for the lemma cases that no point reaches, one for each case."""
     added: list[Sizes] = []
     for case in {case.get_id(): case for case in cases}.values():  # several runs ask for the same
-        is_reached = compiled(case, path.axes)
+        is_reached = compiled(case)
         if not any(map(is_reached, [*points, *added])):
             added.append(_preferred(path, [case]))  # the smallest sizes, if it cannot be reached
     return [sizes for sizes in added if sizes != path.smallest][:MOST_CASES]

@@ -18,12 +18,7 @@ from shapezoo.contracts.language.types import tensors
 from shapezoo.proving.audit.auditing import confirm
 from shapezoo.proving.audit.bounding import TooLargeError
 from shapezoo.proving.audit.choosing import narrow
-from shapezoo.proving.audit.replaying import (
-    count_numbers,
-    replay,
-    replay_in_turn,
-    worst,
-)
+from shapezoo.proving.audit.replaying import count_numbers, replay, replay_in_turn, worst
 from shapezoo.proving.causes import cause_of, first_line
 from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.findings import Outcome, RestsOn, Sizes, sizes_as_text
@@ -215,12 +210,14 @@ def _in_turn(exploration: Exploration, points: Sequence[Sizes]) -> list[Replay]:
     Returns:
         A call that does not hold because of the calls before it, if there is one.
     """
+    if not points:
+        return []
     calls = [CallSpec(sizes) for sizes in (*points, *points[::-1])]
     try:
-        last = replay_in_turn(exploration.subject, calls)[-1:] if calls else []
+        last = replay_in_turn(exploration.subject, calls)
     except TooLargeError:
         return []
-    return [each for each in last if each.outcome != "holds"]
+    return [] if last.outcome == "holds" else [last]
 
 
 def _dependence(later: Replay) -> str:

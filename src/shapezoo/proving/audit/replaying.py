@@ -53,11 +53,13 @@ def replay(subject: Subject, call: CallSpec, *, is_repeated: bool = False) -> li
         TooLargeError: There is not enough memory.
     """
     replays = []
-    for is_other in [False, True] if _has_masks_or_lengths(subject) else [False]:
+    has_masks = any(tensor.dtype == "Bool" for tensor in subject.inputs)
+    has_lengths = any(a.name == LENGTHS for a in subject.contract.inputs)
+    for is_other in [False, True] if has_masks or has_lengths else [False]:
         calls = [replace(call, is_other=is_other)]
-        replays.append(replay_in_turn(subject, calls)[-1])
+        replays.append(replay_in_turn(subject, calls))
         if is_repeated or replays[-1].outcome == "breaks":
-            replays[-1] = replay_in_turn(subject, calls, is_watched=False)[-1]
+            replays[-1] = replay_in_turn(subject, calls, is_watched=False)
     return replays
 
 
@@ -66,31 +68,28 @@ def worst(replays: Sequence[Replay]) -> Replay:
     return max(replays, key=lambda each: SEVERITY.index(each.outcome))
 
 
-def _has_masks_or_lengths(subject: Subject) -> bool:
-    has_masks = any(tensor.dtype == "Bool" for tensor in subject.inputs)
-    return has_masks or any(a.name == LENGTHS for a in subject.contract.inputs)
-
-
 def replay_in_turn(
     subject: Subject, calls: Sequence[CallSpec], *, is_watched: bool = True
-) -> list[Replay]:
+) -> Replay:
     """Call one instance several times, until a call does not hold.
 
     Args:
         subject: What to call.
-        calls: How to call it each time.
+        calls: How to call it each time; at least one call.
         is_watched: Whether to refuse kernels that are too large.
+
+    Returns:
+        The last call.
 
     Raises:
         TooLargeError: There is not enough memory.
     """
-    replays: list[Replay] = []
     is_grad = torch.is_grad_enabled() if calls[0].is_grad is None else calls[0].is_grad
     with contextlib.ExitStack() as stack:
         try:
             model = _model_for(subject, calls[0])
         except Exception as error:
-            return [_failed(calls[0], error, subject.source)]
+            return _failed(calls[0], error, subject.source)
         for module in modules_of(model):
             stack.enter_context(undisturbed(module, is_grad=is_grad))
             stack.enter_context(_counters_put_back(module))
@@ -101,10 +100,10 @@ def replay_in_turn(
             require_some()
             note(work)
             made = _called(subject, model, call, is_watched=is_watched)
-            replays.append(replace(made, before=tuple(calls[:number])))
+            made = replace(made, before=tuple(calls[:number]))
             if made.outcome != "holds":
                 break
-    return replays
+    return made
 
 
 @contextlib.contextmanager
@@ -139,9 +138,8 @@ def _called(
             raise TooLargeError(f"arguments of {dict(call.sizes)} are too large to be run")
         args, kwargs = subject.arguments(model, call)
         before = attributes_of(model)
-        with contextlib.ExitStack() as stack:
-            if is_watched:
-                stack.enter_context(Bounded())  # type: ignore[no-untyped-call]  # torch's
+        # torch's class has no types
+        with Bounded() if is_watched else contextlib.nullcontext():  # type: ignore[no-untyped-call]
             result = model(*args, **kwargs)
         kept = tuple(changed(before, attributes_of(model)))
     except NoArgumentsError as error:
@@ -181,8 +179,11 @@ def count_numbers(subject: Subject, call: CallSpec, model: Callable[..., Any] | 
     return sum(map(math.prod, shapes_of([*args, kwargs])))
 
 
-def attributes_of(model: Callable[..., Any]) -> dict[str, Any]:
-    """Return what a module keeps from one call to the next, in a form that can be compared."""
+def attributes_of(model: Callable[..., Any] | None) -> dict[str, Any]:
+    """Return what a module keeps from one call to the next, in a form that can be compared.
+
+    The result is empty for anything but a module.
+    """
     modules = model.named_modules() if isinstance(model, nn.Module) else ()
     return {
         f"{module_path}.{name}".removeprefix("."): _fingerprint(value)

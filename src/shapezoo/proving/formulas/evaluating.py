@@ -15,16 +15,10 @@ Evaluate = Callable[[Mapping[str, int]], bool | None]
 """Whether a formula holds at some sizes; None if it divides by zero there."""
 
 
-def compiled(formula: Formula, axes: Sequence[str]) -> Evaluate:
-    """Return a Python function that evaluates a formula at some sizes.
-
-    Args:
-        formula: A formula of these axes.
-        axes: The names of the axes.
-    """
-    variables = {axis: f"sizes[{axis!r}]" for axis in axes}
+def compiled(formula: Formula) -> Evaluate:
+    """Return a Python function that evaluates a formula at some sizes."""
     names: dict[int, str] = {}
-    body = "\n".join(f"        {line}" for line in _lines(formula, names, variables))
+    body = "\n".join(f"        {line}" for line in _lines(formula, names))
     scope: dict[str, Any] = {"divide": _divide, "Fraction": fractions.Fraction}
     exec(_FUNCTION.format(body=body, result=names[formula.get_id()]), scope)
     evaluate: Evaluate = scope["evaluate"]
@@ -41,7 +35,7 @@ def evaluate(sizes):
 """
 
 
-def _lines(formula: Formula, names: dict[int, str], variables: Mapping[str, str]) -> Iterator[str]:
+def _lines(formula: Formula, names: dict[int, str]) -> Iterator[str]:
     """Yield one assignment for each part of a formula, however often the part occurs."""
     waiting = [formula]
     while waiting:
@@ -53,17 +47,17 @@ def _lines(formula: Formula, names: dict[int, str], variables: Mapping[str, str]
             if part.get_id() not in names:
                 names[part.get_id()] = f"_{len(names)}"
                 operands = [names[child.get_id()] for child in part.children()]
-                yield f"{names[part.get_id()]} = {_code(part, operands, variables)}"
+                yield f"{names[part.get_id()]} = {_code(part, operands)}"
 
 
-def _code(part: Formula, operands: Sequence[str], variables: Mapping[str, str]) -> str:
+def _code(part: Formula, operands: Sequence[str]) -> str:
     if z3.is_int_value(part):
         return str(part.as_long())
     if z3.is_rational_value(part):
         return f"Fraction({part.numerator_as_long()}, {part.denominator_as_long()})"
     operation = part.decl().kind()
     if operation == z3.Z3_OP_UNINTERPRETED:
-        return variables[part.decl().name()]
+        return f"sizes[{part.decl().name()!r}]"
     if operation in _JOINED:
         return f" {_JOINED[operation]} ".join(operands)
     return _PATTERNS[operation].format(*operands)

@@ -93,16 +93,7 @@ def parse(text: str) -> Formula:
     """
     tree = expression(text)
     conditions = list(_divides_by_no_zero(tree))
-    return z3.And(_parse(tree), *conditions) if conditions else _parse(tree)
-
-
-def parse_size(text: str) -> Formula:
-    """Return the formula of a Python expression for a size, such as ``height//2``.
-
-    Raises:
-        UntranslatableError: There is no formula for it.
-    """
-    return _parse(expression(text))
+    return z3.And(formula_of(tree), *conditions) if conditions else formula_of(tree)
 
 
 def _divides_by_no_zero(node: ast.expr) -> Iterator[Formula]:
@@ -110,7 +101,7 @@ def _divides_by_no_zero(node: ast.expr) -> Iterator[Formula]:
     match node:
         case ast.BoolOp(op=op, values=[first, *rest]) if rest:
             after = rest[0] if len(rest) == 1 else ast.BoolOp(op, rest)
-            is_needed = z3.Not(_parse(first)) if isinstance(op, ast.Or) else _parse(first)
+            is_needed = z3.Not(formula_of(first)) if isinstance(op, ast.Or) else formula_of(first)
             yield from _divides_by_no_zero(first)
             yield from (z3.Implies(is_needed, need) for need in _divides_by_no_zero(after))
         case ast.Compare(left=left, ops=[op, *ops], comparators=[middle, *rest]) if rest:
@@ -124,10 +115,15 @@ def _divides_by_no_zero(node: ast.expr) -> Iterator[Formula]:
         case ast.BinOp(op=ast.FloorDiv() | ast.Mod(), right=right) if (
             not isinstance(right, ast.Constant)  # `Condition` has refused the constant 0
         ):
-            yield _parse(right) != 0
+            yield formula_of(right) != 0
 
 
-def _parse(node: ast.expr) -> Formula:
+def formula_of(node: ast.expr) -> Formula:
+    """Return the formula of a parsed Python expression, such as ``height//2 > width``.
+
+    Raises:
+        UntranslatableError: There is no formula for it.
+    """
     match node:
         case ast.Name(id=name):
             return z3.Int(name)
@@ -136,18 +132,18 @@ def _parse(node: ast.expr) -> Formula:
         case ast.Constant(value=int() as value):
             return z3.IntVal(value)
         case ast.UnaryOp(op=ast.Not()):
-            return z3.Not(_parse(node.operand))
+            return z3.Not(formula_of(node.operand))
         case ast.UnaryOp(op=ast.USub()):
-            return -_parse(node.operand)
+            return -formula_of(node.operand)
         case ast.BoolOp(op=op, values=values):
-            return (z3.And if isinstance(op, ast.And) else z3.Or)(*map(_parse, values))
+            return (z3.And if isinstance(op, ast.And) else z3.Or)(*map(formula_of, values))
         case ast.Compare(left=left, ops=[op], comparators=[ast.Tuple(elts=numbers)]):
-            is_one = z3.Or(*(_parse(left) == _parse(number) for number in numbers))
+            is_one = z3.Or(*(formula_of(left) == formula_of(number) for number in numbers))
             return is_one if isinstance(op, ast.In) else z3.Not(is_one)
         case ast.BinOp(op=op) if type(op) in _OPERATORS:
-            return _OPERATORS[type(op)](_parse(node.left), _parse(node.right))
+            return _OPERATORS[type(op)](formula_of(node.left), formula_of(node.right))
         case ast.Compare() if all(type(op) in _OPERATORS for op in node.ops):
-            terms = [_parse(term) for term in (node.left, *node.comparators)]
+            terms = [formula_of(term) for term in (node.left, *node.comparators)]
             pairs = zip(node.ops, terms, terms[1:], strict=False)
             return z3.And(*(_OPERATORS[type(op)](left, right) for op, left, right in pairs))
     raise UntranslatableError(f"no formula for {ast.unparse(node)}")

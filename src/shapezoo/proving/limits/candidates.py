@@ -45,23 +45,19 @@ class Term:
         shift = f" {'-' if number < 0 else '+'} {abs(number)}" if number else ""
         return f"{self.left} {operator} {self.right}{shift}"
 
-    @property
-    def remainder(self) -> str:
-        """The text of a remainder of it, without the divisor."""
-        return f"({self}) %" if self.operator in ("-", "+") else f"{self} %"
-
 
 _SIGNS = {"": 0, "+": 1, "-": -1}
 
 
-def conditions(term: Term, values: Sequence[int], refused: int) -> Iterator[str]:
-    """Yield conditions on a term that accepted values meet, but not a refused one.
+def conditions(term: Term, accepted: Sequence[Sizes], point: Sizes) -> Iterator[str]:
+    """Yield conditions on a term that accepted sizes meet, but not the refused ones.
 
     Args:
         term: The term.
-        values: Accepted values, in ascending order.
-        refused: A refused value.
+        accepted: Accepted sizes.
+        point: The refused sizes.
     """
+    values, refused = sorted({term.of(sizes) for sizes in accepted}), term.of(point)
     if not values or refused in values:
         return
     least, most = values[0], values[-1]
@@ -98,7 +94,7 @@ def _remainders(term: Term, values: Sequence[int], refused: int) -> str | None:
 
 
 def _remainder_text(term: Term, divisor: int, remainders: Sequence[int]) -> str:
-    text = f"{term.remainder} {divisor}"
+    text = f"({term}) % {divisor}" if term.operator in ("-", "+") else f"{term} % {divisor}"
     if len(remainders) == 1:
         return f"{text} == {remainders[0]}"
     if len(remainders) == divisor - 1:
@@ -131,9 +127,7 @@ def _exceptions_text(term: Term, exceptions: Sequence[int], largest: int) -> str
 def of_pairs(left: str, right: str, accepted: Sequence[Sizes], refused: Sizes) -> Iterator[str]:
     """Yield conditions on two axes that accepted sizes meet, but not the refused ones."""
     for operator in ("-", "*", "+"):
-        term = Term(left, operator, right)
-        values = sorted({term.of(sizes) for sizes in accepted})
-        yield from conditions(term, values, term.of(refused))
+        yield from conditions(Term(left, operator, right), accepted, refused)
     for many, few in ((left, right), (right, left)):
         is_multiple = all(sizes[many] % sizes[few] == 0 for sizes in accepted)
         if is_multiple and refused[many] % refused[few]:

@@ -83,7 +83,7 @@ def preconditions(exploration: Exploration) -> tuple[tuple[Condition, ...], bool
     sampled = exploration.sampled
     domain = [exploration.domain, *(solving.is_one_of(*item) for item in sampled.items())]
     domain += [z3.Not(path.region) for path in exploration.ending("void")]
-    search = _Search(exploration, domain, refused)
+    search = _Search(exploration, domain)
     if solving.is_possible(*search.accepted) is False:
         return (), False
     with each_at_most(QUICK):
@@ -108,30 +108,24 @@ class _Search:
     Args:
         exploration: The explored paths.
         domain: What holds for all sizes in question.
-        refused: The paths that are refused.
     """
 
-    def __init__(
-        self,
-        exploration: Exploration,
-        domain: Sequence[Formula],
-        refused: Sequence[ExecutionPath],
-    ) -> None:
+    def __init__(self, exploration: Exploration, domain: Sequence[Formula]) -> None:
         # a condition is parsed as Python, where an axis called "in" could not be named
         self.axes = [axis for axis in exploration.axes if not keyword.iskeyword(axis)]
         self.domain = list(domain)
-        self.refused = refused
-        self.accepted = [*domain, *(z3.Not(path.region) for path in refused)]
+        self.refused = exploration.ending("raises", "breaks")
+        self.accepted = [*domain, *(z3.Not(path.region) for path in self.refused)]
         self.conditions: list[Condition] = []
         self._all_axes = exploration.axes
-        self._tests = [compiled(formula, exploration.axes) for formula in self.accepted]
+        self._tests = [compiled(formula) for formula in self.accepted]
         self._examples: list[Sizes] = []
         self._tried: set[tuple[int, ...]] = set()
         starts = [path.smallest for path in exploration.ending("holds") if path.smallest]
         for start in starts[:STARTS]:
             for sizes in _around(exploration.axes, start):
                 self._add_example(sizes)
-        self._pairs = list(dict.fromkeys(_pairs(refused, self.axes)))
+        self._pairs = list(dict.fromkeys(_pairs(self.refused, self.axes)))
         self._rejected: set[str] = set()
         self._num_unknown = 0
 
@@ -142,10 +136,6 @@ class _Search:
             self._tried.add(key)
             if all(test(sizes) for test in self._tests):
                 self._examples.append(sizes)
-
-    def _values(self, term: Term) -> list[int]:
-        """Return the values of a term in the examples, in ascending order."""
-        return sorted({term.of(sizes) for sizes in self._examples})
 
     @property
     def met(self) -> list[Formula]:
@@ -211,7 +201,7 @@ class _Search:
     def _suggestions(self, point: Sizes) -> Iterator[str]:
         """Yield conditions that all examples meet, but not this point."""
         texts = itertools.chain(
-            *(conditions(Term(axis), self._values(Term(axis)), point[axis]) for axis in self.axes),
+            *(conditions(Term(axis), self._examples, point) for axis in self.axes),
             *(of_pairs(*pair, self._examples, point) for pair in self._pairs),
         )
         return (text for text in texts if text not in self._rejected)

@@ -52,7 +52,6 @@ class Environment(symbolic_shapes.ShapeEnv):
         ranges: Told about questions that cannot be answered.
         choices: The first answers to questions about the data of arguments; the others are false.
             None makes such a question undecided.
-        **options: Those of `ShapeEnv`.
 
     Attributes:
         guard_lines: For each guard, the line of the model that asked, as ``file:number``.
@@ -60,10 +59,8 @@ class Environment(symbolic_shapes.ShapeEnv):
         taken: The choices that were made, in order.
     """
 
-    def __init__(
-        self, ranges: ValueRanges, choices: Sequence[bool] | None = None, **options: Any
-    ) -> None:
-        super().__init__(**options)
+    def __init__(self, ranges: ValueRanges, choices: Sequence[bool] | None = None) -> None:
+        super().__init__(specialize_zero_one=False, duck_shape=False)
         self.ranges = ranges
         ranges.choose = self.choose
         self.guard_lines: list[str] = []

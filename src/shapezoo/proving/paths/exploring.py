@@ -7,7 +7,7 @@ it is known for each of them how a call ends. Three things keep this from going 
 
 - The first sizes are chosen so that large regions come first (`_usual`, `_next`).
 - A loop over an axis asks for its length, so that each run covers one size only. Such an axis is
-  sampled after a few runs (`_PinnedAxes`), and the proof is one in part.
+  sampled after a few runs (`_sample_if_pinned`), and the proof is one in part.
 - Branches of one module multiply with those of the next. If a run asks a lot, modules are explored
   by themselves first (`lemmas`).
 
@@ -16,11 +16,13 @@ for each way. A path whose guards cannot be translated, or whose run could not f
 the outcome ``unknown``.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import z3
+from torch import nn
 
 from shapezoo.contracts.language.conditions import Condition
 from shapezoo.contracts.language.vocabulary import LONG_AXES
@@ -122,6 +124,8 @@ class Exploration:
         domain: The sizes in question.
         paths: The paths, in the order in which they were found.
         unexplored: Formulas for the sizes that no path has taken.
+        pinned: For each axis, the sizes that a path takes without any other size of this axis.
+        varying: Axes of which a path takes several sizes.
         sampled: Axes for which only some sizes are tried, with these sizes.
         sampled_at: For these axes, the line that allows one size at a time.
         lemma_cases: Conditions on sizes that lead to cases inside modules, to be run on real
@@ -138,6 +142,8 @@ class Exploration:
     domain: Formula
     paths: list[ExecutionPath] = field(default_factory=list)
     unexplored: list[Formula] = field(default_factory=list)
+    pinned: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    varying: set[str] = field(default_factory=set)
     sampled: dict[str, tuple[int, ...]] = field(default_factory=dict)
     sampled_at: dict[str, str] = field(default_factory=dict)
     lemma_cases: list[Formula] = field(default_factory=list)
@@ -165,7 +171,7 @@ class Exploration:
         """Return why nothing is known about some sizes; empty if there are none."""
         gaps = [path.error for path in self.ending("unknown")[:1]]
         gaps += [self.open_reason] if self.open_reason else []
-        gaps += [str(of_sampled_axis(axis, line)) for axis, line in self.sampled_at.items()]
+        gaps += [of_sampled_axis(axis, line) for axis, line in self.sampled_at.items()]
         return gaps + [f"{part} was tried at one size only" for part in self.subject.sampled]
 
 
@@ -194,7 +200,6 @@ def explore(
 
 def _explore(exploration: Exploration, lemmas: Lemmas | None) -> None:
     """Follow paths until they cover all sizes, or until z3 cannot say which sizes are left."""
-    pinned = _PinnedAxes(exploration)
     axes, usual = exploration.axes, _usual(exploration.axes)
     point, exploration.open_reason = _next(axes, exploration.unexplored, usual)
     if point is None and not exploration.open_reason:
@@ -205,7 +210,7 @@ def _explore(exploration: Exploration, lemmas: Lemmas | None) -> None:
         exploration.unexplored.append(z3.Not(path.region))
         if path.outcome == "breaks":  # it is refuted; only a smaller counterexample is of interest
             exploration.unexplored.append(solving.total(axes) < sum(path.smallest.values()))
-        pinned.note(path, point)
+        _sample_if_pinned(exploration, path, point)
         point, exploration.open_reason = _next(axes, exploration.unexplored, usual)
 
 
@@ -230,7 +235,7 @@ def _run(
 ) -> SymbolicRun:
     """Run once; if that asks a lot, learn lemmas and run again."""
     subject = exploration.subject
-    if lemmas is None or subject.model is None:
+    if lemmas is None or not isinstance(subject.model, nn.Module):
         return run_symbolically(subject, point, choices)
     run = run_symbolically(subject, point, choices, lemmas.prepare)
     is_many = len(run.guards) >= MANY_GUARDS or len(exploration.ending("holds")) >= MANY_PATHS
@@ -240,29 +245,27 @@ def _run(
     return run
 
 
-class _PinnedAxes:
-    """Notices axes whose sizes a model handles one by one, and has them sampled.
+def _sample_if_pinned(exploration: Exploration, path: ExecutionPath, point: Sizes) -> None:
+    """Sample an axis from now on, if the model handles its sizes one by one.
 
     A loop over an axis asks how long it is, so that each run covers one size and no other.
+
+    Args:
+        exploration: The exploration.
+        path: The path that was found last.
+        point: The sizes that its run followed.
     """
-
-    def __init__(self, exploration: Exploration) -> None:
-        self.exploration = exploration
-        self.sizes: dict[str, set[int]] = {axis: set() for axis in exploration.axes}
-        self.has_others: set[str] = set()  # axes for which a path has taken several sizes
-
-    def note(self, path: ExecutionPath, point: Sizes) -> None:
-        for axis in set(self.exploration.axes) - self.exploration.sampled.keys():
-            if solving.follows(z3.Int(axis) == point[axis], path.region):
-                self.sizes[axis].add(point[axis])
-            elif path.outcome != "void":
-                self.has_others.add(axis)
-            most = MOST_PINNED_OF_ALL if axis in self.has_others else MOST_PINNED
-            if len(self.sizes[axis]) == most:
-                sizes = tuple(sorted({*SAMPLES, *self.sizes[axis]}))
-                self.exploration.sampled[axis] = sizes
-                self.exploration.sampled_at[axis] = _asked_at(path.runs, [axis])
-                self.exploration.unexplored.append(solving.is_one_of(axis, sizes))
+    pinned, varying = exploration.pinned, exploration.varying
+    for axis in set(exploration.axes) - exploration.sampled.keys():
+        if solving.follows(z3.Int(axis) == point[axis], path.region):
+            pinned[axis].add(point[axis])
+        elif path.outcome != "void":
+            varying.add(axis)
+        if len(pinned[axis]) == (MOST_PINNED_OF_ALL if axis in varying else MOST_PINNED):
+            sizes = tuple(sorted({*SAMPLES, *pinned[axis]}))
+            exploration.sampled[axis] = sizes
+            exploration.sampled_at[axis] = _asked_at(path.runs, [axis])
+            exploration.unexplored.append(solving.is_one_of(axis, sizes))
 
 
 def _usual(axes: Sequence[str]) -> list[Sizes]:
@@ -312,7 +315,7 @@ def _path(exploration: Exploration, runs: Sequence[SymbolicRun], point: Sizes) -
             formulas.append(solving.translate(guard))
         except solving.UntranslatableError as error:
             names = [symbol.name for symbol in guard.free_symbols]
-            failures.append(str(obstacle_of(error, _asked_at(runs, names))))
+            failures.append(obstacle_of(error, _asked_at(runs, names)))
     region = z3.And(exploration.domain, *formulas)
     if failures:  # the region is too large without these guards, so nothing is known about it
         return ExecutionPath(tuple(runs), guards, region, "unknown", failures[0], point)
@@ -321,7 +324,7 @@ def _path(exploration: Exploration, runs: Sequence[SymbolicRun], point: Sizes) -
     smallest = solving.smallest_where(region, axes=exploration.axes, start=point)
     text = first_line(raised)
     if outcome == "unknown" and raised is not None:
-        text = str(obstacle_of(raised))
+        text = obstacle_of(raised)
     return ExecutionPath(tuple(runs), guards, region, outcome, text, smallest)
 
 

@@ -120,15 +120,13 @@ class Lemmas:
             vars(module)["forward"] = self._answering(path, module, record)
         self._states = {path: state_of(module) for path, module in modules.items()}
 
-    def learn(self, model: object) -> bool:
+    def learn(self, model: nn.Module) -> bool:
         """Find lemmas about the modules that have asked about sizes; only once.
 
         Returns:
             Whether there is any lemma.
         """
         calls, self._calls = self._calls or {}, None
-        if not isinstance(model, nn.Module):
-            return False
         asking = {path for (path, _), asks in calls.items() if asks}
         shared: dict[Any, Lemma | None] = {}  # by state and pattern, for modules that are alike
         states = {path: state_of(model.get_submodule(path)) for path, _ in calls}

@@ -9,7 +9,6 @@ import linecache
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 # private, but the only classes by which the failures of fake kernels can be told apart
 from torch._subclasses import fake_tensor
@@ -21,31 +20,7 @@ from shapezoo.proving.formulas.solving import UntranslatableError
 from shapezoo.proving.rules.values.value_ranges import UndecidedError
 
 
-@dataclass(frozen=True)
-class Obstacle:
-    """Why a model could not be proved.
-
-    Attributes:
-        source_line: The line of the model, such as ``nets.py:31``; empty if it is not known.
-        code: Its text, if it is available.
-        what: The obstacle, as the end of a sentence.
-        is_ours: Whether shapezoo is at fault; otherwise the model's own values decide.
-        advice: What to change.
-    """
-
-    source_line: str
-    code: str
-    what: str
-    is_ours: bool
-    advice: str
-
-    def __str__(self) -> str:
-        code = f"`{self.code}`" if self.code else ""
-        where = ", ".join(filter(None, [self.source_line, code]))
-        return f"{where}: {self.what}; {self.advice}" if where else f"{self.what}; {self.advice}"
-
-
-def obstacle_of(error: BaseException, source_line: str = "") -> Obstacle:
+def obstacle_of(error: BaseException, source_line: str = "") -> str:
     """Describe an error that says that a symbolic run could not follow a model.
 
     Args:
@@ -59,18 +34,24 @@ def obstacle_of(error: BaseException, source_line: str = "") -> Obstacle:
             if isinstance(cause, class_) and re.search(pattern, str(cause)):
                 if callable(description):
                     description = description(cause, code)
-                return Obstacle(name, code, *description)
+                return _text(name, code, *description)
     what = f"shapezoo cannot follow this: {first_line(error)}"
-    return Obstacle(name, code, what, is_ours=True, advice="please report it, with this line")
+    return _text(name, code, what, "please report it, with this line")
 
 
-def of_sampled_axis(axis: str, source_line: str) -> Obstacle:
+def of_sampled_axis(axis: str, source_line: str) -> str:
     """Describe a line that allows one size of an axis at a time, as a loop over it does."""
     name, code = _line(source_line)
     what = f"{axis} was tried at some sizes only, since this line needs it as a plain number"
     is_loop = re.match(r"(for|while)\b|.*\bfor\b.*\bin\b", code)
     advice = "write the loop as shapezoo.scan" if is_loop else "compute with sizes or tensors here"
-    return Obstacle(name, code, what, is_ours=False, advice=advice)
+    return _text(name, code, what, advice)
+
+
+def _text(name: str, code: str, what: str, advice: str) -> str:
+    """Return an obstacle and advice, after the line and its code as far as they are known."""
+    where = ", ".join(filter(None, [name, f"`{code}`" if code else ""]))
+    return f"{where}: {what}; {advice}" if where else f"{what}; {advice}"
 
 
 def _line(source_line: str) -> tuple[str, str]:
@@ -82,8 +63,8 @@ def _line(source_line: str) -> tuple[str, str]:
     return f"{os.path.basename(path)}:{number}", code.strip()
 
 
-Description = tuple[str, bool, str]
-"""What the obstacle is, whether shapezoo is at fault, and what to change."""
+Description = tuple[str, str]
+"""What the obstacle is, as the end of a sentence, and what to change."""
 
 _BRANCH = re.compile(r"(if|elif|while|assert)\b|.*\bif\b.*\belse\b|.*\b(bool|any|all)\(")
 
@@ -93,17 +74,17 @@ def _of_values(error: BaseException, code: str) -> Description:
     if re.match(_BRANCH, code):
         what = "the values of a tensor decide which branch is taken"
         advice = "let a size or a Python argument decide, or use torch.where"
-        return what, False, advice
+        return what, advice
     if "Size-like symbols: u" in str(error):
         return _size_from_values("this line")
     what = "a number is read from the values of a tensor, and sizes depend on it"
     advice = "compute it from sizes (`x.shape`), or make it an argument of the constructor"
-    return what, False, advice
+    return what, advice
 
 
 def _size_from_values(what: str) -> Description:
     advice = "keep all entries and mask them, as torch.where does"
-    return f"the values of a tensor decide the size of the result of {what}", False, advice
+    return f"the values of a tensor decide the size of the result of {what}", advice
 
 
 def _of_output(error: BaseException, code: str) -> Description:
@@ -111,7 +92,7 @@ def _of_output(error: BaseException, code: str) -> Description:
     if name in ("item", "_local_scalar_dense"):
         return _of_values(error, code)
     what = f"`{name}` returns a Python value that depends on the values of a tensor"
-    return what, False, "let sizes decide, or keep the result in a tensor"
+    return what, "let sizes decide, or keep the result in a tensor"
 
 
 def _of_shape(error: BaseException, code: str) -> Description:
@@ -123,8 +104,8 @@ def _of_operator(error: BaseException, code: str) -> Description:
     namespace, name = match_.groups() if match_ else ("aten", str(error))
     what = f"shapezoo has no rule for `{namespace}::{name}`"
     if namespace == "aten":
-        return what, True, "use another function of torch here, or report it"
-    return what, True, f'register its shapes: `torch.library.register_fake("{namespace}::{name}")`'
+        return what, "use another function of torch here, or report it"
+    return what, f'register its shapes: `torch.library.register_fake("{namespace}::{name}")`'
 
 
 def _operator(error: BaseException) -> str:
@@ -135,13 +116,11 @@ def _operator(error: BaseException) -> str:
 
 def _of_formula(error: BaseException, code: str) -> Description:
     name = str(error).removeprefix("no formula for ")
-    return f"shapezoo has no formula for {name} of sizes", True, "use +, -, *, // and % for sizes"
+    return f"shapezoo has no formula for {name} of sizes", "use +, -, *, // and % for sizes"
 
 
 def _of_undecided(error: BaseException, code: str) -> Description:
-    if str(error) == DATA_DECIDE_A_SIZE:
-        return _size_from_values("a call")
-    return str(error), False, "let sizes decide, or make it an argument"
+    return str(error), "let sizes decide, or make it an argument"
 
 
 DATA_DECIDE_A_SIZE = "the data decide a size"
@@ -149,17 +128,14 @@ DATA_DECIDE_A_SIZE = "the data decide a size"
 
 _ROUNDING: Description = (
     "a size is computed in floating-point numbers, which are rounded",
-    False,
     "use whole numbers, such as `height // 3` instead of `int(height * (1 / 3))`",
 )
 _NUMBER: Description = (
     "this operation takes plain numbers only, and shapezoo runs it with symbols for sizes",
-    True,
     "pass a number that does not depend on a size, or report it",
 )
 _MEMORY: Description = (
     "this line reads the memory of a tensor, which has no data during a proof",
-    False,
     "use functions of torch instead of NumPy, pointers or buffers",
 )
 
@@ -171,6 +147,7 @@ _DESCRIPTIONS: tuple[
     (fake_tensor.DataDependentOutputException, "", _of_output),
     (fake_tensor.DynamicOutputShapeException, "", _of_shape),
     (fake_tensor.UnsupportedOperatorException, "", _of_operator),
+    (UndecidedError, f"^{DATA_DECIDE_A_SIZE}$", _size_from_values("a call")),
     (UndecidedError, "", _of_undecided),
     (UntranslatableError, "rounded", _ROUNDING),
     (UntranslatableError, "", _of_formula),

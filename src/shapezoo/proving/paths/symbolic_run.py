@@ -127,7 +127,7 @@ def run_symbolically(
         prepare: Changes the module before it runs; it is put back afterwards.
     """
     ranges = ValueRanges()
-    environment = Environment(ranges, choices, specialize_zero_one=False, duck_shape=False)
+    environment = Environment(ranges, choices)
     run = SymbolicRun()
     sizes = _symbolic_sizes(environment, hints, run)
     record = functools.partial(_record, run, [])
@@ -292,8 +292,7 @@ def _rules(environment: Any, ranges: ValueRanges) -> Iterator[None]:
             RecurrentRules(environment, ranges),
             symbolic_batches(),
             plain_masks(),
-            *_without_initial_weights(),
-            *_with_symbolic_arguments(),
+            *_patches(),
         ):
             stack.enter_context(context)
         # the single kernel of nn.TransformerEncoderLayer's fast path has no shape rule
@@ -303,14 +302,12 @@ def _rules(environment: Any, ranges: ValueRanges) -> Iterator[None]:
         yield
 
 
-def _without_initial_weights() -> Iterator[Any]:
+def _patches() -> Iterator[Any]:
+    """Yield patches of layers and of `math` that fail with symbols, or lose them."""
     for layer in _QUIET:
         for name in ("reset_parameters", "_reset_parameters"):
             if name in vars(layer):
                 yield patch.object(layer, name, lambda self: None)
-
-
-def _with_symbolic_arguments() -> Iterator[Any]:
     for module in (nn.modules.normalization, nn.modules.rnn):  # they ask for an int
         yield patch.object(module, "isinstance", isinstance_, create=True)
     # math.sqrt would turn a size into a number, as in `scores / math.sqrt(queries.shape[-1])`

@@ -25,7 +25,7 @@ from shapezoo import recipes
 from shapezoo.recipes import runs
 from shapezoo.recipes.runs import Run, RunConfig
 from shapezoo.train import Event
-from shapezoo.train.loop import checkpoints
+from shapezoo.weights import weight_files
 
 RESULTS = ("model.safetensors", "metrics.jsonl", "confusion.tsv")
 
@@ -76,7 +76,7 @@ def in_the_middle_of_a_file(number: int) -> None:
         if saved == number:
             die()
 
-    setattr(checkpoints, "save_file", save_file)  # noqa: B010  # no attribute for mypy
+    setattr(weight_files, "save_file", save_file)  # noqa: B010  # no attribute for mypy
 
 
 def cut_off(

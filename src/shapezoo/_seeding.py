@@ -105,10 +105,7 @@ def seeded_example(index: int) -> Iterator[None]:
 
         ```
     """
-    if _stream.get() is None:
-        yield
-        return
-    with _restored():
+    with restored_after_examples():
         seed_example(index)
         yield
 

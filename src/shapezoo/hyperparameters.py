@@ -129,19 +129,9 @@ def _hint(name: str, value: Any, convert: Convert) -> str:
         return f"; images are square: pass one number, such as {name}={value[0]!r}"
     if name == "num_classes" and value == 0:  # as timm spells it
         return "; for a model without its last layer use shapezoo.models.Headless"
-    number = _as_number(value)
-    if number is None:
-        return ""
     try:
+        number = float(value) if isinstance(value, str | float) else math.nan
+        number = int(number) if number.is_integer() else number
         return f"; pass {name}={convert(number)!r}"
     except (TypeError, ValueError):
         return ""
-
-
-def _as_number(value: Any) -> int | float | None:
-    """Return the number that a string or float stands for, as an int if it is whole."""
-    try:
-        number = float(value) if isinstance(value, str | float) else math.nan
-    except ValueError:
-        return None
-    return int(number) if number.is_integer() else number

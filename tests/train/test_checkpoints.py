@@ -250,7 +250,7 @@ def test_a_file_has_its_name_only_when_it_is_whole(
         path.write_bytes(whole[:50])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("shapezoo.train.loop.checkpoints.save_file", fails)
+    monkeypatch.setattr("shapezoo.weights.weight_files.save_file", fails)
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(holding(None), file)
     assert file.read_bytes() == whole

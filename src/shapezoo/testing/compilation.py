@@ -28,7 +28,7 @@ from shapezoo.testing.harness import (
     require_module,
     smallest,
 )
-from shapezoo.testing.inputs import inputs
+from shapezoo.testing.inputs import inputs, require_open_axes
 from shapezoo.testing.places import Place
 from shapezoo.testing.violations import violations
 
@@ -139,12 +139,7 @@ def assert_exports(
     cases = calls_of(module, calls)
     example = smallest(cases, lambda call: _is_general(call, static)) or smallest(cases)
     assert example is not None
-    for axis in static:
-        if axis not in example.sizes:
-            raise ContractError(
-                f"{example.contract.name} has no axis {axis!r} whose size is open; it has "
-                f"{', '.join(example.sizes) or 'none'}"
-            )
+    require_open_axes(example.contract, example.sizes, static)
     if calls is None:
         fixed: dict[str, Any] = {axis: example.sizes[axis] for axis in static}
         cases = calls_of(module, inputs(module, **fixed))

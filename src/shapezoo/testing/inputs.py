@@ -3,7 +3,7 @@
 import dataclasses
 import operator
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, SupportsIndex
 
 from hypothesis import strategies as st
@@ -11,7 +11,7 @@ from hypothesis.strategies import SearchStrategy
 from torch import nn
 
 from shapezoo._modules import as_written
-from shapezoo.contracts import Condition, ContractError, signature
+from shapezoo.contracts import Condition, ContractError, Signature, signature
 from shapezoo.contracts.checking.introspection import function_signature
 from shapezoo.contracts.language.signatures import ArgumentKind
 from shapezoo.proving.findings import SubjectError
@@ -90,7 +90,8 @@ def inputs(
     choices = {axis: _choices(axis, size) for axis, size in sizes.items()}
     given, below = dict(given or {}), dict(below or {})
     bounds = [bound for bound in below.values() if isinstance(bound, str)]
-    _require_axes(target, [*choices, *bounds, *(axis for c in conditions for axis in c.axes)])
+    axes = [*choices, *bounds, *(axis for c in conditions for axis in c.axes)]
+    require_open_axes(target.contract, target.axes, axes)
     _require_arguments(target, [*given, *below])
     for name, bound in below.items():
         if isinstance(bound, int) and bound < 1:
@@ -139,12 +140,13 @@ def _resolved(obj: Target, init: Mapping[str, Any] | None) -> ResolvedTarget:
     return ResolvedTarget(contract, (), lambda _: obj)
 
 
-def _require_axes(target: ResolvedTarget, axes: Sequence[str]) -> None:
+def require_open_axes(contract: Signature, valid: Collection[str], axes: Iterable[str]) -> None:
+    """Raise ContractError if an axis is not one of those whose size a contract leaves open."""
     for axis in axes:
-        if axis not in target.axes:
+        if axis not in valid:
             raise ContractError(
-                f"{target.contract.name} has no axis {axis!r} whose size is open; "
-                f"it has {', '.join(target.axes) or 'none'}"
+                f"{contract.name} has no axis {axis!r} whose size is open; "
+                f"it has {', '.join(valid) or 'none'}"
             )
 
 

@@ -54,9 +54,22 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in state.items()
     }
+    write_safetensors(tensors, path)
+
+
+def write_safetensors(
+    tensors: dict[str, Tensor],
+    path: str | os.PathLike[str],
+    metadata: dict[str, str] | None = None,
+) -> None:
+    """Write a safetensors file, which appears under its name only when it is whole.
+
+    Raises:
+        OSError: The file cannot be written; the error names it.
+    """
     with replacing(path) as temporary:
         try:
-            save_file(tensors, temporary)
+            save_file(tensors, temporary, metadata)
         except SafetensorError as error:  # how the library reports a full disk
             raise OSError(f"{os.fspath(path)!r} cannot be written: {error}") from error
 

@@ -40,8 +40,7 @@ class FeatureClassifier(Module):
         self, images: Float[Tensor, "batch channels={self.in_channels} 28 28"]
     ) -> Float[Tensor, "batch classes={self.num_classes}"]:
         """Score every class for each image."""
-        features: Tensor = self.extractor(images)
-        logits: Tensor = self.classifier(features.flatten(1))
+        logits: Tensor = self.classifier(self.extractor(images).flatten(1))
         return logits
 
 

@@ -20,13 +20,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from shapezoo._files import replacing, require_regular
+from shapezoo._files import require_regular
 from shapezoo.train.loop.checkpoint_trees import decoded, encoded
 from shapezoo.train.loop.training_records import Checkpoint
 from shapezoo.train.steps.state import State
+from shapezoo.weights.weight_files import write_safetensors
 
 _KEY = "shapezoo checkpoint"
 _VERSION = 2  # of the format; version 1 had several entries in the metadata
@@ -69,11 +69,7 @@ def save_checkpoint(
         text = _dumped(record)
     except RecursionError as error:
         raise ValueError("checkpoint: it is nested too deeply to be stored") from error
-    with replacing(path) as temporary:
-        try:
-            save_file(tensors, temporary, {_KEY: text})
-        except SafetensorError as error:  # how the library reports a full disk
-            raise OSError(f"{os.fspath(path)!r} cannot be written: {error}") from error
+    write_safetensors(tensors, path, {_KEY: text})
 
 
 def load_checkpoint(

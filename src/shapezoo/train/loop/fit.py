@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from shapezoo._dataset_errors import require_selectable
-from shapezoo._datasets import Batch
+from shapezoo._datasets import Batch, Selectable
 from shapezoo._seeding import kept_normal
 from shapezoo.train.loop.example_order import order_of
 from shapezoo.train.loop.preflight import (
@@ -36,19 +36,13 @@ from shapezoo.train.steps.state import State, reshard
 from shapezoo.train.steps.step import OnNan, StepSettings, Training
 
 
-class Dataset(Protocol):
-    """A dataset that returns batches for indices; `shapezoo.data.as_dataset` makes one."""
+class Dataset(Selectable[Batch], Protocol):
+    """A dataset that returns batches for indices; `shapezoo.data.as_dataset` makes one.
 
-    def __len__(self) -> int:
-        """Return the number of examples."""
-        ...
-
-    def select(self, indices: Tensor, /) -> Batch:
-        """Return the examples at these indices, from 0, as a batch.
-
-        The indices are only empty for models of `fully_shard`, which take empty batches.
-        """
-        ...
+    It has ``__len__``, the number of examples, and ``select``, which returns the examples at these
+    indices, from 0, as a batch. The indices are only empty for models of `fully_shard`, which take
+    empty batches.
+    """
 
 
 def iterations(examples: int, batch_size: int) -> int:

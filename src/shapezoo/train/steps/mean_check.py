@@ -7,12 +7,16 @@ targets. A loss that cannot be tested is rejected.
 
 import copy
 import math
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+from shapezoo._containers import shapes_of, tensors_of
+
+_UNCHECKED = "whether it is a mean over all targets cannot be checked, as"
 
 _HALF = (torch.bfloat16, torch.float16)
 # relative and absolute; a weighted mean of means differs only by the order of the additions
@@ -41,23 +45,18 @@ def why_not_a_mean(
         dtype: The dtype of the loss.
     """
     if rows is None:
-        return (
-            "whether it is a mean over all targets cannot be checked, as not all outputs have an "
-            "axis for the rows of the targets"
-        )
+        return f"{_UNCHECKED} not all outputs have an axis for the rows of the targets"
     if last is None:
         half = len(rows.targets) // 2
         last, rows = rows.part(slice(half)), rows.part(slice(half, None))
     if last.shapes != rows.shapes:
-        return (
-            "whether it is a mean over all targets cannot be checked, as the targets of the "
-            f"batches have rows of shape {last.shapes[-1]} and {rows.shapes[-1]}"
-        )
+        shapes = f"{last.shapes[-1]} and {rows.shapes[-1]}"
+        return f"{_UNCHECKED} the targets of the batches have rows of shape {shapes}"
     if len(last.targets) == 0:
         return None
     # a float32 loss of outputs in half precision is only as exact as these
     is_half = torch.is_autocast_enabled(rows.targets.device.type) or any(
-        output.dtype in _HALF for output in _tensors(rows.outputs)
+        output.dtype in _HALF for output in tensors_of(rows.outputs)
     )
     tolerances = None if is_half else _TOLERANCES.get(dtype)
     try:
@@ -65,10 +64,8 @@ def why_not_a_mean(
         with torch.no_grad(), torch.random.fork_rng(devices=()):
             return _difference(loss, last, rows, tolerances or _TOLERANCES_OF_HALF)
     except Exception as error:  # a loss may need whole batches, and raise anything for some rows
-        return (
-            "whether it is a mean over all targets cannot be checked, as on some rows of a batch "
-            f"it raises {type(error).__name__}: {error}"
-        )
+        reason = f"{type(error).__name__}: {error}"
+        return f"{_UNCHECKED} on some rows of a batch it raises {reason}"
 
 
 def _difference(
@@ -111,7 +108,7 @@ class Rows:
     @property
     def shapes(self) -> list[tuple[int, ...]]:
         """The shape of a row of each output, and of the targets."""
-        return [tuple(t.shape[1:]) for t in (*_tensors(self.outputs), self.targets)]
+        return [shape[1:] for shape in shapes_of((self.outputs, self.targets))]
 
     def part(self, rows: slice) -> "Rows":
         """Return some of these rows."""
@@ -128,7 +125,7 @@ def sample_rows(outputs: Any, targets: Tensor) -> Rows | None:
 
     Evenly spaced, because batches may be sorted, such as by length with the padding at the end.
     """
-    tensors = [*_tensors(outputs), targets]
+    tensors = list(tensors_of((outputs, targets)))
     if not all(t.ndim and len(t) == len(targets) for t in tensors):
         return None
     widest = max(t[:1].numel() for t in tensors)
@@ -139,19 +136,6 @@ def sample_rows(outputs: Any, targets: Tensor) -> Rows | None:
         return tensor.detach()[indices.to(tensor.device)]
 
     return Rows(_mapped(sampled, outputs), sampled(targets))
-
-
-def _tensors(outputs: Any) -> Iterator[Tensor]:
-    """Yield the tensors in tuples, lists, dicts and dataclasses."""
-    if isinstance(outputs, MutableMapping):
-        outputs = tuple(outputs.values())
-    elif is_dataclass(outputs) and not isinstance(outputs, type):
-        outputs = tuple(getattr(outputs, field.name) for field in fields(outputs))
-    if isinstance(outputs, tuple | list):
-        for part in outputs:
-            yield from _tensors(part)
-    elif isinstance(outputs, Tensor):
-        yield outputs
 
 
 def _mapped(change: Callable[..., Tensor], outputs: Any, *others: Any) -> Any:

@@ -216,7 +216,7 @@ def _rests_on(parts: Sequence[RestsOn]) -> RestsOn:
         dtypes=tuple(name for name in dtypes if name not in refused),
         refused_dtypes=refused,
         contiguous=_joined(part.contiguous for part in parts),
-        gradients=next((part.gradients for part in parts if part.gradients), ""),
+        gradients=max((part.gradients for part in parts), key=bool),  # the first that is stated
         kept=_joined(part.kept for part in parts),
         checks=_joined(part.checks for part in parts),
     )
@@ -253,7 +253,7 @@ def _modules(
     for module_path, module in model.named_modules() if isinstance(model, nn.Module) else ():
         if has_contract(module):
             calls = (call for path in paths for call in path.modules)
-            outcomes = {outcome for called, outcome in calls if called == module_path}
+            outcomes: set[Outcome] = {outcome for called, outcome in calls if called == module_path}
             yield ModuleProof(module_path, signature(module), _of_module(outcomes, is_all))
 
 

@@ -1,4 +1,4 @@
-"""Real kernels have the last word: what symbols have shown is compared with them in many ways."""
+"""Real kernels have the last word: results of symbolic runs are compared with them."""
 
 import collections
 import types
@@ -151,7 +151,7 @@ class Switched(Module):
 
 
 class Kept(Module):
-    """Keeps something, as `keep` does with its attributes."""
+    """Changes its own attributes in a call, as `keep` does."""
 
     def __init__(self, keep: Callable[[Any, int], object]) -> None:
         super().__init__()
@@ -220,7 +220,7 @@ def test_a_later_call_that_breaks_the_contract_refutes_it() -> None:
         proof.counterexample.replay()
 
 
-def test_a_dtype_of_a_family_that_raises_is_told() -> None:
+def test_a_dtype_of_a_family_that_raises_is_listed() -> None:
     def mean(x: Num[Tensor, "batch seq"]) -> Float[Tensor, ""]:
         return x.mean()
 
@@ -241,7 +241,7 @@ def test_a_dtype_of_a_family_that_breaks_the_contract_refutes_it() -> None:
 
 
 class Doubled(Module):
-    """Keeps a part in float32 whatever its own dtype is."""
+    """Keeps a module inside in float32, whatever its own dtype is."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -252,7 +252,7 @@ class Doubled(Module):
         return result
 
 
-def test_an_argument_that_has_to_be_contiguous_is_told() -> None:
+def test_an_argument_that_has_to_be_contiguous_is_listed() -> None:
     @checked
     def flat(
         x: Float[Tensor, "batch seq dim"], y: Float[Tensor, "batch seq"]
@@ -376,7 +376,7 @@ class Shifted(Module):
 @pytest.mark.parametrize(
     ("model", "sizes"), [(Longest(), {"height": 9, "width": 8}), (Shifted(), {"n": 9})]
 )
-def test_a_bound_that_is_not_reached_is_no_limit(model: Module, sizes: dict[str, int]) -> None:
+def test_a_bound_that_is_not_reached_is_not_a_limit(model: Module, sizes: dict[str, int]) -> None:
     (case,) = prove(model).cases
     assert all(condition.holds(sizes) for condition in case.preconditions)
     assert not any(

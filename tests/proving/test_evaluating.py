@@ -1,4 +1,4 @@
-"""Formulas as Python functions say what z3 says."""
+"""Compiled formulas agree with z3."""
 
 import itertools
 from typing import Any

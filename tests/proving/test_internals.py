@@ -1,4 +1,4 @@
-"""What the prover needs of torch that is private: a change there fails here first."""
+"""The private parts of torch that proofs rely on: a change there fails here first."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_each_question_has_the_line_that_asks(environment: Any) -> None:
     assert environment.guard_lines == [f"{__file__}:{line}"]
 
 
-def test_the_hint_is_no_question(environment: Any) -> None:
+def test_reading_the_hint_adds_no_guard(environment: Any) -> None:
     assert hint_of(symbol(environment, 5)) == 5
     assert environment.guards == []
 

@@ -60,11 +60,11 @@ class Shortened(Module):
 
 
 SHORT = 4
-"""A budget that is enough to find lemmas, and not for the proof."""
+"""A budget that is enough to find lemmas, but not for the proof."""
 
 
 def learned(net: nn.Module, budget: float = 60) -> tuple[Proof, set[str]]:
-    """The proof of a net, and the modules of which lemmas were found."""
+    """Return the proof of a net, and the modules with lemmas."""
     found: set[str] = set()
     original = lemmas.Lemmas.learn
 
@@ -122,13 +122,13 @@ def returns_a_view(self: Windows, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("change", [keeps_state, returns_a_view])
-def test_there_is_no_lemma_of_a_module_that_does_more(change: Any) -> None:
+def test_there_is_no_lemma_about_a_module_that_does_more(change: Any) -> None:
     proof, found = learned(Shortened(change).eval(), SHORT)
     assert not found
     assert not isinstance(proof, Refuted)
 
 
-def test_there_is_no_lemma_of_a_module_with_hooks() -> None:
+def test_there_is_no_lemma_about_a_module_with_hooks() -> None:
     net = Shortened().eval()
     for block in net.blocks:
         block.register_forward_hook(lambda module, args, result: result)
@@ -140,7 +140,7 @@ class Reading(Windows):
         return super().forward(x) + OFFSETS[0]
 
 
-def test_there_is_no_lemma_of_a_module_that_reads_what_can_change() -> None:
+def test_there_is_no_lemma_about_a_module_that_reads_what_can_change() -> None:
     net = Shortened().eval()
     for place in range(3):
         net.blocks[place] = Reading()
@@ -153,7 +153,7 @@ class Writing(Windows):
         return super().forward(x)
 
 
-def test_there_is_no_lemma_of_a_module_that_writes_to_its_argument() -> None:
+def test_there_is_no_lemma_about_a_module_that_writes_to_its_argument() -> None:
     net = Shortened().eval()
     for place in range(3):
         net.blocks[place] = Writing()

@@ -139,7 +139,7 @@ def test_an_error_may_name_its_caller() -> None:
     assert [str(c) for c in proof.preconditions] == ["batch <= 4"]
 
 
-def test_it_is_no_matter_whether_gradients_are_wanted() -> None:
+def test_gradients_are_on_as_in_an_ordinary_call() -> None:
     assert outcome_and_regions(lambda x: torch.is_grad_enabled(), 5)[0] == "breaks"
     with torch.no_grad():
         assert outcome_and_regions(lambda x: torch.is_grad_enabled(), 5)[0] == "holds"

@@ -1,4 +1,4 @@
-"""What stood in the way is said in words of the model's author."""
+"""Obstacles are described in terms that the author of a model knows."""
 
 import linecache
 import os
@@ -124,7 +124,7 @@ COMPILERS = ["u0", "guard", "data-dependent", "Sym", "FakeTensor", "aten.", "zuf
 
 
 def raised(function: Callable[[Any], Any]) -> Exception:
-    """What a function raises on a tensor without data, of a size that is a symbol."""
+    """Return the error of a function on a fake tensor with a symbolic size."""
     environment = ShapeEnv(specialize_zero_one=False)
     mode = FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True)
     x = mode.from_tensor(torch.ones(5))
@@ -139,7 +139,7 @@ def raised(function: Callable[[Any], Any]) -> Exception:
 @pytest.mark.parametrize(("function", "what"), CASES)
 @pytest.mark.filterwarnings("ignore:Accessing the data pointer")
 @pytest.mark.usefixtures("library")
-def test_what_stood_in_the_way(function: Callable[[Any], Any], what: str) -> None:
+def test_each_obstacle_is_described(function: Callable[[Any], Any], what: str) -> None:
     error = raised(function)
     path, _, number = users_line(error).rpartition(":")
     assert path == __file__

@@ -21,7 +21,7 @@ b, h, w = sympy.symbols("batch height width", integer=True, positive=True)
 
 
 def explored(refused: Sequence[Any], axes: Sequence[str] = AXES) -> Exploration:
-    """What is known if one path is refused for each of these conditions, and all else accepted."""
+    """Return an exploration in which each condition is a refused path, and all else accepted."""
     domain = z3.And(*(z3.Int(axis) >= 1 for axis in axes))
     paths, rest = [], [domain]
     for condition in refused:

@@ -1,4 +1,4 @@
-"""What `prove` takes, gives and leaves alone."""
+"""What `prove` accepts, returns and leaves unchanged."""
 
 import copy
 import sys
@@ -204,7 +204,7 @@ def test_what_is_assumed_must_not_raise() -> None:
     assert list(map(str, proof.assumptions)) == ["height > 6", "width > 4"]
 
 
-def test_a_loop_is_sampled_and_the_line_is_told() -> None:
+def test_a_loop_is_sampled_and_its_line_is_reported() -> None:
     proof = prove(Steps())
     assert isinstance(proof, ProvedInPart)
     assert {1, 2, 3, 7} <= {*proof.sampled["seq"]}
@@ -284,7 +284,7 @@ def test_a_recurrent_model_still_has_its_weights() -> None:
     [("_flatten", lambda x, *_: shape_rules.empty(x, (x.shape[0], 7))), ("_linear", None)],
 )
 def test_a_false_rule_never_ends_as_proved(rule: str, wrong: Any) -> None:
-    """The audit on real kernels finds it out."""
+    """The audit on real kernels notices it."""
 
     class Flat(nn.Module):
         def __init__(self) -> None:
@@ -330,7 +330,7 @@ def test_hooks_of_the_first_call_are_taken_away() -> None:
     assert model(torch.zeros(2, 3)).shape == (2, 8)
 
 
-def test_a_call_that_cannot_bind_the_result_is_told() -> None:
+def test_a_call_that_cannot_bind_the_result_is_a_warning() -> None:
     def cached(
         x: Float[Tensor, "batch seq"], past: Float[Tensor, "batch past"] | None = None
     ) -> Float[Tensor, "batch past+seq"]:

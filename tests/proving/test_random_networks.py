@@ -1,7 +1,7 @@
-"""Verdicts about random networks, against real kernels at small sizes and at the limits.
+"""Compare verdicts on random networks with real kernels, at small sizes and at the limits.
 
-`tools/red_team.py` tries as many as there is time for; here are some of each theme. That the
-comparison would notice a wrong rule is tested with rules that are wrong.
+`tools/red_team.py` tries as many as there is time for; these are some of each theme. Other tests
+make rules wrong on purpose, and check that the comparison notices.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ FEW, FEW_IN_CI, NETWORKS = 8, 20, 60
 """How many networks are tried in the ordinary checks, in CI, and in all before a release."""
 
 POINTS, WORK = 25, 1.0
-"""How many small sizes are compared, and the budget of each proof; the command has more."""
+"""How many small sizes are compared, and the budget of each proof; the command uses more."""
 
 MISTAKES = {"wrong", "crash", "replay", "division", "state", "dtype", "layout", "gradients"}
 
@@ -59,7 +59,7 @@ def test_each_step_is_drawn(theme: list[Step]) -> None:
 
 @dataclass(frozen=True)
 class Sabotage:
-    """What is made wrong, by where it stands, and a network that needs it."""
+    """What is made wrong, by its dotted name, and a network that depends on it."""
 
     name: str
     wrong: dict[str, Any]
@@ -77,7 +77,7 @@ def _one_more(rule: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _only_usual(axes: Any, rest: Any, usual: list[Any]) -> tuple[Any, str]:
-    """Exploring that is over before all sizes are taken."""
+    """Stop exploring before all sizes are covered."""
     return (usual.pop(0), "") if usual else (None, "")
 
 
@@ -275,7 +275,7 @@ def _sabotaged(sabotage: Sabotage) -> Iterator[None]:
     ids=lambda sabotage: sabotage.name,
 )
 def test_a_wrong_rule_is_noticed(sabotage: Sabotage) -> None:
-    """Real kernels say otherwise than the verdict; or the audit did before, so it is less."""
+    """Real kernels contradict the verdict; or the audit already did, and the verdict is weaker."""
     with _sabotaged(sabotage):
         wrong = judged(sabotage.network, POINTS)
     if not wrong.kinds & MISTAKES:

@@ -247,7 +247,7 @@ def _modules(
     for module_path, module in model.named_modules() if isinstance(model, nn.Module) else ():
         if has_contract(module):
             calls = (call for path in paths for call in path.modules)
-            outcomes = {outcome for called, outcome in calls if called == module_path}
+            outcomes: set[Outcome] = {outcome for called, outcome in calls if called == module_path}
             yield ModuleProof(module_path, signature(module), _of_module(outcomes, is_all))
 
 

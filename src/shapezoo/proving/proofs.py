@@ -5,14 +5,9 @@ from typing import ClassVar, Literal
 
 from shapezoo.contracts import Signature
 from shapezoo.contracts.language.conditions import Condition
+from shapezoo.proving import rendering
 from shapezoo.proving.findings import Case, Counterexample, ModuleProof, Region, RestsOn
-from shapezoo.proving.rendering import (
-    case_rows,
-    counterexample_rows,
-    module_rows,
-    rests_on_text,
-    row,
-)
+from shapezoo.proving.rendering import row
 
 
 @dataclass(frozen=True)
@@ -50,13 +45,13 @@ class Result:
             lines.append(row("assuming", ", ".join(map(str, self.assumptions))))
         if not isinstance(self, Refuted):
             for case in self.cases:
-                lines += case_rows(case)
-        lines += module_rows(self.modules)
-        lines.append(row("rests on", rests_on_text(self.rests_on)))
+                lines += rendering.case_rows(case)
+        lines += rendering.module_rows(self.modules)
+        lines.append(row("rests on", rendering.rests_on_text(self.rests_on)))
         lines += [row("warning", warning) for warning in self.warnings]
         lines.append(row("seconds", f"{self.seconds:.2f}"))
         if isinstance(self, Refuted):
-            lines += counterexample_rows(self.counterexample, self.regions)
+            lines += rendering.counterexample_rows(self.counterexample, self.regions)
         return "\n".join(lines)
 
     @property

@@ -300,8 +300,7 @@ def empty_out(model: nn.Module, note: Callable[[Tensor, Tensor], None]) -> None:
 
     with fake_tensor.unset_fake_temporarily() as fakes:
         for module in model.modules():
-            # torch's own dictionaries: setattr would refuse a parameter that is not an
-            # nn.Parameter, and a fake tensor is not one
+            # the dictionaries behind the attributes, as a module may define __setattr__ itself
             holders: tuple[Any, ...] = module._parameters, module._buffers, vars(module)
             for holder in holders:
                 holder.update({k: fake(v) for k, v in holder.items() if isinstance(v, Tensor)})

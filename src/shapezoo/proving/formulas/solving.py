@@ -182,6 +182,14 @@ def _power(base: Formula, exponent: Formula) -> Formula:
     return z3.Product([base] * exponent.as_long())
 
 
+def _larger(left: Formula, right: Formula) -> Formula:
+    return z3.If(left >= right, left, right)
+
+
+def _smaller(left: Formula, right: Formula) -> Formula:
+    return z3.If(left <= right, left, right)
+
+
 _FUNCTIONS: Mapping[str, Callable[..., Formula]] = {
     "Add": lambda *terms: z3.Sum(list(terms)),
     "Mul": lambda *terms: z3.Product(list(terms)),
@@ -199,8 +207,8 @@ _FUNCTIONS: Mapping[str, Callable[..., Formula]] = {
     "FloorToInt": _floor,
     "CeilToInt": _ceil,
     "TruncToInt": lambda term: z3.If(_real(term) >= 0, _floor(term), _ceil(term)),
-    "Max": lambda *terms: functools.reduce(lambda a, b: z3.If(a >= b, a, b), terms),
-    "Min": lambda *terms: functools.reduce(lambda a, b: z3.If(a <= b, a, b), terms),
+    "Max": lambda *terms: functools.reduce(_larger, terms),
+    "Min": lambda *terms: functools.reduce(_smaller, terms),
     "Abs": lambda term: z3.If(term >= 0, term, -term),
     "Where": z3.If,
     "Equality": operator.eq,

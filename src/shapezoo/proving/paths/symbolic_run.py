@@ -165,11 +165,7 @@ def run_symbolically(
             run.outcome, run.error = "void", error
         except Exception as error:
             run.outcome, run.error = _outcome(error), error
-    guards = [guard.expr for guard in environment.guards]
-    # a size whose text was used is that number, as far as this run is concerned
-    guards += [sympy.Eq(expression_of(size), hint_of(size)) for size in sizes_as_text]
-    _add_guards(run, guards, environment.guard_lines)
-    _finish(run, environment, ranges)
+    _finish(run, environment, ranges, sizes_as_text)
     return run
 
 
@@ -200,21 +196,22 @@ def _record(
         errors.append(error)
         outcome = _outcome(error)
     before: Outcome = run.modules.get(module_path, "holds")
-    run.modules[module_path] = max(before, outcome, key=SEVERITY.index)
+    run.modules[module_path] = max((before, outcome), key=SEVERITY.index)
 
 
-def _add_guards(run: SymbolicRun, guards: Sequence[Any], guard_lines: Sequence[str]) -> None:
-    """Add guards to a run, in the names of axes."""
-    lines = itertools.chain(guard_lines, itertools.repeat("a text that is made of it"))
+def _finish(
+    run: SymbolicRun, environment: Environment, ranges: ValueRanges, sizes_as_text: Sequence[Any]
+) -> None:
+    """Fill in the rest of a run in the names of axes, and give it up if the data decide."""
+    guards = [guard.expr for guard in environment.guards]
+    # a size whose text was used is that number, as far as this run is concerned
+    guards += [sympy.Eq(expression_of(size), hint_of(size)) for size in sizes_as_text]
+    lines = itertools.chain(environment.guard_lines, itertools.repeat("a text that is made of it"))
     for guard, line in zip(guards, lines, strict=False):
         if any(abs(number) > MOST for number in guard.atoms(sympy.Integer)):
             continue  # about sizes that no memory holds
         run.guards.append(guard.xreplace(run.symbols))
         run.source_lines |= {symbol.name: line for symbol in run.guards[-1].free_symbols}
-
-
-def _finish(run: SymbolicRun, environment: Environment, ranges: ValueRanges) -> None:
-    """Fill in the rest of a run, and give it up if the data decide."""
     run.made = ranges.shapes
     run.choices = tuple(environment.taken)
     run.is_for_some = bool(ranges.refused)

@@ -33,11 +33,9 @@ class _NoTracker(contextlib.nullcontext[None]):
     parents = frozenset({"Global"})
 
 
-def _attention_flops(
-    query: KernelShape, key: KernelShape, value: KernelShape, *_: Any, **__: Any
-) -> int:
-    flops: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]  # it has no types
-    return flops
+def _attention_flops(*arguments: Any, **_: Any) -> int:
+    """Count the products of the query, key and value, which are the first three arguments."""
+    return int(sdpa_flop_count(*arguments[:3]))  # type: ignore[no-untyped-call]  # it has no types
 
 
 def _mkldnn_rnn_layer_flops(

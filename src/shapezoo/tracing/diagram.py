@@ -164,35 +164,30 @@ def _layout(graph: Graph) -> Layout:
         raise ImportError(message) from error
     request = graphlay.Graph()
     for number, block in enumerate(graph.blocks):
-        width, height = _block_size(block)
-        request.node(number, width=width, height=height)
+        request.node(number, **_block_size(block))
     for number, arrow in enumerate(graph.arrows):
-        width, height = _label_size(arrow.label)
         if arrow.source == arrow.target:
-            label = {"width": width, "height": height}
-            request.edge(arrow.source, arrow.target, label_size=label)
+            request.edge(arrow.source, arrow.target, label_size=_label_size(arrow.label))
             continue
         way = [arrow.source, arrow.target]
         if arrow.label:  # as a node on the way, so that nothing else is put there
-            way.insert(1, request.node(f"label {number}", width=width, height=height))
+            way.insert(1, request.node(f"label {number}", **_label_size(arrow.label)))
         for start, end in itertools.pairwise(way):
             request.edge(start, end)
     result = graphlay.layout(request, options=OPTIONS)
-    boxes = [
-        Box(*_point(n["center"]), n["size"]["width"], n["size"]["height"]) for n in result.nodes
-    ]
+    boxes = [Box(**node["center"], **node["size"]) for node in result.nodes]
     layout = Layout(boxes[: len(graph.blocks)], [], [])
     middles, edges = iter(boxes[len(graph.blocks) :]), iter(result.edges)
     for arrow in graph.arrows:
         edge = next(edges)
         points = edge["points"]
         if arrow.source == arrow.target:
-            box = Box(*_point(edge["label_anchor"]), *_label_size(arrow.label))
+            box = Box(**edge["label_anchor"], **_label_size(arrow.label))
             layout.labels.append((arrow.label, box))
         elif arrow.label:
             layout.labels.append((arrow.label, next(middles)))
             points = [*points, *next(edges)["points"]]
-        layout.lines.append([_point(point) for point in points])
+        layout.lines.append([(point["x"], point["y"]) for point in points])
     return layout
 
 
@@ -252,19 +247,15 @@ def _at(command: str, point: Point) -> str:
     return f"{command}{point[0]:.1f} {point[1]:.1f} "
 
 
-def _point(point: Any) -> Point:
-    return point["x"], point["y"]
-
-
-def _block_size(block: Block) -> tuple[float, float]:
+def _block_size(block: Block) -> dict[str, Any]:
     if block.type_ == "tensor":
         return _label_size(block.name)
     width = max(map(len, block.lines)) * BLOCK_FONT * CHARACTER + 2 * MARGIN
-    return width, len(block.lines) * LINE + MARGIN
+    return {"width": width, "height": len(block.lines) * LINE + MARGIN}
 
 
-def _label_size(text: str) -> tuple[float, float]:
-    return len(text) * LABEL_FONT * CHARACTER, LABEL_FONT + 4
+def _label_size(text: str) -> dict[str, Any]:
+    return {"width": len(text) * LABEL_FONT * CHARACTER, "height": LABEL_FONT + 4}
 
 
 def _entities(text: str) -> str:

@@ -11,7 +11,7 @@ from the id of each removed operation to the id of the one that replaced it. Tha
 later itself, as part of an outer loop.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from shapezoo.tracing.records import NOWHERE, Call, Flow, Operation, Step, operations_in
@@ -38,7 +38,7 @@ def fold(
     for removed, replacement in reversed(aliases.items()):
         ids[removed] = ids[replacement]
     return (
-        _renumbered(folded, ids),
+        replace(folded, steps=tuple(_renumbered(folded.steps, ids))),
         tuple(replace(operation, id=ids[operation.id]) for operation in inputs),
         _renumbered_flows(outputs, ids),
     )
@@ -147,15 +147,13 @@ def _kept_source(flow: Flow, aliases: dict[str, str]) -> str:
     return source
 
 
-def _renumbered(call: Call, ids: dict[str, str]) -> Call:
-    steps: list[Step] = []
-    for step in call.steps:
+def _renumbered(steps: Iterable[Step], ids: dict[str, str]) -> Iterator[Step]:
+    """Yield the steps with new ids."""
+    for step in steps:
         if isinstance(step, Call):
-            steps.append(_renumbered(step, ids))
+            yield replace(step, steps=tuple(_renumbered(step.steps, ids)))
         else:
-            inputs = _renumbered_flows(step.inputs, ids)
-            steps.append(replace(step, id=ids[step.id], inputs=inputs))
-    return replace(call, steps=tuple(steps))
+            yield replace(step, id=ids[step.id], inputs=_renumbered_flows(step.inputs, ids))
 
 
 def _renumbered_flows(flows: Iterable[Flow], ids: dict[str, str]) -> tuple[Flow, ...]:

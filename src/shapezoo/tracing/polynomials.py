@@ -147,13 +147,11 @@ class _Grid(Generic[T]):
         The first one is at four multiples: shorter loops may not be folded.
         """
         axes = list(enumerate(self._units.items(), 1))
-        return [
-            {axis: 4 * multiple for axis, multiple in multiples.items()},
-            *(
-                {axis: 2 * unit + (1 + n * step % 4) * multiples[axis] for n, (axis, unit) in axes}
-                for step in (1, 2, 3)
-            ),
-        ]
+        others = (
+            {axis: 2 * unit + (1 + n * step % 4) * multiples[axis] for n, (axis, unit) in axes}
+            for step in (1, 2, 3)
+        )
+        return [{axis: 4 * multiple for axis, multiple in multiples.items()}, *others]
 
     def _interpolated(self, values: tuple[int, ...]) -> Any:
         """Return the polynomial with these values on the grid, by Newton's divided differences."""
@@ -166,10 +164,9 @@ class _Grid(Generic[T]):
         for point in self._points:
             difference = 0
             for below in itertools.product(*(range(n + 1) for n in point)):
-                pairs = list(zip(point, below, strict=True))
-                difference += at[below] * math.prod(
-                    (-1) ** (n - m) * math.comb(n, m) for n, m in pairs
-                )
+                pairs = zip(point, below, strict=True)
+                factors = ((-1) ** (n - m) * math.comb(n, m) for n, m in pairs)
+                difference += at[below] * math.prod(factors)
             total += difference * math.prod(b[n] for b, n in zip(basis, point, strict=True))
         return sympy.expand(total)
 

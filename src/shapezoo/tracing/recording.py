@@ -85,20 +85,15 @@ class Recorder(TorchFunctionMode):
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
         """Record the calls made in a ``with`` block."""
-        with contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack, self._counter, self:
             for module in self._paths:
-                stack.enter_context(
-                    module.register_forward_pre_hook(self._begin, prepend=True, with_kwargs=True)
-                )
-                stack.enter_context(
-                    module.register_forward_hook(self._end, with_kwargs=True, always_call=True)
-                )
-            with self._counter, self:
-                yield
+                pre = module.register_forward_pre_hook(self._begin, prepend=True, with_kwargs=True)
+                post = module.register_forward_hook(self._end, with_kwargs=True, always_call=True)
+                stack.enter_context(pre)
+                stack.enter_context(post)
+            yield
 
-    def __torch_function__(
-        self, func: Any, types: object, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call a function of torch, and record it as an operation."""
         kwargs = kwargs or {}
         if not self._open:

@@ -41,14 +41,9 @@ def rows(call: Call, depth: int | None = None) -> list[Row]:
 
 def summary(call: Call, multiples: Mapping[str, int]) -> str:
     """Return the totals, and what the axes must be multiples of for the expressions to hold."""
-    totals = {
-        "parameters": f"{call.parameters:,}",
-        "MACs": _count(call.macs),
-        "activations": _bytes(call.activation_bytes),
-    }
-    lines = [f"{name:<12} {total}" for name, total in totals.items()]
-    lines += [f"{axis:<12} a multiple of {n}" for axis, n in multiples.items()]
-    return "\n".join(lines)
+    lines = [*zip(NUMBERS, _numbers(call), strict=True)]
+    lines += [(axis, f"a multiple of {n}") for axis, n in multiples.items()]
+    return "\n".join(f"{name:<12} {value}" for name, value in lines)
 
 
 def text(rows: Sequence[Row], width: int | None = None) -> str:
@@ -127,8 +122,7 @@ def _rows(call: Call, parent: str, branch: str, stem: str, depth: int | None) ->
     if call.times != 1:
         layer += f" ×{call.times}"
     output = "failed" if call.has_failed else shapes(call.outputs)
-    numbers = f"{call.parameters:,}", _count(call.macs), _bytes(call.activation_bytes)
-    yield Row(call, (layer, shapes(call.inputs), output, *numbers))
+    yield Row(call, (layer, shapes(call.inputs), output, *_numbers(call)))
     if depth == 0:
         return
     deeper = None if depth is None else depth - 1
@@ -136,6 +130,11 @@ def _rows(call: Call, parent: str, branch: str, stem: str, depth: int | None) ->
         is_last = number == len(call.calls)
         fork, further = ("└─ ", "   ") if is_last else ("├─ ", "│  ")
         yield from _rows(inner, call.path, stem + fork, stem + further, deeper)
+
+
+def _numbers(call: Call) -> tuple[str, ...]:
+    """Return the text of each of `NUMBERS`."""
+    return f"{call.parameters:,}", _count(call.macs), _bytes(call.activation_bytes)
 
 
 def _fitting(rows: Sequence[Row], width: int) -> list[str]:

@@ -283,7 +283,7 @@ def _rules(environment: Any, ranges: ValueRanges) -> Iterator[None]:
     """Ask few questions, and check what real kernels check."""
     with contextlib.ExitStack() as stack:
         for context in (
-            KernelRules(ranges, environment.item, environment.is_of_items),
+            KernelRules(environment, ranges),
             FunctionRules(ranges),
             outermost_builtins(),
             RecurrentRules(environment, ranges),

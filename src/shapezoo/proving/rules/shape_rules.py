@@ -17,7 +17,7 @@ A rule returns NotImplemented for whatever it does not cover, and the fake kerne
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +26,9 @@ from torch import Tensor
 from shapezoo.proving.rules.intervals import Size, always
 
 Shape = Sequence[Size]
+
+Arguments = Mapping[str, Any]
+"""The arguments of a kernel by name."""
 
 
 def rule_table(*groups: tuple[Any, ...]) -> dict[Any, Any]:
@@ -116,9 +119,8 @@ def common_size(left: Size, right: Size) -> Size:
         return left
     if is_same(left, 1) or left == right or left == 1:
         return right
-    require(
-        right == 1, "The size of tensor a ({}) must match the size of tensor b ({})", left, right
-    )
+    message = "The size of tensor a ({}) must match the size of tensor b ({})"
+    require(right == 1, message, left, right)
     return left
 
 
@@ -147,8 +149,7 @@ def viewed(shape: Shape, wanted: Shape) -> list[Size]:
         require(divisor == total, message, sizes, tuple(shape))
         return sizes
     require(len(inferred) == 1 and sizes[inferred[0]] == -1, message, sizes, tuple(shape))
-    require(divisor != 0, message, sizes, tuple(shape))
-    require(total % divisor == 0, message, sizes, tuple(shape))
+    require(divisor != 0 and total % divisor == 0, message, sizes, tuple(shape))
     sizes[inferred[0]] = total // divisor
     return sizes
 

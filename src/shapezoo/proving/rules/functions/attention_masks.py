@@ -79,9 +79,8 @@ def plain_masks() -> Iterator[None]:
     def is_causal_mask(mask: Any, is_causal: bool | None = None, size: Any = None) -> bool:
         return is_causal is True
 
-    name = "scaled_dot_product_attention"
     with (
         patch.object(nn.modules.transformer, "_detect_is_causal_mask", is_causal_mask),
-        patch.object(nn.functional, name, attention_of_symbols),
+        patch.object(nn.functional, "scaled_dot_product_attention", attention_of_symbols),
     ):
         yield

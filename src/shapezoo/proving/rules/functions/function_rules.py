@@ -63,13 +63,11 @@ class FunctionRules(TorchFunctionMode):
         rule = FUNCTIONS.get(func)
         if rule and args and (func in _WITHOUT_TENSOR or isinstance(args[0], FakeTensor)):
             result = rule(*args, **kwargs)
-            # each of the parts is followed when it is cut
-            if isinstance(result, Parts):
-                return result
             if result is not NotImplemented:
                 if rule in PRESERVING:
                     self.ranges.preserve(args[0], result)
-                else:
+                # each of the parts is followed when it is cut
+                elif not isinstance(result, Parts):
                     self.ranges.set_unknown(tensors_of(result), func.__name__)
                 return result
         if func in _RUN_BY:

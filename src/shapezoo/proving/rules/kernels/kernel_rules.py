@@ -16,7 +16,7 @@ undecided, even if the model catches it: taken for an error of the model, it wou
 the model raises.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -67,27 +67,19 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
     """Runs kernels by rule where there is one, and checks what real kernels check.
 
     Args:
+        environment: Makes the numbers that only the data of arguments decide (``item``), and knows
+            which numbers depend on these (``is_of_items``).
         ranges: Tracks the values of tensors.
-        item: Makes a number of a dtype that only the data of arguments decide.
-        is_item: Whether a number depends on such numbers.
     """
 
-    def __init__(
-        self,
-        ranges: ValueRanges,
-        item: Callable[[torch.dtype], Any],
-        is_item: Callable[[Any], bool],
-    ) -> None:
+    def __init__(self, environment: Any, ranges: ValueRanges) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's has no types
+        self.environment = environment
         self.ranges = ranges
-        self.item = item
-        self.is_item = is_item
         # with their tensors, since the id of one that is gone is used again
         self._items: dict[int, tuple[Tensor, Any]] = {}
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = func._schema.name.removeprefix("aten::")
         # prim kernels only ask for the device
@@ -95,7 +87,7 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
             # Only counted here. `FunctionRules` raises when no work is left: autograd calls some
             # kernels, such as detach, from where an error would end the process.
             note(KERNEL)
-        if any(map(self.is_item, _integers_in(func._schema, args))):
+        if any(map(self.environment.is_of_items, _integers_in(func._schema, args))):
             self.ranges.give_up("a number is read from values, and decides a size or a position")
         if name in ("item", "_local_scalar_dense") and not args[0].is_complex():
             return self._number_in(args[0])
@@ -114,7 +106,7 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
     def _check(self, schema: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         arguments = named(schema, args, kwargs)
         if may_refuse(self.ranges, name, arguments):
-            require(not self.item(torch.bool), f"{name} refuses some values")
+            require(not self.environment.item(torch.bool), f"{name} refuses some values")
         check_numbers(schema, name, arguments)
         if not args or not isinstance(args[0], Tensor):
             return
@@ -131,7 +123,7 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
         if (number := self.ranges.number_of(x)) is not None:
             return number
         if id(x) not in self._items:
-            self._items[id(x)] = x, self.item(x.dtype)
+            self._items[id(x)] = x, self.environment.item(x.dtype)
         return self._items[id(x)][1]
 
 

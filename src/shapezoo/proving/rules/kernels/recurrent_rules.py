@@ -47,9 +47,7 @@ class RecurrentRules(TorchFunctionMode):
         # by the id of batch_sizes, the batch size; with the tensors, whose ids would be used again
         self.packed: dict[int, tuple[Size, Tensor]] = {}
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         # a model that reads the first of batch_sizes gets the batch size itself
         if func is Tensor.__getitem__ and id(args[0]) in self.packed and args[1] == 0:
@@ -123,16 +121,9 @@ class RecurrentRules(TorchFunctionMode):
         self.packed[id(batch_sizes)] = batch, batch_sizes
         return empty(x, (total, *x.shape[2:])), batch_sizes
 
-    def pad(
-        self,
-        func: Any,
-        data: Tensor,
-        batch_sizes: Tensor,
-        batch_first: bool,
-        value: float,
-        total: Size,
-    ) -> tuple[Tensor, Tensor]:
+    def pad(self, func: Any, data: Tensor, batch_sizes: Tensor, *options: Any) -> Any:
         """Compute the shapes of a padded sequence and its lengths."""
+        batch_first, _, total = options
         batch = self.packed[id(batch_sizes)][0]
         seq = total if isinstance(total, torch.SymInt) or total > 0 else batch_sizes.shape[0]
         shape = (batch, seq) if batch_first else (seq, batch)

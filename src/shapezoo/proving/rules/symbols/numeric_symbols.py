@@ -30,7 +30,15 @@ from shapezoo.proving.rules.messages import is_message
 from shapezoo.proving.rules.symbols.quotients import cheap_quotients
 from shapezoo.proving.rules.symbols.symbol_keys import hash_of, without_cache_of_einops
 
-_DIVISIONS = ("__floordiv__", "__mod__", "__truediv__")
+
+def _with_reflected(*names: str) -> list[str]:
+    """Return the methods of binary operators: ``__add__`` and ``__radd__`` for ``add``."""
+    return [f"__{side}{name}__" for name in names for side in ("", "r")]
+
+
+_DIVISIONS = _with_reflected("floordiv", "mod", "truediv")
+_OPERATORS = [*_DIVISIONS, *_with_reflected("add", "sub", "mul", "pow")]
+_COMPARISONS = [f"__{name}__" for name in ("eq", "ne", "lt", "le", "gt", "ge")]
 
 MOST_EXPONENT = 2
 """Sizes are below 2**31, so that their squares are below 2**63."""
@@ -52,29 +60,24 @@ def numeric() -> Iterator[list[torch.SymInt]]:
         return format(hint_of(self), spec)
 
     of_integers: dict[str, Any] = {
-        **_MISSING,
         **dict.fromkeys(["__str__", "__repr__", "__format__"], text),
-        **{name: _divided(name) for plain in _DIVISIONS for name in (plain, _reflected(plain))},
-        **{n: _powered(n) for n in ("__pow__", "__rpow__", "__lshift__", "__rlshift__")},
+        **{name: _divided(name) for name in _DIVISIONS},
+        **{name: _powered(name) for name in _with_reflected("pow", "lshift")},
         "__hash__": hash_of,
     }
     of_floats: dict[str, Any] = {
-        **{name: _calculated(name) for name in _CALCULATIONS},
+        **{name: _calculated(name) for name in (*_OPERATORS, "__neg__", "__abs__")},
         **{name: _compared(name) for name in _COMPARISONS},
         "__round__": rounded,
     }
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(without_cache_of_einops())
-        stack.enter_context(cheap_quotients())
-        for class_, methods in ((torch.SymInt, of_integers), (torch.SymFloat, of_floats)):
-            for name, method in methods.items():
-                is_new = name in _MISSING
-                stack.enter_context(patch.object(class_, name, method, create=is_new))
+    with (
+        without_cache_of_einops(),
+        cheap_quotients(),
+        patch.multiple(torch.SymInt, create=True, **_MISSING),
+        patch.multiple(torch.SymInt, **of_integers),
+        patch.multiple(torch.SymFloat, **of_floats),
+    ):
         yield asked
-
-
-def _reflected(name: str) -> str:
-    return name.replace("__", "__r", 1)
 
 
 _MISSING: dict[str, Any] = {
@@ -119,21 +122,15 @@ def _symbol(like: torch.SymFloat, expression: Any) -> Any:
     return environment.create_symintnode(expression, hint=hint)
 
 
-_OPERATORS = [f"__{name}__" for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")]
-_CALCULATIONS = [*_OPERATORS, *map(_reflected, _OPERATORS), "__neg__", "__abs__"]
-_COMPARISONS = [f"__{name}__" for name in ("eq", "ne", "lt", "le", "gt", "ge")]
-
-
 def _calculated(name: str) -> Callable[..., Any]:
     """Return an operator of floats, whose result is another unknown number if an operand is."""
     calculate = getattr(torch.SymFloat, name)
-    is_division = name in _DIVISIONS or name in map(_reflected, _DIVISIONS)
 
     def calculated(self: torch.SymFloat, *others: Any) -> Any:
         environment: Any = self.node.shape_env
         if any(map(environment.is_of_items, (self, *others))):
             return environment.item(torch.float64)
-        if is_division:
+        if name in _DIVISIONS:
             _require_divisor(self if name.startswith("__r") else others[0])
         if name.endswith("pow__") and not _is_small(*others):
             return getattr(float(self), name)(*map(float, others))

@@ -35,9 +35,8 @@ def _rounded(function: Callable[[Any], Any], name: str) -> Callable[[Any], Any]:
     def rounded(number: Any) -> Any:
         if not isinstance(number, functions.IntTrueDiv):
             return function(number)
-        total: Any
-        divisor: Any
-        total, divisor = number.args
+        arguments: Any = number.args
+        total, divisor = arguments
         is_plain = divisor.is_Integer and divisor > 0
         # below zero, truncation rounds up
         if not is_plain or (name == "TruncToInt" and not total.is_nonnegative):
@@ -55,9 +54,7 @@ def cheap_quotients() -> Iterator[None]:
     """
     module = types.ModuleType("sympy")
     vars(module).update(vars(sympy), simplify=cancelled)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(patch.object(functions, "sympy", module))
-        for name in ("CeilToInt", "FloorToInt", "TruncToInt"):
-            rounded = _rounded(getattr(functions, name), name)
-            stack.enter_context(patch.object(functions, name, rounded))
+    names = ("CeilToInt", "FloorToInt", "TruncToInt")
+    rounded: dict[str, Any] = {name: _rounded(getattr(functions, name), name) for name in names}
+    with patch.multiple(functions, sympy=module, **rounded):
         yield

@@ -24,6 +24,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from shapezoo._containers import leaves_of, tensors_of
 from shapezoo.proving.rules.intervals import BOOL, UNKNOWN, UNREACHED, Size, ValueRange, always
+from shapezoo.proving.rules.shape_rules import Arguments
 
 MOST_COMPUTED = {True: 1 << 16, False: 1 << 22}
 """The most numbers that are computed: if they are floats, which are rarely indices, and if not."""
@@ -63,6 +64,9 @@ class Constant:
     windows: tuple[Window, ...] = ()
     is_aligned: bool = True
     is_full: bool = True
+
+    is_caller = False
+    """As in `ValueRange`: the values are not those of the caller's arguments."""
 
     @property
     def is_whole(self) -> bool:
@@ -180,6 +184,9 @@ class Constant:
 Values = ValueRange | Constant
 """The values of a tensor, as far as they are known."""
 
+ValuesOf = Callable[[Tensor], Values]
+"""A function that returns the values of a tensor."""
+
 
 def as_range(values: Values) -> ValueRange:
     """Return an interval of values that may be constant."""
@@ -223,11 +230,7 @@ def _progression(data: Tensor, axis: int, start: Size, count: Size) -> ValueRang
 
 
 def computed(
-    func: Any,
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-    result: object,
-    values_of: Callable[[Tensor], Values],
+    func: Any, args: Sequence[Any], kwargs: Arguments, result: object, values_of: ValuesOf
 ) -> list[Constant] | None:
     """Let a real kernel compute with constants.
 

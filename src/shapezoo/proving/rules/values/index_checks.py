@@ -4,18 +4,15 @@ Without them, ``table[torch.arange(n)]`` is proved for every `n`. A kernel that 
 such a name but no check here gets none of its indices from sizes: `check_indices` gives up.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import functools
 
 import torch
 from torch import Tensor
 
 from shapezoo._containers import tensors_of
 from shapezoo.proving.rules.intervals import ValueRange
-from shapezoo.proving.rules.shape_rules import require, rule_table
+from shapezoo.proving.rules.shape_rules import Arguments, require, rule_table
 from shapezoo.proving.rules.values.value_ranges import ValueRanges
-
-Arguments = Mapping[str, Any]
 
 
 def check_indices(ranges: ValueRanges, name: str, arguments: Arguments) -> None:
@@ -45,20 +42,13 @@ def check_one_hot(ranges: ValueRanges, tensor: Tensor, num_classes: int = -1) ->
         ranges.require(tensor, 0, num_classes - 1, RuntimeError)
 
 
-def _rows_of(table: str) -> Callable[[ValueRanges, Arguments], None]:
-    """Return the check of a kernel that looks up rows of an argument."""
-
-    def check(ranges: ValueRanges, arguments: Arguments) -> None:
-        ranges.require(arguments["indices"], 0, arguments[table].shape[0] - 1, IndexError)
-
-    return check
-
-
-_embedding = _rows_of("weight")
+def _rows(table: str, ranges: ValueRanges, arguments: Arguments) -> None:
+    """Check the indices of a kernel that looks up rows of an argument."""
+    ranges.require(arguments["indices"], 0, arguments[table].shape[0] - 1, IndexError)
 
 
 def _embedding_bag(ranges: ValueRanges, arguments: Arguments) -> None:
-    _embedding(ranges, arguments)
+    _rows("weight", ranges, arguments)
     offsets = arguments["offsets"]
     ranges.require(offsets, 0, arguments["indices"].shape[0], RuntimeError)
     values = ranges.of(offsets)
@@ -78,15 +68,11 @@ def _index(ranges: ValueRanges, arguments: Arguments) -> None:
         axis += 1
 
 
-def _along_axis(error: type[Exception]) -> Callable[[ValueRanges, Arguments], None]:
-    """Return the check of a kernel whose index counts along its axis ``dim``."""
-
-    def check(ranges: ValueRanges, arguments: Arguments) -> None:
-        x = arguments["self"]
-        size = x.shape[arguments["dim"]] if x.dim() else 1
-        ranges.require(arguments["index"], 0, size - 1, error)
-
-    return check
+def _along_axis(error: type[Exception], ranges: ValueRanges, arguments: Arguments) -> None:
+    """Check the index of a kernel that counts along its axis ``dim``."""
+    x = arguments["self"]
+    size = x.shape[arguments["dim"]] if x.dim() else 1
+    ranges.require(arguments["index"], 0, size - 1, error)
 
 
 def _take(ranges: ValueRanges, arguments: Arguments) -> None:
@@ -104,15 +90,15 @@ def _loss(ranges: ValueRanges, arguments: Arguments) -> None:
 
 _CHECKS = rule_table(
     # An index counts the rows of a table.
-    (_embedding, "embedding"),
-    (_rows_of("self"), "embedding_renorm"),
+    (functools.partial(_rows, "weight"), "embedding"),
+    (functools.partial(_rows, "self"), "embedding_renorm"),
     (_embedding_bag, "embedding_bag _embedding_bag _embedding_bag_forward_only"),
     # One index for each axis; -1 is the last position.
     (_index, "index index_put _index_put_impl"),
     # An index counts positions along one axis.
-    (_along_axis(IndexError), "index_select"),
+    (functools.partial(_along_axis, IndexError), "index_select"),
     (
-        _along_axis(RuntimeError),
+        functools.partial(_along_axis, RuntimeError),
         "gather scatter scatter_add scatter_reduce index_add index_fill index_copy index_reduce",
     ),
     # An index counts the entries of the whole tensor.

@@ -10,8 +10,9 @@ The rules compute as if dtypes were exact. What a dtype does to the values is ad
 all kernels alike (`values_after`).
 """
 
+import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +22,8 @@ from torch import Tensor
 from shapezoo._containers import tensors_of
 from shapezoo.proving.rules import intervals
 from shapezoo.proving.rules.intervals import BOOL, UNKNOWN, Size, ValueRange
-from shapezoo.proving.rules.shape_rules import rule_table
-from shapezoo.proving.rules.values.constants import Constant, Values, as_range
+from shapezoo.proving.rules.shape_rules import Arguments, rule_table
+from shapezoo.proving.rules.values.constants import Constant, Values, ValuesOf, as_range
 
 ZERO = ValueRange(0, 0)
 
@@ -42,10 +43,10 @@ class KernelCall:
 
     func: Any
     name: str
-    arguments: Mapping[str, Any]
+    arguments: Arguments
     result: Tensor
     number: int
-    values_of: Callable[[Tensor], Values]
+    values_of: ValuesOf
 
     def values(self, name: str) -> Values:
         """Return the values of an argument, which may be a number."""
@@ -100,11 +101,7 @@ def _depends_on_caller(call: KernelCall) -> bool:
     if any(isinstance(part, torch.SymInt | torch.SymFloat) for part in parts):
         return False
     values = [call.values_of(tensor) for tensor in tensors_of(parts)]
-    return any(map(_is_caller, values)) and all(_is_caller(v) or _is_fixed(v) for v in values)
-
-
-def _is_caller(values: Values) -> bool:
-    return isinstance(values, ValueRange) and values.is_caller
+    return any(v.is_caller for v in values) and all(v.is_caller or _is_fixed(v) for v in values)
 
 
 def _is_fixed(values: Values) -> bool:
@@ -153,16 +150,12 @@ def _from(*names: str) -> Rule:
     return lambda call: intervals.join(call.ranges(*names))
 
 
-def _pair(rule: Callable[[ValueRange, ValueRange], ValueRange]) -> Rule:
-    """Return the rule of a kernel that computes with two operands."""
-
-    def of_pair(call: KernelCall) -> ValueRange:
-        other = call.range("other")
-        if call.arguments.get("alpha", 1) != 1:
-            other = intervals.multiply(other, call.range("alpha"))
-        return rule(call.range("self"), other)
-
-    return of_pair
+def _pair(rule: Callable[[ValueRange, ValueRange], ValueRange], call: KernelCall) -> ValueRange:
+    """Apply a rule to the two operands of a kernel."""
+    other = call.range("other")
+    if call.arguments.get("alpha", 1) != 1:
+        other = intervals.multiply(other, call.range("alpha"))
+    return rule(call.range("self"), other)
 
 
 def _divided(call: KernelCall) -> ValueRange:
@@ -172,16 +165,12 @@ def _divided(call: KernelCall) -> ValueRange:
     return (intervals.floor_divide if is_down else intervals.divide)(left, right)
 
 
-def _extreme(rule: Callable[[list[ValueRange]], ValueRange]) -> Rule:
-    """Return the rule of a minimum or maximum: of two operands, or along an axis."""
-
-    def extreme(call: KernelCall) -> Values:
-        if "other" not in call.arguments:
-            return _same(call)
-        ranges = call.ranges("self", "other")
-        return UNKNOWN if call.may_be_nan(*ranges) else rule(ranges)
-
-    return extreme
+def _extreme(rule: Callable[[list[ValueRange]], ValueRange], call: KernelCall) -> Values:
+    """Return the values of a minimum or maximum: of two operands, or along an axis."""
+    if "other" not in call.arguments:
+        return _same(call)
+    ranges = call.ranges("self", "other")
+    return UNKNOWN if call.may_be_nan(*ranges) else rule(ranges)
 
 
 def _clamped(call: KernelCall) -> ValueRange:
@@ -276,11 +265,11 @@ _RULES: dict[str, Rule] = rule_table(
     (lambda call: intervals.join([call.range("self"), ZERO]), "tril triu"),
     # Arithmetic. The bounds of a fraction are integers already, so rounding does not change them.
     (_from("self"), "_to_copy floor ceil round trunc"),
-    (_pair(intervals.add), "add"),
-    (_pair(intervals.subtract), "sub"),
-    (_pair(lambda left, right: intervals.subtract(right, left)), "rsub"),
-    (_pair(intervals.multiply), "mul"),
-    (_pair(intervals.floor_divide), "floor_divide"),
+    (functools.partial(_pair, intervals.add), "add"),
+    (functools.partial(_pair, intervals.subtract), "sub"),
+    (functools.partial(_pair, lambda left, right: intervals.subtract(right, left)), "rsub"),
+    (functools.partial(_pair, intervals.multiply), "mul"),
+    (functools.partial(_pair, intervals.floor_divide), "floor_divide"),
     (_divided, "div"),
     (_remainder, "remainder"),
     (lambda call: intervals.subtract(ZERO, call.range("self")), "neg"),
@@ -288,8 +277,8 @@ _RULES: dict[str, Rule] = rule_table(
     # Limits, which make a number of everything but nan.
     (_unless_nan(lambda call: ValueRange(-1, 1)), "sign sgn"),
     (_unless_nan(lambda call: intervals.maximum([call.range("self"), ZERO])), "relu"),
-    (_extreme(intervals.minimum), "min minimum"),
-    (_extreme(intervals.maximum), "max maximum"),
+    (functools.partial(_extreme, intervals.minimum), "min minimum"),
+    (functools.partial(_extreme, intervals.maximum), "max maximum"),
     (_unless_nan(_clamped), "clamp clamp_min clamp_max"),
     # Sums and counts, whose bounds depend on the size of an axis.
     (_sum(is_running=False), "sum"),

@@ -10,7 +10,7 @@ hence the margin `ROUNDING`.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from shapezoo.proving.rules.intervals import ValueRange, always, greatest
-from shapezoo.proving.rules.shape_rules import rule_table
-from shapezoo.proving.rules.values.constants import Constant, Values, real_kernels
+from shapezoo.proving.rules.shape_rules import Arguments, rule_table
+from shapezoo.proving.rules.values.constants import Constant, Values, ValuesOf, real_kernels
 
 ROUNDING = 1e-4
 """How much less, relatively, a kernel may return for many numbers than for one."""
@@ -59,13 +59,7 @@ class MonotoneValues:
         # by the id of ``x < limit``, x and the limit
         self._below: dict[int, tuple[Tensor, int]] = {}
 
-    def note(
-        self,
-        func: Any,
-        arguments: Mapping[str, Any],
-        result: Tensor,
-        of: Callable[[Tensor], Values],
-    ) -> None:
+    def note(self, func: Any, arguments: Arguments, result: Tensor, of: ValuesOf) -> None:
         """Note what a kernel has computed, which must not have written to its input."""
         name, x = func._schema.name.removeprefix("aten::"), arguments.get("self")
         if not isinstance(x, Tensor):
@@ -86,9 +80,7 @@ class MonotoneValues:
         self._growing = {key: g for key, g in growing if tensors.isdisjoint((key, id(g.base)))}
         self._below = {key: b for key, b in below if tensors.isdisjoint((key, id(b[0])))}
 
-    def narrowed(
-        self, arguments: Mapping[str, Any], of: Callable[[Tensor], Values]
-    ) -> Callable[[Tensor], Values]:
+    def narrowed(self, arguments: Arguments, of: ValuesOf) -> ValuesOf:
         """Return a function for the values that `torch.where` takes of each tensor."""
         condition = arguments.get("condition")
         if id(condition) not in self._below or arguments.get("self") is arguments.get("other"):
@@ -111,7 +103,7 @@ class MonotoneValues:
         return narrow
 
 
-def _step(name: str, arguments: Mapping[str, Any], other: float | None) -> Step | None:
+def _step(name: str, arguments: Arguments, other: float | None) -> Step | None:
     """Return what a kernel does to one tensor, if the result does not fall where that grows."""
     if name in _GROWING:
         return _GROWING[name]
@@ -125,7 +117,7 @@ def _step(name: str, arguments: Mapping[str, Any], other: float | None) -> Step 
     return None if step is None else lambda x: step(x, other)
 
 
-def _number(value: Any, of: Callable[[Tensor], Values]) -> float | None:
+def _number(value: Any, of: ValuesOf) -> float | None:
     """Return the number that an argument is, perhaps in a tensor."""
     if isinstance(value, Tensor):
         values = of(value)

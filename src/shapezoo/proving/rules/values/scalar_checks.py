@@ -4,13 +4,12 @@
 holds integers. Without these checks both are proved for all sizes.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from shapezoo.proving.rules.shape_rules import require
+from shapezoo.proving.rules.shape_rules import Arguments, require
 
 _SYMBOLS = (torch.SymInt, torch.SymFloat)
 
@@ -27,7 +26,7 @@ _MOST = {torch.int8: 127, torch.uint8: 255, torch.int16: 32767, torch.float16: 6
 """Largest values of narrow dtypes; those of others exceed every size."""
 
 
-def check_numbers(schema: Any, name: str, arguments: Mapping[str, Any]) -> None:
+def check_numbers(schema: Any, name: str, arguments: Arguments) -> None:
     """Check the numbers among the arguments of a kernel, as far as they are made from sizes.
 
     Args:
@@ -44,8 +43,6 @@ def check_numbers(schema: Any, name: str, arguments: Mapping[str, Any]) -> None:
     other = arguments.get("other")
     if isinstance(other, torch.SymInt) and is_integer_division(short, arguments):
         require(other != 0, "ZeroDivisionError")
-    if not numbers:
-        return
     x = next((value for value in arguments.values() if isinstance(value, Tensor)), None)
     exponent = numbers.get("exponent")
     if isinstance(exponent, torch.SymInt) and short == "pow" and _is_integer(x):
@@ -72,7 +69,7 @@ def require_fit(value: Any, dtype: torch.dtype | None) -> None:
         require(can_convert, "value cannot be converted to type {} without overflow", dtype)
 
 
-def is_integer_division(short: str, arguments: Mapping[str, Any]) -> bool:
+def is_integer_division(short: str, arguments: Arguments) -> bool:
     """Whether a kernel divides integers by integers to integers, which raises for zeros.
 
     Args:

@@ -8,15 +8,9 @@ would be proved for sizes from 41 on, where it raises. Three cases differ:
 * Constants are the same at all sizes, and the audit runs the real kernel on them at some.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
-from torch import Tensor
-
 from shapezoo._containers import tensors_of
-from shapezoo.proving.rules.intervals import ValueRange
-from shapezoo.proving.rules.shape_rules import rule_table
-from shapezoo.proving.rules.values.constants import Constant
+from shapezoo.proving.rules.shape_rules import Arguments, rule_table
+from shapezoo.proving.rules.values.constants import Constant, Values
 from shapezoo.proving.rules.values.scalar_checks import is_integer_division
 from shapezoo.proving.rules.values.value_ranges import ValueRanges
 
@@ -29,7 +23,7 @@ NOT_NEGATIVE: Limits = (0, None)
 POSITIVE: Limits = (1, None)
 
 
-def may_refuse(ranges: ValueRanges, name: str, arguments: Mapping[str, Any]) -> bool:
+def may_refuse(ranges: ValueRanges, name: str, arguments: Arguments) -> bool:
     """Whether a kernel refuses some of the values that a caller may pass.
 
     Args:
@@ -50,15 +44,14 @@ def may_refuse(ranges: ValueRanges, name: str, arguments: Mapping[str, Any]) -> 
         checked = {"other": POSITIVE}
     for argument, limits in checked.items():
         for tensor in tensors_of(arguments.get(argument)):
-            if not _is_accepted(ranges, tensor, limits):
-                ranges.give_up(f"whether {name} raises depends on values that are not known")
             values = ranges.of(tensor)
-            is_callers |= isinstance(values, ValueRange) and values.is_caller
+            if not _is_accepted(values, limits):
+                ranges.give_up(f"whether {name} raises depends on values that are not known")
+            is_callers |= values.is_caller
     return is_callers
 
 
-def _is_accepted(ranges: ValueRanges, tensor: Tensor, limits: Limits | None) -> bool:
-    values = ranges.of(tensor)
+def _is_accepted(values: Values, limits: Limits | None) -> bool:
     if isinstance(values, Constant):
         return values.is_whole
     is_fit = limits is not None and values.is_bounded and values.is_within(*limits)

@@ -16,7 +16,7 @@ constant, as real values (`constants`). `ValueRanges` keeps them by tensor, and 
 * A bound that rests on a narrow dtype is settled only when an index needs it (`Doubt`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 import torch
@@ -26,6 +26,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from shapezoo._containers import tensors_of
 from shapezoo.proving.rules import intervals
 from shapezoo.proving.rules.intervals import BOOL, CALLER, UNKNOWN, UNREACHED, Size, ValueRange
+from shapezoo.proving.rules.shape_rules import Arguments
 from shapezoo.proving.rules.values.constants import Constant, Values, as_range, computed
 from shapezoo.proving.rules.values.kernel_ranges import KernelCall, values_after
 from shapezoo.proving.rules.values.monotone import MonotoneValues
@@ -148,9 +149,7 @@ class ValueRanges:
         if id(source) in self._of_arguments:
             self._of_arguments.add(id(result))
 
-    def follow(
-        self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], result: object
-    ) -> None:
+    def follow(self, func: Any, args: Sequence[Any], kwargs: Arguments, result: object) -> None:
         """Note what a kernel does to values.
 
         Args:
@@ -180,9 +179,7 @@ class ValueRanges:
         if len(made) == 1 and not schema.is_mutable:
             self._monotone.note(func, arguments, made[0], self.of)
 
-    def _after(
-        self, func: Any, arguments: Mapping[str, Any], made: Sequence[Tensor]
-    ) -> list[Values]:
+    def _after(self, func: Any, arguments: Arguments, made: Sequence[Tensor]) -> list[Values]:
         """Return the values of tensors that a kernel has made from values that may vary."""
         name = func._schema.name.removeprefix("aten::")
         if self._inverts_permutation(name, arguments):
@@ -200,7 +197,7 @@ class ValueRanges:
                 self._unknown_after[id(tensor)] = next(earlier, name)
         return after
 
-    def _inverts_permutation(self, name: str, arguments: Mapping[str, Any]) -> bool:
+    def _inverts_permutation(self, name: str, arguments: Arguments) -> bool:
         """Whether ``x[permutation] = values`` leaves no old values in x, as sorting back does."""
         if name != "index_put_" or len(arguments["indices"]) > 1 or arguments["accumulate"]:
             return False
@@ -234,7 +231,7 @@ class ValueRanges:
             Exception: It is out of range.
         """
         values = self.of(index) if isinstance(index, Tensor) else CALLER
-        if isinstance(values, ValueRange) and values.is_caller:
+        if values.is_caller:
             return
         assert isinstance(index, Tensor)
         # an index without entries is in range of anything
@@ -311,7 +308,7 @@ class ValueRanges:
         raise self.undecided
 
 
-def named(schema: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def named(schema: Any, args: Sequence[Any], kwargs: Arguments) -> dict[str, Any]:
     """Return the arguments of a kernel by name, with defaults."""
     defaults = {a.name: a.default_value for a in schema.arguments if a.has_default_value()}
     positional = {a.name: value for a, value in zip(schema.arguments, args, strict=False)}

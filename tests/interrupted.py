@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import sklearn.datasets  # noqa: F401  # imported before the forks, as the next
@@ -65,10 +66,10 @@ def at_the_call(number: int) -> None:
 
 
 def in_the_middle_of_a_file(number: int) -> None:
-    """Die when half of this checkpoint has been written."""
+    """Die when half of this checkpoint, or of the weights after the last one, has been written."""
     saved = 0
 
-    def save_file(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+    def save_file(tensors: dict[str, torch.Tensor], path: Path, metadata: Any) -> None:
         nonlocal saved
         saved += 1
         content = safetensors.torch.save(tensors, metadata)

@@ -131,9 +131,8 @@ class _Grid(Generic[T]):
 
     def _scaled(self, numbers: Sequence[int]) -> Sizes:
         """Return sizes that are given in units."""
-        return {
-            axis: n * unit for n, (axis, unit) in zip(numbers, self._units.items(), strict=True)
-        }
+        sizes = (n * unit for n, unit in zip(numbers, self._units.values(), strict=True))
+        return dict(zip(self._units, sizes, strict=True))
 
     def _beyond(self, checks: Sequence[int]) -> list[Sizes]:
         """Return points off the grid: each axis takes the checks in a different order."""

@@ -77,8 +77,7 @@ def argument_tensors(
     contract = _contract_of(module)
     types = {a.name: a.collected for a in contract.inputs} if contract else {}
     try:
-        arguments: Mapping[str, Any]
-        arguments = inspect.signature(module.forward).bind(*args, **kwargs).arguments
+        arguments = dict(inspect.signature(module.forward).bind(*args, **kwargs).arguments)
     except (TypeError, ValueError):  # the arguments do not fit, and the call is about to fail
         arguments = {str(position): value for position, value in enumerate(args)} | dict(kwargs)
     return {name: list(typed_tensors(value, types.get(name))) for name, value in arguments.items()}

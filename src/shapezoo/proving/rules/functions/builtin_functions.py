@@ -12,6 +12,7 @@ up in a dictionary. They are replaced only where the bytecode calls them or pass
 
 import contextlib
 import dis
+import functools
 import math
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,16 +63,12 @@ def _type(*args: Any, **kwargs: Any) -> Any:
     return type(_ORDINARY[class_]) if class_ in _ORDINARY else class_
 
 
-def _converting(class_: type, convert: Callable[[Any], Any]) -> Callable[..., Any]:
-    """Return the constructor of a number, which converts symbols and the numbers in tensors."""
-
-    def converted(*args: Any, **kwargs: Any) -> Any:
-        args = tuple(arg.item() if type(arg) is FakeTensor else arg for arg in args)
-        if len(args) == 1 and isinstance(args[0], torch.SymInt | torch.SymFloat):
-            return convert(args[0])
-        return class_(*args, **kwargs)
-
-    return converted
+def _number(class_: type, convert: Callable[[Any], Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Call the constructor of a number, or convert a symbol or the number in a tensor."""
+    args = tuple(arg.item() if type(arg) is FakeTensor else arg for arg in args)
+    if len(args) == 1 and isinstance(args[0], torch.SymInt | torch.SymFloat):
+        return convert(args[0])
+    return class_(*args, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -100,8 +97,8 @@ class _Constructor:
 _ALWAYS: dict[str, Any] = {"isinstance": isinstance_, "len": len_}
 _WHERE_CALLED: dict[str, Any] = {
     "type": _Constructor(type, _type),
-    "int": _Constructor(int, _converting(int, math.trunc)),
-    "float": _Constructor(float, _converting(float, torch.sym_float)),
+    "int": _Constructor(int, functools.partial(_number, int, math.trunc)),
+    "float": _Constructor(float, functools.partial(_number, float, torch.sym_float)),
 }
 
 Globals = dict[str, Any]

@@ -52,7 +52,7 @@ def _embedding_bag(ranges: ValueRanges, arguments: Arguments) -> None:
     offsets = arguments["offsets"]
     ranges.require(offsets, 0, arguments["indices"].shape[0], RuntimeError)
     values = ranges.of(offsets)
-    if isinstance(values, ValueRange) and values.is_bounded and not values.is_caller:
+    if isinstance(values, ValueRange) and values.is_bounded:
         require(values.low == 0, "offsets[0] has to be 0, got {}", values.low)
 
 

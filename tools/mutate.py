@@ -8,7 +8,11 @@ Only tests that run the line of a mutant are tried, those of its own file first,
 If there are none, as for code that Dynamo traces, all tests are tried. A mutant that takes far too
 long counts as noticed.
 
-COMPARISON
+Why not an existing runner (tried in November 2026): under mutmut 3.8, which calls every function
+through a trampoline, 65 of the first 1,059 tests fail without any mutant, because Dynamo and the
+reading of annotations see the trampolines. The loop of cosmic-ray 8.7 starts pytest anew for each of
+5,900 mutants, about 30 CPU seconds each, and leaves a changed source behind when it is interrupted.
+Here a mutant is tried in a fork of a process that has imported torch.
 """
 
 import argparse
@@ -44,6 +48,7 @@ PRELOADED = ("beartype", "hypothesis", "jaxtyping", "sybil", "torch._dynamo", "t
 OPTIONS = ["-x", "-q", "--tb=no", "-pno:cacheprovider", "-mnot slow"]
 OPTIONS += ["-Wignore:Module already imported:pytest.PytestAssertRewriteWarning"]  # PRELOADED
 SLOWEST = 1.0  # seconds; a slower test is not tried on a line that no test runs
+FAILURES = 5  # so many tests may not fail without a change
 BROKEN = 99  # exit status of a child in which this script fails
 FORK = multiprocessing.get_context("fork")  # a child has everything in memory that is PRELOADED
 
@@ -77,7 +82,7 @@ class Tests:
 
     def __init__(self, chosen: list[str], coverage: Any = None) -> None:
         self.order = {test: index for index, test in enumerate(chosen)}
-        self.coverage, self.seconds = coverage, dict[str, float]()
+        self.coverage, self.seconds, self.failed = coverage, dict[str, float](), set[str]()
 
     def pytest_configure(self) -> None:
         """Do not search for the smallest example that fails."""
@@ -102,25 +107,39 @@ class Tests:
         self.seconds[item.nodeid] = time.perf_counter() - start
         return result
 
-    def run(self) -> int:
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Record a failure."""
+        if report.failed:
+            self.failed.add(report.nodeid)
+
+    def run(self, *options: str) -> int:
         """Run the tests, and return pytest's exit status."""
         files = dict.fromkeys(test.partition("::")[0] for test in self.order) or [str(TESTS)]
-        return pytest.main([*OPTIONS, *files], plugins=[self])
+        return pytest.main([*OPTIONS, *options, *files], plugins=[self])
 
 
 def measure(path: Path) -> int:
-    """Write to a file which tests run each line, and how long each test takes."""
+    """Write to a file which tests run each line, and how long each test takes.
+
+    A test that fails while coverage traces it, such as one that asks what keeps a frame alive, is
+    left out.
+    """
     coverage = import_module("coverage").Coverage(None, source=[str(SOURCES)])
     tests = Tests([], coverage)
     with coverage.collect():
-        status = tests.run()
+        tests.run(f"--maxfail={FAILURES}")
     data = coverage.get_data()
     lines = {
-        str(Path(file).relative_to(ROOT)): data.contexts_by_lineno(file)
+        str(Path(file).relative_to(ROOT)): {
+            line: [test for test in found if test not in tests.failed]
+            for line, found in data.contexts_by_lineno(file).items()
+        }
         for file in data.measured_files()
     }
-    path.write_text(json.dumps({"lines": lines, "seconds": tests.seconds}), "utf-8")
-    return status
+    seconds = {test: tests.seconds[test] for test in tests.seconds if test not in tests.failed}
+    path.write_text(json.dumps({"lines": lines, "seconds": seconds}), "utf-8")
+    print("left out:", *sorted(tests.failed))
+    return int(not seconds or len(tests.failed) >= FAILURES)
 
 
 def is_own(test: str, mutation: Any) -> bool:

@@ -55,6 +55,11 @@ def before_a_release(names: Iterable[str]) -> list[Any]:
     return [pytest.param(name, marks=pytest.mark.release) for name in names]
 
 
+def one_before_a_release_all(names: list[str], one: str = "resnet_micro") -> list[Any]:
+    """Return models to parametrize a test with: one in CI, the others before a release."""
+    return [one, *before_a_release(name for name in names if name != one)]
+
+
 def one_of_each_class(names: list[str]) -> list[Any]:
     """Return parameters of a test: the smallest model of each class, and the others for a release.
 

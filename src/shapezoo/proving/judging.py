@@ -20,8 +20,9 @@ Each step has a share of the budget, so that a hard step leaves some work for th
 """
 
 import contextlib
+import itertools
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -208,17 +209,22 @@ def _region(path: ExecutionPath) -> Region:
 
 def _rests_on(parts: Sequence[RestsOn]) -> RestsOn:
     """Return what all variants rest on, together."""
-    joined: dict[str, tuple[str, ...]] = {
-        field: tuple(dict.fromkeys(name for part in parts for name in getattr(part, field)))
-        for field in ("dtypes", "refused_dtypes", "contiguous", "kept", "checks")
-    }
-    refused = joined["refused_dtypes"]
-    joined["dtypes"] = tuple(name for name in joined["dtypes"] if name not in refused)
+    refused = _joined(part.refused_dtypes for part in parts)
+    dtypes = _joined(part.dtypes for part in parts)
     return RestsOn(
         parts[0].mode,
-        gradients=next((part.gradients for part in parts if part.gradients), ""),
-        **joined,
+        dtypes=tuple(name for name in dtypes if name not in refused),
+        refused_dtypes=refused,
+        contiguous=_joined(part.contiguous for part in parts),
+        gradients=max((part.gradients for part in parts), key=bool),  # the first that is stated
+        kept=_joined(part.kept for part in parts),
+        checks=_joined(part.checks for part in parts),
     )
+
+
+def _joined(parts: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    """Return the names in several collections, each once."""
+    return tuple(dict.fromkeys(itertools.chain.from_iterable(parts)))
 
 
 def _zeros(exploration: Exploration) -> Iterator[tuple[str, Outcome]]:

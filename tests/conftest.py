@@ -1,4 +1,7 @@
-"""Tests that visit every model are slow for families with published weights."""
+"""Tests that visit every model are slow for families with published weights.
+
+Tests that only a release needs are slow too, so that `-m "not slow"` leaves them out.
+"""
 
 import pytest
 from tests.zoo.subjects import shell
@@ -18,6 +21,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             subjects = item.callspec.params.values()
             if any(_model(subject) in families for subject in subjects):
                 item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("release"):
+            item.add_marker(pytest.mark.slow)
 
 
 def _model(subject: object) -> str | None:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from shapezoo import create_model
 from shapezoo.train import init, train_step
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.release
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 
@@ -154,7 +154,6 @@ def test_tracing_prints_its_table(tracing: Any, capsys: pytest.CaptureFixture[st
     )
 
 
-@pytest.mark.slow
 def test_the_run_by_hand_does_what_ours_does(training: Any, tmp_path: Path) -> None:
     for name, command in training.commands(tmp_path / "run", 2).items():
         training.subprocess.run([sys.executable, *command], check=True, capture_output=True)
@@ -174,7 +173,6 @@ def test_the_run_by_hand_does_what_ours_does(training: Any, tmp_path: Path) -> N
     assert first == second
 
 
-@pytest.mark.slow
 def test_a_whole_training_has_a_time_and_a_memory(
     training: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

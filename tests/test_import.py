@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-WATCH = """
+IMPORT = """
 import sys
 events = []
 watching = False
@@ -17,44 +17,31 @@ import shapezoo
 watching = False
 modules = (".py", ".so")
 opened = [n for n in events if not n.endswith(modules) and ".pyc" not in n]
-heavy = {"PIL.Image", "cyclopts", "graphlay", "rich", "sklearn", "sympy", "torch._dynamo",
-         "torch.utils.flop_counter", "torchvision", "z3"}
+heavy = {"PIL.Image", "cyclopts", "graphlay", "hypothesis", "rich", "sklearn", "sympy",
+         "torch._dynamo", "torch.utils.flop_counter", "torchvision", "z3"}
 print(opened, sorted(heavy & set(sys.modules)))
-"""
 
-
-def test_import_opens_nothing_prints_nothing_and_loads_nothing_heavy() -> None:
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", WATCH], capture_output=True, text=True, check=True
-    )
-    assert result.stdout == "[] []\n"
-    assert result.stderr == ""
-
-
-WITHOUT_HYPOTHESIS = """
-import sys
 sys.modules["hypothesis"] = None
-import shapezoo
 print(len(shapezoo.list_models()) > 0)
 try:
     shapezoo.testing
 except ImportError as error:
     print(error)
+
+del sys.modules["hypothesis"]
+print(shapezoo.testing.inputs.__name__, hasattr(shapezoo, "x"))
 """
 
 
-def test_hypothesis_is_wanted_for_testing_alone() -> None:
+def test_import_loads_nothing_heavy_and_testing_needs_hypothesis_when_it_is_used() -> None:
+    """Test all of it in one interpreter, which takes two seconds to import torch."""
     result = subprocess.run(
-        [sys.executable, "-c", WITHOUT_HYPOTHESIS], capture_output=True, text=True, check=True
+        [sys.executable, "-W", "error", "-c", IMPORT], capture_output=True, text=True, check=True
     )
-    assert result.stdout == (
-        "True\nshapezoo.testing needs hypothesis: pip install 'shapezoo[testing]'\n"
-    )
-
-
-def test_testing_is_imported_when_it_is_used() -> None:
-    script = "import shapezoo; print(shapezoo.testing.inputs.__name__, hasattr(shapezoo, 'x'))"
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True
-    )
-    assert result.stdout == "inputs False\n"
+    assert result.stdout.splitlines() == [
+        "[] []",
+        "True",
+        "shapezoo.testing needs hypothesis: pip install 'shapezoo[testing]'",
+        "inputs False",
+    ]
+    assert result.stderr == ""

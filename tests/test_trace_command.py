@@ -58,7 +58,7 @@ def test_a_model_of_sequences(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"^└─ cell: RNNCell ×7 +2 4, 2 2 +2 2 +16 +168 ", text, re.M)
 
 
-def test_depth_goes_for_table_and_picture(
+def test_depth_applies_to_table_and_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     traced = trace(lenet())

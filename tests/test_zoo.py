@@ -98,7 +98,7 @@ def test_what_is_known_of_lenet() -> None:
         ("name_classifier", "not possible"),
         (
             "resnet18",
-            "one program for all sizes, but for those that leave a map of one row or column",
+            "one program for all sizes, except those that reduce a map to one row or column",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Stack frames: which lines are the user's own, and what their variables hold."""
+"""Stack frames: which lines are the user's own, and the values of their variables."""
 
 import inspect
 import os
@@ -25,19 +25,19 @@ LIBRARIES = (
     *map(_folder, ("beartype", "jaxtyping", "sympy", "torch")),
     "<contract of ",  # functions that contracts compile
 )
-"""Where files that are never a line of the user's model begin."""
+"""Beginnings of the paths of files that never contain a line of the user's model."""
 
 _INSTALLED = tuple(os.sep + name + os.sep for name in ("site-packages", "dist-packages"))
 _READ_THEIR_LOCALS = {"locals", "vars", "eval", "exec"}
 
 
 def is_library(filename: str) -> bool:
-    """Whether a file belongs to PyTorch, to what checks contracts, or to shapezoo's engines."""
+    """Whether a file belongs to PyTorch, to the libraries that check contracts, or to shapezoo."""
     return filename.startswith(LIBRARIES)
 
 
 def is_installed(filename: str) -> bool:
-    """Whether a file belongs to an installed package, which may be a model's own."""
+    """Whether a file belongs to an installed package, which may be that of a model."""
     return any(folder in filename for folder in _INSTALLED)
 
 

@@ -1,4 +1,4 @@
-"""Modules that are run to see what they do: which ones can be, and leaving them as they were."""
+"""Run modules to observe them: which ones can be run, and how they are left unchanged."""
 
 import contextlib
 import copy
@@ -14,48 +14,52 @@ from torch.overrides import TorchFunctionMode
 
 
 def as_written(model: nn.Module) -> nn.Module:
-    """The module that `torch.compile` was given, if it gave this one."""
+    """Return the original module of one that `torch.compile` returned; any other unchanged."""
+    # Nothing is compiled before the first import of `torch._dynamo`, which is slow. The class of
+    # compiled modules has no public name.
     if "torch._dynamo" in sys.modules and isinstance(model, torch._dynamo.OptimizedModule):
         return model.get_submodule("_orig_mod")
     return model
 
 
 def require_plain(model: nn.Module) -> None:
-    """Refuse a module of which only a part can be seen.
+    """Raise a TypeError for a module whose calls and parameters cannot all be seen.
 
     Raises:
-        TypeError: A module in it is a `nn.DataParallel`, is one of TorchScript, or has no
-            parameters before it is called first.
+        TypeError: A module in it is an `nn.DataParallel` or one of TorchScript, or creates its
+            parameters in its first call.
     """
     for path, module in model.named_modules():
-        place = f"{path or 'the model'} ({type(module).__name__})"
+        name = f"{path or 'the model'} ({type(module).__name__})"
         if isinstance(module, nn.DataParallel):
-            raise TypeError(f"{place} hides the module; give its .module")
+            raise TypeError(f"{name} hides the module; give its .module")
         if isinstance(module, torch.jit.ScriptModule):
-            raise TypeError(f"{place} is TorchScript, which cannot be looked into")
+            raise TypeError(f"{name} is TorchScript, which cannot be looked into")
         if any(map(is_lazy, [*module.parameters(recurse=False), *module.buffers(recurse=False)])):
-            raise TypeError(f"{place} has no parameters yet; call the model once before")
+            raise TypeError(f"{name} has no parameters yet; call the model once before")
 
 
 def copied(model: nn.Module) -> nn.Module:
-    """A copy of a module, which may be changed.
+    """Return a copy of a module that may be changed.
 
     Raises:
-        TypeError: It holds something that cannot be copied.
+        TypeError: One of its attributes cannot be copied.
     """
-    held = (value for module in model.modules() for value in vars(module).values())
-    results = [value for value in held if isinstance(value, Tensor) and not value.is_leaf]
+    attributes = (value for module in model.modules() for value in vars(module).values())
+    results = [value for value in attributes if isinstance(value, Tensor) and not value.is_leaf]
+    # `copy.deepcopy` refuses tensors that are results of a computation, so copies of those that
+    # are attributes are entered as copied already.
     memo: dict[int, Any] = {id(result): result.detach().clone() for result in results}
     try:
-        return copy.deepcopy(model, memo)  # which refuses results
+        return copy.deepcopy(model, memo)
     except Exception as error:
         raise TypeError(f"{type(model).__name__} cannot be copied: {error}") from error
 
 
 def floating_dtype(target: object) -> torch.dtype:
-    """Return the dtype that arguments of floating point should have.
+    """Return the dtype that floating-point arguments should have.
 
-    It is that of the first such parameter of a module; the default dtype if there is none.
+    It is that of the first floating-point parameter of a module, or else the default dtype.
     """
     dtype = weight_dtype(target) if isinstance(target, nn.Module) else None
     return dtype or torch.get_default_dtype()
@@ -87,11 +91,7 @@ class _Undrawn(TorchFunctionMode):
     """Skips the initialisation of weights, which is slow on the meta device too."""
 
     def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
+        self, func: Callable[..., Any], types: object, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
         if func in (Tensor.normal_, Tensor.uniform_):
@@ -103,16 +103,17 @@ class _Undrawn(TorchFunctionMode):
 
 @contextlib.contextmanager
 def without_values() -> Iterator[None]:
-    """Build models on the meta device inside a ``with`` block, for what needs no values."""
+    """Build models in a ``with`` block on the meta device, where parameters have no values."""
     with torch.device("meta"), _Undrawn():
         yield
 
 
-_CHANGEABLE = (dict, OrderedDict, defaultdict, list, deque, set)  # hooks are in an OrderedDict
+_MUTABLE = (dict, OrderedDict, defaultdict, list, deque, set)
+"""Containers whose contents can be restored. `nn.Module` keeps hooks in an `OrderedDict`."""
 
 
 def _iterators(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Copies of iterators, which cannot be put back; generators and files have none."""
+    """Yield copies of iterators, which cannot be rewound; generators and files cannot be copied."""
     for name, value in attributes.items():
         if isinstance(value, Iterator):
             with contextlib.suppress(TypeError):
@@ -121,27 +122,31 @@ def _iterators(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 @contextlib.contextmanager
 def undisturbed(model: nn.Module, *, is_grad: bool = False) -> Iterator[None]:
-    """Run without compilation, and put generators and attributes back.
+    """Run a model in a ``with`` block without compilation, and restore generators and attributes.
+
+    Values of tensors are not restored: the caller replaces the buffers by copies.
 
     Args:
-        model: What is run.
-        is_grad: Whether gradients are on.
+        model: The model.
+        is_grad: Whether gradients are computed.
     """
+    # The dictionaries of the modules, and the containers in them: `nn.Module` has its parameters,
+    # buffers, submodules and hooks there, and some models a cache or a list of activations.
     kept = [vars(module) for module in model.modules()]
-    kept += [part for holder in kept for part in holder.values() if type(part) in _CHANGEABLE]
+    kept += [value for holder in kept for value in holder.values() if type(value) in _MUTABLE]
     before = [copy.copy(holder) for holder in kept]
     devices = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.set_grad_enabled(is_grad))
         stack.enter_context(torch.random.fork_rng(devices=devices))
-        if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled
+        if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled yet
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         for attributes in map(vars, model.modules()):
             attributes.update(list(_iterators(attributes)))
         try:
             yield
         finally:
-            for holder, content in zip(kept, before, strict=True):  # some keep tensors there
+            for holder, content in zip(kept, before, strict=True):
                 holder.clear()
                 add = holder.extend if isinstance(holder, list | deque) else holder.update
                 add(content)

@@ -1,7 +1,13 @@
-"""Model names and their builders, with what cannot be computed from the builder alone."""
+"""Model names and their builders, with what cannot be computed from the builder alone.
+
+`register` adds a builder to the registry and returns a wrapper of it, which checks the arguments of
+each call and attaches two things to the model: its `Origin`, from which it can be built again, and
+the limits on its sizes that were proved for these arguments.
+"""
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, ParamSpec, TypeVar, cast
@@ -28,10 +34,10 @@ Task = Literal[
     "sequence-encoding",
     "forecasting",
 ]
-"""What a model is for."""
+"""The task of a model."""
 
 Publisher = Literal["torchvision"]
-"""Who publishes weights."""
+"""A publisher of weights."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +47,11 @@ class Entry:
     Attributes:
         name: The name of the model, which is that of its builder.
         builder: The function that builds it; all its arguments have defaults.
-        task: What the model is for.
+        task: Its task.
         paper: Where it was published.
         static_axes: The axes whose sizes are fixed in a graph of the model.
-        is_one_graph: Whether a graph can hold the whole model.
-        published_by: Who publishes weights for it, under its name; None if nobody does.
+        is_one_graph: Whether one graph can hold the whole model.
+        published_by: Who publishes weights under its name; None if nobody does.
     """
 
     name: str
@@ -69,6 +75,24 @@ class Origin:
     name: str
     hyperparameters: dict[str, Any]
 
+    def rebuild(self, **changes: Any) -> Module:
+        """Build the model again, with some hyper-parameters changed."""
+        return _entries[self.name].builder(**self.hyperparameters | changes)
+
+
+_ORIGIN = "_shapezoo_origin"
+_entries: dict[str, Entry] = {}
+
+
+def entries() -> tuple[Entry, ...]:
+    """Return every registered model, by name."""
+    return tuple(_entries[name] for name in sorted(_entries))
+
+
+def origin_of(model: nn.Module) -> Origin | None:
+    """Return how a model was built; None unless a registered builder has built it."""
+    return vars(model).get(_ORIGIN)
+
 
 def is_as_built(model: nn.Module) -> bool:
     """Whether a model still has the layers that its builder gave it."""
@@ -76,18 +100,7 @@ def is_as_built(model: nn.Module) -> bool:
     if origin is None:
         return False
     with without_values():
-        built = _entries[origin.name].builder(**origin.hyperparameters)
-    return layers_of(built) == layers_of(model)
-
-
-def origin_of(model: nn.Module) -> Origin | None:
-    """How a model was built, if a registered builder has built it."""
-    return vars(model).get(_ORIGIN)
-
-
-_WEIGHTS = {"pretrained", "weights"}
-_ORIGIN = "_shapezoo_origin"
-_entries: dict[str, Entry] = {}
+        return layers_of(origin.rebuild()) == layers_of(model)
 
 
 def register(
@@ -98,19 +111,22 @@ def register(
     is_one_graph: bool = True,
     published_by: Publisher | None = None,
 ) -> Callable[[Callable[P, M]], Callable[P, M]]:
-    """Put a builder into the zoo, under its own name.
+    """Add a builder to the zoo, under its own name.
 
-    The arguments of each call are checked against the annotations of the builder. What it builds
-    remembers how it was built, and the limits that were proved of it.
+    The arguments of each call are checked against the annotations of the builder. The model
+    remembers how it was built, and the limits on its sizes that were proved.
+
+    A builder whose docstring has no ``Args`` section gets that of the class that it builds, for the
+    arguments that it has.
 
     Args:
-        task: What the model is for.
+        task: The task of the model.
         paper: Where it was published: authors, title, where, year.
-        static_axes: The axes whose sizes are fixed in what `torch.export` makes of the model, as
-            those that a loop goes over.
+        static_axes: The axes whose sizes are fixed in programs of `torch.export`, such as those
+            that a loop goes over.
         is_one_graph: Whether `torch.export`, and `torch.compile` with ``fullgraph=True`` (and
-            ``torch._dynamo.config.allow_rnn`` for recurrent layers), take the model.
-        published_by: Who publishes weights for it, under its name.
+            ``torch._dynamo.config.allow_rnn`` for recurrent layers), accept the model.
+        published_by: Who publishes weights under its name.
 
     Raises:
         ValueError: The name is taken.
@@ -121,21 +137,40 @@ def register(
         if name in _entries:
             taken = _entries[name].builder
             raise ValueError(f"{taken.__module__} has already registered a model {name!r}")
-        build = _remembering(builder)
+        builder.__doc__ = _documentation(builder)
+        build = _recording(builder)
         if published_by:
-            build = _without_weights(build)
+            build = _refusing_weights(build)
         _entries[name] = Entry(name, build, task, paper, static_axes, is_one_graph, published_by)
         return build
 
     return add
 
 
-def _without_weights(builder: Callable[P, M]) -> Callable[P, M]:
-    """Raise TypeError for ``weights=``, which torchvision's builders have and ours do not."""
+def _recording(builder: Callable[P, M]) -> Callable[P, M]:
+    """Wrap a builder: check its arguments, and attach their origin and limits to its models."""
+    signature, hyperparameters = inspect.signature(builder), Hyperparameters(builder)
+    defaults = {name: parameter.default for name, parameter in signature.parameters.items()}
 
     @functools.wraps(builder)
     def build(*args: P.args, **kwargs: P.kwargs) -> M:
-        if _WEIGHTS & kwargs.keys():
+        checked: dict[str, Any] = hyperparameters.checked(kwargs)
+        model = cast(Callable[..., M], builder)(*args, **checked)
+        arguments = signature.bind(*args, **checked).arguments
+        setattr(model, _ORIGIN, Origin(builder.__name__, defaults | arguments))
+        changed = [name for name, value in arguments.items() if value != defaults[name]]
+        set_limits(model, stored_limits(builder.__name__, changed))
+        return model
+
+    return build
+
+
+def _refusing_weights(builder: Callable[P, M]) -> Callable[P, M]:
+    """Wrap a builder: raise TypeError for ``weights=``, which torchvision's builders accept."""
+
+    @functools.wraps(builder)
+    def build(*args: P.args, **kwargs: P.kwargs) -> M:
+        if {"pretrained", "weights"} & kwargs.keys():
             name = builder.__name__
             raise TypeError(
                 f"{name}() draws random weights; for published ones use "
@@ -146,24 +181,16 @@ def _without_weights(builder: Callable[P, M]) -> Callable[P, M]:
     return build
 
 
-def _remembering(builder: Callable[P, M]) -> Callable[P, M]:
-    """Check the arguments of a builder; let its models know their origin and their limits."""
-    signature, hyperparameters = inspect.signature(builder), Hyperparameters(builder)
-    defaults = {name: parameter.default for name, parameter in signature.parameters.items()}
-
-    @functools.wraps(builder)
-    def build(*args: P.args, **kwargs: P.kwargs) -> M:
-        checked: dict[str, Any] = hyperparameters.checked(kwargs)
-        model = cast(Callable[..., M], builder)(*args, **checked)
-        given = signature.bind(*args, **checked).arguments
-        setattr(model, _ORIGIN, Origin(builder.__name__, defaults | given))
-        changed = [name for name, value in given.items() if value != defaults[name]]
-        set_limits(model, stored_limits(builder.__name__, changed))
-        return model
-
-    return build
-
-
-def entries() -> tuple[Entry, ...]:
-    """Every registered model, by name."""
-    return tuple(_entries[name] for name in sorted(_entries))
+def _documentation(builder: Callable[..., Module]) -> str | None:
+    """Return the docstring of a builder, completed with arguments that its class documents."""
+    signature, documentation = inspect.signature(builder, eval_str=True), inspect.getdoc(builder)
+    class_documentation = inspect.getdoc(signature.return_annotation) or ""
+    section = class_documentation.partition("\nArgs:\n")[2].partition("\n\n")[0]
+    # an argument is indented by four spaces, the lines that continue it by more
+    arguments = {
+        text.strip().partition(":")[0]: text for text in re.split(r"\n(?=    \w)", section)
+    }
+    lines = [arguments[name] for name in signature.parameters if name in arguments]
+    if documentation is None or "\nArgs:\n" in documentation or not lines:
+        return documentation
+    return "\n".join([documentation, "", "Args:", *lines])

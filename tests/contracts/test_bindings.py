@@ -1,4 +1,4 @@
-"""What we rely on in jaxtyping, some of it private: a change there fails here first."""
+"""The parts of jaxtyping that shapezoo relies on, some of them private; a change fails here."""
 
 from typing import Any
 

@@ -18,7 +18,7 @@ print_bindings: Callable[[], None] = jaxtyping.print_bindings
 
 
 class Split(Module):
-    """Asserts what is true, with names of the call and new ones."""
+    """Asserts correct shapes, with names of the call and new ones."""
 
     def __init__(self, heads: int = 2) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Conditions on sizes: which sizes meet them, and what is said of those that do not."""
+"""Conditions on sizes: which sizes satisfy them, and the message for those that do not."""
 
 import ast
 

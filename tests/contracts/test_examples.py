@@ -1,4 +1,4 @@
-"""Arguments that are made from a contract keep it."""
+"""Example arguments satisfy the contract that they are made from."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypedDict

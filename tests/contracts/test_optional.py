@@ -259,6 +259,7 @@ def test_a_signature_knows_which_calls_bind_the_result() -> None:
     assert not contract.accepts((2, 3), (2, 4, 8))
 
 
+@pytest.mark.slow
 def test_such_contracts_are_proved_traced_and_tested() -> None:
     model = LanguageModel().eval()
     proof = prove(model)

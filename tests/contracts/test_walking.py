@@ -1,4 +1,4 @@
-"""What a container holds is checked, traced and tested item by item, by one walker."""
+"""The parts of containers are checked, traced and tested item by item, by one walker."""
 
 import collections
 import random

@@ -1,5 +1,6 @@
 """Every model of the zoo has a page, which tells what a fresh model does."""
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from mkdocs.config import load_config
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
+from tests.zoo.subjects import one_of_each_class
 
 from shapezoo import Module, list_models, model_info, registry, trace
 from shapezoo.models import InceptionBlock, lenet
@@ -17,17 +19,21 @@ CONFIG = load_config(str(ROOT / "mkdocs.yml"), hooks=["tools/models.py"])
 hook = CONFIG["hooks"]["tools/models.py"]
 pytestmark = pytest.mark.slow
 
-MODELS = pytest.mark.parametrize("name", list_models())
+MODELS = pytest.mark.parametrize(
+    "name", [*list_models(published=False), *one_of_each_class(list_models(published=True))]
+)
 
 
 def made() -> Files:
-    """The pages, as mkdocs gets them."""
+    """Return the pages, as mkdocs gets them."""
     return CONFIG.plugins.on_files(Files([]), config=CONFIG)
 
 
-@pytest.fixture(scope="module")
-def pages() -> dict[str, str]:
-    return {file.src_uri: file.content_string for file in made()}
+@functools.cache
+def page_of(name: str) -> str:
+    """Return the page of a model, in Markdown."""
+    page: str = hook.page(model_info(name))
+    return page
 
 
 @pytest.fixture
@@ -43,15 +49,14 @@ def extra(monkeypatch: pytest.MonkeyPatch) -> str:
     return entry.name
 
 
-def is_current(pages: dict[str, str], name: str) -> bool:
-    """Whether a model has a page with exactly the table and the diagram of a fresh one."""
+def is_current(page: str, name: str) -> bool:
+    """Whether a page has exactly the table and the diagram of a fresh model."""
     fresh = hook.traced(model_info(name))
     parts = [
         f"- Parameters: {fresh.parameters:,}\n",
         f'<div class="trace" markdown>\n\n{fresh.to_markdown()}\n\n</div>\n',
         f"<div data-search-exclude>\n{fresh.to_svg()}</div>\n",
     ]
-    page = pages.get(f"models/{name}.md", "")
     return all(page.count(part) == 1 for part in parts)
 
 
@@ -75,14 +80,13 @@ def html(files: Files, name: str) -> str:
 
 
 @MODELS
-def test_a_page_tells_what_a_fresh_model_does(name: str, pages: dict[str, str]) -> None:
-    assert is_current(pages, name)
+def test_a_page_tells_what_a_fresh_model_does(name: str) -> None:
+    assert is_current(page_of(name), name)
 
 
 @MODELS
-def test_a_page_tells_what_the_zoo_knows(name: str, pages: dict[str, str]) -> None:
-    info = model_info(name)
-    page = pages[f"models/{name}.md"]
+def test_a_page_tells_what_the_zoo_knows(name: str) -> None:
+    info, page = model_info(name), page_of(name)
     assert f"\n# {name}\n\n{info.summary}\n" in page
     assert f"- Task: {info.task}\n" in page
     assert f"- Parameters: {info.parameters:,}\n" in page
@@ -94,9 +98,11 @@ def test_a_page_tells_what_the_zoo_knows(name: str, pages: dict[str, str]) -> No
     assert f") -> {info.signature.output}\n```" in page
 
 
-def test_every_model_has_a_page_in_the_navigation(pages: dict[str, str]) -> None:
+def test_every_model_has_a_page_in_the_navigation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hook, "page", lambda info: info.name)  # their traces take long
     paths = [f"models/{name}.md" for name in list_models()]
-    assert sorted(pages) == paths
+    pages = {file.src_uri: file.content_string for file in made()}
+    assert pages == dict(zip(paths, list_models(), strict=True))
     for _ in range(2):  # nothing is added twice
         found = listed(hook.on_config(CONFIG).nav)
         assert sorted(path for path in found if path.startswith("models/")) == paths
@@ -130,20 +136,20 @@ def test_a_page_shows_names_and_expressions_as_they_are(
     assert "&lt;" not in shown.partition("<svg")[2]
 
 
-def test_a_model_that_is_added_gets_a_page(extra: str, pages: dict[str, str]) -> None:
-    assert not is_current(pages, extra)
+def test_a_model_that_is_added_gets_a_page(extra: str) -> None:
     files = made()
-    assert [file.src_uri for file in files] == ["models/lenet_extra.md"]
-    assert is_current({file.src_uri: file.content_string for file in files}, extra)
+    (page,) = ((file.src_uri, file.content_string) for file in files)
+    assert page[0] == "models/lenet_extra.md"
+    assert is_current(page[1], extra)
     assert "<li>Paper: *A* paper, 2026</li>" in html(files, extra)
     assert "models/lenet_extra.md" in hook.overview()
 
 
-def test_a_page_that_is_missing_or_old_is_noticed(pages: dict[str, str]) -> None:
-    assert not is_current({}, "lenet")
-    others = {"models/lenet.md": pages["models/lenet_small.md"]}
-    assert not is_current(others, "lenet")
+def test_a_page_that_is_missing_or_old_is_noticed() -> None:
+    assert is_current(page_of("lenet"), "lenet")
+    for other in ("", page_of("lenet_small")):
+        assert not is_current(other, "lenet")
     for old in ("3200\\*batch", "MaxPool2d</text>", "8,490"):
-        page = pages["models/lenet.md"]
+        page = page_of("lenet")
         assert old in page
-        assert not is_current({"models/lenet.md": page.replace(old, "1", 1)}, "lenet")
+        assert not is_current(page.replace(old, "1", 1), "lenet")

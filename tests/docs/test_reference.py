@@ -100,12 +100,24 @@ def test_shapes_keep_their_quotes() -> None:
     def written(annotation: object) -> str:
         return str(annotation).replace("'", '"')
 
-    forward = package["models.course.gru.GRU.forward"]
+    forward = package["models.course.recurrent.gru.GRU.forward"]
     assert written(forward.parameters["inputs"].annotation) == (
         'Float[Tensor, "seq batch features={self.input_size}"]'
     )
     assert '"layers={self.num_states} batch hidden=' in written(forward.returns)
     assert '"batch"' in written(package["data.images.ImageBatch.labels"].annotation)
+
+
+def test_builders_show_the_arguments_that_their_class_documents() -> None:
+    extension = f"{ROOT}/tools/builder_arguments.py:BuilderArguments"
+    package = griffe.load(
+        "shapezoo",
+        search_paths=[str(ROOT / "src")],
+        extensions=griffe.load_extensions(extension),
+    )
+    docstring = package["models.vision.resnets.resnet.resnet18"].docstring
+    assert docstring.value == inspect.getdoc(shapezoo.models.resnet18)
+    assert "strides: Stride of each stage" in docstring.value
 
 
 def test_the_changelog_tells_of_this_version() -> None:

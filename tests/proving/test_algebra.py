@@ -1,4 +1,4 @@
-"""Algebra settles what z3 cannot decide, and changes no condition's meaning."""
+"""Algebra decides what z3 cannot, and does not change the meaning of a condition."""
 
 import itertools
 from collections.abc import Iterator

@@ -62,7 +62,7 @@ def test_what_a_watched_kernel_does_is_not_believed() -> None:
         pooled(torch.zeros(2, 4, dtype=torch.int64))
     proof = prove(pooled)
     assert isinstance(proof, Unknown)
-    assert "the model raises" in proof.reason
+    assert "a call raises" in proof.reason
 
 
 def test_a_contract_that_breaks_in_a_watched_kernel_only_is_not_refuted() -> None:

@@ -1,4 +1,4 @@
-"""What is asked of z3 is counted in steps, and ends when they are used up."""
+"""Work is counted, and a proof ends when its budget is used up."""
 
 import math
 import time
@@ -56,14 +56,14 @@ def test_what_is_used_up_raises() -> None:
     assert solving.is_possible(size > 3)
 
 
-def test_an_answer_that_came_in_time_is_given() -> None:
+def test_an_answer_within_the_budget_counts() -> None:
     steps = used(size > 3, size < 5)
     with bounded(Effort(steps + 0.001)) as effort:
         assert solving.is_possible(size > 3, size < 5)
     assert effort.remaining < effort.work
 
 
-def test_a_limit_of_one_question_is_no_end_of_the_work() -> None:
+def test_the_limit_of_one_question_does_not_end_the_work() -> None:
     with bounded(Effort(2)) as effort:
         assert solving.is_possible(*HARD) is None
         assert effort.remaining > 0

@@ -1,4 +1,4 @@
-"""Expressions are written as Python reads them."""
+"""Expressions are printed as Python code."""
 
 from typing import Any
 

@@ -117,6 +117,7 @@ def accepted(compute: Compute) -> set[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIMITED)
 def test_what_is_refused_is_a_limit(name: str) -> None:
     compute, limit = LIMITED[name]

@@ -1,4 +1,4 @@
-"""Ways to write a comparison mean the same, and one of them is short."""
+"""All forms of a comparison are equivalent, and one of them is short."""
 
 import itertools
 from typing import Any

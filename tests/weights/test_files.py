@@ -101,7 +101,7 @@ def test_a_failed_save_leaves_the_old_file_and_no_other(
     weights.save(lenet(), file)
     before = file.read_bytes()
 
-    def fail_half_way(tensors: object, path: Path) -> None:
+    def fail_half_way(tensors: object, path: Path, metadata: object) -> None:
         path.write_bytes(b"half")
         raise OSError("no space left")
 
@@ -139,7 +139,7 @@ def test_floats_are_not_taken_for_whole_numbers(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_an_os_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(tensors: object, path: Path) -> None:
+    def fail(tensors: object, path: Path, metadata: object) -> None:
         raise SafetensorError("No space left on device")
 
     monkeypatch.setattr("shapezoo.weights.weight_files.save_file", fail)
@@ -345,6 +345,7 @@ def rezipped(draw: st.DrawFn) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow
 @settings(max_examples=600)
 @given(content=st.one_of(st.binary(max_size=99), mutated(st.sampled_from(WHOLE)), rezipped()))
 def test_damaged_files_raise_one_error(

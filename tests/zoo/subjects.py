@@ -3,8 +3,10 @@
 import functools
 import gc
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -46,6 +48,25 @@ def by_class(names: list[str]) -> dict[type[Module], list[str]]:
     for name in sorted(names, key=_size):
         found.setdefault(type(shell(name)), []).append(name)
     return found
+
+
+def before_a_release(names: Iterable[str]) -> list[Any]:
+    """Return models to parametrize a test with that is run before a release only."""
+    return [pytest.param(name, marks=pytest.mark.release) for name in names]
+
+
+def one_before_a_release_all(names: list[str], one: str = "resnet_micro") -> list[Any]:
+    """Return models to parametrize a test with: one in CI, the others before a release."""
+    return [one, *before_a_release(name for name in names if name != one)]
+
+
+def one_of_each_class(names: list[str]) -> list[Any]:
+    """Return parameters of a test: the smallest model of each class, and the others for a release.
+
+    The others run the same code with other numbers, and take most of the time.
+    """
+    smallest = {of_class[0] for of_class in by_class(names).values()}
+    return [n if n in smallest else pytest.param(n, marks=pytest.mark.release) for n in names]
 
 
 def _size(name: str) -> int:

@@ -17,7 +17,7 @@ SIZES = range(128, 161)
 """Sizes of images at which no size inside a model is 1, which a program would fix."""
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("name", NAMES)
 def test_one_graph_serves_all_sizes(name: str) -> None:
     model = create_model(name, **small_images(name)).eval()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torchvision
-from tests.zoo.subjects import by_class, shell, small_images, vary
+from tests.zoo.subjects import by_class, one_before_a_release_all, shell, small_images, vary
 from torch import Tensor, fx, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
@@ -93,7 +93,7 @@ def test_the_contract_of_pooled_features_is_enforced(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", one_before_a_release_all(NAMES))
 def test_the_contract_of_pooled_features_is_proved(name: str) -> None:
     proof = assert_proved(subject(name).pooled_features, budget=BUDGET)
     assert proof.is_exact
@@ -112,7 +112,7 @@ PUBLISHED_LAYERS = {
 """The node before the last linear layer of each class of torchvision."""
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.filterwarnings("ignore:.*nodes obtained by tracing")
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_pooled_features_are_those_of_torchvision(name: str) -> None:
@@ -174,7 +174,7 @@ def test_it_can_be_traced_by_fx_and_by_us(name: str) -> None:
     assert trace(encoder, images).parameters == sum(p.numel() for p in encoder.parameters())
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "vit_micro"])
 def test_it_is_proved_for_the_images_that_the_model_takes(name: str) -> None:
     proof = assert_proved(Headless(subject(name)), budget=BUDGET)
@@ -183,7 +183,7 @@ def test_it_is_proved_for_the_images_that_the_model_takes(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", one_before_a_release_all(NAMES))
 def test_it_compiles_and_exports(name: str) -> None:
     encoder = Headless(subject(name)).eval()
     sizes = fixed_sizes(encoder)

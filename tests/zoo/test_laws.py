@@ -70,11 +70,11 @@ def test_batch_first_is_a_transpose(name: str) -> None:
     assert_batch_first_equivalent(create_model(name), create_model(name, batch_first=True))
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", COURSE)
 def test_the_contract_is_proved(name: str, mode: Mode) -> None:
-    """Of the others, `test_verdicts.py` proves as much."""
+    """In CI, `test_verdicts.py` proves as much."""
     preconditions = [str(condition) for condition in verdicts(name)[mode].preconditions]
     assert_proved(create_model(name).train(mode == "train"), preconditions=preconditions)
 

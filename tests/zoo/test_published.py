@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 import torch
 import torchvision
-from tests.zoo.subjects import shell, small_images, unfilled, vary
+from tests.zoo.subjects import one_of_each_class, shell, small_images, unfilled, vary
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from shapezoo import Module, create_model, list_models, model_info, signature, trace
+from shapezoo._containers import tensors_of
 from shapezoo.contracts.examples.arguments import example_arguments
 from shapezoo.layers import StochasticDepth
-from shapezoo.proving.snippets import tensors_of
 from shapezoo.verdicts import verdicts
 from shapezoo.weights import PublishedWeights
 
@@ -110,7 +110,7 @@ def assert_close(ours: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", one_of_each_class(NAMES))
 def test_outputs_and_gradients_are_those_of_the_publisher(name: str) -> None:
     ours, other, images = pair(name)
     with torch.no_grad():
@@ -190,7 +190,9 @@ def test_a_trace_counts_what_the_publisher_counts(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in NAMES if count(shell(name)) <= GIANT])
+@pytest.mark.parametrize(
+    "name", one_of_each_class([name for name in NAMES if count(shell(name)) <= GIANT])
+)
 def test_weights_of_the_publisher_are_loaded_with_other_labels_and_channels(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,12 +58,14 @@ def test_a_stem_for_small_images_takes_no_published_weights(in_channels: int) ->
         create_model("resnet18", weights="DEFAULT", strides=(1, 2, 4, 8), in_channels=in_channels)
 
 
+@pytest.mark.slow
 def test_weights_of_auxiliary_classifiers_are_left_out() -> None:
     for name, prefixes in {"googlenet": {"aux1", "aux2"}, "inception_v3": {"AuxLogits"}}.items():
         left_out = assert_loaded(publish(name), name, aux_logits=False, dropout=0.0)
         assert {key.partition(".")[0] for key in left_out} == prefixes
 
 
+@pytest.mark.slow
 def test_only_weights_of_auxiliary_classifiers_are_left_out() -> None:
     published = publish("googlenet")
     (weights,) = model_info("googlenet").weights

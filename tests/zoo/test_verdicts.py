@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from jaxtyping import Float
-from tests.zoo.subjects import by_class, shell, unfilled
+from tests.zoo.subjects import by_class, one_of_each_class, shell, unfilled
 from torch import Tensor, nn
 
 from shapezoo import Module, ShapeError, create_model, list_models, model_info, registry, signature
@@ -91,7 +91,7 @@ def meets(verdict: Verdict, sizes: dict[str, int]) -> bool:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", [*SMALL, *one_of_each_class(list_models(published=True))])
 def test_real_kernels_agree_on_both_sides_of_each_boundary(name: str, mode: Mode) -> None:
     probe(unfilled(name).train(mode == "train"), verdicts(name)[mode])
 

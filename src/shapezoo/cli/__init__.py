@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line: `shapezoo list`, `show`, `trace`, `prove`, `train` and `predict`."""
 
 from shapezoo.cli.commands import main
 

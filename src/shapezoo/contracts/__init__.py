@@ -1,4 +1,7 @@
-"""Shape contracts: reading them from annotations, and enforcing them."""
+"""Shape contracts: reading them from annotations, and enforcing them.
+
+docs/internals/enforcement.md explains how an annotation becomes a check.
+"""
 
 from shapezoo.contracts.checking.bodies import assert_shape
 from shapezoo.contracts.checking.check import checked, is_checked

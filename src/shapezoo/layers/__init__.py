@@ -1,4 +1,4 @@
-"""Reusable blocks and functions that models are built from."""
+"""Layers and functions that several models share."""
 
 from shapezoo.layers.activations import ACTIVATIONS, Activation, ActivationLayer
 from shapezoo.layers.conv_norm import ConvNormReLU

@@ -1,7 +1,7 @@
-"""The two linear layers that a transformer applies to each position by itself.
+"""The two linear layers that a transformer applies to each position separately.
 
-Vaswani et al., "Attention is all you need", 2017, arXiv:1706.03762, Section 3.3; with GELU for
-ReLU, as in BERT and vision transformers.
+Vaswani et al., "Attention is all you need", 2017, arXiv:1706.03762, Section 3.3; with GELU instead
+of ReLU, as in BERT and vision transformers.
 """
 
 from jaxtyping import Float
@@ -11,14 +11,15 @@ from shapezoo.contracts import checked
 
 
 class MLPBlock(nn.Sequential):
-    """A wide hidden layer with GELU, and back to the width of a position.
+    """A linear layer, GELU, and a linear layer back to the hidden size.
 
-    Weights begin by Glorot's rule (Glorot and Bengio 2010), biases normal, at almost zero.
+    Weights are initialised by Glorot's rule (Glorot and Bengio 2010), biases with a standard
+    deviation of 1e-6.
 
     Args:
         hidden_size: Width of a position.
-        mlp_size: Width of the hidden layer.
-        dropout: The probability that a number becomes zero in train mode, after either layer.
+        mlp_size: Width between the two layers.
+        dropout: The dropout probability after each layer.
     """
 
     def __init__(self, hidden_size: int, mlp_size: int, *, dropout: float = 0.0) -> None:
@@ -33,7 +34,7 @@ class MLPBlock(nn.Sequential):
     def forward(
         self, x: Float[Tensor, "*batch hidden={self.hidden_size}"]
     ) -> Float[Tensor, "*batch hidden={self.hidden_size}"]:
-        """Each position by itself."""
+        """Return the output for each position."""
         for layer in self:
             x = layer(x)
         return x

@@ -1,4 +1,4 @@
-"""Self-attention: every position gathers from all positions what it asks for.
+"""Multi-head self-attention.
 
 Vaswani et al., "Attention is all you need", 2017, arXiv:1706.03762, Section 3.2 and Figure 2.
 """
@@ -12,18 +12,19 @@ from shapezoo.contracts import Module
 
 
 class SelfAttention(Module):
-    """Attention of several heads, whose queries, keys and values come from the same positions.
+    """Multi-head attention whose queries, keys and values come from the same positions.
 
-    Its parameters are those of `torch.nn.MultiheadAttention`. Weights begin as theirs, by Glorot's
-    rule (Glorot and Bengio 2010) before the attention and uniform after it; biases begin at zero.
+    The parameters have the names and the initialisation of `torch.nn.MultiheadAttention`: Glorot's
+    rule (Glorot and Bengio 2010) for the input projection, uniform for the output projection, zero
+    for biases.
 
     Args:
         hidden_size: Width of a position.
-        num_heads: Number of heads, which share the width equally.
-        dropout: The probability that a weight of attention becomes zero in train mode.
+        num_heads: The number of heads.
+        dropout: The dropout probability of attention weights.
 
     Raises:
-        ValueError: The width cannot be shared equally.
+        ValueError: `hidden_size` is not divisible by `num_heads`.
     """
 
     def __init__(self, hidden_size: int, num_heads: int, *, dropout: float = 0.0) -> None:
@@ -44,16 +45,16 @@ class SelfAttention(Module):
     def forward(
         self, x: Float[Tensor, "batch seq hidden={self.hidden_size}"]
     ) -> Float[Tensor, "batch seq hidden={self.hidden_size}"]:
-        """What each position gathers (Equation 1 in each head)."""
+        """Return the output of the attention (Equation 1 in each head)."""
         batch, seq, hidden = x.shape
         projected = functional.linear(x, self.in_proj_weight, self.in_proj_bias)
         by_head = projected.view(batch, seq, 3, self.num_heads, hidden // self.num_heads)
         query, key, value = by_head.permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
-        gathered = functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-        mixed: Tensor = self.out_proj(gathered.transpose(1, 2).flatten(2))
-        return mixed
+        heads = functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        output: Tensor = self.out_proj(heads.transpose(1, 2).flatten(2))
+        return output
 
     def extra_repr(self) -> str:
-        """What `repr` shows."""
+        """Return the arguments, for ``print(model)``."""
         return f"{self.hidden_size}, num_heads={self.num_heads}, dropout={self.dropout}"

@@ -1,4 +1,16 @@
-"""The architectures of the zoo, and the builders that configure them."""
+"""The architectures of the zoo, and the builder functions that configure them.
+
+There are three kinds of models:
+
+- Models of an introductory PyTorch course, in `course`. Each teaches one idea. Those for images are
+  toys for digits of 28 x 28 pixels (`lenet`, `lenet_small`, `inception_small`, `resnet_small`), not
+  the networks of the papers that they cite.
+- Models of papers, in `vision`, layer by layer as torchvision has them, so that its published
+  weights load: `alexnet`, `vgg16`, `googlenet`, `inception_v3`, `resnet50`, `convnext_tiny`,
+  `vit_b_16` and others.
+- Tiny models of the same classes, in the same files: `resnet_micro`, `vit_micro`. They have few and
+  narrow layers, for tests and experiments, and no published weights.
+"""
 
 from shapezoo.models.course.features import (
     FeatureClassifier,
@@ -7,21 +19,22 @@ from shapezoo.models.course.features import (
     haar_linear,
 )
 from shapezoo.models.course.forecaster import Forecaster, rnn_forecaster
-from shapezoo.models.course.gru import GRU, BatchFirstGRU, gru
-from shapezoo.models.course.inception import InceptionBlock, SmallInception, inception_small
+from shapezoo.models.course.inception_small import InceptionBlock, SmallInception, inception_small
+from shapezoo.models.course.lenet import LeNet, SmallLeNet, lenet, lenet_small
 from shapezoo.models.course.linear_regression import LinearRegression, linear_regression
 from shapezoo.models.course.logistic_regression import LogisticRegression, logistic_regression
-from shapezoo.models.course.lstm import LSTM, BatchFirstLSTM, lstm
 from shapezoo.models.course.mlp import MLP, mlp
 from shapezoo.models.course.name_classifier import NameClassifier, name_classifier
-from shapezoo.models.course.residual import ResidualBlock, SmallResNet, resnet_small
-from shapezoo.models.course.rnn import RNN, BatchFirstRNN, rnn
-from shapezoo.models.course.softmax_classifier import SoftmaxClassifier, softmax_classifier
-from shapezoo.models.course.stepped_rnn import (
+from shapezoo.models.course.recurrent.gru import GRU, BatchFirstGRU, gru
+from shapezoo.models.course.recurrent.lstm import LSTM, BatchFirstLSTM, lstm
+from shapezoo.models.course.recurrent.rnn import RNN, BatchFirstRNN, rnn
+from shapezoo.models.course.recurrent.stepped_rnn import (
     BatchFirstSteppedRNN,
     SteppedRNN,
     stepped_rnn,
 )
+from shapezoo.models.course.resnet_small import ResidualBlock, SmallResNet, resnet_small
+from shapezoo.models.course.softmax_classifier import SoftmaxClassifier, softmax_classifier
 from shapezoo.models.course.tagging import (
     EmbeddingTagger,
     OneHotTagger,
@@ -62,7 +75,6 @@ from shapezoo.models.vision.inceptions.inception_v3 import (
     inception_v3,
     inception_v3_micro,
 )
-from shapezoo.models.vision.lenet import LeNet, SmallLeNet, lenet, lenet_small
 from shapezoo.models.vision.resnets.resnet import (
     ResNet,
     resnet18,

@@ -1,4 +1,7 @@
-"""Proving contracts for all sizes."""
+"""Proving contracts for all sizes.
+
+docs/internals/proofs.md explains how a proof is made and audited.
+"""
 
 from shapezoo.proving.enforcing import enforced
 from shapezoo.proving.findings import Case, Counterexample, ModuleProof, Region, SubjectError

@@ -12,33 +12,33 @@ Sizes = Mapping[str, int]
 
 
 def sizes_as_text(sizes: Sizes) -> str:
-    """Sizes as keywords of Python: ``batch=1, seq=5``."""
+    """Return sizes as Python keyword arguments: ``batch=1, seq=5``."""
     return ", ".join(f"{axis}={size}" for axis, size in sizes.items()) or "any call"
 
 
 class SubjectError(TypeError):
-    """This is nothing that can be proved, or it cannot be made with these arguments."""
+    """The object cannot be proved, or cannot be built with these arguments."""
 
     __module__ = "shapezoo.proving"
 
 
 Outcome = Literal["holds", "raises", "breaks", "void", "unknown"]
-"""How a run ended: the contract held, something was raised, the result broke a contract, there
-are no such arguments, or the symbols could not follow."""
+"""How a run ended: the contract held, the call raised, the result broke a contract, there are no
+valid arguments of these sizes, or the symbolic run could not follow the model."""
 
 SEVERITY: tuple[Outcome, ...] = ("void", "holds", "raises", "unknown", "breaks")
-"""Outcomes in order: of several, the last one decides."""
+"""Outcomes by severity: the last one of several decides."""
 
 
 def outcome_of(error: BaseException) -> Outcome:
-    """Whether an error says that a result breaks its contract, or is any other."""
+    """Return ``breaks`` for an error that says a result breaks its contract, else ``raises``."""
     is_result = isinstance(error, ShapeError) and re.fullmatch(r"return(\W.*)?", error.argument)
     return "breaks" if is_result else "raises"
 
 
 ModuleOutcome = Literal["holds", "broken", "not called", "in part"]
-"""What is known of a module: its contract has held for all sizes that the model sends it, was
-broken, was never called, or holds in the regions that were closed."""
+"""The verdict on a module: its contract held for all sizes that the model passes to it, was broken,
+was never called, or holds in those regions that could be explored."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Region:
     """Sizes that take the same path through a model.
 
     Attributes:
-        outcome: How the run ended for all of them; ``unknown`` where the symbols could not
-            follow, or real kernels have ended otherwise.
-        guards: What holds for the sizes in it, apart from what the regions before have taken.
-        smallest: The smallest sizes in it, at which it was run on real kernels; None where that
-            was not possible.
-        error: What was raised, if anything was.
+        outcome: How the run ended for all of them; ``unknown`` if the symbolic run could not
+            follow, or if real kernels ended differently.
+        guards: The conditions on the sizes in it, apart from what earlier regions have taken.
+        smallest: The smallest sizes in it, which were run on real kernels; None if that was not
+            possible.
+        error: The error that was raised, if any.
     """
 
     outcome: Outcome
@@ -62,17 +62,17 @@ class Region:
 
 @dataclass(frozen=True)
 class Case:
-    """A contract with all its choices made: which options are given, how many axes ``*batch`` is.
+    """A contract with all choices made: which options are given, how many axes ``*batch`` is.
 
     Attributes:
-        label: What tells the case from others: ``state given``; empty where there is one only.
-        axes: The axes that may have any size, and the arguments of the constructor that may.
-        preconditions: What the sizes must meet.
+        label: Distinguishes the case from others: ``state given``; empty if it is the only one.
+        axes: The axes that may have any size, and the constructor arguments that may.
+        preconditions: The conditions that sizes must meet.
         is_exact: Whether all sizes that meet them are accepted.
         regions: The regions that were explored.
-        sampled: Axes of which only some sizes were tried, with these sizes.
-        gaps: Why there are sizes of which nothing is known; empty where there are none.
-        sizes_zero: What happens when one axis has size zero: how the run ends, by axis.
+        sampled: Axes for which only some sizes were tried, with these sizes.
+        gaps: Why nothing is known about some sizes; empty if there are none.
+        sizes_zero: How a call ends when one axis has size zero, by axis.
     """
 
     label: str
@@ -91,12 +91,12 @@ class RestsOn:
 
     Attributes:
         mode: Whether the model was in eval or in train mode.
-        dtypes: The dtypes for which it holds, where an argument may have several.
-        refused_dtypes: Those of them for which the model raises.
+        dtypes: The dtypes for which it holds, if an argument may have several.
+        refused_dtypes: Those dtypes for which the model raises.
         contiguous: The arguments that have to be contiguous.
-        gradients: Whether gradients have to be on, or off; empty where that does not matter.
-        kept: The attributes that a call changes, so that it may matter for the next one.
-        checks: The lines that raise for some values of arguments, and not for others.
+        gradients: Whether gradients have to be on or off; empty if it does not matter.
+        kept: The attributes that a call changes, so that it may affect the next call.
+        checks: The lines that raise for some values of the arguments, and not for others.
     """
 
     mode: Literal["eval", "train"]
@@ -109,18 +109,18 @@ class RestsOn:
 
     @property
     def calls(self) -> Literal["any", "first"]:
-        """Whether the verdict is about any call, or about the first one only."""
+        """Whether the verdict applies to any call, or to the first one only."""
         return "first" if self.kept else "any"
 
 
 @dataclass(frozen=True)
 class ModuleProof:
-    """What was proved of one module inside the model.
+    """The verdict on one module inside the model.
 
     Attributes:
-        path: Where it stands; empty for the model itself.
+        path: Its path in the model; empty for the model itself.
         contract: Its contract.
-        outcome: What is known of it.
+        outcome: The verdict on it.
     """
 
     path: str
@@ -135,10 +135,10 @@ class Counterexample:
     Attributes:
         sizes: The smallest such sizes that were found, by axis.
         case: The label of the case.
-        error: What was raised.
-        snippet: Python that raises it. Where nothing is known of how the model was made, it must
-            be there as ``model``.
-        model: The module or function in which it was found, which `replay` puts there.
+        error: The error that was raised.
+        snippet: Python code that raises it. If it is not known how the model was built, the code
+            needs it as ``model``.
+        model: The module or function in which it was found; `replay` passes it as ``model``.
     """
 
     sizes: Sizes
@@ -151,6 +151,6 @@ class Counterexample:
         """Run the snippet.
 
         Args:
-            **names: What it needs besides the model in which it was found.
+            **names: Further names that it needs, or another ``model``.
         """
         exec(self.snippet, {"model": self.model, **names})

@@ -9,16 +9,16 @@ from shapezoo.proving.findings import Outcome, Sizes
 
 
 @dataclass(frozen=True)
-class Call:
-    """How a model is called.
+class CallSpec:
+    """Everything that determines one call of a model, apart from the model.
 
     Attributes:
         sizes: The size of each axis.
-        is_other: Whether lengths fall and masks are ones.
-        fill: What other tensors are filled with.
-        dtype: The dtype of all that may have it; None for that of the model.
+        is_other: Whether to pass other lengths and masks: lengths that decrease, masks of ones.
+        fill: The value of all other tensors.
+        dtype: The dtype of all tensors that may have it; None for the model's.
         transposed: The arguments whose axes are in reverse order in memory.
-        is_grad: Whether gradients are on; None if they are as they were for `prove`.
+        is_grad: Whether gradients are on; None to leave them as `prove` found them.
     """
 
     sizes: Sizes
@@ -31,31 +31,31 @@ class Call:
 
 @dataclass(frozen=True)
 class Replay:
-    """What a call on real kernels has shown.
+    """The result of one call on real kernels.
 
     Attributes:
         call: The call.
         outcome: How it ended.
-        error: What was raised, without its traceback, which would keep tensors.
+        error: The error that was raised, without its traceback, which would keep tensors alive.
         cause: Where it was raised.
         shapes: The shapes of the tensors in the result.
-        kept: The attributes of modules that the call has changed.
-        is_fresh: Whether the result is one contiguous tensor in memory of its own, of the dtype of
-            the arguments, which were not written to.
-        before: The calls before it on the same instance.
+        kept: The attributes of modules that the call changed.
+        is_fresh: Whether the result is one contiguous tensor in memory of its own, with the dtype
+            of the arguments, none of which were written to.
+        before: The earlier calls on the same instance.
     """
 
-    call: Call
+    call: CallSpec
     outcome: Outcome
     error: Exception | None = None
     cause: Cause = NOWHERE
     shapes: tuple[tuple[int, ...], ...] = ()
     kept: tuple[str, ...] = ()
     is_fresh: bool = False
-    before: tuple[Call, ...] = ()
+    before: tuple[CallSpec, ...] = ()
 
     @property
-    def is_plain(self) -> bool:
-        """Whether sizes alone tell this call from any other."""
+    def is_ordinary(self) -> bool:
+        """Whether it was a first call with the usual dtype, layout and gradients."""
         call = self.call
         return not (self.before or call.dtype or call.transposed or call.is_grad is not None)

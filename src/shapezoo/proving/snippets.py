@@ -1,51 +1,26 @@
-"""Values of any kind: the shapes of their tensors, and code that makes them."""
+"""Python code that builds values."""
 
 import dataclasses
-from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
-
-def leaves_of(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """What a value holds that is no container, in order, with its place."""
-    if isinstance(value, dict):
-        inside = [(f"[{key!r}]", item) for key, item in value.items()]
-    elif isinstance(value, list | tuple):
-        inside = [(f"[{i}]", item) for i, item in enumerate(value)]
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        inside = [(f".{f.name}", getattr(value, f.name)) for f in dataclasses.fields(value)]
-    else:
-        yield path, value
-        return
-    for step, item in inside:
-        yield from leaves_of(item, path + step)
-
-
-def tensors_of(value: Any) -> Iterator[Tensor]:
-    """Every tensor in a value, in order."""
-    return (leaf for _, leaf in leaves_of(value) if isinstance(leaf, Tensor))
-
-
-def shapes_of(value: Any) -> Iterator[tuple[Any, ...]]:
-    """The shape of every tensor in a value, in order."""
-    return (tuple(tensor.shape) for tensor in tensors_of(value))
+from shapezoo._containers import items_of
 
 
 def code_of(value: Any, imports: dict[str, None]) -> str:
-    """Python that makes a value.
+    """Return Python code that builds a value.
 
     Args:
-        value: A tensor whose numbers are all the same, a plain value, or a container of such.
-        imports: Gets the lines that the code needs before it.
+        value: A tensor whose elements are all equal, a plain value, or a container of these.
+        imports: Receives the import statements that the code needs.
     """
     match value:
         case Tensor():
             return _tensor(value)
         case tuple() if hasattr(value, "_fields"):
-            fields = dict(zip(cast(Any, value)._fields, value, strict=True))
-            return _record(value, fields, imports)
+            return _record(value, imports)
         case tuple():
             inside = ", ".join(code_of(item, imports) for item in value)
             return f"({inside},)" if len(value) == 1 else f"({inside})"
@@ -54,22 +29,22 @@ def code_of(value: Any, imports: dict[str, None]) -> str:
         case dict():
             items = (f"{key!r}: {code_of(item, imports)}" for key, item in value.items())
             return f"{{{', '.join(items)}}}"
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {part.name: getattr(value, part.name) for part in dataclasses.fields(value)}
-        return _record(value, fields, imports)
-    return repr(value)
+    is_record = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return _record(value, imports) if is_record else repr(value)
 
 
-def _record(value: object, fields: dict[str, Any], imports: dict[str, None]) -> str:
-    kind = type(value)
-    imports[f"from {kind.__module__} import {kind.__qualname__.partition('.')[0]}"] = None
-    inside = ", ".join(f"{name}={code_of(part, imports)}" for name, part in fields.items())
-    return f"{kind.__qualname__}({inside})"
+def _record(value: Any, imports: dict[str, None]) -> str:
+    class_ = type(value)
+    imports[f"from {class_.__module__} import {class_.__qualname__.partition('.')[0]}"] = None
+    fields = items_of(value) or ()
+    inside = ", ".join(f"{name}={code_of(part, imports)}" for name, part in fields)
+    return f"{class_.__qualname__}({inside})"
 
 
 def _tensor(tensor: Tensor) -> str:
     axes = range(tensor.dim())[::-1]
-    usual = torch.empty(tensor.shape, device="meta").stride()  # one position may have any step
+    # compared with the stride of an empty tensor, as the stride of an axis of size 1 is arbitrary
+    usual = torch.empty(tensor.shape, device="meta").stride()
     if tensor.stride() != usual and tensor.permute(*axes).is_contiguous():
         return f"{_tensor(tensor.permute(*axes))}.permute({', '.join(map(str, axes))})"
     shape = f"({', '.join(map(str, tensor.shape))}{',' * (tensor.dim() == 1)})"

@@ -1,4 +1,4 @@
-"""Whole jobs: train a model of the zoo in a run folder, and predict with the result."""
+"""Whole recipes: train a model of the zoo in a run folder, and predict with the result."""
 
 from shapezoo.recipes.jobs import DataMismatchError
 from shapezoo.recipes.runs import Run, RunConfig, RunError

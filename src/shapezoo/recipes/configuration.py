@@ -1,4 +1,4 @@
-"""What a run is asked for."""
+"""The configuration of a run, and its validation."""
 
 import dataclasses
 import json
@@ -17,55 +17,56 @@ from shapezoo.train import OPTIMIZERS, SCHEDULES, OnNan
 
 
 class RunError(ValueError):
-    """A run cannot be configured, or its folder cannot be made or read."""
+    """A run cannot be configured, or its folder cannot be created or read."""
 
     __module__ = "shapezoo.recipes"
 
 
-_LEAST = {
+CHANGEABLE = ("device", "root", "on_nan")
+"""The attributes of a `RunConfig` that may differ when a run is resumed."""
+
+_MINIMA = {
     "epochs": 1,
     "batch_size": 1,
     "accumulate": 1,
-    "warmup_steps": 0,
     "patience": 1,
+    "warmup_steps": 0,
     "seed": 0,
 }
-CHANGEABLE = ("device", "root", "on_nan")
-"""The attributes of a `RunConfig` that may differ when a run is resumed."""
-_KNOWN = {"data": SOURCES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+_CHOICES = {"data": SOURCES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """All that decides the outcome of a run, given the versions that are recorded with it.
+    """Everything that decides the outcome of a run, for the versions that are recorded with it.
 
     Attributes:
         model: The name of the model.
-        hyperparameters: Keywords of its builder; those that are missing have their defaults.
+        hyperparameters: Keywords of its builder; missing ones have their defaults.
         data: The name of the dataset, one of `shapezoo.recipes.sources.SOURCES`.
-        root: The folder of datasets that are downloaded.
-        split_by: How the test set of digits is drawn; by ``"writer"`` is harder than by
-            ``"example"``, which is the only way for other data.
-        epochs: How often each example is seen.
-        batch_size: Examples of a step.
-        accumulate: How many parts to cut a batch into, for one that is too large for the memory.
+        root: The folder of downloaded datasets.
+        split_by: How the test set of digits is drawn: by ``"writer"`` is harder than by
+            ``"example"``, which is the only option for other data.
+        epochs: Number of passes over the training examples.
+        batch_size: Number of examples per step.
+        accumulate: Number of parts to split a batch into, if it is too large for the memory.
         optimizer: The name of the optimizer, one of `shapezoo.train.OPTIMIZERS`.
         lr: The learning rate.
-        schedule: How the learning rate changes, as `shapezoo.train.choose_schedule` knows it.
-        warmup_steps: How many steps the learning rate rises first.
-        clip_norm: What the norm of the gradients is scaled down to, if it is larger.
+        schedule: The name of the learning rate schedule, one of `shapezoo.train.SCHEDULES`.
+        warmup_steps: Number of steps at the start in which the learning rate rises.
+        clip_norm: The norm to scale gradients down to, if theirs is larger.
         precision: ``"bfloat16"`` for mixed precision.
         on_nan: What to do if the loss is NaN or infinite: ``"continue"``, or ``"stop"`` with an
             error before the weights change.
         compile: Whether to run the model through `torch.compile`.
-        patience: How many epochs in a row may bring no lower loss before the training ends. A
-            tenth of the examples is then set aside for measuring that loss, and the weights are
-            those of the best epoch.
+        patience: Number of epochs in a row without a lower loss after which the training ends. A
+            tenth of the examples is then held out to measure that loss, and the weights are those
+            of the best epoch.
         seed: Seeds the weights, the split and the order of the examples.
-        device: What to compute on, as `shapezoo.train.choose_device` takes it.
+        device: The device to compute on, as for `shapezoo.train.choose_device`.
 
     Raises:
-        RunError: A value is of the wrong type or out of its range.
+        RunError: A value has the wrong type or is out of range.
     """
 
     model: str
@@ -89,40 +90,35 @@ class RunConfig:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, kind in typing.get_type_hints(RunConfig).items():
+        for name, type_ in typing.get_type_hints(RunConfig).items():
             value = getattr(self, name)
-            is_flag = isinstance(value, bool) and kind is not bool  # which is an int too
-            if is_flag or not is_bearable(value, kind, conf=CONF):
-                options = " or ".join(map(repr, typing.get_args(kind)))
-                is_class = isinstance(kind, type)
-                expected = (
-                    options
-                    if typing.get_origin(kind) is Literal
-                    else (kind.__name__ if is_class else str(kind))
-                )
+            is_bool = isinstance(value, bool) and type_ is not bool  # a bool is an int too
+            if is_bool or not is_bearable(value, type_, conf=CONF):
+                expected = type_.__name__ if isinstance(type_, type) else str(type_)
+                if typing.get_origin(type_) is Literal:
+                    expected = " or ".join(map(repr, typing.get_args(type_)))
                 raise RunError(f"{name} must be {expected}, got {value!r}")
-        for name, least in _LEAST.items():
-            if (value := getattr(self, name)) is None:
-                continue
-            if value < least:
-                raise RunError(f"{name} must be at least {least}, got {value}")
-            if value >= 2**31:
+        for name, minimum in _MINIMA.items():
+            value = getattr(self, name)
+            if value is not None and value < minimum:
+                raise RunError(f"{name} must be at least {minimum}, got {value}")
+            if value is not None and value >= 2**31:
                 raise RunError(f"{name} must be below 2**31, got {value}")
         for name in ("lr", "clip_norm"):
             if (value := getattr(self, name)) is not None and not 0 < value < math.inf:
                 raise RunError(f"{name} must be positive and finite, got {value}")
-        for name, known in _KNOWN.items():
-            if (value := getattr(self, name)) not in known:
-                raise RunError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        for name, choices in _CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                raise RunError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
         if self.split_by == "writer" and self.data != "digits":
             raise RunError(f"split_by='writer' is for digits; {self.data} has no writers")
 
     def build(self) -> Module:
-        """The model, with random weights.
+        """Build the model, with random weights.
 
         Raises:
             UnknownModelError: There is no such model.
-            RunError: The model does not take these hyper-parameters.
+            RunError: The model does not accept these hyper-parameters.
         """
         try:
             return create_model(self.model, **self.hyperparameters)
@@ -130,6 +126,6 @@ class RunConfig:
             raise RunError(f"model {self.model!r} cannot be built: {error}") from error
 
     def outcome(self) -> str:
-        """What decides the weights of a run that ends, as JSON; the machine is left out."""
+        """Return everything that decides the final weights as JSON, without the machine."""
         record = {k: v for k, v in dataclasses.asdict(self).items() if k not in CHANGEABLE}
         return json.dumps(record, sort_keys=True)

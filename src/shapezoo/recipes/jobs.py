@@ -1,4 +1,4 @@
-"""What a run needs, found by its configuration: the examples, a model that fits them, a judge."""
+"""Everything that a run needs: data, a model that fits them, the optimizer and the loss."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from shapezoo.contracts import Module, ShapeError, Signature, TensorType, UnionT
 from shapezoo.data import InMemory
 from shapezoo.data.memory import split
 from shapezoo.recipes.runs import RunConfig, RunError
-from shapezoo.recipes.sources import SOURCES
+from shapezoo.recipes.sources import SOURCES, sizes_of
 from shapezoo.train import (
     Batch,
     Correct,
@@ -34,36 +34,36 @@ from shapezoo.zoo import model_info
 
 
 class DataMismatchError(ValueError):
-    """A model cannot take the inputs that a dataset gives, or has other classes."""
+    """A model does not accept the inputs of a dataset, or has another number of classes."""
 
     __module__ = "shapezoo.recipes"
 
 
 @dataclass(frozen=True)
 class Job:
-    """All that a run needs, found by its configuration.
+    """Everything that a run needs.
 
     Attributes:
         config: The configuration, with all hyper-parameters and the device.
-        device: What to compute on.
-        model: The model, with its first weights.
-        learned: The examples to learn from.
-        measured: Those to measure on while training.
-        unseen: Those to report on.
-        classes: The names of the labels; none where numbers are predicted.
-        steps: How many steps an epoch has.
+        device: The device to compute on.
+        model: The model, with its initial weights.
+        train: The training set.
+        validation: The examples to measure on after each epoch; the test set if none are held out.
+        test: The test set.
+        classes: The names of the classes; empty for a regression.
+        steps: Number of steps per epoch.
         make_optimizer: Builds the optimizer.
-        schedule: How the learning rate changes.
-        loss: What to lower.
-        correct: Counts the right answers; None where numbers are predicted.
+        schedule: The learning rate schedule.
+        loss: The loss to minimise.
+        correct: Counts the correct predictions; None for a regression.
     """
 
     config: RunConfig
     device: torch.device
     model: Module
-    learned: InMemory[Any]
-    measured: InMemory[Any]
-    unseen: InMemory[Any]
+    train: InMemory[Any]
+    validation: InMemory[Any]
+    test: InMemory[Any]
     classes: tuple[str, ...]
     steps: int
     make_optimizer: MakeOptimizer
@@ -73,43 +73,44 @@ class Job:
 
 
 def prepare(config: RunConfig, *, download: bool) -> Job:
-    """Find all that a run needs, before it writes anything.
+    """Prepare everything that a run needs, before it writes anything.
 
     Args:
-        config: What the run is asked for.
-        download: Whether a dataset that is missing may be downloaded.
+        config: The configuration.
+        download: Whether to download a missing dataset.
 
     Raises:
         UnknownModelError: There is no such model.
-        DataMismatchError: The model cannot take the examples, or has another number of classes.
+        DataMismatchError: The model does not accept the examples, or has another number of classes.
         DatasetError: The dataset is missing or damaged.
         DeviceError: There is no such device.
         RunError: The model cannot be built, or there are more steps of warm-up than steps.
     """
     device = choose_device(config.device)
-    known = model_info(config.model).hyperparameters
+    defaults = model_info(config.model).hyperparameters
     source = SOURCES[config.data]
-    learned, unseen = source.load(
+    train, test = source.load(
         split_by=config.split_by, seed=config.seed, root=config.root, download=download
     )
-    classes = source.classes(learned)
-    sizes = {name: size for name, size in source.sizes(learned).items() if name in known}
+    classes = source.classes(train)
+    sizes = {name: size for name, size in sizes_of(train).items() if name in defaults}
     config = replace(
-        config, hyperparameters=known | sizes | config.hyperparameters, device=str(device)
+        config, hyperparameters=defaults | sizes | config.hyperparameters, device=str(device)
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = config.build()
-    example = learned.select(torch.arange(1))
+    contract, example = signature(model), train.select(torch.arange(1))
     width = len(classes) or example.targets.shape[-1]
-    require_fit(config, signature(model), example.inputs, classes, width)
-    measured = unseen
-    if config.patience:  # what decides when to end must not be what is reported
+    require_fit(config, contract, example.inputs, classes, width)
+    validation = test
+    if config.patience:  # the test set would not be independent if it decided when to stop
         generator = torch.Generator().manual_seed(config.seed)
-        learned, measured = split(learned, test_size=len(learned) // 10, generator=generator)
-    last = ((len(learned) - 1) % config.batch_size + 1) // config.accumulate or 1
-    _require_sizes(config, model, {"eval": example, "train": learned.select(torch.arange(last))})
-    steps = iterations(len(learned), config.batch_size)
+        train, validation = split(train, test_size=len(train) // 10, generator=generator)
+    # the smallest batch of an epoch is the last one, or a part of it
+    last = ((len(train) - 1) % config.batch_size + 1) // config.accumulate or 1
+    _require_sizes(config, model, {"eval": example, "train": train.select(torch.arange(last))})
+    steps = iterations(len(train), config.batch_size)
     try:
         schedule = choose_schedule(
             config.schedule, config.epochs * steps, warmup_steps=config.warmup_steps
@@ -118,30 +119,33 @@ def prepare(config: RunConfig, *, download: bool) -> Job:
         raise RunError(str(error)) from error
     if config.compile:
         model.compile()
-    loss, right = _judges(signature(model), classes)
+    loss, is_correct = _loss_and_accuracy(contract, classes)
     return Job(
         config=config,
         device=device,
         model=model,
-        learned=learned,
-        measured=measured,
-        unseen=unseen,
+        train=train,
+        validation=validation,
+        test=test,
         classes=classes,
         steps=steps,
         make_optimizer=choose_optimizer(config.optimizer, lr=config.lr),
         schedule=schedule,
         loss=loss,
-        correct=right,
+        correct=is_correct,
     )
 
 
 def _require_sizes(config: RunConfig, model: Module, smallest: Mapping[str, Batch]) -> None:
-    """Refuse examples that are too small or too few for a model, by calling a copy of it.
+    """Raise if examples are too small or too few for a model, by calling a copy of it.
 
     Args:
-        config: What the run is asked for.
+        config: The configuration.
         model: The model.
         smallest: The smallest batch in each mode.
+
+    Raises:
+        DataMismatchError: A call fails.
     """
     for mode, batch in smallest.items():
         with undisturbed(model):
@@ -153,8 +157,10 @@ def _require_sizes(config: RunConfig, model: Module, smallest: Mapping[str, Batc
                 ) from error
 
 
-def _judges(contract: Signature, classes: tuple[str, ...]) -> tuple[Loss, Correct | None]:
-    """What to lower, and what counts as right."""
+def _loss_and_accuracy(
+    contract: Signature, classes: tuple[str, ...]
+) -> tuple[Loss, Correct | None]:
+    """Return the loss to minimise, and the function that counts correct predictions."""
     if not classes:
         return mean_squared_error, None
     if _width(contract) == 1:
@@ -165,9 +171,9 @@ def _judges(contract: Signature, classes: tuple[str, ...]) -> tuple[Loss, Correc
 
 
 def _width(contract: Signature) -> int | None:
-    """How many numbers a model gives for an answer."""
+    """Return the size of the last axis of a model's output, if it is fixed."""
     output = contract.output
-    if isinstance(output, UnionType):  # what it gives in eval mode stands first
+    if isinstance(output, UnionType):  # the result in eval mode is the first
         output = output.parts[0]
     return output.axes[-1].fixed if isinstance(output, TensorType) and output.axes else None
 
@@ -179,15 +185,15 @@ def require_fit(
     classes: tuple[str, ...],
     width: int,
 ) -> None:
-    """Refuse a model that cannot take inputs like these, or does not give such answers."""
+    """Raise DataMismatchError unless a model accepts such inputs and has as many outputs."""
     shapes = [tuple(tensor.shape) for tensor in inputs]
     widths = (1, 2) if len(classes) == 2 else (width,)
     if contract.accepts(*shapes) and _width(contract) in widths:
         return
-    came = " and ".join(map(str, shapes))
-    answers = f"of {len(classes)} classes" if classes else f"with {width} numbers to predict"
+    example = " and ".join(map(str, shapes))
+    targets = f"of {len(classes)} classes" if classes else f"with {width} values to predict"
     raise DataMismatchError(
         f"model {config.model!r} does not fit the data\n"
         f"  the model is  {contract}\n"
-        f"  an example of {config.data} is {came}, {answers}"
+        f"  an example of {config.data} is {example}, {targets}"
     )

@@ -1,4 +1,4 @@
-"""Pictures, drawn with matplotlib, which ``pip install 'shapezoo[plots]'`` installs."""
+"""Plots, drawn with matplotlib, which ``pip install 'shapezoo[plots]'`` installs."""
 
 import math
 import os
@@ -21,15 +21,15 @@ def draw_confusion(
     names: Sequence[str],
     path: str | os.PathLike[str],
 ) -> None:
-    """Draw a confusion matrix: each row is a class, shaded by what its examples were taken for.
+    """Draw a confusion matrix: each row is a class, shaded by the shares of the predictions.
 
     Args:
-        confusion: How often the class of the row was taken for that of the column.
+        confusion: How often the class of the row was predicted to be that of the column.
         names: The names of the classes.
-        path: Where to write the picture, as PNG.
+        path: The PNG file to write.
 
     Raises:
-        ValueError: There are more or fewer names than classes.
+        ValueError: There is not one name for each class.
         ImportError: matplotlib is not installed.
     """
     if len(names) != len(confusion):
@@ -41,7 +41,7 @@ def draw_confusion(
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
     axes.set_yticks(range(len(names)), names, parse_math=False)
-    axes.set(xlabel="taken for", ylabel="is")
+    axes.set(xlabel="predicted", ylabel="true")
     for row, counts in enumerate(confusion.tolist()):
         for column, count in enumerate(counts):
             if count:
@@ -56,15 +56,15 @@ def draw_curves(
     accuracies: Sequence[float | None],
     path: str | os.PathLike[str],
 ) -> None:
-    """Draw how a training went: the losses over the epochs and, if there is one, the accuracy.
+    """Draw the losses over the epochs and, unless it is a regression, the accuracy.
 
-    Values that are None or not finite, as of a training that diverged, leave gaps.
+    Values that are None or not finite, as in a training that diverged, leave gaps.
 
     Args:
         losses: The training loss of each epoch.
         test_losses: The test loss of each epoch.
         accuracies: The test accuracy of each epoch, from 0 to 1; None for a regression.
-        path: Where to write the picture, as PNG.
+        path: The PNG file to write.
 
     Raises:
         ValueError: The sequences differ in length, or are empty.
@@ -73,8 +73,8 @@ def draw_curves(
     lengths = {len(losses), len(test_losses), len(accuracies)}
     if len(lengths) > 1 or 0 in lengths:
         raise ValueError(
-            f"of losses ({len(losses)}), test_losses ({len(test_losses)}) and accuracies "
-            f"({len(accuracies)}) there must be equally many, and at least one"
+            f"losses ({len(losses)}), test_losses ({len(test_losses)}) and accuracies "
+            f"({len(accuracies)}) must have the same length, at least one"
         )
     panels = 1 if all(accuracy is None for accuracy in accuracies) else 2
     figure = _figure(4.5 * panels, 3.5)
@@ -86,7 +86,7 @@ def draw_curves(
     loss.legend()
     for accuracy in others:
         percent = [100 * value for value in _finite(accuracies)]
-        accuracy.plot(epochs, percent, ".-", color="C1")  # the colour of the test on the left
+        accuracy.plot(epochs, percent, ".-", color="C1")  # the colour of the test loss on the left
         accuracy.set(ylabel="test accuracy (%)")
     for axes in figure.axes:
         axes.set(xlabel="epoch", xlim=(0.5, len(losses) + 0.5))
@@ -100,16 +100,16 @@ def _finite(values: Sequence[float | None]) -> list[float]:
 
 
 def _figure(width: float, height: float) -> "Figure":
-    """An empty picture, of a size in inches.
+    """Create an empty figure, of a size in inches.
 
     Raises:
         ImportError: matplotlib is not installed.
     """
     try:
-        from matplotlib.figure import Figure  # an extra; without pyplot, no window is opened
+        from matplotlib.figure import Figure  # an extra; pyplot would open windows
     except ImportError as error:
         raise ImportError(
-            "pictures need matplotlib, which is not installed; use pip install 'shapezoo[plots]'"
+            "plots need matplotlib, which is not installed; use pip install 'shapezoo[plots]'"
         ) from error
     return Figure(figsize=(width, height), layout="constrained", dpi=120)
 

@@ -1,14 +1,15 @@
-"""The folder of a training run: what was asked for, how it went, and what came out.
+"""The folder of a training run: its configuration, metrics, checkpoints and results.
 
 - ``config.json``: the exact configuration,
 - ``metrics.jsonl``: one JSON object for each epoch,
-- ``checkpoint.safetensors``, ``checkpoint-before.safetensors``: where the training stands, and
-  where it stood one checkpoint earlier,
+- ``checkpoint.safetensors``, ``checkpoint-before.safetensors``: the newest checkpoint and the one
+  before it,
 - ``model.safetensors``: the trained weights,
-- ``confusion.tsv``: how often each class (row) was taken for each (column) in the test,
-- ``confusion.png``, ``curves.png``: pictures of it and of the metrics, where matplotlib is
+- ``confusion.tsv``: the confusion matrix of the test set; rows are true classes, columns predicted
+  ones,
+- ``confusion.png``, ``curves.png``: plots of the confusion matrix and the metrics, if matplotlib is
   installed,
-- ``tensorboard``: events for TensorBoard, if asked for.
+- ``tensorboard``: events for TensorBoard, if requested.
 """
 
 import contextlib
@@ -46,10 +47,12 @@ from shapezoo.train import (
 
 __all__ = ["Run", "RunConfig", "RunError"]
 
+_NEWEST = "checkpoint.safetensors"
+_BEFORE = "checkpoint-before.safetensors"
+_UNFINISHED = "checkpoint-new.safetensors"
 _FILES = (
     *("config.json", "metrics.jsonl", "model.safetensors", "confusion.tsv"),
-    *("checkpoint.safetensors", "checkpoint-before.safetensors", "checkpoint-new.safetensors"),
-    *("confusion.png", "curves.png"),
+    *(_NEWEST, _BEFORE, _UNFINISHED, "confusion.png", "curves.png"),
 )
 
 
@@ -59,8 +62,8 @@ class Run:
 
     Attributes:
         path: The folder.
-        config: What the run was asked for.
-        classes: The names of the labels; none where numbers are predicted.
+        config: Its configuration.
+        classes: The names of the classes; empty for a regression.
     """
 
     path: Path
@@ -75,15 +78,15 @@ class Run:
         *,
         classes: tuple[str, ...] = (),
     ) -> "Run":
-        """Make the folder of a new run and write its configuration there.
+        """Create the folder of a new run, with its configuration.
 
         Args:
-            config: What the run is asked for.
+            config: The configuration.
             path: The folder, which must not exist; without it ``runs/MODEL-DATE-TIME``.
-            classes: The names of the labels.
+            classes: The names of the classes.
 
         Raises:
-            RunError: The folder exists already or cannot be made.
+            RunError: The folder exists already or cannot be created.
         """
         versions = {
             "shapezoo": __version__,
@@ -94,13 +97,13 @@ class Run:
         text = json.dumps(record, indent=2) + "\n"
         try:
             folder = Path(path) if path is not None else _unused_folder(config.model)
-            _make_folder(folder, text)
+            _create_folder(folder, text)
         except FileExistsError as error:
             raise RunError(
                 f"{str(path)!r} exists already; choose another folder, or resume the run in it"
             ) from error
         except OSError as error:
-            raise RunError(f"the folder of the run cannot be made: {error}") from error
+            raise RunError(f"the folder of the run cannot be created: {error}") from error
         return cls(folder, config, classes)
 
     @classmethod
@@ -108,38 +111,37 @@ class Run:
         """Read the folder of a run.
 
         Raises:
-            RunError: It is no run folder.
+            RunError: It is not a run folder.
         """
         file = Path(path) / "config.json"
         try:
             record = json.loads(read_text(file))
-            known = {part.name for part in dataclasses.fields(RunConfig)}
-            settings = {name: record[name] for name in record.keys() & known}
+            names = {field.name for field in dataclasses.fields(RunConfig)}
             classes = tuple(record.get("classes", ()))
             if not all(isinstance(name, str) for name in classes):
-                raise TypeError(f"classes must be texts, got {classes!r}")
-            config = RunConfig(**settings)
-            config.outcome()  # fails if it is nested more deeply than can be copied
+                raise TypeError(f"classes must be strings, got {classes!r}")
+            config = RunConfig(**{name: record[name] for name in record.keys() & names})
+            config.outcome()  # raises RecursionError if it is nested too deeply to be copied
             return cls(Path(path), config, classes)
         except OSError as error:
-            raise RunError(f"{os.fspath(path)!r} is no run folder: {error}") from error
+            raise RunError(f"{os.fspath(path)!r} is not a run folder: {error}") from error
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
-            raise RunError(f"{str(file)!r} is no configuration of a run: {error!r}") from error
+            raise RunError(f"{str(file)!r} is not a configuration of a run: {error!r}") from error
 
     def log(self, event: Event) -> None:
-        """Append the figures of an epoch to the metrics; other events pass."""
+        """Append the metrics of an epoch to the file; ignore other events."""
         if isinstance(event, EpochDone):
             with (self.path / "metrics.jsonl").open("a") as file:
                 file.write(json.dumps(_finite(dataclasses.asdict(event))) + "\n")
                 file.flush()
-                os.fsync(file.fileno())  # before the checkpoint that counts on it
+                os.fsync(file.fileno())  # before the checkpoint that relies on it
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from training in this folder, where the system knows locks.
+        """Keep other processes from training in this folder, if the system has file locks.
 
         Raises:
-            RunError: Another process trains in it.
+            RunError: Another process is training in it.
         """
         try:
             import fcntl
@@ -151,12 +153,14 @@ class Run:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
         except BlockingIOError as error:
-            raise RunError(f"{str(self.path)!r}: another process trains in this folder") from error
+            raise RunError(
+                f"{str(self.path)!r}: another process is training in this folder"
+            ) from error
         finally:
             os.close(folder)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The figures of each epoch, as they were written; lines that are damaged are left out.
+        """Return the metrics of each epoch, as they were written, without damaged lines.
 
         Raises:
             OSError: The file cannot be read.
@@ -169,10 +173,10 @@ class Run:
         for line in lines:
             with contextlib.suppress(ValueError, RecursionError):
                 records.append(json.loads(line))
-        return [record for record in records if _is_of_an_epoch(record)]
+        return [record for record in records if _is_epoch(record)]
 
     def rewind(self, epochs: int) -> None:
-        """Forget the figures of all epochs after the first ones, and what was half written."""
+        """Remove the metrics of all epochs after the first ones, and temporary files."""
         for leftover in leftovers(self.path, _FILES):
             leftover.unlink()
         kept = {record["epoch"]: record for record in self.metrics() if record["epoch"] <= epochs}
@@ -180,62 +184,49 @@ class Run:
         _write(self.path / "metrics.jsonl", text)
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint; the one before it is kept too.
+        """Write a checkpoint, and keep the one before it.
 
         Raises:
             OSError: It cannot be written; the earlier ones are still there.
         """
-        newest, before = self._checkpoints()
-        written = newest.with_name("checkpoint-new.safetensors")
-        save_checkpoint(checkpoint, written, about=self._about())
+        newest, unfinished = self.path / _NEWEST, self.path / _UNFINISHED
+        save_checkpoint(checkpoint, unfinished, about=self.config.outcome())
         if newest.exists():
-            newest.replace(before)
-        written.replace(newest)
+            newest.replace(self.path / _BEFORE)
+        unfinished.replace(newest)
 
     def load_checkpoint(self, device: torch.device) -> Checkpoint | None:
-        """The newest checkpoint, or None if there is none yet.
+        """Return the newest checkpoint, or None if there is none yet.
 
         Args:
-            device: Where to go on.
+            device: The device to continue on.
 
         Raises:
-            RunError: The checkpoint is damaged, or is that of another run.
+            RunError: The checkpoint is damaged, or belongs to another run.
         """
-        newest, before = self._checkpoints()
-        file = newest if newest.exists() or not before.exists() else before
-        if not file.exists():
+        files = [file for name in (_NEWEST, _BEFORE) if (file := self.path / name).exists()]
+        if not files:
             return None
         try:
-            checkpoint, about = load_checkpoint(file, device=device)
+            checkpoint, about = load_checkpoint(files[0], device=device)
         except CheckpointError as error:
-            is_older = file == newest and before.exists()
-            advice = f"go on from {before.name}" if is_older else "start over"
+            advice = f"continue from {_BEFORE}" if len(files) > 1 else "start over"
             raise RunError(f"{error}; delete it to {advice}") from error
-        if about != self._about():
-            raise RunError(f"{str(file)!r} is the checkpoint of another run: {about}")
+        if about != self.config.outcome():
+            raise RunError(f"{str(files[0])!r} is the checkpoint of another run: {about}")
         return checkpoint
 
-    def _checkpoints(self) -> tuple[Path, Path]:
-        return (
-            self.path / "checkpoint.safetensors",
-            self.path / "checkpoint-before.safetensors",
-        )
-
-    def _about(self) -> str:
-        return self.config.outcome()
-
     def save_confusion(self, confusion: Tensor) -> None:
-        """Write a confusion matrix as a table, and as a picture where matplotlib is installed."""
-        rows = zip(("", *self.classes), [list(self.classes), *confusion.tolist()], strict=True)
-        table = "".join("\t".join(map(_cell, (name, *row))) + "\n" for name, row in rows)
+        """Write a confusion matrix as a table, and draw it if matplotlib is installed."""
+        names = [_cell(name) for name in self.classes]
+        rows = zip(("", *names), [names, *confusion.tolist()], strict=True)
+        table = "".join("\t".join(map(str, (name, *row))) + "\n" for name, row in rows)
         _write(self.path / "confusion.tsv", table)
         if importlib.util.find_spec("matplotlib"):
-            draw_confusion(
-                confusion, [_cell(name) for name in self.classes], self.path / "confusion.png"
-            )
+            draw_confusion(confusion, names, self.path / "confusion.png")
 
     def save_curves(self) -> None:
-        """Draw the losses and accuracies over the epochs, where matplotlib is installed."""
+        """Draw the losses and accuracies over the epochs, if matplotlib is installed."""
         if (records := self.metrics()) and importlib.util.find_spec("matplotlib"):
             draw_curves(
                 [record["loss"] for record in records],
@@ -249,11 +240,11 @@ class Run:
         shapezoo.weights.save(model, self.path / "model.safetensors")
 
     def load_model(self) -> Module:
-        """Build the model of this run, with its trained weights, in evaluation mode.
+        """Build the model of this run, with its trained weights, in eval mode.
 
         Raises:
             UnknownModelError: There is no such model (any more).
-            RunError: The model does not take these hyper-parameters.
+            RunError: The model does not accept these hyper-parameters.
             WeightsError: The weights are missing or do not fit the model.
         """
         model = self.config.build()
@@ -262,15 +253,15 @@ class Run:
 
 
 def _unused_folder(model: str) -> Path:
-    """A folder that is named after the model and the time, and numbered where that exists."""
+    """Return a folder named after the model and the time, with a number if that exists."""
     first = Path("runs") / f"{model}-{datetime.now():%Y%m%d-%H%M%S}"
     numbered = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
     return next(folder for folder in itertools.chain([first], numbered) if not folder.exists())
 
 
-def _make_folder(folder: Path, config: str) -> None:
-    """Make a folder that appears with its configuration, or not at all."""
-    if folder.exists():  # an empty one would be replaced
+def _create_folder(folder: Path, config: str) -> None:
+    """Create a folder that appears with its configuration, or not at all."""
+    if folder.exists():  # rename would replace an empty one
         raise FileExistsError(str(folder))
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True)
@@ -281,15 +272,15 @@ def _make_folder(folder: Path, config: str) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _is_of_an_epoch(record: object) -> bool:
+def _is_epoch(record: object) -> bool:
     match record:
-        case {"epoch": int(epoch), "loss": loss, "test": {"loss": other, "accuracy": accuracy}}:
-            return type(epoch) is int and all(map(_is_figure, (loss, other, accuracy)))
+        case {"epoch": int(epoch), "loss": loss, "test": {"loss": test_loss, "accuracy": accuracy}}:
+            return type(epoch) is int and all(map(_is_metric, (loss, test_loss, accuracy)))
     return False
 
 
-def _is_figure(value: object) -> bool:
-    """Whether this is a number that a picture can show, or None for one that is not finite."""
+def _is_metric(value: object) -> bool:
+    """Whether this is a number that a plot can show, or None for one that is not finite."""
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or (type(value) is int and abs(value) < 2**63)
@@ -301,12 +292,12 @@ def _write(path: Path, text: str) -> None:
 
 
 def _cell(value: object) -> str:
-    """As it can stand in a table: a class may be a tab or the end of a line."""
+    """Return the text of a table cell: the name of a class may be a tab or a line break."""
     return str(value) if str(value).isprintable() else repr(value)
 
 
 def _finite(value: Any) -> Any:
-    """The same with null for what is no number, which JSON cannot hold."""
+    """Replace numbers that are not finite, which JSON cannot hold, by None."""
     if isinstance(value, dict):
         return {key: _finite(part) for key, part in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""The datasets that a run can name, and what each means for the job of training on it."""
+"""The datasets that a run can name, and how to train and predict on each."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from shapezoo.creating import find_entry
 from shapezoo.data import (
     ImageDataset,
     NameDataset,
@@ -32,7 +33,7 @@ from shapezoo.layers import SequenceError
 from shapezoo.registry import Task
 
 Example = str | os.PathLike[str]
-"""What a user has: a file, or a text."""
+"""What a user wants a prediction for: the path of a file, or a text."""
 
 
 @dataclass(frozen=True)
@@ -40,57 +41,55 @@ class Source:
     """A dataset of a run.
 
     Attributes:
-        task: What it can teach a model.
-        model: The model that is trained on it where none is named.
-        noun: What its answers are called.
-        load: Gives the examples to learn from and those to test on. Its keywords are
-            ``split_by`` and ``seed`` as `digits` knows them, and ``root`` and ``download`` as
-            `mnist` does.
-        sizes: The keywords of builders that the examples decide.
-        classes: The names of the labels; none where numbers are to be predicted.
-        read: Turns an example of a user into the inputs of a model for these classes; None where
+        model: The model to train on it if none is named.
+        noun: What its test examples are, for reports.
+        load: Returns the training and test examples. Its keywords are ``split_by`` and ``seed`` as
+            of `digits`, and ``root`` and ``download`` as of `mnist`.
+        classes: Returns the names of the classes; empty for a regression.
+        read: Turns an example of a user into the inputs of a model for these classes; None if
             there is no way.
-        defaults: How its model is trained, where that is not as in `RunConfig`.
+        defaults: How its model is trained, where this differs from `RunConfig`.
     """
 
-    task: Task
     model: str
     noun: str
     load: Callable[..., Split[Any]]
-    sizes: Callable[[Any], dict[str, int]]
     classes: Callable[[Any], tuple[str, ...]] = lambda examples: examples.classes
     read: Callable[[Example, tuple[str, ...]], tuple[Tensor, ...]] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
-
-def _sizes_of_images(examples: ImageDataset) -> dict[str, int]:
-    _, channels, height, _ = examples.images.shape
-    return {"in_channels": channels, "num_classes": len(examples.classes), "image_size": height}
-
-
-def _sizes_of_names(examples: NameDataset) -> dict[str, int]:
-    return {"num_classes": len(examples.classes)}
+    @property
+    def task(self) -> Task:
+        """The task that it teaches, which is that of its model."""
+        return find_entry(self.model).task
 
 
-def _sizes_of_series(examples: SeriesDataset) -> dict[str, int]:
-    return {"num_features": examples.targets.shape[1]}
+def sizes_of(examples: object) -> dict[str, int]:
+    """Return the hyper-parameters that the examples of a dataset determine."""
+    match examples:
+        case ImageDataset(images=images, classes=classes):
+            _, channels, height, _ = images.shape
+            return {"in_channels": channels, "num_classes": len(classes), "image_size": height}
+        case NameDataset(classes=classes):
+            return {"num_classes": len(classes)}
+        case SeriesDataset(targets=targets):
+            return {"num_features": targets.shape[1]}
+        case TableDataset(features=features):
+            return {"in_features": features.shape[1]}
+        case TextDataset(classes=classes):
+            return {"vocab_size": len(classes), "num_classes": len(classes)}
+    raise TypeError(f"not a dataset of a run: {type(examples).__name__}")
 
 
-def _sizes_of_tables(examples: TableDataset) -> dict[str, int]:
-    return {"in_features": examples.features.shape[1]}
-
-
-def _sizes_of_text(examples: TextDataset) -> dict[str, int]:
-    return {"vocab_size": len(examples.classes), "num_classes": len(examples.classes)}
-
-
-def _cropped(photographs: Split[ImageDataset]) -> Split[ImageDataset]:
-    return Split(*(replace(part, images=_middle(part.images)) for part in photographs))
-
-
-def _middle(images: Tensor) -> Tensor:
-    """The middle of images of 32 x 32 pixels, in the size of handwritten digits."""
+def _crop(images: Tensor) -> Tensor:
+    """Crop images of 32 x 32 pixels to the size of handwritten digits."""
     return images[..., 2:-2, 2:-2]
+
+
+def _load_cropped_cifar10(*, root: str, download: bool, **_: Any) -> Split[ImageDataset]:
+    return Split(
+        *(replace(part, images=_crop(part.images)) for part in cifar10(root, download=download))
+    )
 
 
 def _read_name(name: Example, classes: tuple[str, ...]) -> tuple[Tensor, ...]:
@@ -106,76 +105,58 @@ def _read_text(beginning: Example, classes: tuple[str, ...]) -> tuple[Tensor, ..
 
 SOURCES = {
     "digits": Source(
-        task="image-classification",
         model="lenet",
         noun="images",
         load=lambda *, split_by, seed, **_: digits(split_by=split_by, seed=seed),
-        sizes=_sizes_of_images,
         read=lambda path, _: (read_digit(path),),
     ),
     "mnist": Source(
-        task="image-classification",
         model="lenet",
         noun="images",
         load=lambda *, root, download, **_: mnist(root, download=download),
-        sizes=_sizes_of_images,
         read=lambda path, _: (read_digit(path),),
     ),
     "fashion_mnist": Source(
-        task="image-classification",
         model="lenet",
         noun="images",
         load=lambda *, root, download, **_: fashion_mnist(root, download=download),
-        sizes=_sizes_of_images,
         read=lambda path, _: (read_picture(path, height=28, width=28, channels=1),),
     ),
     "cifar10": Source(
-        task="image-classification",
         model="resnet_small",
         noun="images",
-        load=lambda *, root, download, **_: _cropped(cifar10(root, download=download)),
-        sizes=_sizes_of_images,
-        read=lambda path, _: (_middle(read_picture(path, height=32, width=32, channels=3)),),
+        load=_load_cropped_cifar10,
+        read=lambda path, _: (_crop(read_picture(path, height=32, width=32, channels=3)),),
     ),
     "names": Source(
-        task="text-classification",
         model="name_classifier",
         noun="names",
         load=lambda *, seed, **_: names(seed=seed),
-        sizes=_sizes_of_names,
         read=_read_name,
     ),
     "text": Source(
-        task="token-classification",
         model="character_rnn",
         noun="characters",
         load=lambda **_: text(),
-        sizes=_sizes_of_text,
         read=_read_text,
         defaults={"batch_size": 16, "lr": 0.004, "schedule": "cosine", "clip_norm": 1.0},
     ),
     "breast_cancer": Source(
-        task="tabular-classification",
         model="logistic_regression",
         noun="tumours",
         load=lambda *, seed, **_: breast_cancer(seed=seed),
-        sizes=_sizes_of_tables,
         defaults={"epochs": 30, "lr": 0.01},
     ),
     "diabetes": Source(
-        task="tabular-regression",
         model="linear_regression",
         noun="patients",
         load=lambda *, seed, **_: diabetes(seed=seed),
-        sizes=_sizes_of_tables,
-        defaults={"epochs": 50, "lr": 1.0},  # the score lies around 150
+        defaults={"epochs": 50, "lr": 1.0},  # the target is about 150
     ),
     "weather": Source(
-        task="forecasting",
         model="rnn_forecaster",
         noun="values",
         load=lambda *, seed, **_: weather(seed=seed),
-        sizes=_sizes_of_series,
         classes=lambda _: (),
         defaults={"lr": 0.01},
     ),

@@ -1,4 +1,4 @@
-"""Whole jobs: train a model of the zoo on a dataset, and classify something with the result."""
+"""Training a model of the zoo on a dataset, and predicting with the result."""
 
 import contextlib
 import os
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from shapezoo.contracts import signature
+from shapezoo.creating import find_entry
 from shapezoo.recipes.jobs import DataMismatchError, Job, prepare, require_fit
 from shapezoo.recipes.runs import Run, RunConfig, RunError
 from shapezoo.recipes.sources import SOURCES, Example
@@ -29,18 +30,6 @@ from shapezoo.train import (
     install,
 )
 from shapezoo.train.loop.tensorboard import require_tensorboard
-from shapezoo.zoo import model_info
-
-__all__ = [
-    "DataMismatchError",
-    "Prediction",
-    "StoppedError",
-    "Trained",
-    "configure",
-    "predict",
-    "resolve",
-    "train",
-]
 
 
 class StoppedError(Exception):
@@ -54,8 +43,8 @@ class Trained:
     """The outcome of `train`.
 
     Attributes:
-        run: The folder with all that the run wrote; None in processes that wrote none.
-        test: How well the model does on the test set.
+        run: The folder of the run; None in processes that did not write it.
+        test: The metrics on the test set.
     """
 
     run: Run | None
@@ -67,8 +56,8 @@ class Prediction:
     """The outcome of `predict`.
 
     Attributes:
-        label: The likeliest class.
-        probabilities: The probability of every class, likeliest first; they sum to 1.
+        label: The most likely class.
+        probabilities: The probability of every class, the most likely first; they sum to 1.
     """
 
     label: str
@@ -76,18 +65,17 @@ class Prediction:
 
 
 def resolve(name: str, data: str | None = None) -> tuple[str, str]:
-    """The names of a model and of a dataset that go together, from the name of either.
+    """Return the names of a model and a dataset that fit together, from the name of either.
 
-    A dataset stands for the model that suits it, and a model for the dataset that teaches its
-    task.
+    A dataset has a model that suits it. For a model, it is the first dataset for its task.
 
     Args:
         name: The name of a model, or of a dataset.
-        data: The name of the dataset, where `name` is that of a model.
+        data: The name of the dataset, if `name` is that of a model.
 
     Raises:
         UnknownModelError: There is no such model.
-        DataMismatchError: No dataset teaches the task of the model, or two datasets are named.
+        DataMismatchError: No dataset is for the task of the model, or two datasets are named.
 
     Example:
         ```pycon
@@ -101,28 +89,29 @@ def resolve(name: str, data: str | None = None) -> tuple[str, str]:
         if data not in (None, name):
             raise DataMismatchError(f"{name!r} and {data!r} are two datasets; name a model for one")
         return SOURCES[name].model, name
-    task = model_info(name).task
-    if data is None:
-        data = next((known for known, source in SOURCES.items() if source.task == task), None)
-    if data is None:
-        tasks = ", ".join(f"{source.task} ({known})" for known, source in SOURCES.items())
-        raise DataMismatchError(f"model {name!r} is for {task}; the datasets are for {tasks}")
-    return name, data
+    task = find_entry(name).task
+    if data is not None:
+        return name, data
+    for suitable, source in SOURCES.items():
+        if source.task == task:
+            return name, suitable
+    tasks = ", ".join(f"{source.task} ({dataset})" for dataset, source in SOURCES.items())
+    raise DataMismatchError(f"model {name!r} is for {task}; the datasets are for {tasks}")
 
 
 def configure(name: str, data: str | None = None, **settings: Any) -> RunConfig:
-    """The configuration of a run on a dataset, with what suits that dataset.
+    """Return the configuration of a run, with defaults that suit its dataset.
 
     Args:
-        name: The name of a model, or of a dataset, as `resolve` takes it.
-        data: The name of the dataset, where `name` is that of a model.
-        **settings: Attributes of the configuration; the others are as the dataset wants them, or
-            have their defaults.
+        name: The name of a model, or of a dataset, as for `resolve`.
+        data: The name of the dataset, if `name` is that of a model.
+        **settings: Attributes of the configuration; missing ones have the defaults for the
+            dataset, or those of `RunConfig`.
 
     Raises:
         UnknownModelError: There is no such model.
-        DataMismatchError: No dataset teaches the task of the model, or two datasets are named.
-        RunError: A value is of the wrong type or out of its range.
+        DataMismatchError: No dataset is for the task of the model, or two datasets are named.
+        RunError: A value has the wrong type or is out of range.
 
     Example:
         ```pycon
@@ -151,43 +140,45 @@ def train(
 ) -> Trained:
     """Train a model of the zoo on one of the datasets.
 
-    The same configuration gives the same weights on the same machine, also where the run was
-    stopped or killed and then resumed. Torch's global random state on the CPU is left as it was.
+    The same configuration gives the same weights on the same machine, even if the run was stopped
+    or killed and then resumed. Torch's global random state on the CPU is left as it was.
 
     Args:
-        config: What to train, and how; or a run to go on with. Of one that has ended, the results
-            are written once more.
+        config: What to train, and how; or a run to resume. If that run has ended, its results are
+            written again.
         run: The folder of a new run, which must not exist; without it ``runs/MODEL-DATE-TIME``.
-            Where ``torchrun`` has started the processes anew, they go on with the run in it.
-        download: Whether a dataset that is missing may be downloaded, which one process must do.
-        tensorboard: Whether to write events for TensorBoard into the folder; a run that began with
-            them goes on with them.
+            If ``torchrun`` has restarted the processes, they resume the run in it.
+        download: Whether to download a missing dataset, which a single process must do.
+        tensorboard: Whether to write events for TensorBoard into the folder; a resumed run
+            continues to write them.
         observers: Called with each event of the training, such as a
             `shapezoo.train.Progress`.
         begun: Called with the folder before the first step.
-        stop: Asked after each step; once it says so, the training ends there.
-        processes: Those that train together; the first of them writes the folder.
+        stop: Called after each step; the training stops as soon as it returns true.
+        processes: The processes that train together; the first of them writes the folder.
 
     Raises:
         UnknownModelError: There is no such model.
-        DataMismatchError: The model cannot take the examples, or has another number of classes.
+        DataMismatchError: The model does not accept the examples, or has another number of classes.
         DatasetError: The dataset is missing or damaged.
         DeviceError: There is no such device.
-        RunError: The run folder exists already or cannot be made; several processes shall
-            download; or the checkpoint of the run is damaged, or that of another run.
+        RunError: The run folder exists already or cannot be created; several processes are to
+            download; or the checkpoint of the run is damaged, or belongs to another run.
         StateError: The checkpoint does not fit the model or the optimizer (any more).
-        ImportError: Something that is asked for is not installed.
+        ImportError: A requested feature needs a package that is not installed.
         NonFiniteLossError: A loss is NaN or infinite, and ``config.on_nan`` is ``"stop"``; the
             folder has a checkpoint from the end of the epoch before.
         StoppedError: `stop` has ended the training; the folder has a checkpoint.
         OSError: Something cannot be written; what was written before is still there.
     """
     if download and processes.size > 1:
-        raise RunError("several processes would download the same files; do so in one, before")
+        raise RunError(
+            "several processes would download the same files; download them in one process first"
+        )
     resumed = config if isinstance(config, Run) else None
     job = prepare(config.config if isinstance(config, Run) else config, download=download)
     if resumed is None and run is not None and _are_restarted(processes, job.device):
-        resumed = _begun(run, job.config)
+        resumed = _interrupted_run(run, job.config)
     if tensorboard:
         require_tensorboard()
     start = Checkpoint(init(job.model, job.make_optimizer, seed=job.config.seed, device=job.device))
@@ -213,8 +204,8 @@ def train(
             job.model,
             job.make_optimizer,
             start,
-            job.learned,
-            job.measured,
+            job.train,
+            job.validation,
             epochs=job.config.epochs,
             batch_size=job.config.batch_size,
             seed=job.config.seed,
@@ -232,11 +223,11 @@ def train(
             processes=processes,
         )
     if is_stopped and any(processes.numbers(is_stopped(), device=job.device)):
-        advice = f"; to go on: shapezoo train --resume {folder.path}" if folder else ""
+        advice = f"; to continue: shapezoo train --resume {folder.path}" if folder else ""
         raise StoppedError(f"stopped after {state.step} steps{advice}")
     install(job.model.to(job.device).eval(), state)
-    unseen = job.unseen.batches(job.config.batch_size)
-    test = evaluate(job.model, state, unseen, loss=job.loss, correct=job.correct)
+    batches = job.test.batches(job.config.batch_size)
+    test = evaluate(job.model, state, batches, loss=job.loss, correct=job.correct)
     if folder:
         folder.save_model(job.model)
         folder.save_curves()
@@ -246,30 +237,30 @@ def train(
 
 
 def predict(run: str | os.PathLike[str], example: Example, *, device: str = "auto") -> Prediction:
-    """Classify something with the model that a run trained.
+    """Classify an example with the model that a run trained.
 
     Args:
         run: The folder of the run.
-        example: What the data of the run are made of: for images a picture file, of digits with
-            one on a plain background, of clothes light on black; for names a name; for texts the
-            beginning of one, of which the next character is told.
-        device: What to compute on, as `shapezoo.train.choose_device` takes it.
+        example: An example like those of the run's dataset: for images the path of an image file,
+            with one digit on a plain background, or light clothes on black; for names a name; for
+            texts the beginning of one, whose next character is predicted.
+        device: The device to compute on, as for `shapezoo.train.choose_device`.
 
     Raises:
         RunError: There is no such run, or its training diverged.
-        DataMismatchError: The run's model does not take such examples.
+        DataMismatchError: The run's model does not accept such examples.
         DeviceError: There is no such device.
         UnknownModelError: There is no such model (any more).
-        WeightsError: The run has no weights, because it did not end.
-        ImageError: The picture cannot be read; or one of a digit is blank.
+        WeightsError: The run has no weights, because it has not ended.
+        ImageError: The image cannot be read, or that of a digit is blank.
         SequenceError: The name or text is empty, or has characters that the model does not know.
     """
     opened = Run.open(run)
     source = SOURCES[opened.config.data]
     if source.read is None:
-        known = ", ".join(name for name, other in SOURCES.items() if other.read)
+        readable = ", ".join(name for name, source in SOURCES.items() if source.read)
         raise DataMismatchError(
-            f"{os.fspath(run)!r} was trained on {opened.config.data}; predict reads {known}"
+            f"{os.fspath(run)!r} was trained on {opened.config.data}; predict reads {readable}"
         )
     model = opened.load_model().to(chosen := choose_device(device))
     inputs = source.read(example, opened.classes)
@@ -278,23 +269,23 @@ def predict(run: str | os.PathLike[str], example: Example, *, device: str = "aut
         logits = model(*(tensor.to(chosen) for tensor in inputs)).flatten(0, -2)[-1]
     probabilities = logits.softmax(dim=0)
     if probabilities.isnan().any():
-        raise RunError(f"{os.fspath(run)!r}: the training diverged; train anew with a smaller lr")
+        raise RunError(f"{os.fspath(run)!r}: the training diverged; retrain with a smaller lr")
     order = probabilities.argsort(descending=True).tolist()
-    named = {opened.classes[index]: float(probabilities[index]) for index in order}
-    return Prediction(next(iter(named)), named)
+    by_class = {opened.classes[index]: float(probabilities[index]) for index in order}
+    return Prediction(next(iter(by_class)), by_class)
 
 
 def _are_restarted(processes: Processes, device: torch.device) -> bool:
-    """Whether ``torchrun`` has started the processes anew, after one has died.
+    """Whether ``torchrun`` has restarted the processes after one has died.
 
-    Each machine counts only those starts that it has caused itself.
+    Each machine counts only the restarts that it has caused itself, so the processes must agree.
     """
     count = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
     return any(processes.numbers(count, device=device))
 
 
-def _begun(run: str | os.PathLike[str], config: RunConfig) -> Run | None:
-    """The run that the same command has begun in this folder, if it had come so far.
+def _interrupted_run(run: str | os.PathLike[str], config: RunConfig) -> Run | None:
+    """Return the run that the same command has begun in a folder, if it got that far.
 
     Raises:
         RunError: It is another run.
@@ -308,22 +299,22 @@ def _begun(run: str | os.PathLike[str], config: RunConfig) -> Run | None:
 
 
 def _latched(stop: Callable[[], bool]) -> Callable[[], bool]:
-    """The same, but who has said so once keeps to it."""
-    is_asked = False
+    """Return a function that is true as soon as `stop` has been true once."""
+    is_stopped = False
 
     def latched() -> bool:
-        nonlocal is_asked
-        is_asked = is_asked or stop()
-        return is_asked
+        nonlocal is_stopped
+        is_stopped = is_stopped or stop()
+        return is_stopped
 
     return latched
 
 
 def _confusion(job: Job) -> Tensor:
-    """The confusion matrix of a classifier, over the examples it has not seen."""
+    """Return the confusion matrix of a classifier over the test set."""
     total = torch.zeros(len(job.classes), len(job.classes), dtype=torch.int64)
     with torch.no_grad():
-        for batch in job.unseen.batches(job.config.batch_size):
+        for batch in job.test.batches(job.config.batch_size):
             scores = job.model(*batch.to(job.device).inputs).cpu()
             predicted = (
                 (scores > 0).long().squeeze(-1) if scores.shape[-1] == 1 else scores.argmax(-1)

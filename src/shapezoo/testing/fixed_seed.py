@@ -1,4 +1,4 @@
-"""The same random numbers at every run."""
+"""The same random numbers in every run."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,16 +7,13 @@ import torch
 
 
 def seed() -> None:
-    """Begin the random numbers of the CPU anew; `torch.manual_seed` would do so on every device."""
+    """Seed torch's generator on the CPU; `torch.manual_seed` would seed those of all devices."""
     torch.default_generator.manual_seed(0)
 
 
 @contextlib.contextmanager
 def seeded() -> Iterator[None]:
-    """Begin the random numbers anew inside a ``with`` block, and put them back after it."""
-    state = torch.default_generator.get_state()
-    seed()
-    try:
+    """Seed torch's generator on the CPU for a ``with`` block, and restore its state afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        seed()
         yield
-    finally:
-        torch.default_generator.set_state(state)

@@ -1,31 +1,27 @@
-"""A trace as blocks with arrows between them."""
+"""Turn a trace into a graph: blocks with arrows between them."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
-from typing import NamedTuple
+from typing import Literal
 
 from shapezoo.tracing.records import Call, Flow, Operation, Size, require_depth
 
 MOST_BLOCKS = 40
-"""How many blocks a diagram may have whose depth nobody chose."""
+"""The largest number of blocks in a diagram without a given depth."""
 
 CASTS = ("to", "type", "type_as", "float", "double", "half", "bfloat16", "int", "long", "bool")
 MOVES = ("cpu", "cuda", "contiguous", "clone", "detach", "data", "requires_grad_")
-PARTS = ("getitem", "unbind", "select")
-QUIET = frozenset({*CASTS, *MOVES, *PARTS})
-"""Functions that a diagram leaves out: they compute nothing."""
+SELECTIONS = ("getitem", "unbind", "select")
+SKIPPED = frozenset({*CASTS, *MOVES, *SELECTIONS})
+"""Functions that a diagram leaves out, because they compute nothing."""
 
 
-class Kind(Enum):
-    """What a block stands for."""
+BlockType = Literal["input", "layer", "failed", "function", "tensor", "output"]
+"""What a block stands for; also the class of its CSS style."""
 
-    INPUT = "input"
-    LAYER = "layer"
-    FAILED = "failed"
-    FUNCTION = "function"
-    TENSOR = "tensor"
-    OUTPUT = "output"
+Result = tuple[str, Size]
+"""A tensor: the operation that made it, and the index of the tensor in its results."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +29,20 @@ class Block:
     """A block of a diagram.
 
     Attributes:
-        kind: What it stands for.
+        type_: What it stands for.
         name: The name of an argument, the path of a module, the name of a function, or the shape
             of a tensor that several blocks read.
         detail: The class of a module.
     """
 
-    kind: Kind
+    type_: BlockType
     name: str
     detail: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of its text."""
+        return [self.name, self.detail] if self.detail else [self.name]
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ class Arrow:
     """An arrow from one block to another.
 
     Attributes:
-        source: The position of the first block.
-        target: The position of the second.
-        label: The shape of the tensor, if no block tells it.
+        source: The index of the first block.
+        target: The index of the second block.
+        label: The shape of the tensor; empty if one of the blocks shows it.
     """
 
     source: int
@@ -74,21 +75,18 @@ def graph_of(
 
     Args:
         call: The call of the model.
-        inputs: What it was called with.
-        outputs: What it returned.
-        depth: How many levels of the model to show; by default as many as `MOST_BLOCKS` allow.
+        inputs: Its arguments, as in `Trace.inputs`.
+        outputs: Its results, as in `Trace.outputs`.
+        depth: The number of levels of submodules to show; by default as many as fit into
+            `MOST_BLOCKS`.
     """
-    if depth is not None:
-        require_depth(depth)
-        return _Builder(depth).graph(call, inputs, outputs)
+    require_depth(depth)
     deepest = max(level for level, _ in call.walk())
-    graphs = (_Builder(level).graph(call, inputs, outputs) for level in range(deepest, 1, -1))
-    shown = next(filter(_is_small, graphs), None)
-    return shown or _Builder(1).graph(call, inputs, outputs)
-
-
-def _is_small(graph: Graph) -> bool:
-    return sum(block.kind is not Kind.TENSOR for block in graph.blocks) <= MOST_BLOCKS
+    for level in range(deepest, 1, -1) if depth is None else ():
+        graph = _Builder(level).graph(call, inputs, outputs)
+        if sum(block.type_ != "tensor" for block in graph.blocks) <= MOST_BLOCKS:
+            return graph
+    return _Builder(1 if depth is None else depth).graph(call, inputs, outputs)
 
 
 class _Builder:
@@ -98,29 +96,29 @@ class _Builder:
         self._depth = depth
         self._blocks: list[Block] = []
         self._repeated: set[int] = set()
-        self._homes: dict[str, set[int]] = {}  # operation to blocks that its results come from
+        self._origins: dict[str, set[int]] = {}  # from an operation to the blocks of its results
         self._arrivals: list[tuple[Flow, int]] = []
 
     def graph(self, call: Call, inputs: Sequence[Operation], outputs: Sequence[Flow]) -> Graph:
         for operation in inputs:
-            self._homes[operation.id] = {self._add(Block(Kind.INPUT, operation.name))}
+            self._origins[operation.id] = {self._add(Block("input", operation.name))}
         if self._depth > 0:
             self._open(call, 0)
-        if self._depth == 0 or not self._blocks:  # a model that has nothing to do with tensors
-            self._close(call, self._add(Block(Kind.LAYER, call.kind)))
+        if self._depth == 0 or not self._blocks:  # a model without tensors has no other blocks
+            self._close(call, self._add(Block("layer", call.kind)))
         if outputs:
-            output = self._add(Block(Kind.OUTPUT, "output"))
+            output = self._add(Block("output", "output"))
             self._arrivals += [(flow, output) for flow in outputs]
-        arrows = [
-            _Arrow(source, target, str(flow.shape), (flow.source, flow.result))
+        arrows = dict.fromkeys(
+            (Arrow(source, target, str(flow.shape)), (flow.source, flow.result))
             for flow, target in self._arrivals
-            for source in sorted(self._homes[flow.source])
+            for source in sorted(self._origins[flow.source])
             if source != target or (flow.is_carried and target in self._repeated)
-        ]
-        blocks, arrows = self._blocks, list(dict.fromkeys(arrows))
+        )
+        kept: Sequence[int] = range(len(self._blocks))
         if outputs:
-            blocks, arrows = _without_dead_ends(blocks, arrows)
-        return _with_tensors(blocks, arrows)
+            kept = _without_dead_ends(self._blocks, [arrow for arrow, _ in arrows])
+        return _with_tensors(self._blocks, kept, arrows)
 
     def _add(self, block: Block, times: Size = 1) -> int:
         if times != 1:
@@ -130,88 +128,72 @@ class _Builder:
         return len(self._blocks) - 1
 
     def _open(self, call: Call, level: int) -> None:
-        """Add what is in a call: operations one by one."""
+        """Add the contents of a call as blocks."""
         for step in call.steps:
             if isinstance(step, Operation):
-                homes = set[int]().union(*(self._homes.get(f.source, set()) for f in step.inputs))
-                if _is_constant(step.name):
-                    homes = set()
-                elif homes and step.name not in QUIET:  # others compute nothing, or a constant
-                    kind = Kind.FUNCTION if step.outputs else Kind.FAILED
-                    block = self._add(Block(kind, step.name), step.times)
+                sources = [self._origins.get(flow.source, set()) for flow in step.inputs]
+                origins = set[int]().union(*sources)
+                if step.name.startswith("new_") or step.name.endswith("_like"):
+                    origins = set()  # it reads only the dtype, device and shape of a tensor
+                elif origins and step.name not in SKIPPED:
+                    type_: BlockType = "function" if step.outputs else "failed"
+                    block = self._add(Block(type_, step.name), step.times)
                     self._arrivals += [(flow, block) for flow in step.inputs]
-                    homes = {block}
-                self._homes[step.id] = homes
+                    origins = {block}
+                self._origins[step.id] = origins
             elif step.calls and level + 1 < self._depth:
                 self._open(step, level + 1)
-            elif step.steps or step.has_failed:  # nn.Identity does nothing
-                kind = Kind.FAILED if step.has_failed else Kind.LAYER
-                self._close(step, self._add(Block(kind, step.path, step.kind), step.times))
+            elif step.steps or step.has_failed:  # nn.Identity has no steps
+                type_ = "failed" if step.has_failed else "layer"
+                self._close(step, self._add(Block(type_, step.path, step.kind), step.times))
 
     def _close(self, call: Call, block: int) -> None:
-        """Put all that is in a call into one block."""
-        for step in call.steps:
-            if isinstance(step, Operation):
-                self._homes[step.id] = {block}
-                self._arrivals += [(flow, block) for flow in step.inputs]
-            else:
-                self._close(step, block)
+        """Put all contents of a call into one block."""
+        for operation in call.operations():
+            self._origins[operation.id] = {block}
+            self._arrivals += [(flow, block) for flow in operation.inputs]
 
 
-def _is_constant(name: str) -> bool:
-    """Whether a function reads of a tensor only what kind it is."""
-    return name.startswith("new_") or name.endswith("_like")
-
-
-class _Arrow(NamedTuple):
-    """An arrow of a graph that is being built."""
-
-    source: int
-    target: int
-    label: str
-    tensor: tuple[str, Size]
-    """The operation that the tensor comes from, and which of its results it is."""
-
-
-def _without_dead_ends(
-    blocks: list[Block], arrows: list[_Arrow]
-) -> tuple[list[Block], list[_Arrow]]:
-    """What is left without functions whose results nothing uses, such as checks of values."""
-    sources: dict[int, set[int]] = {}
+def _without_dead_ends(blocks: Sequence[Block], arrows: Iterable[Arrow]) -> list[int]:
+    """Return the blocks except functions whose results nothing uses, such as checks of values."""
+    sources: dict[int, set[int]] = defaultdict(set)
     for arrow in arrows:
-        sources.setdefault(arrow.target, set()).add(arrow.source)
+        sources[arrow.target].add(arrow.source)
     used: set[int] = set()
-    waiting = [i for i, block in enumerate(blocks) if block.kind is not Kind.FUNCTION]
+    waiting = [i for i, block in enumerate(blocks) if block.type_ != "function"]
     while waiting:
         target = waiting.pop()
         if target not in used:
             used.add(target)
-            waiting += sources.get(target, ())
-    new = {old: position for position, old in enumerate(sorted(used))}
-    left = [
-        arrow._replace(source=new[arrow.source], target=new[arrow.target])
-        for arrow in arrows
-        if arrow.target in new
-    ]
-    return [blocks[old] for old in new], left
+            waiting += sources[target]
+    return sorted(used)
 
 
-def _with_tensors(blocks: list[Block], arrows: list[_Arrow]) -> Graph:
-    """The graph with a block for each tensor that several others read: one label for all."""
-    loops: dict[int, list[str]] = {}
-    readers: dict[tuple[int, str, tuple[str, Size]], list[int]] = {}
-    for source, target, label, tensor in arrows:
+def _with_tensors(
+    all_blocks: Sequence[Block], kept: Sequence[int], arrows: Iterable[tuple[Arrow, Result]]
+) -> Graph:
+    """Return a graph of some blocks, with one more for each tensor that several of them read.
+
+    The label of such a tensor is then shown once.
+    """
+    new = {old: index for index, old in enumerate(kept)}
+    blocks = [all_blocks[old] for old in kept]
+    loops: dict[int, list[str]] = defaultdict(list)
+    readers: dict[tuple[int, str, Result], list[int]] = defaultdict(list)
+    for arrow, result in arrows:
+        if arrow.target not in new:
+            continue
+        source, target = new[arrow.source], new[arrow.target]
         if source == target:
-            loops.setdefault(source, []).append(label)
+            loops[source].append(arrow.label)
         else:
-            readers.setdefault((source, label, tensor), []).append(target)
-    blocks = list(blocks)
+            readers[source, arrow.label, result].append(target)
     drawn = [Arrow(block, block, ", ".join(labels)) for block, labels in loops.items()]
     for (source, label, _), targets in readers.items():
         if len(targets) == 1:
             drawn.append(Arrow(source, targets[0], label))
             continue
-        blocks.append(Block(Kind.TENSOR, label))
+        blocks.append(Block("tensor", label))
         drawn.append(Arrow(source, len(blocks) - 1))
         drawn += [Arrow(len(blocks) - 1, target) for target in targets]
     return Graph(tuple(blocks), tuple(drawn))

@@ -1,4 +1,4 @@
-"""Running a model once, undisturbed, to see what happens in it."""
+"""Run a model once without side effects, and turn what happened into a trace."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,17 +21,18 @@ LAST_ROWS = 8
 def run_once(
     model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], *, on_meta: bool = False
 ) -> Trace:
-    """Run a model once.
+    """Run a model once and return the trace.
 
     Args:
         model: The model.
-        args: Its arguments.
-        kwargs: Its keywords.
-        on_meta: Whether its parameters and buffers are put on the meta device for that.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+        on_meta: Whether to run it with its parameters and buffers on the meta device.
 
     Raises:
-        TraceError: It has failed.
+        TraceError: The model failed.
     """
+    # Buffers are replaced in any case: batch normalisation updates its statistics in place.
     parameters = dict(model.named_parameters()) if on_meta else {}
     state = {name: tensor.to("meta") for name, tensor in parameters.items()}
     for name, buffer in model.named_buffers():
@@ -41,7 +42,7 @@ def run_once(
         with undisturbed(model), recorder.recording():
             functional_call(model, state, tuple(args), kwargs)
     except Exception as error:
-        if recorder.call is None:
+        if recorder.call is None:  # it failed before the model was called
             raise
         failed = recorder.failed if recorder.error is error else None
         raise _failure(_trace(recorder), failed or recorder.call, error) from error
@@ -50,21 +51,20 @@ def run_once(
 
 def _trace(recorder: Recorder) -> Trace:
     assert recorder.call is not None
-    inputs, call, outputs = fold(recorder.inputs, recorder.call, recorder.outputs)
-    return Trace(call, inputs, outputs)
+    return Trace(*fold(recorder.call, recorder.inputs, recorder.outputs))
 
 
 def _failure(trace: Trace, call: Call, error: Exception) -> TraceError:
-    """The error that says where a model has failed.
+    """Return the error that names the layer in which a model failed.
 
     Args:
-        trace: The trace up to there.
-        call: The call in which it has failed.
-        error: What was raised.
+        trace: The trace up to the failure.
+        call: The call that failed.
+        error: The error that was raised in it.
     """
-    place = f" in {call.path} ({call.kind})" if call.path else ""
+    layer = f" in {call.path} ({call.kind})" if call.path else ""
     lines = [
-        f"{trace.call.kind} failed{place}, which got {table.shapes(call.inputs) or 'no tensor'}",
+        f"{trace.call.kind} failed{layer}, which got {table.shapes(call.inputs) or 'no tensor'}",
         *f"{type(error).__name__}: {error}".splitlines(),
     ]
     last = call.steps[-1] if call.steps else None

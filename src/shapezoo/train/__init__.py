@@ -1,24 +1,19 @@
-"""Training as pure functions, with a thin loop on top."""
+"""Training as pure functions, with a thin loop on top.
+
+docs/internals/training.md explains what makes a step pure, and a training resumable.
+"""
 
 from shapezoo._datasets import Batch
 from shapezoo.train.loop.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from shapezoo.train.loop.example_order import ExampleOrder
+from shapezoo.train.loop.fit import Dataset, fit, iterations
 from shapezoo.train.loop.interrupts import Interruption
-from shapezoo.train.loop.loop import (
-    Best,
-    Checkpoint,
-    Dataset,
-    EpochDone,
-    Event,
-    StepDone,
-    fit,
-    iterations,
-)
-from shapezoo.train.loop.order import ExampleOrder
 from shapezoo.train.loop.progress import Progress
 from shapezoo.train.loop.tensorboard import TensorBoard
-from shapezoo.train.optimization.building import MakeOptimizer
+from shapezoo.train.loop.training_records import Best, Checkpoint, EpochDone, Event, StepDone
 from shapezoo.train.optimization.optimizers import (
     OPTIMIZERS,
+    MakeOptimizer,
     UnknownOptimizerError,
     choose_optimizer,
 )
@@ -33,7 +28,7 @@ from shapezoo.train.optimization.schedules import (
     choose_schedule,
     constant,
 )
-from shapezoo.train.steps.averages import Loss
+from shapezoo.train.steps.batch_losses import Loss
 from shapezoo.train.steps.devices import DeviceError, choose_device
 from shapezoo.train.steps.evaluation import Correct, Metrics, evaluate
 from shapezoo.train.steps.losses import (

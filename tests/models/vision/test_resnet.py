@@ -382,6 +382,7 @@ def test_stems_for_small_images_are_those_that_users_of_torchvision_make(first: 
     torch.testing.assert_close(ours, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strides", [(1, 2, 4, 8), (2, 4, 8, 16), (4, 8, 8, 8)])
 def test_contracts_follow_the_strides_and_are_proved(strides: tuple[int, int, int, int]) -> None:
     model = resnet_micro(strides=strides).eval()

@@ -2,10 +2,10 @@
 
 `assert_shape` looks for the innermost checked call on Python's stack, which knows its axes.
 jaxtyping's idiom, ``isinstance(y, Float[Tensor, "batch channels"])``, cannot look there: it reads
-the innermost frame of jaxtyping's own. Entering one takes as long as half a check that is
-remembered, so only a body whose code mentions one of `_USES_AXES` runs in a frame. What follows is
-that in a helper without a contract of its own the idiom sees the axis names of its caller only if
-the caller's own body uses one of these functions.
+the innermost frame of jaxtyping's own stack. Opening one takes as long as half a check that is
+remembered, so only a body whose code mentions one of `_USES_AXES` runs in a frame. As a
+consequence, in a helper without a contract of its own the idiom sees the axis names of its caller
+only if the caller's own body uses one of these functions.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ from shapezoo.contracts.matching.bindings import frame as axes_frame
 from shapezoo.contracts.matching.matching import MismatchError, StepAside, check_value
 from shapezoo.contracts.messages.describing import describe
 from shapezoo.contracts.messages.explain import explain
-from shapezoo.contracts.messages.module_paths import place_of
+from shapezoo.contracts.messages.module_paths import path_in_model
 
 _USES_AXES = frozenset(
     {"assert_shape", "die_if_unbearable", "is_bearable", "isinstance", "print_bindings"}
@@ -60,9 +60,9 @@ def assert_shape(value: Tensor, shape: str) -> None:
     """Assert the shape of a tensor in the body of a checked function.
 
     Axis names that the call has bound have the same sizes here, and new names are bound for the
-    rest of the call. Works under `torch.compile` and `torch.export` too, where it
-    leaves no node in the graph; ``isinstance(value, Float[Tensor, ...])`` does not. Does nothing
-    where checks are switched off.
+    rest of the call. Works under `torch.compile` and `torch.export` too, where it leaves no node in
+    the graph; ``isinstance(value, Float[Tensor, ...])`` does not. Does nothing if checks are
+    switched off.
 
     In a helper, the names are those of the checked function that calls it; new names are then
     forgotten after the assertion. Outside of any checked function, names hold for this tensor
@@ -96,11 +96,11 @@ def assert_shape(value: Tensor, shape: str) -> None:
     if switch.off or switch.CHECKS == "off":
         return
     if not isinstance(shape, str):
-        instead = f'; pass "{shape.dim_str}"' if hasattr(shape, "dim_str") else ""
+        hint = f'; pass "{shape.dim_str}"' if hasattr(shape, "dim_str") else ""
         got = getattr(shape, "__name__", None) or describe(shape)
         raise TypeError(
             f'assert_shape takes a tensor and a string such as "batch seq", got {got} for the '
-            f"string{instead}"
+            f"string{hint}"
         )
     if is_dynamo_compiling():
         assert_traced(_check, _check_in_call, value, shape)
@@ -110,24 +110,24 @@ def assert_shape(value: Tensor, shape: str) -> None:
 
 
 def _check_in_call(value: Any, shape: str) -> None:
-    """Check a shape with the axes of the innermost checked call that runs."""
-    with _names_of_call():
+    """Check a shape with the axes of the innermost running checked call."""
+    with _frame_of_call():
         _check(value, shape)
 
 
-def _names_of_call() -> contextlib.AbstractContextManager[None]:
-    """A frame with the axes of the innermost checked call, unless it runs in one."""
+def _frame_of_call() -> contextlib.AbstractContextManager[None]:
+    """Return a frame with the axes of the innermost checked call, unless it runs in one already."""
     frame = inspect.currentframe()
     while frame is not None:
         code, module = frame.f_code, str(frame.f_globals.get("__name__"))
         if module.startswith("jaxtyping."):
             return contextlib.nullcontext()  # a function under `jaxtyped` has a frame
-        if module == _CHECKS:  # the wrapper itself, or what runs a body in a frame
+        if module == _CHECKS:  # the wrapper itself, or the function that runs a body in a frame
             is_wrapper = code.co_varnames[:1] == ("args",) and "call" in code.co_varnames
             call = locals_of(frame).get("call") if is_wrapper else None
             return contextlib.nullcontext() if call is None else axes_frame(call.axes)
         if code in _generators:
-            return axes_frame(NOTHING_BOUND)  # its call is over when it runs
+            return axes_frame(NOTHING_BOUND)  # the body runs after its call has returned
         frame = frame.f_back
     return contextlib.nullcontext()
 
@@ -139,7 +139,7 @@ _generators: weakref.WeakSet[CodeType] = weakref.WeakSet()
 
 
 def remember_generator(function: Callable[..., Any]) -> None:
-    """Remember a checked function if it is a generator function, to know its frames by."""
+    """Remember the code of a checked function if it is a generator function."""
     body = inspect.unwrap(function)
     if inspect.isgeneratorfunction(body):
         _generators.add(body.__code__)
@@ -152,12 +152,12 @@ def _check(value: Any, shape: str) -> None:
         return
     except MismatchError as mismatch:
         function, owner = _caller()
-        place = place_of(owner)
-        raise explain(function, mismatch, {}, place=place, asserted=shape) from None
+        module_path = path_in_model(owner)
+        raise explain(function, mismatch, module_path=module_path, asserted=shape) from None
 
 
 def _caller() -> tuple[Any, object]:
-    """The function that asserts a shape, by its names, and the module if it is a method of one.
+    """Return the function that asserts a shape, by its names, and its module if it has one.
 
     While Dynamo traces, the frame above is Dynamo's; the error then shows the user's line anyway.
     """

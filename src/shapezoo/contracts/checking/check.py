@@ -1,4 +1,10 @@
-"""Enforce a contract: every checked call goes through here."""
+"""Enforce a contract: every checked call goes through here.
+
+`checked` replaces a function by a wrapper, the only code of shapezoo that runs in a call that is
+remembered. In eager code it looks up the call, runs the body, and looks up the result. Dynamo
+traces through the wrapper: it passes the arguments to `verify_traced`, which checks the fake
+tensors and leaves no node in the graph.
+"""
 
 import dataclasses
 import functools
@@ -13,10 +19,11 @@ from torch.compiler import is_dynamo_compiling
 
 from shapezoo.contracts.checking import switch
 from shapezoo.contracts.checking.bodies import asserts_shapes, remember_generator, uses_axes
-from shapezoo.contracts.checking.contract import Call, Contract
-from shapezoo.contracts.checking.dynamo import at_trace_time, observe, seen
+from shapezoo.contracts.checking.contract import Contract
+from shapezoo.contracts.checking.dynamo import at_trace_time, traceable, verify_traced
 from shapezoo.contracts.checking.introspection import NO_CLASS, Origin, kept_for_later, method_of
 from shapezoo.contracts.checking.jit import refuse_script
+from shapezoo.contracts.checking.memo import CheckedCall
 from shapezoo.contracts.language.errors import ContractError, ShapeError, UnresolvedError
 from shapezoo.contracts.matching.bindings import enter_frame, leave_frame
 from shapezoo.contracts.matching.dynamo_skipping import skip_by_dynamo, skip_frame_only
@@ -86,7 +93,8 @@ def checked(function: Any) -> Any:
     """
     if isinstance(function, type) and dataclasses.is_dataclass(function):
         init = enforced(function.__init__, method_of(function))
-        function.__init__ = init  # type: ignore[method-assign]  # the only place to hook in
+        # after the dataclass decorator has made it, there is no other way to replace it
+        function.__init__ = init  # type: ignore[method-assign]  # a method is replaced on purpose
         return function
     if isinstance(function, staticmethod):
         return staticmethod(checked(function.__func__))
@@ -117,11 +125,11 @@ def enforced(function: Any, origin: Origin = NO_CLASS) -> Any:
             f"function that it calls"
         )
     if not isinstance(function, types.FunctionType):
-        what = f"checked takes a plain function or a dataclass, got {function!r}"
+        message = f"checked takes a plain function or a dataclass, got {function!r}"
         class_ = function if isinstance(function, type) else type(function)
         if issubclass(class_, nn.Module):
-            what += f"; derive {class_.__name__} from shapezoo.Module, or decorate its forward"
-        raise ContractError(what)
+            message += f"; derive {class_.__name__} from shapezoo.Module, or decorate its forward"
+        raise ContractError(message)
     if is_checked(function):
         return function
     try:
@@ -132,43 +140,30 @@ def enforced(function: Any, origin: Origin = NO_CLASS) -> Any:
 
 
 def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap the function so that its contract is enforced."""
-    recall, sizes_of, arguments_of = contract.recall, contract.sizes_of, contract.arguments_of
-    records = contract.records
+    """Wrap the function so that its contract is enforced.
+
+    A call that is remembered costs one dictionary lookup, and so does its result. All other work is
+    done in functions that Dynamo skips.
+    """
+    recall, values_of, records = contract.memo.recall, contract.memo.values_of, contract.records
     remember_generator(function)
 
     # the wrapper closes over plain functions, no objects or bound methods: for a checked dataclass
     # that is constructed inside a graph, Dynamo supports only plain functions in closures here
-    @skip_by_dynamo
-    def check_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        return contract.check_arguments(args, kwargs)
-
-    @skip_by_dynamo
-    def check_result(call: Call, result: object, args: tuple[Any, ...]) -> None:
-        contract.check_result(call, result, args)
-
-    @skip_by_dynamo
-    def refusal(call: Call, args: tuple[Any, ...]) -> ShapeError | None:
-        return contract.refusal(call, args)
-
-    @skip_by_dynamo
-    def explain_failure(error: Exception, call: Call) -> None:
-        add_note(error, contract.signature, call.axes)
-
-    def verify(*call: Any) -> object:
-        return contract.verify(*call)
-
+    check_arguments = _plain(contract.check_arguments)
+    check_result = _plain(contract.check_result)
+    explain_failure = _plain(functools.partial(_explain_failure, contract))
+    verify = _plain(contract.verify)
     run_in_frame = _running_in_frame(contract, function, verify) if uses_axes(function) else None
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         if switch.off:
             return function(*args, **kwargs)
         if is_dynamo_compiling():
-            sizes = seen(sizes_of(*args, **kwargs), records)
-            arguments = seen(arguments_of(*args, **kwargs), records)
-            observe(verify, sizes, arguments, ())
+            values = traceable(values_of(*args, **kwargs), records)
+            verify_traced(verify, values, ())
             result = function(*args, **kwargs)
-            observe(verify, sizes, arguments, seen((result,), records))
+            verify_traced(verify, values, traceable((result,), records))
             return result
         if wrapper._shapezoo_latest is not wrapper and (latest := _reloaded(wrapper)):  # type: ignore[attr-defined]  # set below
             return latest(*args, **kwargs)
@@ -183,37 +178,57 @@ def _enforcing(contract: Contract, function: Callable[..., Any]) -> Callable[...
         try:
             result = run_in_frame(call, args, kwargs) if run_in_frame else function(*args, **kwargs)
         except Exception as error:
-            refused = refusal(call, args)
+            limits_error = explain_failure(error, call, args)
             try:
-                if refused is not None:
-                    raise refused from error
+                if limits_error is not None:
+                    raise limits_error from error
             finally:
-                del refused  # its traceback has this frame: a cycle would keep the tensors alive
-            explain_failure(error, call)
+                # its traceback refers to this frame, and such a cycle would keep the tensors alive
+                del limits_error
             raise
         try:
-            is_known = call.key_of(result) in call.results
+            has_passed = call.key_of_result(result) in call.results
         except Exception:  # an unknown class, a symbolic size, not a tensor
-            is_known = False
-        if not is_known:
+            has_passed = False
+        if not has_passed:
             check_result(call, result, args)
         return result
 
     return _wrapping(wrapper, function)
 
 
+def _plain(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a plain function that calls a method, and that Dynamo skips."""
+
+    @skip_by_dynamo
+    def call_method(*args: Any) -> Any:
+        return method(*args)
+
+    return call_method
+
+
+def _explain_failure(
+    contract: Contract, error: Exception, call: CheckedCall, args: tuple[Any, ...]
+) -> ShapeError | None:
+    """Return the error for sizes outside the module's limits; otherwise add a note to the error."""
+    limits_error = contract.limits_error(call, args)
+    if limits_error is None:
+        add_note(error, contract.signature, call.axes)
+    return limits_error
+
+
 def _running_in_frame(
     contract: Contract, function: Callable[..., Any], verify: Callable[..., object]
 ) -> Callable[..., Any]:
-    """Return what runs a function in a frame of jaxtyping's with the axes of its call."""
-    sizes_of, arguments_of, records = contract.sizes_of, contract.arguments_of, contract.records
+    """Return a function that runs a body in a frame of jaxtyping's with the axes of its call."""
+    values_of, records = contract.memo.values_of, contract.records
 
     @skip_by_dynamo
-    def enter(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        enter_frame(call.axes, contract.arguments_of(*args, **kwargs))
+    def enter(call: CheckedCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        enter_frame(call.axes, contract.memo.arguments_of(*args, **kwargs))
 
     @skip_frame_only
-    def run_in_frame(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def run_in_frame(call: CheckedCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         enter(call, args, kwargs)
         try:
             return body(*args, **kwargs)
@@ -222,8 +237,7 @@ def _running_in_frame(
 
     def asserting(*args: Any, **kwargs: Any) -> Any:
         if is_dynamo_compiling():  # a graph begins here; it needs the axes as symbols
-            sizes = seen(sizes_of(*args, **kwargs), records)
-            observe(verify, sizes, seen(arguments_of(*args, **kwargs), records), ())
+            verify_traced(verify, traceable(values_of(*args, **kwargs), records), ())
         return function(*args, **kwargs)
 
     # a code object of its own, as for the wrapper
@@ -233,7 +247,10 @@ def _running_in_frame(
 
 
 def _checked_later(function: Callable[..., Any], origin: Origin) -> Callable[..., Any]:
-    """Check the function from its first call on; an annotation uses a name not defined yet."""
+    """Wrap a function whose annotations refer to a name that is not defined yet.
+
+    Its contract is parsed at the first call.
+    """
     resolved: list[Callable[..., Any]] = []
 
     @skip_by_dynamo
@@ -259,7 +276,8 @@ def _checked_later(function: Callable[..., Any], origin: Origin) -> Callable[...
 def _wrapping(wrapper: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
     """Make the wrapper look like the function."""
     functools.update_wrapper(wrapper, function)
-    # a code object of its own: tracebacks show its name, and Dynamo counts recompilations per code
+    # a code object of its own: tracebacks show its name, and Dynamo limits the number of
+    # compilations per code object
     wrapper.__code__ = wrapper.__code__.replace(co_name=function.__name__)
     wrapper.__prepare_scriptable__ = refuse_script  # type: ignore[attr-defined]  # torch.jit.script calls it
     wrapper._shapezoo_latest = wrapper  # type: ignore[attr-defined]  # see _reloaded

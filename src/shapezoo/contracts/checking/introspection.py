@@ -4,8 +4,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from torch import nn
 
 from shapezoo.contracts.language.annotations import Context, parse_type
 from shapezoo.contracts.language.axes import Axis, free_names
-from shapezoo.contracts.language.errors import ContractError, UnresolvedError
+from shapezoo.contracts.language.errors import ContractError, UnresolvedError, listed
 from shapezoo.contracts.language.expressions import read_braces
 from shapezoo.contracts.language.generics import TypeVariables, all_variables_of
 from shapezoo.contracts.language.scopes import Scope, enclosing_variables, names_in, type_parameters
@@ -36,7 +35,7 @@ from shapezoo.contracts.messages.describing import describe, qualified_name
 def signature(obj: nn.Module | type[nn.Module] | Callable[..., Any]) -> Signature:
     """Return the contract of a module, a module class, or a function.
 
-    For a module, the sizes that it knows are shown as numbers: ``channels=3`` instead of
+    For a module, parts in braces are shown as numbers: ``channels=3`` instead of
     ``channels={self.in_channels}``.
 
     Args:
@@ -71,10 +70,10 @@ class Origin(NamedTuple):
 
     Attributes:
         names: The names in its class.
-        enclosing: The variables of enclosing functions that its annotations name; None while
-            these are running.
-        types: The types of its annotations that are known already, by the names of parameters.
-        variables: What the type variables of its class stand for.
+        enclosing: The variables of enclosing functions that its annotations refer to; None while
+            these functions are running.
+        types: The annotations that are parsed already, by the names of parameters.
+        variables: The values of the type variables of its class.
         is_method: Whether it is a method, whose first parameter may have any name.
     """
 
@@ -86,26 +85,31 @@ class Origin(NamedTuple):
 
 
 NO_CLASS = Origin()
-"""Where a function was defined that is not known to be a method."""
+"""The origin of a function that is not known to be a method."""
 
 
 def method_of(class_: type) -> Origin:
-    """What is known of the methods of a class."""
+    """Return the origin of the methods of a class."""
     names = {**vars(class_), **type_parameters(class_)}
     return Origin(names, variables=all_variables_of(class_), is_method=True)
 
 
 def kept_for_later(function: types.FunctionType, origin: Origin, error: UnresolvedError) -> Origin:
-    """Keep what is known of the annotations of a function, some of which are evaluated later.
+    """Return the origin of a function with all that is needed to parse its annotations later.
 
-    By then the enclosing functions have ended, so those of their variables are kept that the
-    remaining annotations name.
+    The enclosing functions will have ended by then, so the variables to which the remaining
+    annotations refer are kept.
+
+    Args:
+        function: The function.
+        origin: Where it was defined.
+        error: The error for its first annotation that cannot be evaluated yet.
     """
     annotations = function.__annotations__.items()
-    remaining = [part for name, part in annotations if name not in error.types]
-    found = enclosing_variables(function.__qualname__, function.__globals__)
-    named = {name for part in remaining for name in names_in(part)} & found.keys()
-    return origin._replace(enclosing={name: found[name] for name in named}, types=error.types)
+    remaining = [annotation for name, annotation in annotations if name not in error.types]
+    variables = enclosing_variables(function.__qualname__, function.__globals__)
+    names = {name for annotation in remaining for name in names_in(annotation)} & variables.keys()
+    return origin._replace(enclosing={name: variables[name] for name in names}, types=error.types)
 
 
 def function_signature(
@@ -133,20 +137,13 @@ def function_signature(
 
 
 def _resolved(contract: Signature, owner: object) -> Signature:
-    """Fill in the sizes that the object of a method knows."""
-    known = (b for b in contract.braces if free_names(b[1:-1]) <= {contract.owner})
-    return contract.resolved({b: read_braces(b, {contract.owner: owner}) for b in known})
+    """Replace the parts in braces that depend on the object of a method alone."""
+    own = (b for b in contract.braces if free_names(b[1:-1]) <= {contract.owner})
+    return contract.resolved({b: read_braces(b, {contract.owner: owner}) for b in own})
 
 
-@dataclass
-class _Made:
-    value: list[int] = field(default_factory=list)
-
-
-FILLED_BY_FACTORY = inspect.signature(_Made).parameters["value"].default
-"""The default in the ``__init__`` of a dataclass of a field with a ``default_factory``."""
-
-_CACHE = "_shapezoo_signature"  # on the function: its types may refer to the function's class
+# an attribute of the function, because a global cache would keep its class alive
+_CACHE = "_shapezoo_signature"
 
 
 def _parse(function: types.FunctionType, origin: Origin, is_final: bool) -> Signature:
@@ -163,7 +160,7 @@ def _parse(function: types.FunctionType, origin: Origin, is_final: bool) -> Sign
             overloads = typing.get_overloads(function)
             s = "s" if len(unannotated) > 1 else ""
             hint = "; overloads are for type checkers and are not read" if overloads else ""
-            raise ContractError(f"missing annotation{s}: {_listed(unannotated)}{hint}")
+            raise ContractError(f"missing annotation{s}: {listed(unannotated)}{hint}")
         scope = Scope(
             function.__globals__,
             function.__qualname__,
@@ -173,18 +170,18 @@ def _parse(function: types.FunctionType, origin: Origin, is_final: bool) -> Sign
             is_final,
         )
         context = Context(variables=origin.variables, is_final=is_final)
-        remaining = [k for k in (*(p.name for p in parameters), "return") if k not in origin.types]
-        types_ = dict(origin.types)
+        parsed = dict(origin.types)
         unresolved: list[str] = []  # the errors themselves would hold this frame
-        for key in remaining:
-            try:
-                types_[key] = parse_type(scope.evaluated({key: annotations[key]})[key], context)
-            except UnresolvedError as error:
-                unresolved.append(str(error))
+        for key in (*(p.name for p in parameters), "return"):
+            if key not in parsed:
+                try:
+                    parsed[key] = parse_type(scope.evaluated(key, annotations[key]), context)
+                except UnresolvedError as error:
+                    unresolved.append(str(error))
         if unresolved:
-            raise UnresolvedError(unresolved[0], types_)
-        inputs = tuple(_argument(p, types_[p.name]) for p in parameters)
-        result = Signature(name, inputs, types_["return"], owner)
+            raise UnresolvedError(unresolved[0], parsed)
+        inputs = tuple(_argument(p, parsed[p.name]) for p in parameters)
+        result = Signature(name, inputs, parsed["return"], owner)
         _require_bound(result, frozenset(inspect.signature(function).parameters))
     except UnresolvedError as error:
         raise UnresolvedError(f"{name}: {error}", error.types) from error.__cause__
@@ -196,7 +193,7 @@ def _parse(function: types.FunctionType, origin: Origin, is_final: bool) -> Sign
 def _parameters(
     function: Callable[..., Any], *, is_method: bool
 ) -> tuple[str, list[inspect.Parameter]]:
-    """Return the name of the ``self`` parameter, and the parameters that carry a contract."""
+    """Return the name of the ``self`` parameter, and the parameters that need an annotation."""
     parameters = list(inspect.signature(function).parameters.values())
     first = parameters[0] if parameters else None
     if first is None or first.annotation is not first.empty:
@@ -207,26 +204,24 @@ def _parameters(
     return (first.name, parameters[1:]) if is_owner else ("self", parameters)
 
 
-def _argument(parameter: inspect.Parameter, kind: Type) -> Argument:
-    default = parameter.default
+def _argument(parameter: inspect.Parameter, type_: Type) -> Argument:
+    name, default, kind = parameter.name, parameter.default, ArgumentKind[parameter.kind.name]
     if default is parameter.empty:
-        return Argument(parameter.name, kind, ArgumentKind[parameter.kind.name])
-    if not _may_be(default, kind):
-        optional = " | None" if default is None else ""
+        return Argument(name, type_, kind)
+    if not _may_match(default, type_):
+        optional = f"; write {type_} | None" if default is None else ""
         raise ContractError(
-            f"the default of {parameter.name!r} is {describe(default)}, which does not match its "
-            f"annotation {kind}" + (f"; write {kind}{optional}" if optional else "")
+            f"the default of {name!r} is {describe(default)}, which does not match its annotation "
+            f"{type_}{optional}"
         )
-    return Argument(parameter.name, kind, ArgumentKind[parameter.kind.name], repr(default))
+    return Argument(name, type_, kind, repr(default))
 
 
-def _may_be(default: object, kind: Type) -> bool:
-    """Whether a default may match its type, as far as is known without a call."""
-    if default is FILLED_BY_FACTORY:
-        return True
+def _may_match(default: object, type_: Type) -> bool:
+    """Whether a default may match its type, as far as can be decided without a call."""
     try:
         with frame(NOTHING_BOUND):
-            check_value(default, kind, "")
+            check_value(default, type_, "")
     except MismatchError:
         return False
     except Exception:  # a size that is known only in a call
@@ -235,11 +230,10 @@ def _may_be(default: object, kind: Type) -> bool:
 
 
 def _require_bound(contract: Signature, parameters: frozenset[str]) -> None:
-    """Reject an axis that uses a name which no earlier argument binds."""
+    """Reject an axis or a tree structure that uses a name which no earlier argument binds."""
     bindable: frozenset[str] = frozenset()
     for argument in contract.inputs:
-        _require_known(argument.type, bindable, parameters)
-        bindable |= bindable_names(argument.type)
+        bindable = _require_defined(argument.type, bindable, parameters)
     for axis in result_axes(contract.output):
         if axis.key and axis.key not in bindable:
             is_method = contract.owner in parameters
@@ -248,7 +242,7 @@ def _require_bound(contract: Signature, parameters: frozenset[str]) -> None:
                 f"there\n"
                 f"{_ways_to_bind(axis, contract.owner if is_method else '')}"
             )
-    _require_known(contract.output, bindable, parameters)
+    _require_defined(contract.output, bindable, parameters)
     structures = {name for a in contract.inputs for name in _structures(a.type)}
     if unknown := [name for name in _structures(contract.output) if name not in structures]:
         raise ContractError(f"no argument defines the tree structure {unknown[0]!r} of the result")
@@ -266,33 +260,36 @@ def _ways_to_bind(axis: Axis, owner: str) -> str:
     )
 
 
-def _listed(words: Sequence[str]) -> str:
-    """Join words with commas and ``and``."""
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
-
-
-def _structures(kind: Type) -> list[str]:
+def _structures(type_: Type) -> list[str]:
     """Return the names of the tree structures in a type."""
-    trees = (part for part in walk(kind) if isinstance(part, TreeType))
+    trees = (part for part in walk(type_) if isinstance(part, TreeType))
     return [name for tree in trees for name in tree.structures]
 
 
-def result_axes(kind: Type) -> Iterator[Axis]:
+def result_axes(type_: Type) -> Iterator[Axis]:
     """Yield the axes of a result that an argument must bind: all but those in records."""
-    if isinstance(kind, TensorType):
-        yield from kind.axes
-    for part in () if isinstance(kind, RecordType | TypedDictType) else kind.parts:
+    if isinstance(type_, TensorType):
+        yield from type_.axes
+    for part in () if isinstance(type_, RecordType | TypedDictType) else type_.parts:
         yield from result_axes(part)
 
 
-def _require_known(
-    kind: Type, before: frozenset[str], parameters: frozenset[str]
+def _require_defined(
+    type_: Type, before: frozenset[str], parameters: frozenset[str]
 ) -> frozenset[str]:
-    """Reject an axis that uses an unknown name; return the names that may be bound afterwards."""
+    """Reject an axis that uses an undefined name; return the names that may be bound afterwards.
+
+    Args:
+        type_: The type of the axis.
+        before: The axis names that may be bound before.
+        parameters: The names that parts in braces may use.
+    """
     bound = before
-    for part in kind.parts:
-        bound = _require_known(part, before if isinstance(kind, UnionType) else bound, parameters)
-    for axis in kind.axes if isinstance(kind, TensorType) else ():
+    for part in type_.parts:
+        # no option of a union can rely on the axes of another
+        visible = before if isinstance(type_, UnionType) else bound
+        bound = _require_defined(part, visible, parameters)
+    for axis in type_.axes if isinstance(type_, TensorType) else ():
         if unknown := axis.needs - bound:
             is_hyphenated = unknown == axis.needs and re.fullmatch(
                 r"[^\W\d]\w*(-[^\W\d]\w*)+", axis.expression or ""
@@ -300,13 +297,13 @@ def _require_known(
             name = (axis.expression or "").replace("-", "_")
             hint = f"; did you mean {name!r}?" if is_hyphenated else ""
             raise ContractError(
-                f"axis {str(axis)!r} uses {_listed(sorted(unknown))}, which no earlier argument "
+                f"axis {str(axis)!r} uses {listed(sorted(unknown))}, which no earlier argument "
                 f"defines{hint}"
             )
         for braces in axis.braces:
             if unknown := free_names(braces[1:-1]) - parameters:
                 raise ContractError(
-                    f"axis {str(axis)!r} uses {_listed(sorted(unknown))}, which is not an argument"
+                    f"axis {str(axis)!r} uses {listed(sorted(unknown))}, which is not an argument"
                 )
         bound |= {axis.key} if axis.key else frozenset()
-    return before | bindable_names(kind)
+    return before | bindable_names(type_)

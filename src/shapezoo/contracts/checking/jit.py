@@ -8,15 +8,13 @@ import torch
 
 from shapezoo.contracts.language.errors import ContractError
 
-_set_tracing_state = getattr(torch._C, "_set_tracing_state")  # noqa: B009  # not in torch's type stubs
+# private: PyTorch has no public way to pause a trace; torch's type stubs lack this function
+_set_tracing_state = getattr(torch._C, "_set_tracing_state")  # noqa: B009
 _NOTHING = contextlib.nullcontext()
 
 
 def paused() -> contextlib.AbstractContextManager[None]:
-    """Keep `torch.jit.trace` from recording the sizes that are read inside.
-
-    PyTorch has no public way to do so.
-    """
+    """Keep `torch.jit.trace` from recording the sizes that are read inside a ``with`` block."""
     return _paused() if torch._C._get_tracing_state() else _NOTHING
 
 

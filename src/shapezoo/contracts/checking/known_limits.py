@@ -1,8 +1,8 @@
 """The error for a model that is called with sizes outside its known limits.
 
-A model that was proved carries its limits: conditions on the axes of its contract, for each mode.
-They are evaluated only after a call has failed, or while one is traced, so they cost nothing
-otherwise.
+A model that was proved carries its limits: conditions on the axes of its contract, for eval and
+train mode. They are evaluated only after a call has failed, or while a call is traced, so they cost
+nothing otherwise.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,10 +41,10 @@ def limits_of(model: object) -> Limits:
     return limits if layers_of(model) == layers else {}
 
 
-def unmet(
+def limits_error(
     function: Callable[..., Any], contract: Signature, owner: object, bound: Mapping[str, Extent]
 ) -> ShapeError | None:
-    """Return the error for sizes outside the limits of a model, if they are.
+    """Return the error for sizes outside the limits of a model; None if they are within.
 
     Args:
         function: The forward of the model.
@@ -56,18 +56,13 @@ def unmet(
     if not limits or not isinstance(owner, nn.Module):
         return None
     conditions = limits.get("train" if owner.training else "eval", ())
-    sizes: dict[str, Any] = {
-        axis: size for axis, size in bound.items() if isinstance(size, int | torch.SymInt)
-    }
-    broken = [
-        condition
-        for condition in conditions
-        if set(condition.axes) <= sizes.keys() and not condition.holds(sizes)
-    ]
+    sizes: dict[str, Any] = {a: n for a, n in bound.items() if isinstance(n, int | torch.SymInt)}
+    decidable = (c for c in conditions if sizes.keys() >= set(c.axes))
+    broken = [condition for condition in decidable if not condition.holds(sizes)]
     if not broken:
         return None
     shown = {axis: concrete(size) for axis, size in sizes.items()}
-    argument, axis = _place(contract, broken[0].axes[0])
+    argument, axis = _argument_with(contract, broken[0].axes[0])
     lines = [
         f"{public_name(function)}: {broken[0].explain(shown)}",
         f"  argument  {argument}, axis {axis}",
@@ -77,7 +72,7 @@ def unmet(
     return ShapeError("\n".join(lines), argument=argument, axis=axis)
 
 
-def _place(contract: Signature, name: str) -> tuple[str, int | None]:
+def _argument_with(contract: Signature, name: str) -> tuple[str, int | None]:
     """Return the first argument that has an axis of this name, and its position there."""
     for argument in contract.inputs:
         for tensor in tensors(argument.type):

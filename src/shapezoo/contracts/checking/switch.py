@@ -47,14 +47,8 @@ def unchecked() -> Iterator[None]:
 
 
 def _change(step: int) -> None:
-    if is_dynamo_compiling():  # Dynamo cannot trace a lock, and tracing needs none
-        _add(step)
-        return
-    with _lock:
-        _add(step)
-
-
-def _add(step: int) -> None:
     global off, _depth
-    _depth += step
-    off = _depth > 0
+    # Dynamo cannot trace a lock, and a trace runs in one thread
+    with contextlib.nullcontext() if is_dynamo_compiling() else _lock:
+        _depth += step
+        off = _depth > 0

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import inspect
 from collections.abc import Callable, Container, Mapping
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -31,13 +32,13 @@ LENGTHS = "lengths"
 
 def free_axes(contract: Signature) -> tuple[str, ...]:
     """Return the axis names whose sizes a caller chooses: those of required arguments, in order."""
-    given = [_narrowed(argument.type) for argument in given_arguments(contract)]
-    axes = [axis for kind in given for tensor in tensors(kind) for axis in tensor.axes]
+    types = [_narrowed(argument.type) for argument in example_inputs(contract)]
+    axes = [axis for type_ in types for tensor in tensors(type_) for axis in tensor.axes]
     return tuple(dict.fromkeys(axis.name for axis in axes if axis.name))
 
 
 Fill = Callable[[str, TensorType, tuple[int, ...]], Any]
-"""Makes a tensor from its path (as in errors), its type and its shape."""
+"""A function that makes a tensor from its path (as in errors), its type and its shape."""
 
 
 def example_arguments(
@@ -64,7 +65,7 @@ def example_arguments(
             ``{self.in_channels}``; numbers or symbols.
         device: Where to put the tensors.
         dtype: The dtype of tensors that may be floating-point.
-        preferred: The dtype of tensors that may have it, whatever else they may be.
+        preferred: The dtype of tensors that may have it, floating-point or not.
         is_other: Whether to use other values for arguments that shapes can depend on: lengths
             that decrease to 1, and masks of ones.
         fill: What to fill other tensors with.
@@ -77,13 +78,14 @@ def example_arguments(
     """
     counted = counted_axis(contract)
 
-    def example(path: str, kind: TensorType, shape: tuple[int, ...]) -> torch.Tensor:
+    def example(path: str, type_: TensorType, shape: tuple[int, ...]) -> torch.Tensor:
         is_lengths = path == LENGTHS
-        home = "cpu" if is_lengths and device is not None else device
-        wanted = dtype_of(kind, dtype if preferred is None else preferred, dtype)
-        is_reversed = path.split(".")[0].split("[")[0] in transposed
-        value = torch.zeros(shape[::-1] if is_reversed else shape, dtype=wanted, device=home)
-        if is_reversed:
+        placed = "cpu" if is_lengths and device is not None else device
+        own_dtype = dtype_of(type_, dtype if preferred is None else preferred, dtype)
+        is_transposed = path.split(".")[0].split("[")[0] in transposed
+        memory_shape = shape[::-1] if is_transposed else shape
+        value = torch.zeros(memory_shape, dtype=own_dtype, device=placed)
+        if is_transposed:
             value = value.permute(*range(len(shape))[::-1])
         if is_lengths and counted in sizes:
             longest = sizes[counted]
@@ -102,13 +104,13 @@ def example_arguments(
 def arguments(
     contract: Signature, sizes: Mapping[str, int], fill: Fill, given: Mapping[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
-    """Make positional and keyword arguments: the required ones.
+    """Make the required positional and keyword arguments.
 
     Args:
         contract: The contract.
         sizes: The size of each of `free_axes`, and the value of parts in braces.
         fill: Makes the tensors.
-        given: The values of some arguments, by name.
+        given: The values of arguments that need not be made, by name.
 
     Raises:
         ContractError: There is no example for an argument, or the size of an axis is unknown or
@@ -116,10 +118,10 @@ def arguments(
     """
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
-    chosen = given_arguments(contract)
+    passed = example_inputs(contract)
     has_gap = False
     for argument in contract.inputs:
-        if argument not in chosen:
+        if argument not in passed:
             has_gap = True
             continue
         name, is_several = argument.name, argument.kind is ArgumentKind.VAR_POSITIONAL
@@ -139,31 +141,31 @@ def arguments(
 
 
 def counted_axis(contract: Signature) -> str:
-    """Return the axis whose positions ``lengths`` counts: next to its own in another argument.
+    """Return the axis whose positions ``lengths`` counts.
 
-    Of several, the time axis. Empty if there are no lengths; ``seq`` if there is no axis next to
-    theirs.
+    It is an axis of another argument that has the axis of ``lengths`` too, preferably a time axis.
+    Empty if there are no lengths; ``seq`` if there is no such axis.
     """
-    named = {argument.name: argument for argument in contract.inputs}
-    lengths = list(tensors(named.pop(LENGTHS).type)) if LENGTHS in named else []
-    if not lengths or not is_whole(lengths[0]):
+    types = {argument.name: argument.type for argument in contract.inputs}
+    lengths = next(tensors(types.pop(LENGTHS)), None) if LENGTHS in types else None
+    if lengths is None or not is_whole(lengths):
         return ""
-    own = {axis.name for axis in lengths[0].axes}
-    for tensor in (tensor for argument in named.values() for tensor in tensors(argument.type)):
+    own = {axis.name for axis in lengths.axes}
+    for tensor in (tensor for type_ in types.values() for tensor in tensors(type_)):
         names = [axis.name for axis in tensor.axes if axis.name]
-        if own & {*names} and (beside := [name for name in names if name not in own]):
-            return next((name for name in beside if name in PADDED_AXES), beside[0])
+        if own & {*names} and (others := [name for name in names if name not in own]):
+            return next((name for name in others if name in PADDED_AXES), others[0])
     return "seq"
 
 
-def given_arguments(contract: Signature) -> list[Argument]:
+def example_inputs(contract: Signature) -> list[Argument]:
     """Return the arguments of an example call.
 
     These are the required ones and, if they do not bind all axes of the result, the first optional
     ones that do.
     """
-    several = ArgumentKind.VAR_POSITIONAL
-    given = [a for a in contract.inputs if a.is_required or a.kind is several]
+    star = ArgumentKind.VAR_POSITIONAL
+    given = [a for a in contract.inputs if a.is_required or a.kind is star]
     for argument in contract.inputs:
         unbound = contract.unbound(given)
         if argument not in given and unbound & bindable_names(argument.type):
@@ -171,80 +173,91 @@ def given_arguments(contract: Signature) -> list[Argument]:
     return [argument for argument in contract.inputs if argument in given]
 
 
-def _narrowed(kind: Type) -> Type:
+def _narrowed(type_: Type) -> Type:
     """Replace each union in a type by the option that `_example` uses."""
-    if isinstance(kind, UnionType):
-        return _narrowed(_option(kind))
-    parts: Any = tuple(map(_narrowed, kind.parts))  # as many as before
-    return dataclasses.replace(kind, parts=parts) if parts else kind
+    if isinstance(type_, UnionType):
+        return _narrowed(_option(type_))
+    parts: Any = tuple(map(_narrowed, type_.parts))  # as many as before
+    return dataclasses.replace(type_, parts=parts) if parts else type_
 
 
-def _option(kind: UnionType) -> Type:
+def _option(union: UnionType) -> Type:
     """Return the first option of a union that has tensors, or else the first."""
-    return next((part for part in kind.parts if any(tensors(part))), kind.parts[0])
+    return next((part for part in union.parts if any(tensors(part))), union.parts[0])
 
 
-def _example(kind: Type, path: str, sizes: Mapping[str, int], fill: Fill) -> Any:
-    match kind:
+def plain_values(type_: Type) -> list[Any]:
+    """Return all values of a type without shapes; empty if they are many or unknown."""
+    annotation = type_.annotation if isinstance(type_, PlainType) else None
+    if annotation is NoneType:
+        return [None]
+    if annotation is bool:
+        return [False, True]
+    return list(get_args(annotation)) if get_origin(annotation) is Literal else []
+
+
+def _example(type_: Type, path: str, sizes: Mapping[str, int], fill: Fill) -> Any:
+    match type_:
         case TensorType():
-            axes = (axis for axis in kind.axes if axis.name or not axis.variadic)
-            return fill(path, kind, tuple(size_of(axis, sizes) for axis in axes))
+            axes = (axis for axis in type_.axes if axis.name or not axis.variadic)
+            return fill(path, type_, tuple(size_of(axis, sizes) for axis in axes))
         case TupleType(parts=parts):
             return tuple(
                 _example(part, f"{path}[{i}]", sizes, fill) for i, part in enumerate(parts)
             )
         case SequenceType(parts=(part,)):
             items = [_example(part, f"{path}[{i}]", sizes, fill) for i in range(2)]
-            return _container(kind.container, items)
+            return _container(type_.container, items)
         case RecordType():
             fields: dict[str, Any] = {}
-            for name, part in zip(kind.fields, kind.parts, strict=True):
+            for name, part in zip(type_.fields, type_.parts, strict=True):
                 try:
                     fields[name] = _example(part, f"{path}.{name}", sizes, fill)
                 except ContractError:
-                    if name not in _defaults(kind.record):
+                    if name not in _defaults(type_.record):
                         raise
-            return kind.record(**fields)
+            return type_.record(**fields)
         case TypedDictType():
-            pairs = zip(kind.keys, kind.parts, strict=True)
+            pairs = zip(type_.keys, type_.parts, strict=True)
             return {key: _example(part, f"{path}[{key!r}]", sizes, fill) for key, part in pairs}
-        case PlainType() if kind.annotation is NoneType:
-            return None
-        case PlainType() if kind.annotation is bool:
-            return False
-        case PlainType() if get_origin(kind.annotation) is Literal:
-            return get_args(kind.annotation)[0]
+        case _ if values := plain_values(type_):
+            return values[0]
         case UnionType():
-            return _example(_option(kind), path, sizes, fill)
-    raise ContractError(f"it is not a tensor with a shape but {kind}")
+            return _example(_option(type_), path, sizes, fill)
+    raise ContractError(f"it is not a tensor with a shape but {type_}")
 
 
 def _container(class_: type, items: list[Any]) -> Any:
     """Build a container of the annotated class, which may be abstract."""
     concrete = (list, tuple, collections.deque, set, frozenset)
-    return next((made for made in concrete if issubclass(made, class_)), class_)(items)
+    return next((builtin for builtin in concrete if issubclass(builtin, class_)), class_)(items)
 
 
 def _defaults(record: Any) -> set[str]:
     """Return the fields of a dataclass or NamedTuple that have a default."""
-    if not dataclasses.is_dataclass(record):
-        return {*record._field_defaults}
-    none = dataclasses.MISSING
-    fields = dataclasses.fields(record)
-    return {f.name for f in fields if (f.default, f.default_factory) != (none, none)}
+    parameters = inspect.signature(record).parameters.values()
+    return {p.name for p in parameters if p.default is not p.empty}
 
 
 def size_of(axis: Axis, sizes: Mapping[str, int]) -> int:
-    """Return the size of an axis; a variadic one counts as one axis here."""
+    """Return the size of an axis; a variadic one is a single axis here.
+
+    Args:
+        axis: The axis.
+        sizes: The sizes of axes by name, and the values of parts in braces.
+
+    Raises:
+        ContractError: Its size is unknown or negative.
+    """
     if axis.fixed is not None:
         return axis.fixed
     if axis.name is not None:
         return sizes[axis.name]
     if axis.expression is None or not {*axis.needs, *axis.braces} <= sizes.keys():
         raise ContractError(f"the size of axis {str(axis)!r} is not known")
-    values = {text: f"braces_{place}" for place, text in enumerate(axis.braces)}
-    expression = BRACES.sub(lambda part: values[part[0]], axis.expression)
-    size = computed(expression, {values.get(name, name): size for name, size in sizes.items()})
+    names = {text: f"braces_{index}" for index, text in enumerate(axis.braces)}
+    expression = BRACES.sub(lambda part: names[part[0]], axis.expression)
+    size = computed(expression, {names.get(name, name): size for name, size in sizes.items()})
     if not isinstance(size, int | torch.SymInt) or size < 0:
         raise ContractError(
             f"axis {str(axis)!r} evaluates to {size} for {dict(sizes)}, which is not a valid size"
@@ -252,15 +265,19 @@ def size_of(axis: Axis, sizes: Mapping[str, int]) -> int:
     return size  # type: ignore[return-value]  # a SymInt works like an int
 
 
-def is_whole(kind: TensorType) -> bool:
+def is_whole(type_: TensorType) -> bool:
     """Whether a tensor holds integers only."""
-    return kind.allows(torch.int64) and not kind.allows(torch.float32)
+    return type_.allows(torch.int64) and not type_.allows(torch.float32)
 
 
-def dtype_of(kind: TensorType, *wanted: torch.dtype) -> torch.dtype:
-    """Return the first dtype that a contract allows of those wanted and of all others."""
-    every = (value for value in vars(torch).values() if isinstance(value, torch.dtype))
-    allowed = filter(kind.allows, [*wanted, torch.float32, torch.int64, *every])
-    if found := next(allowed, None):
-        return found
-    raise ContractError(f"torch has no dtype of {kind.dtype}")
+def dtype_of(type_: TensorType, *preferred: torch.dtype) -> torch.dtype:
+    """Return the first dtype that a contract allows, of the preferred ones and then of all others.
+
+    Raises:
+        ContractError: PyTorch has no such dtype.
+    """
+    all_dtypes = (value for value in vars(torch).values() if isinstance(value, torch.dtype))
+    for dtype in (*preferred, torch.float32, torch.int64, *all_dtypes):
+        if type_.allows(dtype):
+            return dtype
+    raise ContractError(f"torch has no dtype of {type_.dtype}")

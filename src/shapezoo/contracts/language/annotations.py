@@ -43,8 +43,8 @@ from shapezoo.contracts.language.types import (
     walk,
 )
 
-MOST_DEEP = 20
-"""How many records may stand in one another; a generic one can grow at each step."""
+MAX_DEPTH = 20
+"""The maximal depth of nested records; a generic record can grow at each step."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Context:
     """The context that an annotation is parsed in.
 
     Attributes:
-        inside: The records around it, with their brackets, so that one that contains itself comes
-            to an end.
-        variables: What the type variables in it stand for.
+        inside: The records that contain it, with their type arguments. They end the parsing of a
+            record that contains itself.
+        variables: The values of the type variables in it.
         is_final: Whether a missing name is an error, as in `Scope`.
     """
 
@@ -82,9 +82,9 @@ def parse_type(annotation: Any, context: Context = Context()) -> Type:
     if isinstance(annotation, Unchecked):
         return PlainType(annotation.text, Any)
     if isinstance(annotation, type) and issubclass(annotation, AbstractArray):
-        kind = TensorType(annotation.dtype.__name__, parse_axes(annotation.dim_str), annotation)
-        _ = kind.enforceable  # raises if jaxtyping would misread it
-        return kind
+        type_ = TensorType(annotation.dtype.__name__, parse_axes(annotation.dim_str), annotation)
+        _ = type_.enforceable  # raises if jaxtyping would misread it
+        return type_
     if hasattr(annotation, "leaftype") and type(annotation).__module__ == _PYTREE:
         return _tree(annotation, parse)
     if isinstance(annotation, typing.TypeVar) and annotation.__constraints__:
@@ -99,9 +99,8 @@ def parse_type(annotation: Any, context: Context = Context()) -> Type:
         if typing.is_typeddict(record):
             return TypedDictType(parts, names, record.__required_keys__, record)
         return RecordType(parts, names, record)
-    if (container := _container(annotation, parse)) is not None:
-        return container
-    return _plain(substituted(annotation, context.variables), context)
+    container = _container(annotation, parse)
+    return container or _plain(substituted(annotation, context.variables), context)
 
 
 def _aliased(annotation: Any, context: Context) -> tuple[Any, Context] | None:
@@ -119,12 +118,12 @@ def _aliased(annotation: Any, context: Context) -> tuple[Any, Context] | None:
         return (annotation.__bound__, context) if annotation.__bound__ is not None else None
     if isinstance(annotation, typing.NewType):
         return annotation.__supertype__, context
-    if type(alias).__name__ == "TypeAliasType":
-        given = tuple(substituted(argument, variables) for argument in arguments)
-        own = bound_variables(alias.__type_params__, given)
+    if type(alias).__name__ == "TypeAliasType":  # not in typing before Python 3.12
+        values = tuple(substituted(argument, variables) for argument in arguments)
+        own = bound_variables(alias.__type_params__, values)
         return alias.__value__, replace(context, variables={**variables, **own})
     if origin is typing.Annotated:
-        if not any(map(_is_validator, arguments[1:])):
+        if not any(type(extra).__module__.startswith("beartype.vale") for extra in arguments[1:]):
             return arguments[0], context
         if _has_shapes(arguments[0], context):
             raise ContractError(f"{annotation} has a validator on a shape; check it in the body")
@@ -140,15 +139,15 @@ def _tree(annotation: Any, parse: Callable[[Any], Type]) -> TreeType:
     leaf = annotation.leaftype
     if isinstance(leaf, type) and issubclass(leaf, AbstractArray):
         leaf = leaf.dtype[leaf.array_type, re.sub(r"\?\S*", "_", leaf.dim_str)]
-    leaves = parse(leaf)
-    if any(tensor.braces for tensor in tensors(leaves)):
+    leaf_type = parse(leaf)
+    if any(tensor.braces for tensor in tensors(leaf_type)):
         raise ContractError(f"{annotation.__name__} has braces, which a PyTree does not support")
     structures = (annotation.structure or "").replace("...", "").split()
-    return TreeType((leaves,), tuple(structures), annotation)
+    return TreeType((leaf_type,), tuple(structures), annotation)
 
 
 _PYTREE = "jaxtyping._pytree_type"
-"""The module that defines `PyTree`; it needs JAX, so it is not imported."""
+"""The private module that defines `PyTree`. The name is public, but importing it needs JAX."""
 
 
 def _container(annotation: Any, parse: Callable[[Any], Type]) -> Type | None:
@@ -174,10 +173,6 @@ def _container(annotation: Any, parse: Callable[[Any], Type]) -> Type | None:
 
 _LIBRARY = ("builtins", "collections", "collections.abc")
 """The modules of the generic classes whose type arguments are the types of their items."""
-
-
-def _is_validator(extra: object) -> bool:
-    return type(extra).__module__.startswith("beartype.vale")
 
 
 def _plain(annotation: Any, context: Context) -> PlainType:
@@ -207,10 +202,15 @@ def _plain(annotation: Any, context: Context) -> PlainType:
 
 
 def _fields(annotation: Any, context: Context) -> dict[str, Type]:
-    """Return the fields of a dataclass, NamedTuple or TypedDict, if any has a tensor."""
+    """Return the fields of a dataclass, NamedTuple or TypedDict; none if no field has a tensor.
+
+    Each class that the record inherits from has its own names and type variables, so its
+    annotations are evaluated class by class. An annotation that cannot be evaluated is ignored in a
+    record without tensors, unless the field may be a tensor itself.
+    """
     record = typing.get_origin(annotation) or annotation
     whole = substituted(annotation, context.variables)
-    if not isinstance(record, type) or whole in context.inside or len(context.inside) > MOST_DEEP:
+    if not isinstance(record, type) or whole in context.inside or len(context.inside) > MAX_DEPTH:
         return {}
     if dataclasses.is_dataclass(record):
         names = [field.name for field in dataclasses.fields(record)]
@@ -220,29 +220,30 @@ def _fields(annotation: Any, context: Context) -> dict[str, Type]:
         names = list(getattr(record, "_fields", ()))
     else:
         return {}
-    known = variables_of(whole)
-    if typing.is_typeddict(record):  # which has the annotations of its bases as its own
-        known[record] = all_variables_of(whole)
-    within = replace(context, inside=context.inside | {whole})
+    variables = variables_of(whole)
+    if typing.is_typeddict(record):  # its annotations include those of its bases
+        variables[record] = all_variables_of(whole)
+    inside = context.inside | {whole}
     fields: dict[str, Type] = {}
     unresolved: list[UnresolvedError] = []
-    for class_ in reversed(record.__mro__):  # each has its own names and type variables
-        there = replace(within, variables=known.get(class_, {}))
+    for class_ in reversed(record.__mro__):
+        inner = Context(inside, variables.get(class_, {}), context.is_final)
         for name, annotation in inspect.get_annotations(class_).items():
             if name in names:
                 try:
-                    fields[name] = parse_type(_evaluated(class_, name, annotation, context), there)
+                    fields[name] = parse_type(_evaluated(class_, name, annotation, context), inner)
                 except UnresolvedError as error:
                     unresolved.append(error)
-    has_tensors = any(map(_holds_tensors, fields.values()))
+    has_tensors = any(any(tensors(type_)) for type_ in fields.values())
     is_local = "<locals>" in record.__qualname__
-    may_hold = has_tensors or is_local or "Tensor" in str(unresolved)
-    if unresolved and (may_hold or not context.is_final):
+    may_have_tensors = has_tensors or is_local or "Tensor" in str(unresolved)
+    if unresolved and (may_have_tensors or not context.is_final):
         raise unresolved[0]
     if not has_tensors:
         return {}
     fields = {name: fields.get(name, PlainType("Any", Any)) for name in names}
-    if any(_mentions(kind, whole) for kind in fields.values()):
+    parts = (part for type_ in fields.values() for part in walk(type_))
+    if any(isinstance(part, PlainType) and part.annotation == whole for part in parts):
         raise ContractError(f"{record.__name__} contains itself, which shapezoo cannot check")
     return fields
 
@@ -254,7 +255,7 @@ def _evaluated(class_: type, name: str, annotation: Any, context: Context) -> An
     names = vars(module) if module else {}
     own_names = {**vars(class_), **type_parameters(class_)}
     scope = Scope(names, class_.__qualname__, filename, own_names, None, context.is_final)
-    return scope.evaluated({name: annotation})[name]
+    return scope.evaluated(name, annotation)
 
 
 def _has_shapes(annotation: Any, context: Context) -> bool:
@@ -271,7 +272,7 @@ def _has_shapes(annotation: Any, context: Context) -> bool:
 def _sampled(annotation: Any) -> Any:
     """Return the first collection in an annotation of which beartype would check a random item.
 
-    For that, beartype would also draw from Python's global random number generator.
+    beartype would also advance Python's global random number generator for that.
     """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (collections.abc.Callable, type, Literal):
@@ -281,13 +282,4 @@ def _sampled(annotation: Any) -> Any:
     )
     if is_collection and origin.__module__ in _LIBRARY and arguments[:1] not in ((Any,), (object,)):
         return annotation
-    found = map(_sampled, arguments)
-    return next((part for part in found if part is not None), None)
-
-
-def _holds_tensors(kind: Type) -> bool:
-    return next(tensors(kind), None) is not None
-
-
-def _mentions(kind: Type, record: Any) -> bool:
-    return any(isinstance(part, PlainType) and part.annotation == record for part in walk(kind))
+    return next((part for part in map(_sampled, arguments) if part is not None), None)

@@ -1,4 +1,4 @@
-"""Axes of shape annotations: their syntax, and the axis names that shapezoo uses."""
+"""The axes of a shape annotation: their syntax, and how they match a shape."""
 
 import ast
 import builtins
@@ -18,7 +18,7 @@ Extent = int | None | tuple[int | None, ...]
 
 
 class Open(tuple[int | None, ...]):
-    """The sizes of ``*#name`` so far; later tensors may broadcast them to larger ones."""
+    """The sizes bound to ``*#name`` so far; later tensors may broadcast them to larger ones."""
 
     __slots__ = ()
 
@@ -56,7 +56,7 @@ class Axis:
 
     @property
     def key(self) -> str | None:
-        """The name, with a star if it is variadic: ``*batch`` and ``batch`` are two names."""
+        """The name, with a star if variadic: ``*batch`` and ``batch`` are different names."""
         return self.name and "*" * self.variadic + self.name
 
     @property
@@ -109,9 +109,9 @@ def parse_axes(text: str) -> tuple[Axis, ...]:
 def align(
     axes: tuple[Axis, ...], shape: tuple[int | None, ...]
 ) -> list[tuple[int, Axis, Extent]] | None:
-    """Pair each axis with its position and size in a shape; None if their number differs.
+    """Pair each axis with its position and size in a shape; None if their numbers differ.
 
-    A variadic axis gets all the sizes that it matches.
+    A variadic axis is paired with all the sizes that it matches.
     """
     variadic = next((i for i, axis in enumerate(axes) if axis.variadic), None)
     if variadic is None:
@@ -129,41 +129,43 @@ def align(
 def differences(
     axes: tuple[Axis, ...], shape: tuple[int | None, ...], bound: dict[str, Extent]
 ) -> list[tuple[int, Axis, object, Extent]] | None:
-    """List where a shape differs: position, axis, the expected and the actual size.
+    """List the axes on which a shape differs, as position, axis, expected size and actual size.
 
-    Binds names on first use; may widen ``*#name``. Returns None if the number of axes is wrong.
+    Names are bound in `bound` on first use, and ``*#name`` may be widened there. Returns None if
+    the number of axes is wrong.
 
     Args:
-        axes: The axes, their braces resolved.
+        axes: The axes, with their braces resolved.
         shape: The shape; None means any size.
-        bound: The sizes so far, by the keys of their axes.
+        bound: The sizes bound so far, by the keys of their axes.
     """
     pairs = align(axes, shape)
     if pairs is None:
         return None
-    found: list[tuple[int, Axis, object, Extent]] = []
-    for position, axis, got in pairs:
-        if got is None or (axis.broadcast and got == 1):
+    different: list[tuple[int, Axis, object, Extent]] = []
+    for position, axis, actual in pairs:
+        if actual is None or (axis.broadcast and actual == 1):
             continue
         expected = expected_size(axis, bound)
-        if isinstance(got, tuple):
+        merged: Extent
+        if isinstance(actual, tuple):
             before = expected if isinstance(expected, tuple) else Open(())
-            both: Extent = _joined(before, got, is_open=axis.broadcast)
+            merged = _merged(before, actual, is_open=axis.broadcast)
         else:
-            both = got if expected in (got, None) else None
-        if both is None:
-            found.append((position, axis, expected, got))
+            merged = actual if expected in (actual, None) else None
+        if merged is None:
+            different.append((position, axis, expected, actual))
         elif axis.key:
-            bound[axis.key] = both
-    return found
+            bound[axis.key] = merged
+    return different
 
 
 def expected_size(axis: Axis, bound: Mapping[str, Extent]) -> object:
-    """Return the size that an axis must have; None if it may have any, or is not known.
+    """Return the size that an axis must have; None if any size will do, or it is unknown.
 
     Args:
-        axis: The axis, its braces resolved.
-        bound: The sizes so far, by the keys of their axes.
+        axis: The axis, with its braces resolved.
+        bound: The sizes bound so far, by the keys of their axes.
     """
     if axis.key:
         return bound.get(axis.key)
@@ -183,14 +185,13 @@ def free_names(expression: str) -> frozenset[str]:
     Raises:
         ContractError: It is not an expression, or it is a condition.
     """
+    text = expression.strip()
     try:
-        nodes = list(ast.walk(syntax.expression(expression.strip())))
+        nodes = list(ast.walk(syntax.expression(text)))
     except SyntaxError as error:
-        raise ContractError(f"{expression.strip()!r} is not a valid expression") from error
+        raise ContractError(f"{text!r} is not a valid expression") from error
     if any(isinstance(node, ast.Compare | ast.BoolOp | ast.Lambda) for node in nodes):
-        raise ContractError(
-            f"{expression.strip()!r} is a condition, not a size; check it in the body"
-        )
+        raise ContractError(f"{text!r} is a condition, not a size; check it in the body")
     called = {node.func for node in nodes if isinstance(node, ast.Call)}
     return frozenset(
         node.id
@@ -203,7 +204,7 @@ def computed(expression: str, names: Mapping[str, object]) -> object:
     """Evaluate an expression; a float with an integer value becomes an int.
 
     Raises:
-        ContractError: It cannot be evaluated, such as a division by zero.
+        ContractError: It cannot be evaluated, for example because it divides by zero.
     """
     try:
         value = eval(expression, {}, dict(names))
@@ -230,34 +231,29 @@ def _parse_axis(token: str) -> Axis:
         return replace(labelled, name=value)
     expression = _without_braces(value)
     try:
-        syntax.expression(expression.strip())
+        tree = syntax.expression(expression.strip())
     except SyntaxError as error:
         raise ContractError(
             f"axis {token!r} is not valid; axes are separated by spaces, and a product is written "
             f"b*h"
         ) from error
     try:
-        _require_arithmetic(expression)
+        free_names(expression)  # rejects conditions
+        _require_arithmetic(tree)
     except ContractError as error:
         raise ContractError(f"axis {token!r}: {error}") from error
     return replace(labelled, expression=value)
 
 
 _LABELLED = re.compile(r"(?:([^\W\d]\w*)=(?!=))?(.*)")
-"""A label, if there is one, and the rest of the axis; ``m==2`` has no label."""
+"""An optional label, and the rest of the axis; ``m==2`` has no label."""
 
 
-def _require_arithmetic(expression: str) -> None:
-    """Require an expression that computes a size, unlike a string or a condition.
-
-    Raises:
-        ContractError: It does not.
-    """
-    free_names(expression)  # rejects conditions
-    root = syntax.expression(expression.strip())
-    if isinstance(root, ast.Tuple | ast.List):
-        raise ContractError(f"{ast.unparse(root)!r} is a list; an axis has one size")
-    for node in ast.walk(root):
+def _require_arithmetic(tree: ast.expr) -> None:
+    """Raise ContractError unless an expression computes a number, unlike a string or a list."""
+    if isinstance(tree, ast.Tuple | ast.List):
+        raise ContractError(f"{ast.unparse(tree)!r} is a list; an axis has one size")
+    for node in ast.walk(tree):
         is_number = not isinstance(node, ast.Constant) or type(node.value) in (int, float)
         if not is_number or not isinstance(node, _ARITHMETIC):
             raise ContractError(f"{ast.unparse(node)!r} is not arithmetic on sizes")
@@ -283,37 +279,38 @@ def _without_braces(expression: str) -> str:
     return BRACES.sub(" 0 ", expression)
 
 
-def _joined(
-    before: tuple[int | None, ...], got: tuple[int | None, ...], *, is_open: bool
+def _merged(
+    before: tuple[int | None, ...], new: tuple[int | None, ...], *, is_open: bool
 ) -> Extent:
-    """Join the sizes of a variadic axis with new ones; None if they do not fit.
+    """Merge the bound sizes of a variadic axis with new ones; None if they do not match.
 
     Args:
-        before: The sizes so far.
-        got: The new sizes.
+        before: The sizes bound so far.
+        new: The new sizes.
         is_open: Whether the new sizes are those of ``*#name``.
     """
-    wide = []
-    for one, other in zip_longest(reversed(before), reversed(got), fillvalue=1):
-        if 1 not in (one, other) and not _is_same(one, other):
+    reversed_sizes = []
+    for left, right in zip_longest(reversed(before), reversed(new), fillvalue=1):
+        if 1 not in (left, right) and not _may_be_equal(left, right):
             return None
-        wide.append(one if other == 1 else other if one == 1 else _narrowed(one, other))
-    both = tuple(reversed(wide))
+        merged = left if right == 1 else right if left == 1 else _more_specific(left, right)
+        reversed_sizes.append(merged)
+    sizes = tuple(reversed(reversed_sizes))
     if is_open and isinstance(before, Open):
-        return Open(both)
-    closed = [] if isinstance(before, Open) else [before]
-    for sizes in closed if is_open else [*closed, got]:  # these may not grow
-        if len(sizes) != len(both) or not all(map(_is_same, sizes, both)):
+        return Open(sizes)
+    # what was written without a `#` may not be broadcast to something larger
+    exact = [] if isinstance(before, Open) else [before]
+    for shape in exact if is_open else [*exact, new]:
+        if len(shape) != len(sizes) or not all(map(_may_be_equal, shape, sizes)):
             return None
-        both = tuple(map(_narrowed, both, sizes))
-    return both
+        sizes = tuple(map(_more_specific, sizes, shape))
+    return sizes
 
 
-def _narrowed(one: int | None, other: int | None) -> int | None:
-    """Return the size that matches both; None means any."""
-    return other if one is None else one
+def _more_specific(left: int | None, right: int | None) -> int | None:
+    """Return the known one of two sizes; None means any size."""
+    return right if left is None else left
 
 
-def _is_same(one: int | None, other: int | None) -> bool:
-    """Whether two sizes may be equal; None means any."""
-    return None in (one, other) or one == other
+def _may_be_equal(left: int | None, right: int | None) -> bool:
+    return None in (left, right) or left == right

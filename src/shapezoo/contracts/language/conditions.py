@@ -7,11 +7,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import CodeType
 
-from shapezoo.contracts.language.errors import ContractError
+from shapezoo.contracts.language.errors import ContractError, listed
 from shapezoo.contracts.language.parsing import expression
 
-_ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.Mod)
-
+_SUMS: dict[type[ast.AST], str] = {ast.Add: "+", ast.Sub: "-"}
+_PRODUCTS: dict[type[ast.AST], str] = {
+    ast.Mult: "*",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.Div: "/",
+}
+_COMPARISONS: dict[type[ast.AST], str] = {
+    ast.GtE: ">=",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.Lt: "<",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.In: "in",
+    ast.NotIn: "not in",
+}
 _WORDS = {
     ast.GtE: "at least {}",
     ast.LtE: "at most {}",
@@ -39,17 +54,17 @@ class Condition:
     text: str
 
     def __post_init__(self) -> None:
-        message = (
-            f"{self.text!r} is not a condition on sizes; write, for example, 'height >= 32', "
-            f"'height % 16 == 0' or 'height == width'"
-        )
         try:
             tree = expression(self.text)
+            if not _is_condition(tree):
+                raise ValueError("it does not compare sizes")
         except (SyntaxError, TypeError, ValueError) as error:
-            raise ContractError(message) from error
-        if not _is_condition(tree):
-            raise ContractError(message)
-        object.__setattr__(self, "text", unparse(tree))  # one spelling, however it was written
+            raise ContractError(
+                f"{self.text!r} is not a condition on sizes; write, for example, 'height >= 32', "
+                f"'height % 16 == 0' or 'height == width'"
+            ) from error
+        # one spelling, so that equal conditions compare equal
+        object.__setattr__(self, "text", unparse(tree))
 
     def __str__(self) -> str:
         return self.text
@@ -60,37 +75,37 @@ class Condition:
         return _axes(self.text)
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
-        """Return whether these sizes satisfy it; where Python divides by zero they do not.
+        """Whether these sizes satisfy it; they do not if evaluating it divides by zero.
 
         Raises:
             KeyError: One of its axes has no size.
         """
-        known = {axis: sizes[axis] for axis in self.axes}
+        names = {axis: sizes[axis] for axis in self.axes}
         try:
-            return bool(eval(_code(self.text), {}, known))
+            return bool(eval(_code(self.text), {}, names))
         except ZeroDivisionError:
             return False
 
     def explain(self, sizes: Mapping[str, int]) -> str:
         """Describe why sizes do not satisfy it: ``height must be at least 63, got 62``."""
         got = ", ".join(f"{axis}={sizes[axis]}" for axis in self.axes)
+        alone = str(sizes[self.axes[0]]) if len(self.axes) == 1 else got
         match expression(self.text):
             case ast.Compare(left=left, ops=[ast.In()], comparators=[ast.Tuple(elts=numbers)]):
-                got = str(sizes[self.axes[0]]) if isinstance(left, ast.Name) else got
-                return f"{ast.unparse(left)} must be {_one_of(numbers)}, got {got}"
+                got = alone if isinstance(left, ast.Name) else got
+                allowed = listed(map(ast.unparse, numbers), "or")
+                return f"{ast.unparse(left)} must be {allowed}, got {got}"
             case ast.Compare(left=ast.Name(id=axis), ops=[op], comparators=[term]) if (
                 type(op) in _WORDS
             ):
                 words = _WORDS[type(op)].format(ast.unparse(term))
-                got = str(sizes[axis]) if len(self.axes) == 1 else got
-                return f"{axis} must be {words}, got {got}"
+                return f"{axis} must be {words}, got {alone}"
             case ast.Compare(
                 left=ast.BinOp(left=ast.Name(id=axis), op=ast.Mod(), right=term),
                 ops=[ast.Eq()],
                 comparators=[ast.Constant(value=0)],
             ):
-                got = str(sizes[axis]) if len(self.axes) == 1 else got
-                return f"{axis} must be a multiple of {ast.unparse(term)}, got {got}"
+                return f"{axis} must be a multiple of {ast.unparse(term)}, got {alone}"
         return f"sizes must meet {self.text}, got {got}"
 
 
@@ -129,28 +144,27 @@ def _is_number(node: ast.expr) -> bool:
         return False
 
 
-def _one_of(numbers: Iterable[ast.expr]) -> str:
-    *others, last = map(ast.unparse, numbers)
-    return f"{', '.join(others)} or {last}" if others else last
-
-
 def _is_size(node: ast.expr) -> bool:
     match node:
-        case ast.Name() | ast.Constant(value=int()):
-            return not isinstance(node, ast.Constant) or not isinstance(node.value, bool)
+        case ast.Name():
+            return True
+        case ast.Constant(value=value):
+            return type(value) is int
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return _is_size(operand)
         case ast.BinOp(op=ast.FloorDiv() | ast.Mod(), right=ast.Constant(value=0)):
             return False
+        case ast.BinOp(op=ast.Div()):
+            return False
         case ast.BinOp(left=left, op=op, right=right):
-            return isinstance(op, _ARITHMETIC) and _is_size(left) and _is_size(right)
+            return type(op) in _SUMS | _PRODUCTS and _is_size(left) and _is_size(right)
     return False
 
 
 def unparse(tree: ast.expr) -> str:
     """Return the text of an expression, with the parentheses that a person would write.
 
-    `ast.unparse` puts long ``or`` chains into more of them, and divisions in products into none.
+    `ast.unparse` adds parentheses to long ``or`` chains, and none to a division in a product.
     """
     match tree:
         case ast.BoolOp(op=op, values=values):
@@ -174,30 +188,16 @@ def unparse(tree: ast.expr) -> str:
 
 
 def _in_parentheses(node: ast.expr, loose: type[ast.AST] | Iterable[type[ast.AST]]) -> str:
-    """Return the text of an operand, in parentheses if it is or has one of these operators."""
+    """Return the text of an operand, in parentheses if it binds no tighter than its operator.
+
+    Args:
+        node: The operand.
+        loose: The classes of the operators, or of the operand itself, that need parentheses.
+    """
     classes = (loose,) if isinstance(loose, type) else tuple(loose)
-    is_loose = isinstance(node, classes)
-    is_loose = is_loose or (isinstance(node, ast.BinOp) and isinstance(node.op, classes))
-    return f"({unparse(node)})" if is_loose else unparse(node)
-
-
-_SUMS: dict[type[ast.AST], str] = {ast.Add: "+", ast.Sub: "-"}
-_PRODUCTS: dict[type[ast.AST], str] = {
-    ast.Mult: "*",
-    ast.FloorDiv: "//",
-    ast.Mod: "%",
-    ast.Div: "/",
-}
-_COMPARISONS: dict[type[ast.AST], str] = {
-    ast.GtE: ">=",
-    ast.LtE: "<=",
-    ast.Gt: ">",
-    ast.Lt: "<",
-    ast.Eq: "==",
-    ast.NotEq: "!=",
-    ast.In: "in",
-    ast.NotIn: "not in",
-}
+    operator = node.op if isinstance(node, ast.BinOp) else node
+    needs_them = isinstance(node, classes) or isinstance(operator, classes)
+    return f"({unparse(node)})" if needs_them else unparse(node)
 
 
 def all_of(conditions: Iterable[Condition]) -> str:

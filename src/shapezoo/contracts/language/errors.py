@@ -1,6 +1,6 @@
 """Errors: a value that breaks its contract, and an annotation that cannot be used."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import jaxtyping
 
@@ -49,3 +49,9 @@ class UnresolvedError(ContractError):
     def __init__(self, message: str, types: Mapping[str, object] | None = None) -> None:
         super().__init__(message)
         self.types = types or {}
+
+
+def listed(words: Iterable[str], conjunction: str = "and") -> str:
+    """Join words as in a sentence: ``a, b and c``."""
+    *others, last = words
+    return f"{', '.join(others)} {conjunction} {last}" if others else last

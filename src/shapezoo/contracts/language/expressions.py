@@ -1,4 +1,4 @@
-"""The parts of axes that are computed from the arguments at each call: ``{self.in_channels}``."""
+"""The parts of axes in braces, such as ``{self.in_channels}``, evaluated at each call."""
 
 import functools
 import operator
@@ -11,12 +11,17 @@ import torch
 from shapezoo.contracts.language.errors import ContractError
 
 RESERVED = "shapezoo_braces_"
-"""How the axis names that stand for parts in braces begin."""
+"""The prefix of the axis names that replace parts in braces in the annotations for jaxtyping."""
 
 
 def reserved_name(braces: str) -> str:
-    """Return the axis name that stands for a part in braces in what jaxtyping checks."""
+    """Return the axis name that replaces a part in braces in what jaxtyping checks."""
     return RESERVED + braces.encode().hex()
+
+
+def braces_of(name: str) -> str:
+    """Return the part in braces that `reserved_name` made this axis name from."""
+    return bytes.fromhex(name.removeprefix(RESERVED)).decode()
 
 
 def read_braces(braces: str, scope: Mapping[str, object]) -> object:
@@ -32,7 +37,23 @@ def read_braces(braces: str, scope: Mapping[str, object]) -> object:
     try:
         return number(eval(_code(braces), {}, dict(scope)))
     except Exception as error:
-        raise ContractError(f"cannot read {braces} as a size: {error}") from error
+        raise _unreadable(braces, error) from error
+
+
+def read_or_error(braces: str, scope: Mapping[str, object]) -> object:
+    """Return the result of `read_braces`, or the error that it raises."""
+    try:
+        return read_braces(braces, scope)
+    except ContractError as error:
+        return ContractError(str(error))  # a copy, because a traceback would hold the arguments
+
+
+def number_or_error(braces: str, value: object) -> object:
+    """Return the value of a part in braces as a number, or an error if it is not one."""
+    try:
+        return number(value)
+    except TypeError as error:
+        return _unreadable(braces, error)
 
 
 def number(value: Any) -> object:
@@ -56,3 +77,7 @@ def value_or_none(read: Callable[[], object]) -> object:
 @functools.cache
 def _code(braces: str) -> CodeType:
     return compile(braces[1:-1], braces, "eval")
+
+
+def _unreadable(braces: str, error: Exception) -> ContractError:
+    return ContractError(f"cannot read {braces} as a size: {error}")

@@ -21,14 +21,23 @@ def variables_of(alias: Any) -> dict[type, TypeVariables]:
         alias: A class, or one with type arguments.
     """
     found: dict[type, TypeVariables] = {}
-    _collect(alias, found)
+    remaining = [alias]
+    while remaining:
+        alias = remaining.pop()
+        class_ = typing.get_origin(alias) or alias
+        if not isinstance(class_, type) or class_ in found:
+            continue
+        found[class_] = bound_variables(_parameters(class_), typing.get_args(alias))
+        bases = reversed(vars(class_).get("__orig_bases__", class_.__bases__))
+        own = [b for b in bases if typing.get_origin(b) not in (typing.Generic, typing.Protocol)]
+        remaining += [substituted(base, found[class_]) for base in own]
     return found
 
 
 def all_variables_of(alias: Any) -> TypeVariables:
-    """What the type variables of a class and of its base classes stand for, all in one.
+    """Return the substitutions of a class and of its base classes, merged.
 
-    Where two classes use one variable for different things, that of the derived one counts.
+    Where two classes use the same variable, the substitution of the derived class is kept.
     """
     found: dict[Any, Any] = {}
     for variables in reversed(variables_of(alias).values()):
@@ -46,11 +55,10 @@ def arguments_as(alias: Any, base: type) -> tuple[Any, ...]:
     origin = typing.get_origin(alias) or alias
     if origin is base:
         return typing.get_args(alias)
-    variables = variables_of(alias)
-    for class_, values in variables.items():
+    for class_, variables in variables_of(alias).items():
         for parent in vars(class_).get("__orig_bases__", ()):
             if typing.get_origin(parent) is base:
-                return tuple(substituted(part, values) for part in typing.get_args(parent))
+                return tuple(substituted(part, variables) for part in typing.get_args(parent))
     return ()
 
 
@@ -69,16 +77,6 @@ def substituted(annotation: Any, variables: TypeVariables) -> Any:
     if not parameters or isinstance(annotation, type):
         return annotation
     return annotation[tuple(variables.get(parameter, parameter) for parameter in parameters)]
-
-
-def _collect(alias: Any, found: dict[type, TypeVariables]) -> None:
-    class_ = typing.get_origin(alias) or alias
-    if not isinstance(class_, type) or class_ in found:
-        return
-    found[class_] = bound_variables(_parameters(class_), typing.get_args(alias))
-    for parent in vars(class_).get("__orig_bases__", class_.__bases__):
-        if typing.get_origin(parent) not in (typing.Generic, typing.Protocol):
-            _collect(substituted(parent, found[class_]), found)
 
 
 def _parameters(class_: type) -> tuple[Any, ...]:

@@ -1,10 +1,10 @@
 """Evaluate the annotations of a function or record, one by one.
 
 `typing.get_type_hints` evaluates all annotations of a function or none: one name that it cannot
-find hides all the others. Under ``from __future__ import annotations`` three sorts of names are not
+find hides all the others. Under ``from __future__ import annotations`` three kinds of names are not
 among the globals of the module, and are looked up here: variables of an enclosing function, names
 of the enclosing class, and names that are imported under ``if TYPE_CHECKING:``. Imports of the last
-sort run at the first call only; running them while a class is defined could cause an import cycle.
+kind run at the first call only; running them while a class is defined could cause an import cycle.
 """
 
 import ast
@@ -14,12 +14,14 @@ import linecache
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from shapezoo._frames import locals_of
 from shapezoo.contracts.language.errors import ContractError, UnresolvedError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,11 @@ class Scope:
     Attributes:
         names: The globals of the module.
         qualname: The qualified name of the function or record that has the annotations.
-        filename: The file with its source, if it is known.
+        filename: The file with its source; empty if unknown.
         class_names: The names in the enclosing class, and type parameters (``class Net[T]``).
-        enclosing: The variables of the enclosing functions; None to look for those that run.
-        is_final: Whether imports for type checkers may run: a name that is missing then is an
-            error.
+        enclosing: The variables of the enclosing functions; None to look for them on the stack.
+        is_final: Whether this is the last attempt, at the first call. Imports for type checkers
+            run only then, and a name that is still missing is an error.
     """
 
     names: dict[str, Any]
@@ -54,53 +56,58 @@ class Scope:
     enclosing: Mapping[str, Any] | None
     is_final: bool
 
-    def evaluated(self, annotations: Mapping[str, Any]) -> dict[str, Any]:
-        """Evaluate annotations by name; `Unchecked` if no value can be an instance.
+    def evaluated(self, name: str, annotation: Any) -> Any:
+        """Evaluate the annotation of a name; to `Unchecked` if no value can be an instance.
 
         Raises:
-            UnresolvedError: A name does not exist (yet).
-            ContractError: An annotation raises an error, or a name that exists only for type
-                checkers may contain a shape.
+            UnresolvedError: A name in it does not exist (yet).
+            ContractError: It raises an error, or a name that exists only for type checkers may
+                contain a shape.
         """
         enclosing = self.enclosing
-        if enclosing is None and any(map(has_names, annotations.values())):
+        has_names = isinstance(annotation, str) or "ForwardRef" in str(annotation)
+        if enclosing is None and has_names:
             enclosing = enclosing_variables(self.qualname, self.names)
-        found = enclosing or {}
-        return {name: self._evaluated(name, part, found) for name, part in annotations.items()}
-
-    def _evaluated(self, name: str, annotation: Any, enclosing: Mapping[str, Any]) -> Any:
-        names = dict(enclosing)
+        names = dict(enclosing or {})
+        subject = "the return annotation" if name == "return" else f"the annotation of {name!r}"
         try:
-            while True:
-                try:
-                    return _evaluated(annotation, self.names, names)
-                except NameError as error:
-                    if error.name is None or error.name in names:
-                        raise
-                    names[error.name] = self._found(error.name)
+            return self._with_names(names, lambda: _evaluated(annotation, self.names, names))
         except _ForTypeCheckersError as missing:
-            if any(
-                _may_hold_shapes(code, missing.name)
-                for code in (str(annotation), missing.definition)
-            ):
+            codes = (str(annotation), missing.definition)
+            if any(_may_hold_shapes(code, missing.name) for code in codes):
                 raise ContractError(
-                    f"{_subject(name)} refers to {missing.name!r}, which does not exist at run "
+                    f"{subject} refers to {missing.name!r}, which does not exist at run "
                     f"time; move its import or definition out of `if TYPE_CHECKING:`"
                 ) from None
             return Unchecked(str(annotation))
         except NameError as error:
-            raise UnresolvedError(f"cannot evaluate {_subject(name)}: {error}") from error
+            raise UnresolvedError(f"cannot evaluate {subject}: {error}") from error
         except Exception as error:
-            raise ContractError(f"cannot evaluate {_subject(name)}: {error}") from error
+            raise ContractError(f"cannot evaluate {subject}: {error}") from error
 
-    def _found(self, name: str) -> Any:
+    def _with_names(self, names: dict[str, Any], evaluate: Callable[[], T]) -> T:
+        """Return the result of evaluate(), after looking up each name that is missing in `names`.
+
+        Raises:
+            NameError: A name does not exist (yet).
+            _ForTypeCheckersError: A name exists for type checkers only.
+        """
+        while True:
+            try:
+                return evaluate()
+            except NameError as error:
+                if error.name is None or error.name in names:
+                    raise
+                names[error.name] = self._look_up(error.name)
+
+    def _look_up(self, name: str) -> Any:
         """Look up a name that is neither a global nor an enclosing variable.
 
         Raises:
             NameError: It does not exist (yet).
             _ForTypeCheckersError: It exists for type checkers only.
         """
-        # after the globals, as in typing.get_type_hints: a field may be called like its class
+        # after the globals, as in typing.get_type_hints: a field may have the name of its class
         for names in (
             self.class_names,
             enclosing_variables(self.qualname, self.names, of_classes=True),
@@ -108,7 +115,7 @@ class Scope:
             if name in names:
                 return names[name]
         lines = linecache.getlines(self.filename) or linecache.getlines(
-            self.names.get("__file__") or ""  # what makes the methods of dataclasses has no file
+            self.names.get("__file__") or ""  # the generated methods of dataclasses have no file
         )
         statement = next(_for_type_checkers("".join(lines), name), None)
         if statement is None or not self.is_final:
@@ -117,76 +124,59 @@ class Scope:
             statement.names = [alias for alias in statement.names if _bound_by(alias) == name]
         if isinstance(statement, ast.ClassDef):
             raise _ForTypeCheckersError(name)
-        scope = dict(self.names)  # the module itself stays as it is
+        scope = dict(self.names)  # a copy, so that the module is not changed
         try:
-            self._run(statement, scope)
+            self._with_names(scope, lambda: exec(ast.unparse(statement), scope))
         except _ForTypeCheckersError:
             raise
-        except Exception:  # a package is not installed, or another name is not there
+        except Exception:  # a package is not installed, or another name is missing
             is_import = isinstance(statement, ast.Import | ast.ImportFrom)
             definition = "" if is_import else ast.unparse(statement)
             raise _ForTypeCheckersError(name, definition) from None
-        if name not in scope:  # it is declared and has no value
+        if name not in scope:  # it is declared without a value
             raise _ForTypeCheckersError(name)
         return scope[name]
 
-    def _run(self, statement: ast.stmt, scope: dict[str, Any]) -> None:
-        """Run a statement, which may name others that exist for type checkers only."""
-        while True:
-            try:
-                exec(ast.unparse(statement), scope)
-                return
-            except NameError as error:
-                if error.name is None or error.name in scope:
-                    raise
-                scope[error.name] = self._found(error.name)
-
-
-def has_names(annotation: Any) -> bool:
-    """Whether names in an annotation are not evaluated yet."""
-    return isinstance(annotation, str) or "ForwardRef" in str(annotation)
-
 
 def names_in(annotation: Any) -> set[str]:
-    """The names in an annotation, without those in shapes."""
+    """Return the names in an annotation, without those in shapes."""
     texts = (
         [annotation]
         if isinstance(annotation, str)
         else re.findall(r"ForwardRef\('(.*?)'", str(annotation))
     )
-    found: set[str] = set()
+    names: set[str] = set()
     for text in texts:
         with contextlib.suppress(SyntaxError):
-            found |= {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
-    return found
+            names |= {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    return names
 
 
 def enclosing_variables(
     qualname: str, names: dict[str, Any], *, of_classes: bool = False
 ) -> dict[str, Any]:
-    """Return the variables of the enclosing functions, or classes, that are still running.
+    """Return the variables of the enclosing functions, or classes, whose code is still running.
 
     Args:
-        qualname: The qualified name of what they enclose.
+        qualname: The qualified name of the function or class that they enclose.
         names: The globals of the module.
-        of_classes: Whether to return those of classes.
+        of_classes: Whether to return the variables of classes instead of those of functions.
     """
-    found: dict[str, Any] = {}
+    variables: dict[str, Any] = {}
     frame = inspect.currentframe()
     while frame is not None:
-        is_around = qualname.startswith(f"{frame.f_code.co_qualname}.")
-        if is_around and frame.f_globals is names:
+        is_enclosing = qualname.startswith(f"{frame.f_code.co_qualname}.")
+        if is_enclosing and frame.f_globals is names:
             is_function = bool(frame.f_code.co_flags & inspect.CO_OPTIMIZED)
             if is_function is not of_classes:
-                found = {**(locals_of(frame) if is_function else frame.f_locals), **found}
+                variables = {**(locals_of(frame) if is_function else frame.f_locals), **variables}
         frame = frame.f_back
-    return found
+    return variables
 
 
-def type_parameters(*owners: object) -> dict[str, Any]:
-    """Return the type parameters of functions and classes, ``T`` in ``def f[T](...)``, by name."""
-    found = (getattr(owner, "__type_params__", ()) for owner in owners)
-    return {parameter.__name__: parameter for some in found for parameter in some}
+def type_parameters(owner: object) -> dict[str, Any]:
+    """Return the type parameters of a function or class, ``T`` in ``def f[T](...)``, by name."""
+    return {parameter.__name__: parameter for parameter in getattr(owner, "__type_params__", ())}
 
 
 class _ForTypeCheckersError(Exception):
@@ -199,12 +189,8 @@ class _ForTypeCheckersError(Exception):
 
 
 def _evaluated(annotation: Any, names: dict[str, Any], variables: dict[str, Any]) -> Any:
-    holder = types.SimpleNamespace(__annotations__={"it": annotation})
-    return typing.get_type_hints(holder, names, variables, include_extras=True)["it"]
-
-
-def _subject(name: str) -> str:
-    return "the return annotation" if name == "return" else f"the annotation of {name!r}"
+    holder = types.SimpleNamespace(__annotations__={"value": annotation})
+    return typing.get_type_hints(holder, names, variables, include_extras=True)["value"]
 
 
 def _for_type_checkers(source: str, name: str) -> Iterator[ast.stmt]:
@@ -227,6 +213,7 @@ def _for_type_checkers(source: str, name: str) -> Iterator[ast.stmt]:
 
 
 def _names_bound(statement: ast.stmt) -> set[str]:
+    """Return the names that an import, a class or an assignment binds."""
     match statement:
         case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
             return set(map(_bound_by, aliases))

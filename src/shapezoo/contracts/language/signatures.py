@@ -1,6 +1,7 @@
 """The contract of a function as data."""
 
 import enum
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -29,15 +30,18 @@ class ArgumentKind(enum.Enum):
     VAR_KEYWORD = "var_keyword"
 
 
+_STARS = {ArgumentKind.VAR_POSITIONAL: "*", ArgumentKind.VAR_KEYWORD: "**"}
+
+
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a contract.
+    """A parameter of a function and its type.
 
     Attributes:
         name: The name of the parameter.
         type: The type of the value; for ``*args`` and ``**kwargs``, of each value.
         kind: How it is passed.
-        default: The default as text, or None without a default.
+        default: The repr of the default; None if there is none.
     """
 
     name: str
@@ -46,17 +50,15 @@ class Argument:
     default: str | None = None
 
     def __str__(self) -> str:
-        stars = {ArgumentKind.VAR_POSITIONAL: "*", ArgumentKind.VAR_KEYWORD: "**"}
         default = "" if self.default is None else f" = {self.default}"
-        return f"{stars.get(self.kind, '')}{self.name}: {self.type}{default}"
+        return f"{_STARS.get(self.kind, '')}{self.name}: {self.type}{default}"
 
     @property
     def is_required(self) -> bool:
         """Whether a call must pass it."""
-        is_starred = self.kind in (ArgumentKind.VAR_POSITIONAL, ArgumentKind.VAR_KEYWORD)
-        return self.default is None and not is_starred
+        return self.default is None and self.kind not in _STARS
 
-    @property
+    @functools.cached_property
     def collected(self) -> Type:
         """The type that the function receives: a tuple for ``*args``, a dict for ``**kwargs``."""
         match self.kind:
@@ -105,8 +107,8 @@ class Signature:
     @property
     def tensors(self) -> tuple[TensorType, ...]:
         """Every tensor among the arguments and in the result, in order."""
-        kinds = (*(argument.type for argument in self.inputs), self.output)
-        return tuple(tensor for kind in kinds for tensor in tensors(kind))
+        types = (*(argument.type for argument in self.inputs), self.output)
+        return tuple(tensor for type_ in types for tensor in tensors(type_))
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -131,32 +133,30 @@ class Signature:
             *shapes: The shapes of the first arguments; None means any size. Arguments without a
                 shape must have a default.
         """
-        given, rest = self.inputs[: len(shapes)], self.inputs[len(shapes) :]
-        if len(given) < len(shapes) or any(argument.is_required for argument in rest):
+        passed, rest = self.inputs[: len(shapes)], self.inputs[len(shapes) :]
+        if len(passed) < len(shapes) or any(argument.is_required for argument in rest):
             return False
-        if self.unbound(given):
+        if self.unbound(passed):
             return False
         possible: list[dict[str, Extent]] = [{}]  # the bound sizes, one entry per choice of options
-        for argument, shape in zip(given, shapes, strict=True):
+        for argument, shape in zip(passed, shapes, strict=True):
             options = argument.type.parts if isinstance(argument.type, UnionType) else ()
-            kinds = [k for k in (argument.type, *options) if isinstance(k, TensorType)]
-            before = [(kind, dict(sizes)) for kind in kinds for sizes in possible]
-            possible = [
-                sizes for kind, sizes in before if differences(kind.axes, shape, sizes) == []
-            ]
+            types = [t for t in (argument.type, *options) if isinstance(t, TensorType)]
+            tried = [(type_, dict(sizes)) for type_ in types for sizes in possible]
+            possible = [s for type_, s in tried if differences(type_.axes, shape, s) == []]
         return bool(possible)
 
     def unbound(self, given: Iterable[Argument]) -> frozenset[str]:
         """Return the axes of the result that a call with these arguments does not bind.
 
         Args:
-            given: The arguments, whose types may be narrower than in the contract.
+            given: The arguments of the call; their types may be narrower than in the contract.
         """
         bound: frozenset[str] = frozenset().union(*(bindable_names(a.type) for a in given))
         return needed_names(self.output) - bound
 
     def resolved(self, values: Mapping[str, object]) -> "Signature":
-        """Replace the parts in braces by their values, where known.
+        """Replace the parts in braces that have a value.
 
         Args:
             values: The values of parts in braces.

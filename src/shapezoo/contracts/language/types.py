@@ -1,10 +1,13 @@
-"""Parsed annotations: tensors with axes, containers of tensors, and plain types."""
+"""Parsed annotations: tensors with axes, containers of tensors, and plain types.
+
+Each class has `parts`, the types inside it, in the order of its fields.
+"""
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import NoneType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from jaxtyping import AbstractArray
@@ -210,7 +213,7 @@ class UnionType:
 
 @dataclass(frozen=True)
 class TreeType:
-    """A jaxtyping ``PyTree``. jaxtyping traverses it and checks its leaves.
+    """A jaxtyping ``PyTree``, whose leaves jaxtyping checks.
 
     Attributes:
         parts: The type of the leaves.
@@ -234,7 +237,7 @@ class TreeType:
 
 @dataclass(frozen=True)
 class PlainType:
-    """A type without shapes: ``int``, ``None``, any other class.
+    """A type without shapes, such as ``int``, ``None`` or any other class.
 
     Attributes:
         name: The annotation as text.
@@ -268,16 +271,16 @@ Type = (
 """A parsed annotation."""
 
 
-def is_none(kind: Type) -> bool:
+def is_none(type_: Type) -> bool:
     """Whether this is the type of None."""
-    return isinstance(kind, PlainType) and kind.annotation is NoneType
+    return isinstance(type_, PlainType) and type_.annotation is NoneType
 
 
-def is_decided_by_class(kind: Type) -> bool:
+def is_decided_by_class(type_: Type) -> bool:
     """Whether only the class of a value decides if it matches this type."""
-    if isinstance(kind, UnionType):
-        return all(map(is_decided_by_class, kind.parts))
-    return isinstance(kind, PlainType) and is_plain_class(kind.annotation)
+    if isinstance(type_, UnionType):
+        return all(map(is_decided_by_class, type_.parts))
+    return isinstance(type_, PlainType) and is_plain_class(type_.annotation)
 
 
 def is_plain_class(annotation: Any) -> bool:
@@ -287,50 +290,60 @@ def is_plain_class(annotation: Any) -> bool:
     return annotation is Any or (isinstance(annotation, type) and not has_own_check)
 
 
-def walk(kind: Type) -> Iterator[Type]:
+def walk(type_: Type) -> Iterator[Type]:
     """Yield a type and all the types inside it, in order."""
-    yield kind
-    for part in kind.parts:
+    yield type_
+    for part in type_.parts:
         yield from walk(part)
 
 
-def tensors(kind: Type) -> Iterator[TensorType]:
+def tensors(type_: Type) -> Iterator[TensorType]:
     """Return every tensor type inside a type, in order."""
-    return (part for part in walk(kind) if isinstance(part, TensorType))
+    return (part for part in walk(type_) if isinstance(part, TensorType))
 
 
-def resolve(kind: Type, values: Mapping[str, object]) -> Type:
-    """Replace the parts in braces in a type by their values, where known.
+T = TypeVar("T", bound=Type)
+
+
+def with_tensors(type_: T, change: Callable[[TensorType], TensorType]) -> T:
+    """Return a copy of a type in which each tensor type is replaced by change(tensor type)."""
+    if isinstance(type_, TensorType):
+        return cast(T, change(type_))
+    if not type_.parts:
+        return type_
+    parts: Any = tuple(with_tensors(part, change) for part in type_.parts)
+    return replace(type_, parts=parts)
+
+
+def resolve(type_: Type, values: Mapping[str, object]) -> Type:
+    """Replace the parts in braces in a type that have a value.
 
     Args:
-        kind: The type.
+        type_: The type.
         values: The values of parts in braces.
     """
-    if isinstance(kind, TensorType):
-        return replace(kind, axes=tuple(axis.resolved(values) for axis in kind.axes))
-    if isinstance(kind, PlainType):
-        return kind
-    parts: Any = tuple(resolve(part, values) for part in kind.parts)  # as many as before
-    return replace(kind, parts=parts)
+    return with_tensors(
+        type_, lambda t: replace(t, axes=tuple(axis.resolved(values) for axis in t.axes))
+    )
 
 
-def bindable_names(kind: Type) -> frozenset[str]:
+def bindable_names(type_: Type) -> frozenset[str]:
     """Return the axis names that a value of this type may bind."""
-    return frozenset(axis.key for tensor in tensors(kind) for axis in tensor.axes if axis.key)
+    return frozenset(axis.key for tensor in tensors(type_) for axis in tensor.axes if axis.key)
 
 
-def needed_names(kind: Type) -> frozenset[str]:
+def needed_names(type_: Type) -> frozenset[str]:
     """Return the axis names in every result of this type that arguments must bind.
 
-    The axes in records are checked against each other, and need no argument.
+    The axes in records are checked against each other and do not need an argument.
     """
-    if isinstance(kind, TensorType):
-        return bindable_names(kind) | _union(axis.needs for axis in kind.axes)
-    if isinstance(kind, RecordType | TypedDictType | SequenceType | DictType | TreeType):
+    if isinstance(type_, TensorType):
+        return bindable_names(type_) | _union(axis.needs for axis in type_.axes)
+    if isinstance(type_, RecordType | TypedDictType | SequenceType | DictType | TreeType):
         return frozenset()  # a collection may be empty
-    if isinstance(kind, UnionType):
-        return frozenset.intersection(*map(needed_names, kind.parts))
-    return _union(map(needed_names, kind.parts))
+    if isinstance(type_, UnionType):
+        return frozenset.intersection(*map(needed_names, type_.parts))
+    return _union(map(needed_names, type_.parts))
 
 
 def _union(names: Iterable[frozenset[str]]) -> frozenset[str]:
@@ -338,9 +351,9 @@ def _union(names: Iterable[frozenset[str]]) -> frozenset[str]:
 
 
 def enforceable(annotation: type[AbstractArray]) -> type[AbstractArray]:
-    """Replace each part in braces by an axis name that `reserved_name` gives it.
+    """Replace each part in braces by an axis name, as `reserved_name` returns it.
 
-    jaxtyping would format the braces again at each check, which is slow and fails for symbolic
+    jaxtyping would evaluate the braces again at each check, which is slow and fails for symbolic
     sizes.
 
     Raises:
@@ -360,5 +373,4 @@ def enforceable(annotation: type[AbstractArray]) -> type[AbstractArray]:
 def with_shape(annotation: type[AbstractArray], text: str) -> type[AbstractArray]:
     """Return an annotation with the same dtype and array class, and another shape."""
     dtype = cast(Any, annotation.dtype)  # mypy and pyright do not know that it can be subscripted
-    rewritten: type[AbstractArray] = dtype[annotation.array_type, text]
-    return rewritten
+    return cast("type[AbstractArray]", dtype[annotation.array_type, text])

@@ -1,12 +1,19 @@
 """The axis sizes bound during one call.
 
-jaxtyping keeps them in a frame per call, and has no public way to read a frame or to start one with
-sizes already bound. Only this file uses its four private functions for that.
+jaxtyping keeps them in a stack of frames, one per call, in thread-local storage. An annotation in
+an ``isinstance`` binds its names in the innermost frame. shapezoo opens its own frames there: one
+for the arguments of a call, and one for its result that starts with what the arguments bound.
+
+jaxtyping has no public way to read a frame or to open one with sizes already bound. Only this file
+uses its four private functions for that.
+
+docs/internals/private-names.md lists all private names in the package.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+# private: see above
 from jaxtyping._storage import (
     get_shape_memo,
     pop_shape_memo,
@@ -15,7 +22,7 @@ from jaxtyping._storage import (
 )
 
 from shapezoo.contracts.language.axes import Axis, Extent, Open, align
-from shapezoo.contracts.language.expressions import RESERVED, reserved_name
+from shapezoo.contracts.language.expressions import RESERVED, braces_of, reserved_name
 from shapezoo.contracts.matching.dynamo_skipping import skip_by_dynamo
 
 
@@ -23,9 +30,9 @@ class Bindings(NamedTuple):
     """Everything bound at one moment.
 
     Attributes:
-        sizes: The size of each single axis by name. A key ``#name`` says that an axis written
-            ``#name`` had size 1.
-        shapes: The shape of each variadic axis, and whether it was written ``*#name``.
+        sizes: The size of each single axis, by name, and the values of parts in braces, by their
+            reserved names. A key ``#name`` says that an axis written ``#name`` had size 1.
+        shapes: Whether each variadic axis was written ``*#name``, and its shape.
         structures: The tree structures, such as ``T`` in ``PyTree[int, "T"]``.
     """
 
@@ -38,8 +45,14 @@ NOTHING_BOUND = Bindings({}, {}, {})
 
 
 def bound_braces(values: Mapping[str, object]) -> Bindings:
-    """Bind the values of parts in braces, such as ``{self.in_channels}``."""
+    """Return bindings with the values of parts in braces, such as ``{self.in_channels}``."""
     return Bindings({reserved_name(text): value for text, value in values.items()}, {}, {})
+
+
+def braces_in(bindings: Bindings) -> dict[str, object]:
+    """Return the values of the parts in braces, the inverse of `bound_braces`."""
+    sizes = bindings.sizes.items()
+    return {braces_of(key): value for key, value in sizes if key.startswith(RESERVED)}
 
 
 class frame:  # noqa: N801  # used as a function; contextlib.contextmanager would add 0.7 us to each check
@@ -56,7 +69,7 @@ class frame:  # noqa: N801  # used as a function; contextlib.contextmanager woul
 
 
 def enter_frame(start: Bindings, arguments: dict[str, Any]) -> None:
-    """Start a frame with these bindings.
+    """Open a frame with these bindings.
 
     Args:
         start: The bindings.
@@ -70,7 +83,7 @@ def enter_frame(start: Bindings, arguments: dict[str, Any]) -> None:
 
 @skip_by_dynamo
 def leave_frame() -> None:
-    """End the innermost frame."""
+    """Close the innermost frame."""
     pop_shape_memo()
 
 
@@ -97,7 +110,7 @@ def assume(axes: tuple[Axis, ...], shape: tuple[int, ...]) -> None:
 
 
 def value_of(braces: str) -> object:
-    """Return the value of a part in braces, or None if it has none."""
+    """Return the value of a part in braces, or None if it is not bound."""
     sizes, *_ = get_shape_memo()  # type: ignore[no-untyped-call]  # private: no types
     return sizes.get(reserved_name(braces))
 
@@ -110,14 +123,16 @@ def note_ones(names: Iterable[str]) -> None:
 
 
 def settled(bindings: Bindings) -> Bindings:
-    """Finish the bindings after the last argument: ``#name`` that only ever had size 1 is 1."""
+    """Complete the bindings after the last argument: a ``#name`` that only had size 1 is 1."""
     ones = {key[1:]: 1 for key in bindings.sizes if key.startswith("#")}
+    if not ones:
+        return bindings
     sizes = {key: size for key, size in bindings.sizes.items() if not key.startswith("#")}
     return bindings._replace(sizes=ones | sizes)
 
 
 def without_braces(bindings: Bindings) -> Bindings:
-    """Keep only the bindings of axes, which are what a body sees."""
+    """Keep only the bindings of axes, which the body of a function may use."""
     sizes = bindings.sizes.items()
     return bindings._replace(sizes={k: v for k, v in sizes if not k.startswith(RESERVED)})
 
@@ -132,11 +147,11 @@ def missing(bindings: Bindings, keys: Iterable[str]) -> list[str]:
 
 
 def visible(bindings: Bindings) -> dict[str, Extent]:
-    """Return the bindings of names in annotations, variadic names with their star."""
+    """Return the sizes of the axes, by the keys that they have in annotations."""
     hidden = (RESERVED, "#")
-    found: dict[str, Extent] = {
+    extents: dict[str, Extent] = {
         key: size for key, size in bindings.sizes.items() if not key.startswith(hidden)
     }
     for name, (is_open, shape) in bindings.shapes.items():
-        found[f"*{name}"] = Open(shape) if is_open else tuple(shape)
-    return found
+        extents[f"*{name}"] = Open(shape) if is_open else tuple(shape)
+    return extents

@@ -1,4 +1,4 @@
-"""Decide whether two symbolic sizes are equal for all values of their symbols, without a guard.
+"""Decide whether two symbolic sizes are equal for all values of their symbols, without guards.
 
 A contract says ``(height+3)//4`` where PyTorch computed ``(height-1)//4+1``. The two are always
 equal, but PyTorch's simplifier does not know it: ``==`` becomes a guard. `torch.export` rejects
@@ -39,25 +39,27 @@ MAX_POINTS = 20_000
 """The maximal number of points at which an expression is evaluated, in about 10 milliseconds."""
 
 
-def is_always_equal(one: object, other: object) -> bool:
-    """Whether two sizes are known to be equal for all values of their symbols."""
+def is_always_equal(left: object, right: object) -> bool:
+    """Whether two sizes can be shown to be equal for all values of their symbols."""
     from sympy import sympify
 
-    left, right = _expression(one), _expression(other)
-    if left is None or right is None:
+    first, second = _expression(left), _expression(right)
+    if first is None or second is None:
         return False
-    return bool(left == right) or _is_zero(sympify(left - right))
+    return bool(first == second) or _is_zero(sympify(first - second))
 
 
 def _expression(size: object) -> Any:
     """Return the sympy expression of a size; None for a ragged axis of a nested tensor."""
     if isinstance(size, torch.SymInt):
+        # private: there is no public way from a SymInt to its expression
         return getattr(size.node, "expr", None)
     return size if type(size) is int else None
 
 
 @functools.lru_cache(1024)
 def _is_zero(difference: Any) -> bool:
+    # private: PyTorch's printer and functions of symbolic sizes have no public names
     from torch.utils._sympy.printers import PythonPrinter
 
     try:
@@ -68,7 +70,7 @@ def _is_zero(difference: Any) -> bool:
     if math.prod(counts) > MAX_POINTS:
         return False
     names = ", ".join(map(str, symbols))
-    # guards are evaluated in the same way
+    # printed and evaluated as PyTorch does with guards
     value = eval(f"lambda {names}: {PythonPrinter().doprint(difference)}")
     return not any(itertools.starmap(value, itertools.product(*map(range, counts))))
 
@@ -77,8 +79,9 @@ def _periods_and_degrees(expression: Any) -> dict[Any, tuple[int, int]]:
     """Return a period for each symbol, and an upper bound on its degree.
 
     Raises:
-        TypeError: The expression has any other part.
+        TypeError: The expression has a part that is not one of those above.
     """
+    # private, as above
     from torch.utils._sympy.functions import CleanDiv, FloorDiv, Mod, PythonMod
 
     if expression.is_Integer:

@@ -1,4 +1,4 @@
-"""Whether contracts are checked on symbolic sizes, to prove them for all sizes."""
+"""Whether contracts are being proved for all sizes, by checks on symbolic sizes."""
 
 import contextlib
 import contextvars
@@ -10,13 +10,13 @@ _proving = contextvars.ContextVar("_proving", default=False)
 
 
 def is_proving() -> bool:
-    """Whether a proof is running; then a check that cannot be decided does not pass."""
+    """Whether a proof is running; a check that cannot be decided fails then."""
     return _proving.get()
 
 
 @contextlib.contextmanager
 def while_proving() -> Iterator[None]:
-    """Mark a ``with`` block in which a model runs on symbolic sizes."""
+    """Run a ``with`` block as part of a proof, on symbolic sizes."""
     token = _proving.set(True)
     try:
         yield
@@ -26,6 +26,7 @@ def while_proving() -> Iterator[None]:
 
 def hint_of(size: torch.SymInt) -> int:
     """Return the concrete value behind a symbol without adding a guard, unlike ``int(size)``."""
-    hint = size.node.hint  # private; torch has had several public names for it
+    # private: torch has had several public names for it
+    hint = size.node.hint
     assert isinstance(hint, int)  # an unbacked symbol has none
     return hint

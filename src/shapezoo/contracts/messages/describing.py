@@ -3,12 +3,13 @@
 import dataclasses
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
+from shapezoo.contracts.language.errors import ContractError
 from shapezoo.contracts.language.walking import Missing
 from shapezoo.contracts.matching.matching import Opaque
 from shapezoo.contracts.matching.proof_mode import hint_of, is_proving
@@ -21,7 +22,7 @@ def describe(value: object, depth: int = 2) -> str:
     name = class_name(value)
     try:
         if isinstance(value, Tensor):
-            return f"Tensor {dtype_name(value)} {known_shape(value)}"
+            return f"Tensor {dtype_name(value)} {concrete_shape(value)}"
         if value is None:
             return "None"
         if isinstance(value, Missing):
@@ -30,14 +31,15 @@ def describe(value: object, depth: int = 2) -> str:
             return "an object"
         if isinstance(value, nn.Module):
             return name  # its repr can fill pages
-        if isinstance(value, list | tuple | dict) and (depth == 0 or len(value) > 8):
-            return f"{name} of {len(value)}"
-        if isinstance(value, list | tuple):
-            parts = ", ".join(describe(item, depth - 1) for item in value)
-            return f"{name} of {len(value)}" + (f": {parts}" if parts else "")
-        if isinstance(value, dict):
-            parts = ", ".join(f"{k!r}: {describe(part, depth - 1)}" for k, part in value.items())
-            return f"{name} of {len(value)}" + (f": {parts}" if parts else "")
+        if isinstance(value, list | tuple | dict):
+            count = f"{name} of {len(value)}"
+            if depth == 0 or not 0 < len(value) <= 8:
+                return count
+            if isinstance(value, dict):
+                parts = [f"{key!r}: {describe(item, depth - 1)}" for key, item in value.items()]
+            else:
+                parts = [describe(item, depth - 1) for item in value]
+            return f"{count}: {', '.join(parts)}"
         if name == "numpy.ndarray":
             return f"{name} {getattr(value, 'dtype', '')} {getattr(value, 'shape', '')}"
         if dataclasses.is_dataclass(value):
@@ -52,11 +54,10 @@ def describe(value: object, depth: int = 2) -> str:
 
 def shown(value: object) -> str:
     """Return the repr of a value if it fits into an error message, else describe it."""
-    if isinstance(value, nn.Module):
-        return describe(value)  # its repr can fill pages
     if isinstance(value, dict) and value and all(isinstance(t, Tensor) for t in value.values()):
         return f"{type(value).__name__} of {len(value)} tensors"
-    if isinstance(value, list | tuple | dict) and len(value) > 8:
+    is_long = isinstance(value, list | tuple | dict) and len(value) > 8
+    if is_long or isinstance(value, nn.Module):  # whose repr can fill pages
         return describe(value)
     try:
         text = repr(value)
@@ -78,12 +79,9 @@ def dtype_name(value: Any) -> str:
 
 def class_name(value: object) -> str:
     """Return the name of a value's class, with its module unless it is a builtin."""
-    return name_of(type(value))
-
-
-def name_of(kind: type) -> str:
-    """Return the name of a class, with its module unless it is a builtin."""
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    class_ = type(value)
+    is_builtin = class_.__module__ == "builtins"
+    return class_.__name__ if is_builtin else f"{class_.__module__}.{class_.__name__}"
 
 
 def qualified_name(function: Callable[..., Any]) -> str:
@@ -91,9 +89,15 @@ def qualified_name(function: Callable[..., Any]) -> str:
     return ".".join(filter(None, (function.__module__, function.__qualname__)))
 
 
-def known_shape(value: Tensor) -> tuple[Any, ...]:
+def concrete_shape(value: Tensor) -> tuple[Any, ...]:
     """Return the shape of a tensor in numbers; while tracing, those of the example inputs."""
     return tuple(map(concrete, value.shape))
+
+
+def readable(braces: Mapping[str, object]) -> dict[str, object]:
+    """Return the concrete values of the parts in braces, without those that cannot be read."""
+    values = braces.items()
+    return {text: concrete(v) for text, v in values if not isinstance(v, ContractError)}
 
 
 def concrete(size: Any) -> Any:

@@ -7,17 +7,20 @@ from torch import nn
 from shapezoo._frames import self_of
 
 
-def place_of(owner: object) -> str:
-    """Return the path of a module in the outermost module being called, if that is another one."""
-    place, frame = "", inspect.currentframe() if isinstance(owner, nn.Module) else None
+def path_in_model(owner: object) -> str:
+    """Return the path of a module in the outermost module being called: ``block.0 of Net``.
+
+    Empty if the module itself is the outermost one, or is not a module.
+    """
+    path, frame = "", inspect.currentframe() if isinstance(owner, nn.Module) else None
     while frame is not None:
         caller = self_of(frame)
         if isinstance(caller, nn.Module) and not _is_wrapper(caller):
             names = (name for name, module in caller.named_modules() if module is owner)
             if name := next(names, ""):
-                place = f"{name} of {type(caller).__name__}"
+                path = f"{name} of {type(caller).__name__}"
         frame = frame.f_back
-    return place
+    return path
 
 
 def _is_wrapper(module: nn.Module) -> bool:

@@ -1,10 +1,10 @@
 """Add a note to errors that PyTorch raises inside a checked call: the layer, its input, and a fix.
 
 An error that leaves the body of a checked function carries its traceback, whose frames still have
-their variables. The last frame outside PyTorch is the user's code. If that called a `torch.nn`
-layer, the frame of the layer's ``forward`` has the layer as ``self``, and the frame above it has
-the arguments. If not, it called a function or an operator; the source position of the failed
-instruction yields the expression, whose variables are looked up by name.
+their variables. The last frame outside PyTorch is the user's code. If it called a `torch.nn` layer,
+the frame of the layer's ``forward`` has the layer as ``self``, and the frame above it has the
+arguments. If not, it called a function or an operator; the source position of the failed
+instruction gives the expression, whose variables are looked up by name.
 
 - Only errors raised by PyTorch get a note, never those that the user's own code raises. The
   bytecode shows whether an instruction calls into PyTorch or raises by itself; the type and the
@@ -14,7 +14,7 @@ instruction yields the expression, whose variables are looked up by name.
   the axis names best, while the outer frames, which give the path from the outermost module, are
   still on the stack.
 - A size is suggested if a new layer with it accepts the input on the meta device, where tensors
-  have no data.
+  have no data (`layer_fixes`).
 - Nothing here may raise, keep a tensor alive, or cost anything if there is no error.
 """
 
@@ -25,6 +25,7 @@ import inspect
 import linecache
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 from math import prod
@@ -45,8 +46,8 @@ from shapezoo.contracts.matching.bindings import Bindings, visible
 from shapezoo.contracts.matching.dynamo_skipping import skip_by_dynamo
 from shapezoo.contracts.matching.proof_mode import is_proving
 from shapezoo.contracts.messages.describing import describe, dtype_name
-from shapezoo.contracts.messages.fitting import RULES, expected, suggestions
-from shapezoo.contracts.messages.module_paths import place_of
+from shapezoo.contracts.messages.layer_fixes import RULES, expected, suggestions
+from shapezoo.contracts.messages.module_paths import path_in_model
 
 _TORCH_ERRORS = (RuntimeError, ValueError, IndexError, TypeError, AssertionError)
 _OTHER_CAUSES = (
@@ -60,24 +61,17 @@ _TORCH = str(Path(torch.__file__).parent) + os.sep
 _LAYERS = str(Path(nn.modules.__file__).parent) + os.sep
 _COMPILERS = ("torch._dynamo", "torch._inductor")
 _OPERATIONS = ("CALL", "BINARY", "UNARY", "COMPARE", "CONTAINS", "STORE_SUBSCR", "LOAD_ATTR")
+# private: the frames between the code that calls a module and its forward
 _CALLS = (nn.Module._call_impl.__code__, nn.Module._wrapped_call_impl.__code__)
 _CONTAINERS = (nn.Sequential, nn.Transformer, nn.TransformerEncoder, nn.TransformerDecoder)
-_MOST_TENSORS = 6
-_LONGEST = 100
+_MAX_TENSORS = 6
+_MAX_WIDTH = 100
 
-
-_PYTHONS_OWN = re.compile(
+_RAISED_BY_PYTHON = re.compile(
     r"(list|tuple|pop|deque|string)( assignment)? index out of range"
     r"|zip\(\) argument|positional argument|unexpected keyword argument"
 )
-"""What errors say that Python raises about lists and calls, whoever's they are."""
-
-
-class Failure(NamedTuple):
-    """A frame that an error passed through, and the failed instruction."""
-
-    frame: FrameType
-    instruction: int
+"""Messages of errors that Python itself raises, about lists and calls."""
 
 
 class Layer(NamedTuple):
@@ -96,27 +90,24 @@ class Names:
 
     def __init__(self, contract: Signature, bindings: Bindings) -> None:
         sizes = visible(bindings)
-        self.axes: dict[tuple[int, Extent], set[str]] = {}
-        for argument in contract.inputs:
-            for tensor in tensors(argument.type):
-                for position, axis in enumerate(tensor.axes):
-                    if axis.variadic:
-                        break
-                    if axis.name in sizes:
-                        place = position, sizes[axis.name]
-                        self.axes.setdefault(place, set()).add(axis.name)
+        self.names: defaultdict[tuple[int, Extent], set[str]] = defaultdict(set)
+        for tensor in (tensor for a in contract.inputs for tensor in tensors(a.type)):
+            for position, axis in enumerate(tensor.axes):
+                if axis.variadic:  # the positions after it depend on the call
+                    break
+                if axis.name in sizes:
+                    self.names[position, sizes[axis.name]].add(axis.name)
 
     def describe(self, value: object) -> str:
         """Describe a value in a few words, with the names of its axes."""
         if not isinstance(value, Tensor):
             return describe(value)
-        sizes = [self._size(*axis) for axis in enumerate(value.shape)]
+        sizes = []
+        for position, size in enumerate(value.shape):
+            names = self.names[position, size]
+            sizes.append(f"{next(iter(names))}={size}" if len(names) == 1 else str(size))
         comma = "," if len(sizes) == 1 else ""
         return f"Tensor {dtype_name(value)} ({', '.join(sizes)}{comma})"
-
-    def _size(self, position: int, size: int) -> str:
-        names = self.axes.get((position, size), set())
-        return f"{next(iter(names))}={size}" if len(names) == 1 else str(size)
 
 
 @skip_by_dynamo
@@ -128,11 +119,9 @@ def add_note(error: Exception, contract: Signature, bindings: Bindings) -> None:
         contract: The contract of the call.
         bindings: The axes that its arguments bound.
     """
-    if not isinstance(error, _TORCH_ERRORS) or isinstance(error, _OTHER_CAUSES):
+    if not isinstance(error, _TORCH_ERRORS) or isinstance(error, _OTHER_CAUSES) or is_proving():
         return
-    if _PYTHONS_OWN.search(str(error)):
-        return
-    if is_proving() or type(error).__module__.startswith(_COMPILERS):
+    if _RAISED_BY_PYTHON.search(str(error)) or type(error).__module__.startswith(_COMPILERS):
         return
     with contextlib.suppress(Exception):  # a missing note is better than a second error
         if lines := _lines(error, Names(contract, bindings)):
@@ -142,40 +131,42 @@ def add_note(error: Exception, contract: Signature, bindings: Bindings) -> None:
 def _lines(error: Exception, names: Names) -> list[str]:
     """Return the lines of the note; none if nothing is known."""
     failures = list(_failures(error.__traceback__))
-    files = [failure.frame.f_code.co_filename for failure in failures]
-    # the first frame past those of the check
+    files = [failure.tb_frame.f_code.co_filename for failure in failures]
+    # the first frame after those of the check
     body = next(i for i, file in enumerate(files) if file != files[0])
     if files[0] in files[body:]:
-        return []  # an inner checked call has seen it
-    users = max(i for i, file in enumerate(files) if not file.startswith(_TORCH))
-    if _is_raised_by_user_code(error, failures[users:]):
+        return []  # an inner checked call has added the note
+    last = max(i for i, file in enumerate(files) if not file.startswith(_TORCH))
+    if _is_raised_by_user_code(error, failures[last:]):
         return []
-    if layers := list(_layers(failures[users:])):
-        return _of_layer(layers, names, failures[body].frame)
-    return _of_expression(failures[users], names, error)
+    if layers := list(_layers(failures[last:])):
+        return _note_on_layer(layers, names, failures[body].tb_frame)
+    return _note_on_expression(failures[last], names, error)
 
 
-def _failures(traceback: TracebackType | None) -> Iterator[Failure]:
+def _failures(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    """Yield the entries of a traceback, one for each frame, outermost first."""
     while traceback is not None:
-        yield Failure(traceback.tb_frame, traceback.tb_lasti)
+        yield traceback
         traceback = traceback.tb_next
 
 
-def _is_raised_by_user_code(error: Exception, failures: list[Failure]) -> bool:
+def _is_raised_by_user_code(error: Exception, failures: list[TracebackType]) -> bool:
     """Whether user code raised the error itself, or called a function with wrong arguments.
 
-    Instructions other than `_OPERATIONS` raise, iterate, unpack or look up names.
+    The last instruction of the user's code called PyTorch if it is one of `_OPERATIONS`. The other
+    instructions raise, iterate, unpack or look up names.
     """
-    frame, instruction = failures[-1]
+    code = failures[-1].tb_frame.f_code
     if len(failures) > 1:
-        return frame.f_code in _CALLS and isinstance(error, TypeError)
-    operations = {i.offset: i.opname for i in dis.get_instructions(frame.f_code)}
-    return not operations.get(instruction, "").startswith(_OPERATIONS)
+        return code in _CALLS and isinstance(error, TypeError)
+    operations = {i.offset: i.opname for i in dis.get_instructions(code)}
+    return not operations.get(failures[-1].tb_lasti, "").startswith(_OPERATIONS)
 
 
-def _layers(failures: list[Failure]) -> Iterator[Layer]:
+def _layers(failures: list[TracebackType]) -> Iterator[Layer]:
     """Yield the `torch.nn` layers that user code called, outermost first."""
-    for (caller, _), (frame, _) in pairwise(failures):
+    for caller, frame in pairwise(failure.tb_frame for failure in failures):
         code = frame.f_code
         if code.co_name == "forward" and code.co_filename.startswith(_LAYERS):
             module = self_of(frame)
@@ -194,7 +185,7 @@ def _arguments(module: nn.Module, variables: dict[str, Any], own: dict[str, Any]
     return {name: own[name] for name in signature.parameters if name in own}
 
 
-def _of_layer(layers: list[Layer], names: Names, body: FrameType) -> list[str]:
+def _note_on_layer(layers: list[Layer], names: Names, body: FrameType) -> list[str]:
     """Return the note on a layer that failed.
 
     Args:
@@ -203,51 +194,52 @@ def _of_layer(layers: list[Layer], names: Names, body: FrameType) -> list[str]:
         body: The frame of the checked function.
     """
     single = [layer for layer in layers if type(layer.module) not in _CONTAINERS] or layers
-    known = [layer for layer in single if type(layer.module) in RULES]
-    module, arguments = known[0] if known else single[-1]
+    with_rule = [layer for layer in single if type(layer.module) in RULES]
+    module, arguments = with_rule[0] if with_rule else single[-1]
     lines = [_line("module", _title(module))]
-    shown = {name: value for name, value in arguments.items() if _has_tensors(value)}
+    shown = {name: value for name, value in arguments.items() if _tensors_in(value)}
     if not shown or any(map(_is_symbolic, _tensors_in(list(shown.values())))):
         return []
-    for name, value in list(shown.items())[:_MOST_TENSORS]:
+    for name, value in list(shown.items())[:_MAX_TENSORS]:
         lines.append(_line("got" if len(shown) == 1 else name, names.describe(value)))
     if shape := expected(module):
         lines.append(_line("expected", shape))
-    given = next(iter(shown.values()))
-    if isinstance(module, nn.Embedding) and isinstance(given, Tensor):
-        return lines + _of_indices(module, given, _names_of(given, locals_of(body))[0])
+    inputs = next(iter(shown.values()))
+    if not isinstance(inputs, Tensor):
+        return lines
+    name, dtype_source = _names_of(inputs, locals_of(body))
+    if isinstance(module, nn.Embedding):
+        return lines + _note_on_indices(module, inputs, name)
     weight = next(module.parameters(), None)
-    if weight is not None and isinstance(given, Tensor):
-        if weight.device != given.device:
-            where = f"the input is on {given.device}, the weights are on {weight.device}"
+    if weight is not None:
+        if weight.device != inputs.device:
+            where = f"the input is on {inputs.device}, the weights are on {weight.device}"
             return [*lines, _line("device", where)]
-        is_cast = torch.is_autocast_enabled(given.device.type)
-        if known and weight_dtype(module) not in (None, given.dtype) and not is_cast:
+        is_cast = torch.is_autocast_enabled(inputs.device.type)
+        if with_rule and weight_dtype(module) not in (None, inputs.dtype) and not is_cast:
             lines.append(_line("weights", str(weight_dtype(module)).removeprefix("torch.")))
-    hints = []
-    if isinstance(given, Tensor):
-        hints = suggestions(module, arguments, *_names_of(given, locals_of(body)))
+    hints = suggestions(module, arguments, name, dtype_source)
     return [*lines, *(_line("or" if i else "hint", hint) for i, hint in enumerate(hints))]
 
 
-def _names_of(given: Tensor, variables: dict[str, Any]) -> tuple[str, str]:
+def _names_of(inputs: Tensor, variables: dict[str, Any]) -> tuple[str, str]:
     """Return the name of a layer's input, and of the tensor that it got its dtype from."""
     own = {name: v for name, v in variables.items() if isinstance(v, Tensor)}
-    name = next((name for name, value in own.items() if value is given), "")
-    alike = (name for name, value in own.items() if value.dtype == given.dtype)
+    name = next((name for name, value in own.items() if value is inputs), "")
+    alike = (name for name, value in own.items() if value.dtype == inputs.dtype)
     return name or "input", name or next(alike, "input")
 
 
-def _of_indices(module: nn.Embedding, given: Tensor, name: str) -> list[str]:
+def _note_on_indices(module: nn.Embedding, inputs: Tensor, name: str) -> list[str]:
     """Return the lines on indices that an embedding does not accept."""
-    if given.is_floating_point():
+    if inputs.is_floating_point():
         return [
             _line("expected", "int64 or int32"),
             _line("hint", f"use {name}.long() if it holds indices"),
         ]
-    if given.device.type != "cpu" or not given.numel():
+    if inputs.device.type != "cpu" or not inputs.numel():
         return []
-    first, last = int(given.min()), int(given.max())
+    first, last = int(inputs.min()), int(inputs.max())
     lines = [
         _line("values", f"from {first} to {last}"),
         _line("expected", f"from 0 to {module.num_embeddings - 1}"),
@@ -260,48 +252,46 @@ def _of_indices(module: nn.Embedding, given: Tensor, name: str) -> list[str]:
     return lines
 
 
-def _of_expression(failure: Failure, names: Names, error: Exception) -> list[str]:
+def _note_on_expression(failure: TracebackType, names: Names, error: Exception) -> list[str]:
     """Return the note on a PyTorch function or operator that user code called."""
     source = _source_of(failure)
     if source is None:
         return []
-    (place, text), variables = source, locals_of(failure.frame)
+    (location, text), variables = source, locals_of(failure.tb_frame)
     tree = _parsed(text)
-    if not _is_of(tree, failure.frame.f_code):
+    if not _is_compiled_to(tree, failure.tb_frame.f_code):
         return []  # the source has changed since it was compiled
     if isinstance(tree, ast.Subscript) and not _operands(tree.value, variables):
         return []  # indexing a list
-    found = _operands(tree, variables)
-    given = _tensors_in(list(found.values()))
-    if not given or any(map(_is_symbolic, given)):
+    operands = _operands(tree, variables)
+    tensors_in_it = _tensors_in(list(operands.values()))
+    if not tensors_in_it or any(map(_is_symbolic, tensors_in_it)):
         return []
-    owner = self_of(failure.frame)
+    owner = self_of(failure.tb_frame)
     lines = []
-    if isinstance(owner, nn.Module) and place_of(owner):
+    if isinstance(owner, nn.Module) and path_in_model(owner):
         lines.append(_line("module", _title(owner)))
-    shown = ast.unparse(tree)
-    if len(shown) <= _LONGEST:
-        lines.append(_line("code", f"{shown} ({place})"))
-    for name, value in list(found.items())[:_MOST_TENSORS]:
-        if _has_tensors(value):
-            lines.append(_line(name, names.describe(value)))
-    scores = next((t for t in given if t.dim() > 1 and t.is_floating_point()), None)
+    code = ast.unparse(tree)
+    if len(code) <= _MAX_WIDTH:
+        lines.append(_line("code", f"{code} ({location})"))
+    shown = list(operands.items())[:_MAX_TENSORS]
+    lines += [_line(name, names.describe(value)) for name, value in shown]
+    scores = next((t for t in tensors_in_it if t.dim() > 1 and t.is_floating_point()), None)
     if re.match(r"Target -?\d+ is out of bounds", str(error)) and scores is not None:
         count = scores.shape[1]
-        lines.append(
-            _line("expected", f"labels from 0 to {count - 1}, as there are {count} classes")
-        )
-    if hint := _reshaped(tree, found, str(error)):
+        text = f"labels from 0 to {count - 1}, as there are {count} classes"
+        lines.append(_line("expected", text))
+    if hint := _reshaped(tree, operands, str(error)):
         lines.append(_line("hint", hint))
     return lines
 
 
-def _source_of(failure: Failure) -> tuple[str, str] | None:
+def _source_of(failure: TracebackType) -> tuple[str, str] | None:
     """Return the location of the failed expression and its text, if they are known."""
-    code = failure.frame.f_code
-    positions = list(code.co_positions())[failure.instruction // 2]
-    first, last, start, end = positions
-    if first is None or last is None or None in positions:
+    code = failure.tb_frame.f_code
+    # an instruction takes two bytes
+    first, last, start, end = list(code.co_positions())[failure.tb_lasti // 2]
+    if first is None or last is None or start is None or end is None:
         return None
     lines = [linecache.getline(code.co_filename, i).encode() for i in range(first, last + 1)]
     if not all(lines):
@@ -320,23 +310,20 @@ def _parsed(text: str) -> ast.AST:
         return ast.parse(text).body[0]
 
 
-def _is_of(tree: ast.AST, code: CodeType) -> bool:
+def _is_compiled_to(tree: ast.AST, code: CodeType) -> bool:
     """Whether a code object has all names of an expression."""
-    known = {*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars}
     nodes = list(ast.walk(tree))
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
-    return known >= names | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    return names <= {*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars}
 
 
 def _operands(tree: ast.AST, variables: dict[str, Any]) -> dict[str, Any]:
-    """Return the variables and module attributes in an expression, by their text."""
-    found: dict[str, Any] = {}
-    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute))
-    for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset)):
-        value = _value_of(node, variables)
-        if _has_tensors(value):
-            found[ast.unparse(node)] = value
-    return found
+    """Return the variables and module attributes in an expression that hold tensors, by text."""
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute)]
+    nodes.sort(key=lambda node: (node.lineno, node.col_offset))
+    values = ((ast.unparse(node), _value_of(node, variables)) for node in nodes)
+    return {text: value for text, value in values if _tensors_in(value)}
 
 
 def _value_of(node: ast.AST, variables: dict[str, Any]) -> Any:
@@ -346,19 +333,20 @@ def _value_of(node: ast.AST, variables: dict[str, Any]) -> Any:
     if isinstance(node, ast.Attribute):
         owner = _value_of(node.value, variables)
         if isinstance(owner, nn.Module):
+            # private: `getattr` may run the code of a property
             stored = vars(owner)
-            for place in (stored, stored["_parameters"], stored["_buffers"], stored["_modules"]):
-                if node.attr in place:
-                    return place[node.attr]
+            for group in (stored, stored["_parameters"], stored["_buffers"], stored["_modules"]):
+                if node.attr in group:
+                    return group[node.attr]
     return None
 
 
-def _reshaped(node: ast.AST, found: dict[str, Any], message: str) -> str:
+def _reshaped(node: ast.AST, operands: dict[str, Any], message: str) -> str:
     """Suggest the number that would work in a ``view`` or ``reshape``, if a literal is wrong."""
     sizes = re.match(r"shape '\[(.*)\]' is invalid for input of size (\d+)", message)
     if not sizes or not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
         return ""
-    value = found.get(ast.unparse(node.func.value))
+    value = operands.get(ast.unparse(node.func.value))
     shape = [int(size) for size in sizes[1].split(", ")]
     written = [
         (i, argument)
@@ -369,26 +357,24 @@ def _reshaped(node: ast.AST, found: dict[str, Any], message: str) -> str:
         return ""
     ((position, constant),) = written
     others = [size for i, size in enumerate(shape) if i != position]
-    known = prod(value.shape[0] if size == -1 else size for size in others)
-    if not known or value.numel() % known:
+    rest = prod(value.shape[0] if size == -1 else size for size in others)
+    if not rest or value.numel() % rest:
         return ""
-    fits = value.numel() // known
-    shape[position] = fits
+    constant.value = shape[position] = value.numel() // rest
     meta = torch.empty_strided(tuple(value.shape), value.stride(), device="meta")
     try:
         getattr(meta, node.func.attr)(shape)
     except RuntimeError:  # its strides do not allow it
         return ""
-    constant.value = fits
     return f"{ast.unparse(node)} would work"
 
 
 def _title(module: nn.Module) -> str:
     """Return the path of a module and its repr, or its class if that is too long."""
     text = repr(module) if not any(module.children()) else type(module).__name__
-    if len(text) > _LONGEST or "\n" in text:
+    if len(text) > _MAX_WIDTH or "\n" in text:
         text = type(module).__name__
-    return ": ".join(filter(None, (place_of(module), text)))
+    return ": ".join(filter(None, (path_in_model(module), text)))
 
 
 def _tensors_in(value: Any) -> list[Tensor]:
@@ -396,10 +382,6 @@ def _tensors_in(value: Any) -> list[Tensor]:
     if isinstance(value, list | tuple):
         return [tensor for item in value for tensor in _tensors_in(item)]
     return [value] if isinstance(value, Tensor) else []
-
-
-def _has_tensors(value: Any) -> bool:
-    return bool(_tensors_in(value))
 
 
 def _is_symbolic(tensor: Tensor) -> bool:

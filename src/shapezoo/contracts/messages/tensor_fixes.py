@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from shapezoo.contracts.language.axes import Extent
+from shapezoo.contracts.language.errors import listed
 from shapezoo.contracts.language.types import TensorType
-from shapezoo.contracts.messages.describing import class_name, dtype_name, is_image, known_shape
+from shapezoo.contracts.messages.describing import class_name, concrete_shape, dtype_name, is_image
 
 
 class Fix(NamedTuple):
@@ -53,7 +54,7 @@ _MODES = ("L", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB")
 """The modes of PIL images with 8-bit pixels."""
 
 _PIL_TO_TENSOR = "torchvision.transforms.functional.pil_to_tensor"
-_MOST_VALUES = 1_000_000
+_MAX_VALUES = 1_000_000
 
 
 def as_tensors(name: str, value: Any, dtype: str) -> Iterator[tuple[str, str, Tensor]]:
@@ -61,12 +62,13 @@ def as_tensors(name: str, value: Any, dtype: str) -> Iterator[tuple[str, str, Te
     if isinstance(value, Tensor):
         yield "", name, value
     elif class_name(value) == "numpy.ndarray":
-        its_dtype = getattr(torch, str(value.dtype), None)
-        if isinstance(its_dtype, torch.dtype):
-            has_negative = any(stride < 0 for stride in value.strides)  # which torch cannot have
-            code = f"torch.from_numpy({name}{'.copy()' * has_negative})"
-            tensor = torch.empty(value.shape, dtype=its_dtype, device="meta")
-            if its_dtype is torch.float64 and dtype != "Float64":  # NumPy's default dtype
+        torch_dtype = getattr(torch, str(value.dtype), None)
+        if isinstance(torch_dtype, torch.dtype):
+            # a tensor cannot have negative strides
+            copy = ".copy()" if any(stride < 0 for stride in value.strides) else ""
+            code = f"torch.from_numpy({name}{copy})"
+            tensor = torch.empty(value.shape, dtype=torch_dtype, device="meta")
+            if torch_dtype is torch.float64 and dtype != "Float64":  # NumPy's default dtype
                 code, tensor = f"{code}.float()", tensor.float()
             yield "it is an array", code, tensor
     elif (pixels := _of_image(value)) is not None:
@@ -74,8 +76,8 @@ def as_tensors(name: str, value: Any, dtype: str) -> Iterator[tuple[str, str, Te
     elif isinstance(value, tuple):
         yield from _items(name, value)
     elif isinstance(value, list) and value and all(isinstance(item, Tensor) for item in value):
-        if len({known_shape(item) for item in value}) == 1:
-            shape = (len(value), *known_shape(value[0]))
+        if len({concrete_shape(item) for item in value}) == 1:
+            shape = (len(value), *concrete_shape(value[0]))
             stacked = torch.empty(shape, dtype=value[0].dtype, device="meta")
             yield "it is a list of tensors", f"torch.stack({name})", stacked
         if len({(item.dim(), item.dtype) for item in value}) > 1:  # images with their labels
@@ -88,12 +90,12 @@ def as_tensors(name: str, value: Any, dtype: str) -> Iterator[tuple[str, str, Te
     elif isinstance(value, list | int | float):
         with contextlib.suppress(Exception):  # not numbers, or a ragged list
             article = "an" if isinstance(value, int) and not isinstance(value, bool) else "a"
-            what = f"it is {article} {class_name(value)}, not a tensor"
-            yield what, f"torch.tensor({name})", torch.tensor(value)
+            reason = f"it is {article} {class_name(value)}, not a tensor"
+            yield reason, f"torch.tensor({name})", torch.tensor(value)
 
 
 def _items(name: str, value: Sequence[Any]) -> Iterator[tuple[str, str, Tensor]]:
-    """The first items of a list or tuple, such as a batch of images with their labels."""
+    """Yield the first tensors in a list or tuple, such as a batch of images with their labels."""
     for index, item in enumerate(value[:4]):
         if isinstance(item, Tensor):
             yield f"it is a {type(value).__name__}", f"{name}[{index}]", item
@@ -109,119 +111,112 @@ def _of_image(value: Any) -> Tensor | None:
 
 def without_data(value: Tensor) -> Tensor:
     """Return a meta tensor with the shape and dtype of another tensor."""
-    return torch.empty(known_shape(value), dtype=value.dtype, device="meta")
+    return torch.empty(concrete_shape(value), dtype=value.dtype, device="meta")
 
 
 def fixes_of(
-    kinds: Sequence[TensorType],
+    types: Sequence[TensorType],
     value: Tensor,
     others: Sequence[Tensor],
     bound: Mapping[str, Extent],
 ) -> Iterator[Fix]:
     """Yield fixes to try on a tensor. Its dtype is kept if the annotation is a union."""
-    kind, is_clear = kinds[0], len(kinds) == 1
+    type_, is_union = types[0], len(types) > 1
     if bound.get("classes") == 1 and not value.is_floating_point():
         return  # any labels would pass, with no meaning
-    layouts = [_AS_IS, *_layouts(kind, value, bound)]
-    casts = [_AS_IS, *_casts(kind, value)] if is_clear else [_AS_IS]
+    layouts = [_AS_IS, *_layouts(type_, value, bound)]
+    casts = [_AS_IS] if is_union else [_AS_IS, *_casts(type_, value)]
     for layout, cast in product(layouts, casts):
         yield layout.then(cast)
-    if is_clear and _has_classes(value, others):
+    if not is_union and _has_classes(value, others):
         yield _MOST_LIKELY if value.is_floating_point() else _SCORES
 
 
-def _layouts(kind: TensorType, value: Tensor, bound: Mapping[str, Extent]) -> Iterator[Fix]:
+def _layouts(type_: TensorType, value: Tensor, bound: Mapping[str, Extent]) -> Iterator[Fix]:
     """Yield fixes that reorder, add or remove axes."""
-    shape = known_shape(value)
+    shape = concrete_shape(value)
     if len(shape) == 3 and shape[-1] in _CHANNEL_COUNTS and shape[0] not in _CHANNEL_COUNTS:
         calls = (("permute", (2, 0, 1)), ("unsqueeze", (0,)))
         yield Fix("it is one image with its channels last", calls)
-    yield from _flattened(kind, shape)
-    yield from _missing_axes(kind, shape, bound)
+    yield from _flattened(type_, shape)
+    yield from _missing_axes(type_, shape, bound)
     if len(shape) >= 2:
         yield Fix("its first two axes are swapped", (("transpose", (0, 1)),))
         yield Fix("its last two axes are swapped", (("transpose", (-1, -2)),))
     if len(shape) == 4:
         yield Fix("its channels are last (NHWC)", (("permute", (0, 3, 1, 2)),))
-    if len(shape) > 2 and any(axis.variadic for axis in kind.axes[:-1]):
+    if len(shape) > 2 and any(axis.variadic for axis in type_.axes[:-1]):
         yield Fix("axis 1 should be last", (("movedim", (1, -1)),))
     if shape[-1:] == (1,):
         yield Fix("it has an extra last axis of size 1", (("squeeze", (-1,)),))
 
 
 def _missing_axes(
-    kind: TensorType, shape: tuple[Any, ...], bound: Mapping[str, Extent]
+    type_: TensorType, shape: tuple[Any, ...], bound: Mapping[str, Extent]
 ) -> Iterator[Fix]:
-    """Axes of size 1 where the contract has one: the batch first, then others that may be 1.
+    """Yield fixes that add axes of size 1 where the contract may have one, the batch first.
 
-    Where the tensor begins with the size of the batch, the batch is not what is missing.
+    If the tensor begins with the size of the batch, the batch is not missing.
     """
     has_batch = bool(shape) and shape[0] == bound.get("batch")
-    places = [
+    positions = [
         i
-        for i, axis in enumerate(kind.axes)
+        for i, axis in enumerate(type_.axes)
         if (axis.name == "batch" and not has_batch)
         or (axis.broadcast and not axis.variadic and axis.name != "batch")
         or 1 in (axis.fixed, bound.get(axis.name or ""))
     ]
-    places.sort(key=lambda i: kind.axes[i].name != "batch")
-    absent = len(kind.axes) - len(shape)
-    if not 0 < absent <= 3:  # more is not a slip, and trying it would take long
+    positions.sort(key=lambda i: type_.axes[i].name != "batch")
+    num_missing = len(type_.axes) - len(shape)
+    if not 0 < num_missing <= 3:  # more is not a slip, and trying it would take long
         return
-    for missing in combinations(places[:6], absent):
-        axes = [f"axis {i} ({_named(kind, i)})" for i in sorted(missing)]
-        calls = tuple(("unsqueeze", (i,)) for i in sorted(missing))
-        has_batch = any(kind.axes[i].name == "batch" for i in missing)
-        verb = "is" if len(axes) == 1 else "are"
-        condition = "for one example" if has_batch else ""
-        yield Fix(f"{' and '.join(axes)} {verb} missing", calls, condition)
+    for missing in map(sorted, combinations(positions[:6], num_missing)):
+        texts = [str(type_.axes[i]) for i in missing]
+        sizes = [f"size {text}" if text.isdecimal() else text for text in texts]
+        axes = listed(f"axis {i} ({size})" for i, size in zip(missing, sizes, strict=True))
+        verb = "is" if len(missing) == 1 else "are"
+        condition = "for one example" if any(type_.axes[i].name == "batch" for i in missing) else ""
+        calls = tuple(("unsqueeze", (i,)) for i in missing)
+        yield Fix(f"{axes} {verb} missing", calls, condition)
 
 
-def _named(kind: TensorType, position: int) -> str:
-    text = str(kind.axes[position])
-    return f"size {text}" if text.isdecimal() else text
-
-
-def _flattened(kind: TensorType, shape: tuple[Any, ...]) -> Iterator[Fix]:
+def _flattened(type_: TensorType, shape: tuple[Any, ...]) -> Iterator[Fix]:
     """Yield the unflattening of axis 1, if all axes after the first are fixed."""
-    sizes = [axis.fixed for axis in kind.axes[1:] if axis.fixed is not None]
-    is_fixed = 1 < len(sizes) == len(kind.axes) - 1
+    sizes = [axis.fixed for axis in type_.axes[1:] if axis.fixed is not None]
+    is_fixed = 1 < len(sizes) == len(type_.axes) - 1
     if is_fixed and len(shape) == 2 and prod(sizes) == shape[1]:
         yield Fix("it is flattened", (("unflatten", (1, tuple(sizes))),))
 
 
-def _casts(kind: TensorType, value: Tensor) -> Iterator[Fix]:
-    """Other dtypes that can hold the same data."""
-    if value.dtype is torch.uint8 and len(kind.axes) >= 3:
+def _casts(type_: TensorType, value: Tensor) -> Iterator[Fix]:
+    """Yield casts to other dtypes that can hold the same data."""
+    if value.dtype is torch.uint8 and len(type_.axes) >= 3:
         yield _PIXELS
     if value.is_complex():
         return
-    names = (
-        ("float", "double") if value.is_floating_point() else ("float", "double", "long", "bool")
-    )
-    for name in names:
-        yield Fix(f"it is {dtype_name(value)}", ((name, ()),))
-    if value.is_floating_point() and kind.allows(torch.bool) and (mask := _as_mask(value)):
-        condition = "if True means keep" if mask[0] == "eq" else ""
-        yield Fix(f"it is {dtype_name(value)}", (mask,), condition)
-    if value.is_floating_point() and _is_whole(value):
-        yield Fix(f"it is {dtype_name(value)}", (("long", ()),), "as all are whole numbers")
+    is_float, reason = value.is_floating_point(), f"it is {dtype_name(value)}"
+    for name in ("float", "double") if is_float else ("float", "double", "long", "bool"):
+        yield Fix(reason, ((name, ()),))
+    if is_float and type_.allows(torch.bool) and (mask := _as_mask(value)):
+        yield Fix(reason, (mask,), "if True means keep" if mask[0] == "eq" else "")
+    if is_float and _is_whole(value):
+        yield Fix(reason, (("long", ()),), "as all are whole numbers")
 
 
 def _as_mask(value: Tensor) -> tuple[str, tuple[Any, ...]] | None:
-    """The method that makes a mask of floats one of bools: of ones and zeros, or of 0 and -inf."""
+    """Return the method that makes a boolean mask of one of 0 and 1, or of 0 and -inf."""
     if not _can_be_read(value):
         return None
     values = set(torch.unique(value.detach()).tolist())
-    if values in ({1.0}, {0.0, 1.0}):  # zeros alone can be a mask of either sort
+    if values in ({1.0}, {0.0, 1.0}):  # zeros alone can be either kind of mask
         return "bool", ()
     return ("eq", (0,)) if values in ({-math.inf}, {0.0, -math.inf}) else None
 
 
 def _can_be_read(value: Tensor) -> bool:
-    """Whether the values of a tensor can be looked at without delay."""
+    """Whether the values of a tensor can be read without delay."""
     is_plain = type(value) is Tensor and value.device.type == "cpu" and not value.is_complex()
-    return is_plain and value.numel() <= _MOST_VALUES
+    return is_plain and value.numel() <= _MAX_VALUES
 
 
 def _is_whole(value: Tensor) -> bool:
@@ -235,10 +230,10 @@ def _is_whole(value: Tensor) -> bool:
 
 
 def _has_classes(value: Tensor, others: Sequence[Tensor]) -> bool:
-    """Whether a tensor has a value for each class: the shape of another one that has scores."""
+    """Whether a tensor has a value for each class, as another tensor of its shape has."""
     if value.dim() < 2 or value.shape[-1] < 2:  # not several classes
         return False
     if _is_whole(value) and bool(((value != 0).sum(-1) > 1).any()):  # several classes at once
         return False
-    is_like_scores = any(known_shape(value) == known_shape(other) for other in others)
+    is_like_scores = any(concrete_shape(value) == concrete_shape(other) for other in others)
     return is_like_scores and (value.is_floating_point() or value.dtype is torch.int64)

@@ -1,4 +1,4 @@
-"""Three kinds of features, each under one linear layer, to be compared with one another.
+"""Linear classifiers of three kinds of image features, to compare the features in the course.
 
 Fourier magnitudes and Haar wavelets are fixed, convolutional features are learned; the linear
 layer is all that the models share. The papers are those of the features.
@@ -13,13 +13,13 @@ from shapezoo.registry import register
 
 
 class FeatureClassifier(Module):
-    """A linear classifier of the features of images.
+    """A linear classifier of image features.
 
     Args:
-        extractor: Maps images to features of any shape; ``nn.Identity()`` leaves the pixels.
-        num_features: How many features an image has, in all.
+        extractor: Maps images to features of any shape; ``nn.Identity()`` keeps the pixels.
+        num_features: Total number of features of an image.
         in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
+        num_classes: Number of classes.
     """
 
     def __init__(
@@ -40,8 +40,7 @@ class FeatureClassifier(Module):
         self, images: Float[Tensor, "batch channels={self.in_channels} 28 28"]
     ) -> Float[Tensor, "batch classes={self.num_classes}"]:
         """Score every class for each image."""
-        features: Tensor = self.extractor(images)
-        logits: Tensor = self.classifier(features.flatten(1))
+        logits: Tensor = self.classifier(self.extractor(images).flatten(1))
         return logits
 
 
@@ -50,12 +49,7 @@ class FeatureClassifier(Module):
     paper="Cooley, Tukey, An algorithm for the machine calculation of complex Fourier series, 1965",
 )
 def fourier_linear(*, in_channels: int = 1, num_classes: int = 10) -> FeatureClassifier:
-    """Fourier magnitudes under a linear layer, for handwritten digits.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-    """
+    """A linear classifier of Fourier magnitudes, for handwritten digits."""
     return FeatureClassifier(
         FourierMagnitudes(), in_channels * 28 * 15, in_channels=in_channels, num_classes=num_classes
     )
@@ -67,17 +61,10 @@ def fourier_linear(*, in_channels: int = 1, num_classes: int = 10) -> FeatureCla
     "1989",
 )
 def haar_linear(*, in_channels: int = 1, num_classes: int = 10) -> FeatureClassifier:
-    """Haar wavelets of two levels under a linear layer, for handwritten digits.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-    """
+    """A linear classifier of Haar wavelets of two levels, for handwritten digits."""
+    haar = HaarTransform(levels=2)
     return FeatureClassifier(
-        HaarTransform(levels=2),
-        in_channels * 28 * 28,
-        in_channels=in_channels,
-        num_classes=num_classes,
+        haar, in_channels * 28 * 28, in_channels=in_channels, num_classes=num_classes
     )
 
 
@@ -86,12 +73,7 @@ def haar_linear(*, in_channels: int = 1, num_classes: int = 10) -> FeatureClassi
     paper="LeCun et al., Gradient-based learning applied to document recognition, 1998",
 )
 def conv_linear(*, in_channels: int = 1, num_classes: int = 10) -> FeatureClassifier:
-    """Four convolutional feature maps under a linear layer, for handwritten digits.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-    """
+    """A linear classifier of four convolutional feature maps, for handwritten digits."""
     return FeatureClassifier(
         ConvFeatures(in_channels, 4), 4 * 14 * 14, in_channels=in_channels, num_classes=num_classes
     )

@@ -1,23 +1,23 @@
-"""Forecaster: a recurrent network that predicts what comes next in a series.
+"""Forecaster: a recurrent network that predicts the next values of a time series.
 
 Elman, "Finding structure in time", Cognitive Science 14(2), 1990, where a simple recurrent network
-predicts the next element of a sequence. Here the elements are numbers, only the one after the last
-is predicted, and its scores are not squashed.
+predicts the next element of a sequence. Here the elements are numbers, only the element after the
+last is predicted, and the output is linear.
 """
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapezoo.contracts import Module
-from shapezoo.models.course.rnn import RNN
+from shapezoo.models.course.recurrent.rnn import RNN
 from shapezoo.registry import register
 
 
 class Forecaster(Module):
-    """Predicts the values that follow a stretch of a series.
+    """Predicts the values that follow a window of a time series.
 
     Args:
-        num_features: How many values are known, and predicted, for each time.
+        num_features: Number of values at each time.
         hidden_size: Width of the state.
     """
 
@@ -30,7 +30,7 @@ class Forecaster(Module):
     def forward(
         self, windows: Float[Tensor, "seq batch features={self.num_features}"]
     ) -> Float[Tensor, "batch features={self.num_features}"]:
-        """The values that follow each stretch."""
+        """Predict the values that follow each window."""
         states, _ = self.rnn(windows)
         predictions: Tensor = self.head(states[-1])
         return predictions
@@ -38,10 +38,5 @@ class Forecaster(Module):
 
 @register(task="forecasting", paper="Elman, Finding structure in time, 1990", static_axes=("seq",))
 def rnn_forecaster(*, num_features: int = 3, hidden_size: int = 16) -> Forecaster:
-    """A recurrent network that predicts the next values of a series.
-
-    Args:
-        num_features: How many values are known, and predicted, for each time.
-        hidden_size: Width of the state.
-    """
+    """A recurrent network that predicts the next values of a time series."""
     return Forecaster(num_features=num_features, hidden_size=hidden_size)

@@ -12,11 +12,11 @@ from shapezoo.registry import register
 
 
 class LinearRegression(Module):
-    """Predicts numbers from features.
+    """Predicts values from features.
 
     Args:
-        in_features: How many features an example has.
-        out_features: How many numbers to predict.
+        in_features: Number of features of an example.
+        out_features: Number of values to predict.
         bias: Whether to add a constant to the weighted sum.
     """
 
@@ -41,11 +41,5 @@ class LinearRegression(Module):
 def linear_regression(
     *, in_features: int = 1, out_features: int = 1, bias: bool = True
 ) -> LinearRegression:
-    """Linear regression, by default of one number on one feature.
-
-    Args:
-        in_features: How many features an example has.
-        out_features: How many numbers to predict.
-        bias: Whether to add a constant to the weighted sum.
-    """
+    """Linear regression, by default of one value on one feature."""
     return LinearRegression(in_features, out_features, bias=bias)

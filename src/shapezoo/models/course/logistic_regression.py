@@ -13,10 +13,10 @@ from shapezoo.registry import register
 
 
 class LogisticRegression(Module):
-    """Tells two classes apart.
+    """A binary classifier.
 
     Args:
-        in_features: How many features an example has.
+        in_features: Number of features of an example.
     """
 
     def __init__(self, in_features: int) -> None:
@@ -27,7 +27,7 @@ class LogisticRegression(Module):
     def forward(
         self, features: Float[Tensor, "batch features={self.in_features}"]
     ) -> Float[Tensor, "batch 1"]:
-        """The log-odds of class 1 for each example."""
+        """Return the log-odds of class 1 for each example."""
         logits: Tensor = self.linear(features)
         return logits
 
@@ -37,9 +37,5 @@ class LogisticRegression(Module):
     paper="Cox, The regression analysis of binary sequences, 1958",
 )
 def logistic_regression(*, in_features: int = 1) -> LogisticRegression:
-    """Logistic regression of two classes, by default on one feature.
-
-    Args:
-        in_features: How many features an example has.
-    """
+    """Logistic regression for two classes, by default on one feature."""
     return LogisticRegression(in_features)

@@ -1,7 +1,7 @@
 """Multi-layer perceptron: linear layers with the logistic function between them.
 
 Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", Nature 323,
-1986. The last layer is linear: its outputs serve as predictions or as log-odds.
+1986. The last layer is linear: its outputs are predicted values or log-odds.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ class MLP(Module):
     """A stack of linear layers.
 
     Args:
-        in_features: How many features an example has.
-        out_features: How many numbers come out.
-        hidden_features: The widths of the layers between.
+        in_features: Number of features of an example.
+        out_features: Number of outputs: 1 for two classes.
+        hidden_features: Widths of the hidden layers.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class MLP(Module):
     def forward(
         self, features: Float[Tensor, "batch features={self.in_features}"]
     ) -> Float[Tensor, "batch features={self.out_features}"]:
-        """Predict numbers, or the log-odds of classes."""
+        """Predict values, or the log-odds of classes."""
         outputs: Tensor = self.layers(features)
         return outputs
 
@@ -50,11 +50,5 @@ class MLP(Module):
 def mlp(
     *, in_features: int = 8, out_features: int = 1, hidden_features: Sequence[int] = (6, 4)
 ) -> MLP:
-    """A multi-layer perceptron, by default 8-6-4-1.
-
-    Args:
-        in_features: How many features an example has.
-        out_features: How many numbers come out: 1 to tell two classes apart.
-        hidden_features: The widths of the layers between.
-    """
+    """A multi-layer perceptron, by default 8-6-4-1."""
     return MLP(in_features, out_features, hidden_features=hidden_features)

@@ -1,7 +1,7 @@
-"""Name classifier: tells from the characters of a name where it comes from.
+"""Name classifier: predicts the country of a surname from its characters.
 
-A bidirectional GRU reads the characters; its last states in both directions are scored. So
-taught in PyTorch courses, after Robertson, "NLP from scratch: classifying names with a
+A bidirectional GRU reads the characters; a linear layer scores its last states in both directions.
+PyTorch courses teach it so, after Robertson, "NLP from scratch: classifying names with a
 character-level RNN", PyTorch tutorials, 2017, where the network is a plain RNN in one direction.
 """
 
@@ -19,11 +19,11 @@ class NameClassifier(Module):
     """Classifies short texts, character by character.
 
     Args:
-        vocab_size: How many characters there are, padding included.
-        num_classes: Number of labels.
+        vocab_size: Number of characters, including padding: 128 for ASCII.
+        num_classes: Number of classes.
         hidden_size: Width of the embedding, and of the state in each direction.
-        num_layers: Recurrent layers, each reading the one below.
-        dropout: Probability of dropping a number before the linear layer, from 0 to 1.
+        num_layers: Number of stacked recurrent layers.
+        dropout: Probability of dropping an input of the linear layer in train mode.
     """
 
     def __init__(
@@ -54,12 +54,11 @@ class NameClassifier(Module):
         Args:
             characters: The indices of the characters of each name, padded at its end by any
                 index.
-            lengths: How many characters each name has. They are wanted on the CPU; elsewhere
-                they have to be copied.
+            lengths: Number of characters of each name. They are needed on the CPU; lengths on
+                another device are copied.
 
         Raises:
-            SequenceError: There are no names, or a length is not between 1 and that of the
-                padded names.
+            SequenceError: There are no names, or a length is not between 1 and the padded length.
             IndexError: A character is outside the vocabulary.
         """
         require_lengths(characters, lengths)
@@ -85,15 +84,7 @@ def name_classifier(
     num_layers: int = 2,
     dropout: float = 0.5,
 ) -> NameClassifier:
-    """A bidirectional GRU that tells the country of a surname.
-
-    Args:
-        vocab_size: How many characters there are, padding included: 128 for ASCII.
-        num_classes: Number of labels.
-        hidden_size: Width of the embedding, and of the state in each direction.
-        num_layers: Recurrent layers, each reading the one below.
-        dropout: Probability of dropping a number before the linear layer, from 0 to 1.
-    """
+    """A bidirectional GRU that predicts the country of a surname."""
     return NameClassifier(
         vocab_size=vocab_size,
         num_classes=num_classes,

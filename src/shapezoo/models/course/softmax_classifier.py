@@ -18,7 +18,7 @@ class SoftmaxClassifier(Module):
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
+        num_classes: Number of classes.
     """
 
     def __init__(self, *, in_channels: int = 1, num_classes: int = 10) -> None:
@@ -41,7 +41,7 @@ class SoftmaxClassifier(Module):
     def forward(
         self, images: Float[Tensor, "batch channels={self.in_channels} 28 28"]
     ) -> Float[Tensor, "batch classes={self.num_classes}"]:
-        """Score every class for each image; softmax makes probabilities of the scores."""
+        """Score every class for each image; softmax turns scores into probabilities."""
         logits: Tensor = self.layers(images)
         return logits
 
@@ -52,10 +52,5 @@ class SoftmaxClassifier(Module):
     "with relationships to statistical pattern recognition, 1990",
 )
 def softmax_classifier(*, in_channels: int = 1, num_classes: int = 10) -> SoftmaxClassifier:
-    """A fully connected classifier with layers of 512, 256, 128 and 64, for handwritten digits.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-    """
+    """A fully connected classifier with layers of 512, 256, 128 and 64, for handwritten digits."""
     return SoftmaxClassifier(in_channels=in_channels, num_classes=num_classes)

@@ -1,27 +1,29 @@
-"""Taggers: a class for every token of a sequence, from the tokens up to it.
+"""Taggers: predict a class for every token of a sequence, from the tokens up to it.
 
 A simple recurrent network (Elman, "Finding structure in time", Cognitive Science 14(2), 1990)
 reads the tokens. The three forms are those of Liu, "PyTorch deep learning practice", Lecture 12:
-one-hot tokens and states that are themselves the scores, with a cell or with a whole network, and
+one-hot tokens with states that are themselves the scores, on a cell or a whole network; and
 embedded tokens with a linear layer on top.
 """
+
+import functools
 
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from shapezoo.contracts import Module
 from shapezoo.layers import Embedding, one_hot
-from shapezoo.models.course.rnn import RNN
-from shapezoo.models.course.stepped_rnn import SteppedRNN
+from shapezoo.models.course.recurrent.rnn import RNN
+from shapezoo.models.course.recurrent.stepped_rnn import SteppedRNN
 from shapezoo.registry import register
 
 
 class OneHotTagger(Module):
-    """Reads one-hot tokens with a recurrent network; its states are the scores.
+    """A recurrent network on one-hot tokens, whose states are the scores.
 
     Args:
-        rnn: The network. Its inputs have a number for each token of the vocabulary, its states
-            one for each class.
+        rnn: The network, with an input feature for each token of the vocabulary, and a state
+            feature for each class.
     """
 
     def __init__(self, rnn: RNN | SteppedRNN) -> None:
@@ -44,14 +46,14 @@ class OneHotTagger(Module):
 
 
 class EmbeddingTagger(Module):
-    """Reads embedded tokens with a recurrent network; a linear layer scores its states.
+    """A recurrent network on embedded tokens, whose states a linear layer scores.
 
     Args:
-        vocab_size: How many tokens there are.
-        num_classes: Number of labels.
-        embedding_dim: Width of the vector that stands for a token.
+        vocab_size: Number of distinct tokens.
+        num_classes: Number of classes.
+        embedding_dim: Width of the embedding of a token.
         hidden_size: Width of the state.
-        num_layers: Recurrent layers, each reading the one below.
+        num_layers: Number of stacked recurrent layers.
     """
 
     def __init__(
@@ -82,41 +84,32 @@ class EmbeddingTagger(Module):
         return logits
 
 
-@register(
-    task="token-classification",
-    paper="Elman, Finding structure in time, 1990",
-    static_axes=("seq",),
-)
+_register_tagger = functools.partial(register, task="token-classification", static_axes=("seq",))
+
+
+@_register_tagger(paper="Elman, Finding structure in time, 1990")
 def onehot_cell_tagger(*, vocab_size: int = 4, num_classes: int = 4) -> OneHotTagger:
     """A recurrent cell that labels one-hot tokens.
 
     Args:
-        vocab_size: How many tokens there are.
-        num_classes: Number of labels.
+        vocab_size: Number of distinct tokens.
+        num_classes: Number of classes.
     """
     return OneHotTagger(SteppedRNN(vocab_size, num_classes))
 
 
-@register(
-    task="token-classification",
-    paper="Elman, Finding structure in time, 1990",
-    static_axes=("seq",),
-)
+@_register_tagger(paper="Elman, Finding structure in time, 1990")
 def onehot_tagger(*, vocab_size: int = 4, num_classes: int = 4) -> OneHotTagger:
     """A recurrent network that labels one-hot tokens.
 
     Args:
-        vocab_size: How many tokens there are.
-        num_classes: Number of labels.
+        vocab_size: Number of distinct tokens.
+        num_classes: Number of classes.
     """
     return OneHotTagger(RNN(vocab_size, num_classes))
 
 
-@register(
-    task="token-classification",
-    paper="Elman, Finding structure in time, 1990",
-    static_axes=("seq",),
-)
+@_register_tagger(paper="Elman, Finding structure in time, 1990")
 def embedding_tagger(
     *,
     vocab_size: int = 4,
@@ -125,15 +118,7 @@ def embedding_tagger(
     hidden_size: int = 8,
     num_layers: int = 2,
 ) -> EmbeddingTagger:
-    """A recurrent network that labels embedded tokens, under a linear layer.
-
-    Args:
-        vocab_size: How many tokens there are.
-        num_classes: Number of labels.
-        embedding_dim: Width of the vector that stands for a token.
-        hidden_size: Width of the state.
-        num_layers: Recurrent layers, each reading the one below.
-    """
+    """A recurrent network that labels embedded tokens, with a linear layer on top."""
     return EmbeddingTagger(
         vocab_size=vocab_size,
         num_classes=num_classes,
@@ -143,11 +128,7 @@ def embedding_tagger(
     )
 
 
-@register(
-    task="token-classification",
-    paper="Mikolov et al., Recurrent neural network based language model, 2010",
-    static_axes=("seq",),
-)
+@_register_tagger(paper="Mikolov et al., Recurrent neural network based language model, 2010")
 def character_rnn(
     *,
     vocab_size: int = 128,
@@ -156,15 +137,7 @@ def character_rnn(
     hidden_size: int = 256,
     num_layers: int = 1,
 ) -> EmbeddingTagger:
-    """A recurrent network that tells the next character of a text, by default of ASCII.
-
-    Args:
-        vocab_size: How many characters there are.
-        num_classes: How many of them it tells apart.
-        embedding_dim: Width of the vector that stands for a character.
-        hidden_size: Width of the state.
-        num_layers: Recurrent layers, each reading the one below.
-    """
+    """A recurrent network that predicts the next character of a text, by default in ASCII."""
     return embedding_tagger(
         vocab_size=vocab_size,
         num_classes=num_classes,

@@ -1,11 +1,17 @@
-"""Asking real kernels whether what symbols have shown is true.
+"""Ask real kernels whether the results of the symbolic runs are true.
 
-Symbols follow PyTorch's fake kernels and the rules of shapezoo, which can be wrong. Each region is
-run at its smallest sizes, at sizes where all axes differ, and at random ones (limits: `limits`). A
-path on which a real kernel ends otherwise, or raises at another line of the model, is unknown from
-then on.
+Symbolic runs follow PyTorch's fake kernels and shapezoo's own rules, and either can be wrong. So
+each path is run on real kernels: at the smallest sizes of its region, at sizes where all axes
+differ, and at random ones (`choosing`). Limits are run on both sides later (`audit_limits`). If a
+real kernel ends differently from the symbolic run, or raises at another line of the model, the path
+becomes unknown, and nothing is claimed about its sizes.
+
+Comparing outcomes alone would not be enough. A fake kernel may raise for a reason of its own where
+the real one raises, at slightly different sizes, for another reason; then the limit that is
+reported is wrong although both raise. Hence an error has to come from the same line of the model.
 """
 
+import ast
 import contextlib
 import heapq
 import itertools
@@ -17,94 +23,74 @@ from typing import Any
 import sympy
 import z3
 
-from shapezoo.contracts.language.vocabulary import BATCH
+from shapezoo.contracts.language.conditions import Condition
+from shapezoo.contracts.language.parsing import expression
 from shapezoo.proving.audit.bounding import TooLargeError
-from shapezoo.proving.audit.replaying import count_numbers, has_indices, replay, worst
-from shapezoo.proving.causes import cause_of
-from shapezoo.proving.effort import WorkOverError, remaining
+from shapezoo.proving.audit.choosing import SMALL, further_sizes
+from shapezoo.proving.audit.replaying import replay, worst
+from shapezoo.proving.causes import cause_of, first_line
+from shapezoo.proving.effort import WorkOverError, used
 from shapezoo.proving.findings import Outcome, Sizes, sizes_as_text
 from shapezoo.proving.formulas import solving
-from shapezoo.proving.formulas.evaluating import compiled
 from shapezoo.proving.formulas.solving import Formula
-from shapezoo.proving.paths.exploring import Exploration, Path, first_line
-from shapezoo.proving.replays import Call, Replay
-from shapezoo.proving.subjects import Subject
+from shapezoo.proving.paths.exploring import ExecutionPath, Exploration
+from shapezoo.proving.replays import CallSpec, Replay
 
-LEAST, LEAST_FAR = 2, 12
-"""Each region is also run at sizes of at least this, if it has such; those that hold at both."""
+FARTHEST = 1 << 14
+"""The largest distance from a limit that is searched."""
 
-MOST_BATCH = 4
-"""There, batches are at most so much larger than the smallest: their examples are alike."""
-
-RANDOM = 2
-"""At so many random points inside, each region that holds is run."""
-
-MOST_WISHES = 24
-"""So many cases inside modules that no other point leads to are run as parts of the whole model."""
-
-SPREAD = 16
-"""So far above the smallest sizes are random points."""
-
-FOR_INDICES = (16,) * 8 + (64,) * 2 + (256,)
-"""The same for paths on which an index is out of range: of that, symbols know outer bounds only."""
-
-NEXT = 16
-"""There each axis also has each of so many sizes above its smallest, the others their smallest."""
-
-SMALL, MOST_NUMBERS = 256, 1 << 27
-"""Sizes of this sum are taken to be small; from there on, no tensor may have so many numbers."""
-
-MOST_NUMBERS_FAR = 1 << 18
-"""Sizes other than the smallest are run if arguments have at most so many numbers."""
+MOST_NUMBERS = 1 << 27
+"""How many numbers a tensor of the model may have at sizes that are not `SMALL`."""
 
 MOST_WORK_FAR = 0.1
-"""And only if a call at the smallest takes at most so much work."""
+"""Only `choosing.LEAST` and lemma cases are run if a call at the smallest takes more work."""
 
 TRIES = 20
-"""How many sizes are run on real kernels where symbols do not reach."""
+"""At how many sizes the model runs on real kernels where the symbolic runs do not reach."""
 
 MOST_SMALLER, LARGEST_SMALLER = 500, 16
-"""How many smaller sizes are tried where real kernels have broken a contract, and up to which."""
+"""How many smaller sizes are tried if real kernels have broken a contract there, and up to which
+size of each axis."""
 
 
-def audit(subject: Subject, exploration: Exploration) -> None:
-    """Run each path on real kernels; a path on which they end otherwise becomes unknown."""
+def audit(exploration: Exploration) -> None:
+    """Run each path on real kernels; a path on which they end differently becomes unknown."""
     for path in exploration.ending("holds", "raises", "breaks"):
         try:
-            _audit(subject, exploration, path)
+            _audit(exploration, path)
         except WorkOverError as error:
             path.outcome, path.error = "unknown", f"not run on real kernels: {error}"
     if not exploration.ending("holds"):
         with contextlib.suppress(WorkOverError, TooLargeError):
-            _doubt_values(subject, exploration)
-    if exploration.open or exploration.ending("unknown"):
+            _doubt_values(exploration)
+    if exploration.open_reason or exploration.ending("unknown"):
         with contextlib.suppress(WorkOverError):
-            exploration.tried.extend(_tried(subject, exploration))
+            exploration.probes.extend(_probes(exploration))
 
 
-def _doubt_values(subject: Subject, exploration: Exploration) -> None:
-    """Where every path raises, see whether one raises for other values of arguments too."""
+def _doubt_values(exploration: Exploration) -> None:
+    """If every path raises, check whether each raises for other values of the arguments too."""
     for path in exploration.ending("raises"):
-        ones = replay(subject, exploration.variant, Call(path.smallest, fill=1))
-        if path.shapes or any(one.outcome == "holds" for one in ones):
+        ones = replay(exploration.subject, CallSpec(path.smallest, fill=1))
+        if path.shapes or any(each.outcome == "holds" for each in ones):
             path.outcome = "unknown"
-            path.error = "the values of arguments decide whether it raises"
+            path.error = "whether it raises depends on the values of the arguments"
 
 
-def _audit(subject: Subject, exploration: Exploration, path: Path) -> None:
-    before = remaining()
-    confirm(subject, exploration, path, path.smallest)
-    is_cheap = before == math.inf or before - remaining() <= MOST_WORK_FAR
-    for sizes in _points(subject, exploration, path, is_cheap=is_cheap):
+def _audit(exploration: Exploration, path: ExecutionPath) -> None:
+    before = used()
+    confirm(exploration, path, path.smallest)
+    is_cheap = used() - before <= MOST_WORK_FAR
+    for sizes in further_sizes(exploration, path, is_cheap=is_cheap):
         if path.outcome == "unknown":
             return
-        confirm(subject, exploration, path, sizes)
+        confirm(exploration, path, sizes)
     if not path.replays:
         path.outcome = "unknown"
         path.error = "there are sizes too large to be run on real kernels"
 
 
-def confirm(subject: Subject, exploration: Exploration, path: Path, sizes: Sizes) -> bool:
+def confirm(exploration: Exploration, path: ExecutionPath, sizes: Sizes) -> bool:
     """Run a path on real kernels at some of its sizes.
 
     Returns:
@@ -114,22 +100,23 @@ def confirm(subject: Subject, exploration: Exploration, path: Path, sizes: Sizes
         return False
     try:
         is_first = sizes == path.smallest
-        found = replay(subject, exploration.variant, Call(sizes), is_plain=is_first)
-        files = subject.files(sizes)
-        is_doubtful = not _agree(path, found, sizes, files) or has_indices(exploration.variant)
+        replays = replay(exploration.subject, CallSpec(sizes), is_repeated=is_first)
+        files = exploration.subject.files(sizes)
+        is_doubtful = not _agree(path, replays, sizes, files) or exploration.subject.has_indices
         if path.outcome in ("raises", "breaks") and is_doubtful:
-            found += replay(subject, exploration.variant, Call(sizes, fill=1))
+            # zeros may fail to show it: an index of 0 is always in range
+            replays += replay(exploration.subject, CallSpec(sizes, fill=1))
     except TooLargeError:
         return False
-    path.replays += found
-    if not _agree(path, found, sizes, files):
-        path.error = _disagreement(path, found, sizes)
+    path.replays += replays
+    if not _agree(path, replays, sizes, files):
+        path.error = _disagreement(path, replays, sizes)
         path.outcome, path.smallest = "unknown", sizes
     return True
 
 
-def _is_too_large(path: Path, sizes: Sizes) -> bool:
-    """Whether a tensor that the model makes on this path is too large to be made."""
+def _is_too_large(path: ExecutionPath, sizes: Sizes) -> bool:
+    """Whether the model makes a tensor on this path that is too large for the memory."""
     if sum(sizes.values()) < SMALL:
         return False
     for run in path.runs:
@@ -137,32 +124,35 @@ def _is_too_large(path: Path, sizes: Sizes) -> bool:
         for shape in run.made:
             counts = (s if isinstance(s, int) else s.xreplace(numbers) for s in shape)
             total = sympy.sympify(math.prod(counts))
-            if total.is_number and total > MOST_NUMBERS:  # not where the data decide a size
+            # not a number if the values of a tensor decide one of the sizes
+            if total.is_number and total > MOST_NUMBERS:
                 return True
     return False
 
 
-def _agree(path: Path, found: Sequence[Replay], sizes: Sizes, files: frozenset[str]) -> bool:
-    """Whether real kernels end as the symbols did; of raising, one kind of values is enough."""
+def _agree(
+    path: ExecutionPath, replays: Sequence[Replay], sizes: Sizes, files: frozenset[str]
+) -> bool:
+    """Whether real kernels end like the symbolic run.
+
+    It is enough that one of the replays raises or breaks, since the values of the arguments differ.
+    """
     causes = [cause_of(run.error, files) for run in path.runs if run.outcome == "raises"]
 
-    def raises(one: Replay) -> bool:
-        return one.outcome == "raises" and any(map(one.cause.is_same, causes))
+    def raises(each: Replay) -> bool:
+        return each.outcome == "raises" and each.cause in causes
 
     if path.outcome == "breaks":
-        return any(one.outcome == "breaks" for one in found)
-    if any(one.outcome == "breaks" for one in found):
+        return any(each.outcome == "breaks" for each in replays)
+    if any(each.outcome == "breaks" for each in replays):
         return False
     if path.outcome == "raises":
-        return any(map(raises, found))
-    expected = [_numbers(shapes, sizes) for shapes in path.shapes]
+        return any(map(raises, replays))
+    expected = [[tuple(_number(n, sizes) for n in shape) for shape in s] for s in path.shapes]
     return all(
-        raises(one) or (one.outcome == "holds" and list(one.shapes) in expected) for one in found
+        raises(each) or (each.outcome == "holds" and list(each.shapes) in expected)
+        for each in replays
     )
-
-
-def _numbers(shapes: Sequence[Sequence[sympy.Expr]], sizes: Sizes) -> list[tuple[int, ...]]:
-    return [tuple(_number(size, sizes) for size in shape) for shape in shapes]
 
 
 def _number(size: Any, sizes: Sizes) -> int:
@@ -170,171 +160,111 @@ def _number(size: Any, sizes: Sizes) -> int:
     return int(size.xreplace(symbols))
 
 
-def _disagreement(path: Path, found: Sequence[Replay], sizes: Sizes) -> str:
-    real, said = worst(found), next(run for run in path.runs if run.outcome == path.outcome)
+def _disagreement(path: ExecutionPath, replays: Sequence[Replay], sizes: Sizes) -> str:
+    real = worst(replays)
+    symbolic = next(run for run in path.runs if run.outcome == path.outcome)
     return (
-        f"at {sizes_as_text(sizes)} the model {_ending(real.outcome, real.error)}, but shapezoo's "
-        f"run on symbols {_ending(said.outcome, said.error)}; this is a fault of shapezoo, or the "
-        "values of arguments decide"
+        f"at {sizes_as_text(sizes)} a call {_ending(real.outcome, real.error)}, but shapezoo's "
+        f"symbolic run {_ending(symbolic.outcome, symbolic.error)}; either this is a bug in "
+        "shapezoo, or it depends on the values of the arguments"
     )
 
 
 def _ending(outcome: Outcome, error: Exception | None) -> str:
-    return _ENDINGS[outcome] + (f" ({first_line(error)})" if error else "")
+    endings = {"holds": "succeeds", "breaks": "breaks a contract", "void": "has no arguments"}
+    return endings.get(outcome, outcome) + (f" ({first_line(error)})" if error else "")
 
 
-_ENDINGS: dict[Outcome, str] = {
-    "holds": "gives a result that fits its contract",
-    "raises": "raises",
-    "breaks": "breaks a contract",
-    "void": "has no such arguments",
-    "unknown": "is not known to end",
-}
+def _probes(exploration: Exploration) -> Iterator[Replay]:
+    """Run real kernels at random sizes about which nothing is known.
 
-
-def _points(
-    subject: Subject, exploration: Exploration, path: Path, *, is_cheap: bool
-) -> Iterator[Sizes]:
-    """More sizes of a region that are run: some where all differ; random ones if it is cheap."""
-    axes, points = exploration.axes, [path.smallest]
-    if is_cheap:
-        points += [s for s in _far(path, axes) if not _is_slow(subject, exploration, s)]
-    if path.outcome == "holds" or len(points) == 1:
-        points.append(_varied(path, axes, LEAST))
-    if path.outcome == "holds":
-        points += _for_wishes(path, axes, exploration.wishes, points)
-    return (sizes for i, sizes in enumerate(points) if i and sizes not in points[:i])
-
-
-def _far(path: Path, axes: Sequence[str]) -> Iterator[Sizes]:
-    numbers = random.Random(0)
-    yield _varied(path, axes, LEAST_FAR)
-    if path.outcome == "holds":
-        yield from (_random(path, axes, numbers, SPREAD) for _ in range(RANDOM))
-    if path.outcome == "raises" and any(run.is_out_of_range for run in path.runs):
-        yield from (_random(path, axes, numbers, spread, least=1) for spread in FOR_INDICES)
-        yield from _next_to(path, axes)
-
-
-def narrow(subject: Subject, exploration: Exploration, path: Path) -> Iterator[Sizes]:
-    """Sizes of a region where one axis is 1, and the others are large and differ."""
-    for axis in exploration.axes:
-        others = [z3.Int(other) for other in exploration.axes if other != axis]
-        wishes = [z3.Int(axis) == 1, *(other >= LEAST_FAR for other in others)]
-        wishes += [left != right for left, right in itertools.combinations(others, 2)]
-        sizes = _wished(path, exploration.axes, [], wishes)
-        if sizes[axis] == 1 and not _is_slow(subject, exploration, sizes):
-            yield sizes
-
-
-def _is_slow(subject: Subject, exploration: Exploration, sizes: Sizes) -> bool:
-    """Whether a call may take long, judged by how many numbers its arguments hold."""
-    if sum(sizes.values()) < SMALL or subject.free:
-        return False
-    return count_numbers(subject, exploration.variant, Call(sizes)) > MOST_NUMBERS_FAR
-
-
-def _for_wishes(
-    path: Path, axes: Sequence[str], wishes: Sequence[Formula], points: Sequence[Sizes]
-) -> list[Sizes]:
-    """Sizes of a region for the wishes that none of its points meet, one for each of them."""
-    found: list[Sizes] = []
-    for wish in {wish.get_id(): wish for wish in wishes}.values():  # runs wish for the same
-        is_met = compiled(wish, axes)
-        if not any(map(is_met, [*points, *found])):
-            found.append(_wished(path, axes, [], [wish]))  # the smallest, if it cannot be met
-    return [sizes for sizes in found if sizes != path.smallest][:MOST_WISHES]
-
-
-def _varied(path: Path, axes: Sequence[str], least: int) -> Sizes:
-    """Small sizes of a region: all of some size, and no two equal, as far as it has such."""
-    terms = [z3.Int(axis) for axis in axes]
-    bound = 2 * max(path.smallest.values(), default=0) + 2 * least + len(axes)
-    wishes = [
-        term >= (min(least, path.smallest[axis] + MOST_BATCH) if axis == BATCH else least)
-        for axis, term in zip(axes, terms, strict=True)
-    ]
-    wishes += [left != right for left, right in itertools.combinations(terms, 2)]
-    wishes += [term != path.smallest[axis] for term, axis in zip(terms, axes, strict=True)]
-    return _wished(path, axes, [term <= bound for term in terms], wishes)
-
-
-def _random(
-    path: Path, axes: Sequence[str], numbers: random.Random, spread: int, least: int | None = None
-) -> Sizes:
-    """Random sizes of a region, from its smallest or from some least on, at most so far above."""
-    wishes = []
-    for axis in numbers.sample(axes, len(axes)):
-        smallest = path.smallest[axis]
-        if axis == BATCH and least is None:
-            size = smallest + numbers.randint(0, MOST_BATCH)
-        else:
-            size = numbers.randint(smallest if least is None else least, smallest + spread)
-        wishes += [z3.Int(axis) >= size, z3.Int(axis) == size]
-    return _wished(path, axes, [], wishes)
-
-
-def _next_to(path: Path, axes: Sequence[str]) -> Iterator[Sizes]:
-    """The sizes of a region that differ from its smallest in one axis, by not much."""
-    is_inside = compiled(path.region, axes)
-    for axis, more in itertools.product(axes, range(1, NEXT + 1)):
-        sizes = {**path.smallest, axis: path.smallest[axis] + more}
-        if is_inside(sizes):
-            yield sizes
-
-
-def _wished(
-    path: Path, axes: Sequence[str], bounds: Sequence[Formula], wishes: Sequence[Formula]
-) -> Sizes:
-    """The smallest sizes of a region that meet as many wishes, in turn, as can be met together."""
-    met = [path.region, *bounds]
-    sizes = path.smallest
-    asked = solving.solver(*met)
-    for wish in wishes:
-        asked.push()
-        asked.add(wish)
-        if asked.check() == z3.sat:
-            met.append(wish)
-            sizes = solving.sizes_of(asked.model(), axes)
-        else:
-            asked.pop()
-    return solving.smallest_where(*met, axes=axes, start=sizes)
-
-
-def _tried(subject: Subject, exploration: Exploration) -> Iterator[Replay]:
-    """Run real kernels at sizes of which nothing is known."""
+    They prove nothing, but may refute the contract where the symbolic runs could not follow.
+    """
     numbers = random.Random(0)
     closed = exploration.ending("holds", "raises", "breaks", "void")
-    asked = solving.solver(exploration.domain, *(z3.Not(path.region) for path in closed))
-    seen: list[Sizes] = []
+    solver = solving.solver(exploration.domain, *(z3.Not(path.region) for path in closed))
+    tried: list[Sizes] = []
     for _ in range(4 * TRIES):
         largest = numbers.choice((3, 8, 64))
         sizes = {axis: numbers.randint(1, largest) for axis in exploration.axes}
-        here = [z3.Int(axis) == size for axis, size in sizes.items()]
-        if sizes in seen or asked.check(*here) != z3.sat:
+        if sizes in tried or solver.check(*solving.at(sizes)) != z3.sat:
             continue
-        seen.append(sizes)
+        tried.append(sizes)
         try:
-            found = worst(replay(subject, exploration.variant, Call(sizes)))
+            made = worst(replay(exploration.subject, CallSpec(sizes)))
         except TooLargeError:
             continue
-        yield found
-        if found.outcome == "breaks":
-            yield from _smaller(subject, exploration, sizes)
+        yield made
+        if made.outcome == "breaks":
+            yield from _smaller(exploration, sizes)
             return
-        if len(seen) == TRIES:
+        if len(tried) == TRIES:
             return
 
 
-def _smaller(subject: Subject, exploration: Exploration, sizes: Sizes) -> Iterator[Replay]:
-    """Smaller sizes than those that break a contract, until one does too."""
+def _smaller(exploration: Exploration, sizes: Sizes) -> Iterator[Replay]:
+    """Yield the first break at smaller sizes than these, if there is one."""
     ranges = [range(1, min(size, LARGEST_SMALLER) + 1) for size in sizes.values()]
-    asked = solving.solver(exploration.domain)
+    solver = solving.solver(exploration.domain)
     for numbers in heapq.nsmallest(MOST_SMALLER, itertools.product(*ranges), key=sum):
         fewer = dict(zip(sizes, numbers, strict=True))
-        here = [z3.Int(axis) == size for axis, size in fewer.items()]
-        if asked.check(*here) == z3.sat:
-            found = worst(replay(subject, exploration.variant, Call(fewer)))
-            if found.outcome == "breaks":
-                yield found
+        if solver.check(*solving.at(fewer)) == z3.sat:
+            made = worst(replay(exploration.subject, CallSpec(fewer)))
+            if made.outcome == "breaks":
+                yield made
                 return
+
+
+def audit_limits(exploration: Exploration) -> list[str]:
+    """Run both sides of each precondition on real kernels.
+
+    A path on which they end differently becomes unknown.
+
+    Returns:
+        A reason for each limit that could not be run.
+    """
+    gaps = []
+    for condition in exploration.conditions:
+        for sizes in _beside(exploration, condition):
+            path = _path_of(exploration, sizes)
+            if path is not None and not confirm(exploration, path, sizes):
+                gaps.append(f"{condition} lies at sizes too large to be run on real kernels")
+                break
+    return gaps
+
+
+def _beside(exploration: Exploration, condition: Condition) -> Iterator[Sizes]:
+    """Yield the sizes nearest to a limit, on both sides of it, that meet the other conditions."""
+    others = [solving.parse(c.text) for c in exploration.conditions if c is not condition]
+    is_met = solving.parse(condition.text)
+    distances = _distances(condition) or [z3.IntVal(0)]
+    for side, distance in itertools.product((is_met, z3.Not(is_met)), distances):
+        formulas = [exploration.domain, *others, side]
+        # `least` searches from 1 on, and a distance may be 0
+        nearest = solving.least(distance + 1, *formulas, most=FARTHEST)
+        if nearest is None:
+            continue
+        formulas.append(distance < nearest)
+        start = solving.example(*formulas, axes=exploration.axes)
+        if start is not None:
+            yield solving.smallest_where(*formulas, axes=exploration.axes, start=start)
+
+
+def _distances(condition: Condition) -> list[Formula]:
+    """Return how far each comparison in a condition is from equality."""
+    compared = [
+        (node.left, node.comparators[0])
+        for node in ast.walk(expression(condition.text))
+        if isinstance(node, ast.Compare)
+        and len(node.ops) == 1
+        and not isinstance(node.ops[0], ast.In | ast.NotIn)
+    ]
+    pairs = [map(solving.formula_of, sides) for sides in compared]
+    return [z3.If(left > right, left - right, right - left) for left, right in pairs]
+
+
+def _path_of(exploration: Exploration, sizes: Sizes) -> ExecutionPath | None:
+    """Return the explored path that sizes take, if there is one."""
+    explored = exploration.ending("holds", "raises", "breaks")
+    point = solving.at(sizes)
+    return next((p for p in explored if solving.is_possible(p.region, *point)), None)

@@ -1,9 +1,10 @@
-"""Refusing kernels that would fill the memory, before they run, and counting the work of others.
+"""Refuse kernels that would fill the memory before they run, and count the work of the others.
 
-The arguments of a replay are small, but a kernel inside may still make something huge of them:
-`torch.combinations(ones, n)` has a grid of ``len(ones) ** n`` numbers.
+The arguments of a replay are small, but a kernel inside may still build something huge from them:
+`torch.combinations(ones, n)` builds a grid of ``len(ones) ** n`` numbers.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,28 +14,29 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from shapezoo._containers import tensors_of
 from shapezoo.proving.effort import note
-from shapezoo.proving.snippets import tensors_of
 
 MOST_IN_KERNEL = 1 << 28
 """How many numbers a kernel may read or make."""
 
-
 FLOPS, FLOPS_OF_HALF = 4e10, 4e9
-"""Floating-point operations of a unit of work; float16 has no fast kernels on a CPU."""
+"""Floating-point operations per unit of work; float16 has no fast kernels on a CPU."""
 
 
 class TooLargeError(Exception):
-    """There is not the memory to run at some sizes."""
+    """There is not enough memory to run some sizes."""
 
 
+# torch documents no other way to see every kernel, although the module of this class is private
 class Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's has no types
-    """Raises TooLargeError instead of running a kernel on more numbers than it may."""
+    """Raises TooLargeError instead of running a kernel that would need too much memory."""
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        # the schema of an operator is the only place that says whether it returns a view
         is_view = any(part.alias_info for part in func._schema.returns)
         if not is_view and _count(func, args, kwargs) > MOST_IN_KERNEL:
             raise TooLargeError(f"{func} is too large to be run")
@@ -47,7 +49,7 @@ class Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's ha
 
 
 def _count(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-    """How many numbers a kernel reads or makes that are not in memory yet."""
+    """Count the numbers that a kernel reads or makes and that are not in memory yet."""
     tensors = list(tensors_of([*args, *kwargs.values()]))
     if torch.Tag.pointwise in func.tags:
         return _broadcast([tensor.shape for tensor in tensors])
@@ -63,7 +65,6 @@ def _is_expanded(tensor: Tensor) -> bool:
 
 
 def _broadcast(shapes: Sequence[Sequence[int]]) -> int:
-    """The product of the common sizes; the kernel refuses those that do not fit."""
-    longest = max(map(len, shapes), default=0)
-    aligned = [(1,) * (longest - len(shape)) + tuple(shape) for shape in shapes]
-    return math.prod(max(sizes) for sizes in zip(*aligned, strict=True))
+    """Return the product of the common sizes; if the shapes do not fit, the kernel raises."""
+    aligned = itertools.zip_longest(*(shape[::-1] for shape in shapes), fillvalue=1)
+    return math.prod(map(max, aligned))

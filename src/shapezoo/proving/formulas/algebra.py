@@ -1,12 +1,20 @@
-"""Algebra on conditions of sizes, for products that z3 gives up on.
+"""Simplify conditions with products of sizes, on which z3 gives up.
 
-That ``4704*b*(p//7)*(q//7) == 96*b*p*q`` holds wherever 7 divides p and q, z3 cannot tell: it has
-no method for products of unknown numbers. It can tell that 7 divides p and q, which are linear.
-So z3 is asked which divisions are exact; these become fractions, and both sides polynomials, which
-sympy can compare and factor. Functions that are not polynomials count as unknown numbers.
+z3 cannot show that ``4704*b*(p//7)*(q//7) == 96*b*p*q`` holds wherever 7 divides p and q: it has no
+method for products of unknowns. But it can show that 7 divides p and q, since these questions are
+linear. So the work is divided:
+
+1. z3 says which divisions are exact. These become fractions, and both sides polynomials.
+2. sympy subtracts one side from the other, and factors the difference. Factors that z3 shows to be
+   positive are dropped: they change neither the sign nor whether it is zero.
+3. What is left is true, false, or a condition of lower degree, which z3 may be able to decide.
+
+Parts that are not polynomials, such as a division that is not exact, count as unknowns (`opaque`).
+Without this, models with windowed attention could not be proved: their reshapes ask such questions.
 """
 
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import sympy
@@ -20,19 +28,22 @@ from shapezoo.proving.formulas.solving import (
     translate,
 )
 
-_DIVISIONS = ("FloorDiv", "CleanDiv")
-_REMAINDERS = ("Mod", "PythonMod")
+DIVISIONS = ("FloorDiv", "CleanDiv")
+"""The names of torch's and sympy's classes for division that rounds down."""
+
+REMAINDERS = ("Mod", "PythonMod")
+"""The names of their classes for remainders."""
 
 
 def settled(condition: Any, *premises: Formula) -> Any:
-    """Return what a condition comes to for sizes that meet the premises.
+    """Return an equivalent of a condition for sizes that meet the premises.
 
-    It is true or false where algebra can tell; a simpler condition where positive factors can be
-    divided out of both sides; and the condition itself otherwise.
+    The result is true or false if algebra can decide it; a simpler condition if both sides have
+    positive factors in common; and the condition itself otherwise.
 
     Args:
-        condition: A condition in sympy's expressions.
-        *premises: What holds of the sizes.
+        condition: A condition as a sympy expression.
+        *premises: What holds for the sizes.
     """
     if not isinstance(condition, Relational) or condition.atoms(sympy.Float):
         return condition
@@ -43,30 +54,28 @@ def settled(condition: Any, *premises: Formula) -> Any:
     numerator, denominator = sympy.fraction(sympy.together(left - right))
     if not fractions.is_positive(denominator):
         return condition
-    found = condition.func(*_sides(numerator, fractions))
-    if degree(found) < degree(condition):
-        return found
+    simplified = condition.func(*_sides(numerator, fractions))
+    if degree(simplified) < degree(condition):
+        return simplified
     return _each_is_one(condition, fractions)
 
 
 def all_settled(conditions: Iterable[Any], *premises: Formula) -> Iterator[Any]:
-    """Yield conditions that hold together just where the given ones do, for such sizes.
+    """Yield conditions that together are equivalent to the given ones, for such sizes.
 
-    Each is settled where those before it hold; what is true is left out.
+    Each is settled under the premise that those before it hold; what is true is left out.
     """
-    known = list(premises)
+    facts = list(premises)
     for condition in dict.fromkeys(conditions):
-        found = settled(condition, *known)
-        if found != sympy.true:
-            yield found
-        try:
-            known.append(translate(condition))
-        except UntranslatableError:
-            continue
+        result = settled(condition, *facts)
+        if result != sympy.true:
+            yield result
+        with contextlib.suppress(UntranslatableError):
+            facts.append(translate(condition))
 
 
 def degree(expression: Any) -> int:
-    """Return how many unknown numbers are multiplied in an expression at most."""
+    """Return how many unknowns an expression multiplies at most."""
     if isinstance(expression, Relational):
         return max(map(degree, expression.args))
     expanded = sympy.expand(opaque(expression)[0])
@@ -74,7 +83,11 @@ def degree(expression: Any) -> int:
 
 
 def opaque(expression: Any) -> tuple[Any, dict[Any, Any]]:
-    """Return a polynomial with symbols for all that is none, and what they stand for."""
+    """Replace all parts that are not polynomial by symbols.
+
+    Returns:
+        The polynomial, and what each new symbol stands for.
+    """
     stands_for: dict[Any, Any] = {}
 
     def visit(part: Any) -> Any:
@@ -84,39 +97,39 @@ def opaque(expression: Any) -> tuple[Any, dict[Any, Any]]:
             return part.func(*map(visit, part.args))
         return stands_for.setdefault(part, sympy.Dummy())
 
-    found = visit(expression)
-    return found, {symbol: part for part, symbol in stands_for.items()}
+    polynomial = visit(expression)
+    return polynomial, {symbol: part for part, symbol in stands_for.items()}
 
 
 class _Fractions:
-    """Replaces divisions that are exact by fractions.
+    """Replaces exact divisions by fractions.
 
     Args:
-        premises: What holds of the sizes.
+        premises: What holds for the sizes.
     """
 
     def __init__(self, premises: Iterable[Formula]) -> None:
         self._premises = tuple(premises)
-        self._known: dict[Any, bool] = {}
+        self._shown: dict[Any, bool] = {}
 
     def __call__(self, part: Any) -> Any:
-        """Return an expression that has the same value."""
+        """Return an expression with the same value, in which exact divisions are fractions."""
         name = type(part).__name__
         if name in ("Add", "Mul"):
             return part.func(*map(self, part.args))
         if name == "Pow" and _is_natural(part.args[1]):
             return self(part.args[0]) ** part.args[1]
-        if name in _DIVISIONS and self._is_exact(*part.args):
+        if name in DIVISIONS and self._is_exact(*part.args):
             return self(part.args[0]) / self(part.args[1])
-        if name in _REMAINDERS and self._is_exact(*part.args):
+        if name in REMAINDERS and self._is_exact(*part.args):
             return sympy.Integer(0)
         return part
 
     def is_positive(self, part: Any) -> bool:
-        """Return whether an expression is above zero for these sizes, as far as z3 can tell."""
+        """Whether an expression is shown to be above zero for these sizes."""
         if part.is_positive:
             return True
-        return degree(part) < 2 and self._holds(part, lambda size: size > 0)
+        return degree(part) < 2 and self._holds((part,), lambda size: size > 0)
 
     def _is_exact(self, part: Any, divisor: Any) -> bool:
         if not self.is_positive(divisor):
@@ -124,49 +137,61 @@ class _Fractions:
         by = translate(divisor)
         return self._holds((part, divisor), lambda size, _: size == by * floor_div(size, by))
 
-    def _holds(self, parts: Any, claim: Any) -> bool:
-        if parts not in self._known:
-            terms = parts if isinstance(parts, tuple) else (parts,)
+    def _holds(self, parts: tuple[Any, ...], claim: Callable[..., Formula]) -> bool:
+        if parts not in self._shown:
             try:
-                self._known[parts] = follows(claim(*map(translate, terms)), *self._premises)
+                self._shown[parts] = follows(claim(*map(translate, parts)), *self._premises)
             except UntranslatableError:
-                self._known[parts] = False
-        return self._known[parts]
+                self._shown[parts] = False
+        return self._shown[parts]
 
 
 def _sides(difference: Any, fractions: _Fractions) -> tuple[Any, Any]:
-    """Return two sides whose difference has the same sign, without positive factors."""
-    plain, stands_for = opaque(difference)
-    plain = sympy.expand(plain)
-    if plain.is_number:
-        return plain, sympy.Integer(0)
-    listed: Any = sympy.factor_list(plain)
-    number, factors = listed
+    """Return two sides whose difference has the same sign as the given one, but fewer factors."""
+    polynomial, stands_for = opaque(difference)
+    polynomial = sympy.expand(polynomial)
+    if polynomial.is_number:
+        return polynomial, sympy.Integer(0)
+    number, factors = factor_list(polynomial)
     kept = sympy.sign(number)  # zero, if the sides are equal
     for factor, power in factors:
         original = factor.xreplace(stands_for)
         if not fractions.is_positive(original):
             kept *= original**power
-    terms = sympy.Add.make_args(sympy.expand(kept))
-    right = [-term for term in terms if term.could_extract_minus_sign()]
-    left = [term for term in terms if not term.could_extract_minus_sign()]
-    return sympy.Add(*left), sympy.Add(*right)
+    return positive_and_negative(sympy.expand(kept))
+
+
+def positive_and_negative(total: Any) -> tuple[Any, Any]:
+    """Return the sum of the positive terms, and that of the negative ones with their sign changed.
+
+    The two sides compare like the total and zero.
+    """
+    terms = sympy.Add.make_args(total)
+    negative = [-term for term in terms if term.could_extract_minus_sign()]
+    positive = [term for term in terms if not term.could_extract_minus_sign()]
+    return sympy.Add(*positive), sympy.Add(*negative)
+
+
+def factor_list(polynomial: Any) -> tuple[Any, list[tuple[Any, int]]]:
+    """Return the content of a polynomial, and its factors with their powers."""
+    factored: Any = sympy.factor_list(polynomial)  # sympy's types do not know the result
+    number, factors = factored
+    return number, factors
 
 
 def _each_is_one(condition: Any, fractions: _Fractions) -> Any:
-    """Return that each factor is 1, if that is what a condition says of a product.
+    """Return the condition that each factor of a product is 1, if the product has to be 1.
 
-    Where an average over 7x7 has to leave one pixel, the product of two quotients is 1; z3 can
-    tell much of each, and little of their product.
+    If an average over 7x7 has to leave one pixel, the product of two quotients is 1; z3 can show
+    much about each of them, and little about their product.
     """
     product, number = sorted(condition.args, key=lambda side: side.is_Integer)
     if condition.func not in (sympy.Eq, sympy.Ne) or not number.is_Integer:
         return condition
-    plain, stands_for = opaque(product)
-    if sympy.expand(plain).is_number:
+    polynomial, stands_for = opaque(product)
+    if sympy.expand(polynomial).is_number:
         return condition
-    listed: Any = sympy.factor_list(plain)
-    content, factors = listed
+    content, factors = factor_list(polynomial)
     each = [factor.xreplace(stands_for) for factor, power in factors if power == 1]
     if content != number or len(each) < len(factors) or not all(map(fractions.is_positive, each)):
         return condition

@@ -1,6 +1,6 @@
-"""Formulas of z3 as Python functions, a thousand times faster at numbers than z3 is.
+"""Compile z3 formulas to Python functions, which evaluate numbers a thousand times faster.
 
-They only suggest what to ask: whatever is claimed, z3 shows.
+They only suggest what to ask: whatever is claimed has been shown by z3.
 """
 
 import fractions
@@ -12,34 +12,31 @@ import z3
 from shapezoo.proving.formulas.solving import Formula
 
 Evaluate = Callable[[Mapping[str, int]], bool | None]
-"""Whether a formula holds at some sizes; None where that is left open, by a division by zero."""
+"""Whether a formula holds at some sizes; None if it divides by zero there."""
 
 
-def compiled(formula: Formula, axes: Sequence[str]) -> Evaluate:
-    """Return a Python function that says whether a formula holds at some sizes.
-
-    Args:
-        formula: A formula of these axes.
-        axes: The names of the axes.
-    """
-    places = {axis: f"sizes[{axis!r}]" for axis in axes}
+def compiled(formula: Formula) -> Evaluate:
+    """Return a Python function that evaluates a formula at some sizes."""
     names: dict[int, str] = {}
-    lines = list(_lines(formula, names, places))
-    body = "\n".join(f"    {line}" for line in [*lines, f"return {names[formula.get_id()]}"])
+    body = "\n".join(f"        {line}" for line in _lines(formula, names))
     scope: dict[str, Any] = {"divide": _divide, "Fraction": fractions.Fraction}
-    exec(f"def evaluate(sizes):\n{body}", scope)
-
-    def evaluate(sizes: Mapping[str, int]) -> bool | None:
-        try:
-            return bool(scope["evaluate"](sizes))
-        except ZeroDivisionError:
-            return None
-
+    exec(_FUNCTION.format(body=body, result=names[formula.get_id()]), scope)
+    evaluate: Evaluate = scope["evaluate"]
     return evaluate
 
 
-def _lines(formula: Formula, names: dict[int, str], places: Mapping[str, str]) -> Iterator[str]:
-    """Yield a line of Python for each part of a formula, which may be in it many times."""
+_FUNCTION = """
+def evaluate(sizes):
+    try:
+{body}
+        return bool({result})
+    except ZeroDivisionError:
+        return None
+"""
+
+
+def _lines(formula: Formula, names: dict[int, str]) -> Iterator[str]:
+    """Yield one assignment for each part of a formula, however often the part occurs."""
     waiting = [formula]
     while waiting:
         part = waiting[-1]
@@ -50,24 +47,24 @@ def _lines(formula: Formula, names: dict[int, str], places: Mapping[str, str]) -
             if part.get_id() not in names:
                 names[part.get_id()] = f"_{len(names)}"
                 operands = [names[child.get_id()] for child in part.children()]
-                yield f"{names[part.get_id()]} = {_code(part, operands, places)}"
+                yield f"{names[part.get_id()]} = {_code(part, operands)}"
 
 
-def _code(part: Formula, operands: Sequence[str], places: Mapping[str, str]) -> str:
+def _code(part: Formula, operands: Sequence[str]) -> str:
     if z3.is_int_value(part):
         return str(part.as_long())
     if z3.is_rational_value(part):
         return f"Fraction({part.numerator_as_long()}, {part.denominator_as_long()})"
-    kind = part.decl().kind()
-    if kind == z3.Z3_OP_UNINTERPRETED:
-        return places[part.decl().name()]
-    if kind in _JOINED:
-        return f" {_JOINED[kind]} ".join(operands)
-    return _PATTERNS[kind].format(*operands)
+    operation = part.decl().kind()
+    if operation == z3.Z3_OP_UNINTERPRETED:
+        return f"sizes[{part.decl().name()!r}]"
+    if operation in _JOINED:
+        return f" {_JOINED[operation]} ".join(operands)
+    return _PATTERNS[operation].format(*operands)
 
 
 def _divide(left: int, right: int) -> int:
-    """Divide as z3 does: the remainder is never negative."""
+    """Divide like z3, whose remainders are never negative."""
     return left // right if right > 0 else -(left // -right)
 
 

@@ -1,4 +1,4 @@
-"""Expressions of sizes in Python's own notation."""
+"""Print sympy expressions of sizes as Python expressions."""
 
 import ast
 import functools
@@ -8,7 +8,7 @@ import sympy
 
 from shapezoo.contracts.language.conditions import unparse
 
-_BINARY: dict[str, type[ast.operator]] = {
+_OPERATORS: dict[str, type[ast.AST]] = {
     "Add": ast.Add,
     "Mul": ast.Mult,
     "FloorDiv": ast.FloorDiv,
@@ -19,20 +19,19 @@ _BINARY: dict[str, type[ast.operator]] = {
     "PowByNatural": ast.Pow,
     "IntTrueDiv": ast.Div,
     "FloatTrueDiv": ast.Div,
-}
-_COMPARISONS: dict[str, type[ast.cmpop]] = {
     "Equality": ast.Eq,
     "Unequality": ast.NotEq,
     "StrictLessThan": ast.Lt,
     "LessThan": ast.LtE,
     "StrictGreaterThan": ast.Gt,
     "GreaterThan": ast.GtE,
+    "And": ast.And,
+    "Or": ast.Or,
 }
-_LOGIC: dict[str, type[ast.boolop]] = {"And": ast.And, "Or": ast.Or}
 
 
 def as_python(expression: Any) -> str:
-    """An expression of sympy as Python writes it; ``(h - 1)//2 + 1`` as ``(h + 1) // 2``."""
+    """Return a sympy expression as Python code, with ``(h - 1)//2 + 1`` as ``(h + 1) // 2``."""
     rounded = expression.replace(lambda part: isinstance(part, sympy.Add), _rounded_up)
     return unparse(_node(rounded))
 
@@ -48,18 +47,17 @@ def _node(expression: Any) -> ast.expr:
             args, key=lambda term: (term.is_number, term.could_extract_minus_sign())
         )
         return functools.reduce(_added, rest, _node(first))
-    if name in _BINARY and args:
-        if name == "Mul":
-            args = sorted(args, key=lambda factor: (not factor.is_number, str(factor)))
-        nodes = map(_node, args)
-        return functools.reduce(lambda left, right: ast.BinOp(left, _BINARY[name](), right), nodes)
-    if name in _COMPARISONS:
-        left, right = args
-        if left.is_number and name in ("Equality", "Unequality"):
-            left, right = right, left
-        return ast.Compare(_node(left), [_COMPARISONS[name]()], [_node(right)])
-    if name in _LOGIC:
-        return ast.BoolOp(_LOGIC[name](), [_node(part) for part in args])
+    if name == "Mul":
+        args = sorted(args, key=lambda factor: (not factor.is_number, str(factor)))
+    if name in ("Equality", "Unequality") and args[0].is_number:
+        args = args[::-1]
+    match _OPERATORS[name]() if name in _OPERATORS and args else None:
+        case ast.operator() as operator:
+            return functools.reduce(lambda x, y: ast.BinOp(x, operator, y), map(_node, args))
+        case ast.cmpop() as comparison:
+            return ast.Compare(_node(args[0]), [comparison], [_node(args[1])])
+        case ast.boolop() as conjunction:
+            return ast.BoolOp(conjunction, [_node(part) for part in args])
     if name == "Not":
         return ast.UnaryOp(ast.Not(), _node(args[0]))
     if name in ("Max", "Min"):

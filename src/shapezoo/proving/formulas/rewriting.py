@@ -1,9 +1,9 @@
-"""Comparisons of sizes as a person would write them.
+"""Rewrite comparisons of sizes as a person would write them.
 
-What a run asks has the form in which torch computes it, such as
+Guards have the form in which torch computes them, such as
 ``(width - 1) // 2 * ((height - 3) // 2 * 4 + 4) == 676``. Each step here is an equivalence for
-whole numbers: constants move into divisions, common factors out of both sides. z3 is asked all the
-same (`preconditions`), and what it cannot show is left as it was.
+integers: constants move into divisions, common factors out of both sides. z3 checks each result all
+the same (`preconditions`), and one that it cannot show to be equivalent is not used.
 """
 
 import math
@@ -13,11 +13,15 @@ from typing import Any
 import sympy
 from sympy.core.relational import Relational
 
-from shapezoo.proving.formulas.algebra import opaque
+from shapezoo.proving.formulas.algebra import (
+    DIVISIONS,
+    REMAINDERS,
+    factor_list,
+    opaque,
+    positive_and_negative,
+)
 from shapezoo.proving.formulas.solving import Formula, follows, translate
 
-_DIVISIONS = ("FloorDiv", "CleanDiv")
-_REMAINDERS = ("Mod", "PythonMod")
 _FLIPPED = {
     sympy.StrictLessThan: sympy.StrictGreaterThan,
     sympy.LessThan: sympy.GreaterThan,
@@ -27,21 +31,21 @@ _FLIPPED = {
 
 
 def forms(condition: Any) -> Iterator[Any]:
-    """Yield ways to write a condition, the given one among them.
+    """Yield equivalent forms of a condition, including the given one.
 
     Args:
-        condition: A condition in sympy's expressions.
+        condition: A condition as a sympy expression.
     """
-    waiting, seen = [condition], {condition}
+    waiting, reached = [condition], {condition}
     while waiting:
         yield (form := waiting.pop())
-        found = set(_steps(form)) if isinstance(form, Relational) else set()
-        waiting += sorted(found - seen, key=str)
-        seen |= found
+        next_forms = set(_steps(form)) if isinstance(form, Relational) else set()
+        waiting += sorted(next_forms - reached, key=str)
+        reached |= next_forms
 
 
 def _steps(condition: Any) -> Iterator[Any]:
-    """Yield a condition after each simple step that changes it."""
+    """Yield the condition after each single step that changes it."""
     left, right = condition.args
     if left.is_number and not right.is_number:
         relation = _FLIPPED.get(condition.func, condition.func)
@@ -57,12 +61,12 @@ def _against_a_number(relation: Any, term: Any, number: int) -> Iterator[Any]:
     name = type(term).__name__
     if constant.is_Integer and constant and not rest.is_number:
         yield relation(rest, number - int(constant))
-    if name in _REMAINDERS and number == 0 and relation in (sympy.Eq, sympy.Ne):
+    if name in REMAINDERS and number == 0 and relation in (sympy.Eq, sympy.Ne):
         yield from _of_a_remainder(relation, *term.args)
-    if name in _DIVISIONS and term.args[1].is_Integer and term.args[1] > 0:
+    if name in DIVISIONS and term.args[1].is_Integer and term.args[1] > 0:
         yield from _of_a_division(relation, term.args[0], int(term.args[1]), number)
-    if not rest.is_number and (found := _balanced(relation, term - number)).args[1] != number:
-        yield found
+    if not rest.is_number and (form := _balanced(relation, term - number)).args[1] != number:
+        yield form
     factor, product = factored(term)
     if factor < 0 and product.could_extract_minus_sign() is False:
         yield _FLIPPED.get(relation, relation)(-factor * product, -number)
@@ -84,7 +88,7 @@ def _divided(relation: Any, product: Any, number: int, factor: int) -> Iterator[
 
 
 def _of_a_remainder(relation: Any, term: Any, divisor: Any) -> Iterator[Any]:
-    """Yield that a smaller number divides a smaller product."""
+    """Yield the condition that a smaller number divides a smaller product."""
     factor, product = factored(term)
     if not divisor.is_Integer or divisor < 1:
         return
@@ -115,43 +119,40 @@ def _of_two_sides(relation: Any, left: Any, right: Any) -> Iterator[Any]:
     if abs(factor) > 1 and constant % factor == 0:
         difference, constant = sympy.expand(difference / abs(factor)), constant / abs(factor)
         yield _balanced(relation, difference + constant)
-    found = _balanced(relation, difference + constant)
-    if _terms(found) < _terms(relation(left, right)):
-        yield found
+    form = _balanced(relation, difference + constant)
+    if _num_terms(form) < _num_terms(relation(left, right)):
+        yield form
 
 
 def _balanced(relation: Any, difference: Any) -> Any:
     """Return a comparison of the positive terms with the negative ones."""
-    terms = sympy.Add.make_args(difference)
-    negative = [-term for term in terms if term.could_extract_minus_sign()]
-    positive = [term for term in terms if not term.could_extract_minus_sign()]
-    return relation(sympy.Add(*positive), sympy.Add(*negative))
+    return relation(*positive_and_negative(difference))
 
 
-def _terms(condition: Any) -> int:
+def _num_terms(condition: Any) -> int:
     return sum(len(sympy.Add.make_args(side)) for side in condition.args)
 
 
-def are_same(left: Any, right: Any, *known: Formula) -> bool:
-    """Return whether z3 shows that two conditions mean the same for such sizes.
+def are_same(left: Any, right: Any, *premises: Formula) -> bool:
+    """Whether z3 shows that two conditions are equivalent for sizes that satisfy the premises.
 
-    It gives up on products of divisions; so these are made alike first, one by one, which z3 shows
-    too, and then count as unknown numbers.
+    z3 gives up on products of divisions. So divisions are first reduced to a common form, one by
+    one, which z3 can check, and then replaced by unknowns.
     """
-    numbers: dict[Any, Any] = {}
-    plain = [
-        side.replace(_is_division, lambda part: _as_number(part, numbers)) for side in (left, right)
-    ]
-    one, other = map(translate, plain)
-    return follows(one == other) or follows(translate(left) == translate(right), *known)
+    unknowns: dict[Any, Any] = {}
+    first, second = (
+        translate(side.replace(_is_division, lambda part: _as_unknown(part, unknowns)))
+        for side in (left, right)
+    )
+    return follows(first == second) or follows(translate(left) == translate(right), *premises)
 
 
 def _is_division(part: Any) -> bool:
-    return type(part).__name__ in _DIVISIONS and bool(part.args[1].is_Integer)
+    return type(part).__name__ in DIVISIONS and bool(part.args[1].is_Integer)
 
 
-def _as_number(division: Any, numbers: dict[Any, Any]) -> Any:
-    """Return an unknown number for a division, the same for those that differ by a constant."""
+def _as_unknown(division: Any, unknowns: dict[Any, Any]) -> Any:
+    """Return an unknown for a division; divisions that differ by a constant share one."""
     part, divisor = division.args
     constant, rest = part.as_coeff_Add()
     if not constant.is_Integer or divisor < 1:
@@ -160,20 +161,19 @@ def _as_number(division: Any, numbers: dict[Any, Any]) -> Any:
     least = type(division)(rest + remainder, divisor)
     if not follows(translate(division) == translate(least) + shift):
         return division
-    return numbers.setdefault(least, sympy.Symbol(f"_{len(numbers)}", integer=True)) + shift
+    return unknowns.setdefault(least, sympy.Symbol(f"_{len(unknowns)}", integer=True)) + shift
 
 
 def factored(term: Any) -> tuple[int, Any]:
-    """Return the number that divides a term, and the factors that are left, with no brackets open.
+    """Return the integer that divides a term, and the product of the factors that are left.
 
-    Constants that are added to a division are taken into it: ``2*((h - 3)//2) + 2`` is 2 times
+    A constant that is added to a division moves into it: ``2*((h - 3)//2) + 2`` is 2 times
     ``(h - 1)//2``.
     """
-    plain, stands_for = opaque(term)
-    if not plain.is_polynomial() or plain.is_number:
+    polynomial, stands_for = opaque(term)
+    if not polynomial.is_polynomial() or polynomial.is_number:
         return 1, term
-    found: Any = sympy.factor_list(plain)
-    number, factors = found
+    number, factors = factor_list(polynomial)
     if not number.is_Integer:
         return 1, term
     product = [_absorbed(factor.xreplace(stands_for)) ** power for factor, power in factors]
@@ -184,7 +184,7 @@ def _absorbed(total: Any) -> Any:
     """Return a sum of a division and a number as one division."""
     number, rest = total.as_coeff_Add()
     factor, division = rest.as_coeff_Mul()
-    is_division = type(division).__name__ in _DIVISIONS and factor.is_Integer
+    is_division = type(division).__name__ in DIVISIONS and factor.is_Integer
     if not is_division or not number.is_Integer or number == 0 or number % factor:
         return total
     part, divisor = division.args

@@ -1,7 +1,15 @@
-"""Questions about sizes, answered by z3; torch's expressions of sizes, in its language.
+"""Ask z3 about sizes, and translate torch's and Python's expressions of sizes for it.
 
-Effort is bounded by z3's own count of steps, not by time, so that an answer does not depend on the
-machine; see `shapezoo.proving.effort`.
+Every condition on sizes becomes a formula over z3 integers, named like the axes. z3 then finds
+sizes that satisfy formulas (`example`), shows that there are none (`follows`), or gives up. Giving
+up is never an answer: `follows` is False then, and `is_possible` None, so that whatever is claimed
+has been shown. z3 is bounded by its own count of steps, not by time, so that an answer does not
+depend on the machine (`shapezoo.proving.effort`).
+
+Some translations need care. z3's division rounds differently from Python's if the divisor is
+negative (`floor_div`). Floating-point numbers are rounded at every step, which z3's real numbers
+are not; so an expression is only translated if no step of it rounds. And where Python would divide
+by zero, a condition does not hold (`parse`), while z3 could choose any value for the quotient.
 """
 
 import ast
@@ -20,18 +28,18 @@ from shapezoo.contracts.language.parsing import expression
 from shapezoo.proving.effort import MeteredSolver
 
 Formula = Any
-"""A condition on sizes, of z3, which has no types."""
+"""A z3 expression, usually a condition on sizes. z3 has no types."""
 
 
 class UntranslatableError(Exception):
-    """An expression that there is no formula for."""
+    """There is no formula for an expression."""
 
 
 def translate(expression: Any) -> Formula:
-    """The formula of an expression of sympy, in the functions that torch adds to it.
+    """Return the formula of a sympy expression, which may use the functions that torch adds.
 
     Raises:
-        UntranslatableError: There is none.
+        UntranslatableError: There is no formula for it.
     """
     if expression.is_Symbol:
         return z3.Int(expression.name)
@@ -45,13 +53,14 @@ def translate(expression: Any) -> Formula:
     if expression.is_Rational:
         return _exact(fractions.Fraction(int(expression.p), int(expression.q)))
     if name in _ROUNDED and not _is_power_of_two(expression.args[1]):
-        raise UntranslatableError(f"{expression} is rounded, which no formula tells")
+        raise UntranslatableError(f"{expression} is rounded, which no formula describes")
     if name not in _FUNCTIONS:
         raise UntranslatableError(f"no formula for {name}, in {expression}")
     if name in ("Pow", "PowByNatural") and not expression.args[1].is_Integer:
         raise UntranslatableError(f"no formula for {expression}")
     if name in _TO_INTEGER and type(expression.args[0]).__name__ == "IntTrueDiv":
-        quotient = _true_div(*map(translate, expression.args[0].args))  # near enough to be exact
+        # the rounding error of a quotient is too small to reach the next integer
+        quotient = _true_div(*map(translate, expression.args[0].args))
         return _FUNCTIONS[name](quotient)
     return _FUNCTIONS[name](*map(translate, expression.args))
 
@@ -62,9 +71,9 @@ _MOST_EXACT = 1 << 20
 
 
 def _exact(number: fractions.Fraction) -> Formula:
-    """A number whose products with sizes are not rounded by floating-point arithmetic."""
+    """Return a number whose products with sizes floating-point arithmetic does not round."""
     if number.denominator & (number.denominator - 1) or number.denominator > _MOST_EXACT:
-        raise UntranslatableError(f"{float(number)} is rounded, which no formula tells")
+        raise UntranslatableError(f"{float(number)} is rounded, which no formula describes")
     return z3.RealVal(str(number))
 
 
@@ -75,40 +84,29 @@ def _is_power_of_two(number: Any) -> bool:
 
 
 def parse(text: str) -> Formula:
-    """Return the formula of a condition over the names of axes, as `Condition.holds` reads it.
+    """Return the formula of a condition on axes, with the meaning of `Condition.holds`.
 
-    Where Python would divide by zero it does not hold.
+    Where Python would divide by zero, it does not hold.
 
     Raises:
-        UntranslatableError: There is none.
+        UntranslatableError: There is no formula for it.
     """
     tree = expression(text)
     conditions = list(_divides_by_no_zero(tree))
-    return z3.And(_parse(tree), *conditions) if conditions else _parse(tree)
-
-
-def parse_size(text: str) -> Formula:
-    """Return the formula of a Python expression that gives a size, such as ``height//2``.
-
-    Raises:
-        UntranslatableError: There is none.
-    """
-    return _parse(expression(text))
+    return z3.And(formula_of(tree), *conditions) if conditions else formula_of(tree)
 
 
 def _divides_by_no_zero(node: ast.expr) -> Iterator[Formula]:
-    """Yield what must hold for Python to divide by no zero; it skips what it need not compute."""
+    """Yield what must hold for Python not to divide by zero, given that it evaluates lazily."""
     match node:
         case ast.BoolOp(op=op, values=[first, *rest]) if rest:
             after = rest[0] if len(rest) == 1 else ast.BoolOp(op, rest)
-            is_needed = z3.Not(_parse(first)) if isinstance(op, ast.Or) else _parse(first)
+            is_needed = z3.Not(formula_of(first)) if isinstance(op, ast.Or) else formula_of(first)
             yield from _divides_by_no_zero(first)
             yield from (z3.Implies(is_needed, need) for need in _divides_by_no_zero(after))
         case ast.Compare(left=left, ops=[op, *ops], comparators=[middle, *rest]) if rest:
-            first, after = ast.Compare(left, [op], [middle]), ast.Compare(middle, ops, rest)
-            yield from _divides_by_no_zero(first)
-            needs = _divides_by_no_zero(after)
-            yield from (z3.Implies(_parse(first), need) for need in needs)
+            pair = ast.Compare(left, [op], [middle]), ast.Compare(middle, ops, rest)
+            yield from _divides_by_no_zero(ast.BoolOp(ast.And(), [*pair]))
         case _:
             for part in ast.iter_child_nodes(node):
                 if isinstance(part, ast.expr):
@@ -117,10 +115,15 @@ def _divides_by_no_zero(node: ast.expr) -> Iterator[Formula]:
         case ast.BinOp(op=ast.FloorDiv() | ast.Mod(), right=right) if (
             not isinstance(right, ast.Constant)  # `Condition` has refused the constant 0
         ):
-            yield _parse(right) != 0
+            yield formula_of(right) != 0
 
 
-def _parse(node: ast.expr) -> Formula:
+def formula_of(node: ast.expr) -> Formula:
+    """Return the formula of a parsed Python expression, such as ``height//2 > width``.
+
+    Raises:
+        UntranslatableError: There is no formula for it.
+    """
     match node:
         case ast.Name(id=name):
             return z3.Int(name)
@@ -129,26 +132,25 @@ def _parse(node: ast.expr) -> Formula:
         case ast.Constant(value=int() as value):
             return z3.IntVal(value)
         case ast.UnaryOp(op=ast.Not()):
-            return z3.Not(_parse(node.operand))
+            return z3.Not(formula_of(node.operand))
         case ast.UnaryOp(op=ast.USub()):
-            return -_parse(node.operand)
+            return -formula_of(node.operand)
         case ast.BoolOp(op=op, values=values):
-            return (z3.And if isinstance(op, ast.And) else z3.Or)(*map(_parse, values))
-        case ast.Compare(left=left, ops=[ast.In()], comparators=[ast.Tuple(elts=numbers)]):
-            return z3.Or(*(_parse(left) == _parse(number) for number in numbers))
-        case ast.Compare(left=left, ops=[ast.NotIn()], comparators=[ast.Tuple(elts=numbers)]):
-            return z3.And(*(_parse(left) != _parse(number) for number in numbers))
+            return (z3.And if isinstance(op, ast.And) else z3.Or)(*map(formula_of, values))
+        case ast.Compare(left=left, ops=[op], comparators=[ast.Tuple(elts=numbers)]):
+            is_one = z3.Or(*(formula_of(left) == formula_of(number) for number in numbers))
+            return is_one if isinstance(op, ast.In) else z3.Not(is_one)
         case ast.BinOp(op=op) if type(op) in _OPERATORS:
-            return _OPERATORS[type(op)](_parse(node.left), _parse(node.right))
+            return _OPERATORS[type(op)](formula_of(node.left), formula_of(node.right))
         case ast.Compare() if all(type(op) in _OPERATORS for op in node.ops):
-            terms = [_parse(term) for term in (node.left, *node.comparators)]
+            terms = [formula_of(term) for term in (node.left, *node.comparators)]
             pairs = zip(node.ops, terms, terms[1:], strict=False)
             return z3.And(*(_OPERATORS[type(op)](left, right) for op, left, right in pairs))
     raise UntranslatableError(f"no formula for {ast.unparse(node)}")
 
 
 def floor_div(left: Formula, right: Formula) -> Formula:
-    """Division of whole numbers that rounds down, as Python's; z3's does for divisors above 0."""
+    """Return a quotient rounded down like Python's; z3 rounds so for positive divisors only."""
     if z3.is_int_value(right):
         return left / right if right.as_long() > 0 else -left / -right
     return z3.If(right > 0, left / right, -left / -right)
@@ -180,11 +182,12 @@ def _power(base: Formula, exponent: Formula) -> Formula:
     return z3.Product([base] * exponent.as_long())
 
 
-def _choose(better: Callable[[Any, Any], Formula]) -> Callable[..., Formula]:
-    def choose(*terms: Formula) -> Formula:
-        return functools.reduce(lambda a, b: z3.If(better(a, b), a, b), terms)
+def _larger(left: Formula, right: Formula) -> Formula:
+    return z3.If(left >= right, left, right)
 
-    return choose
+
+def _smaller(left: Formula, right: Formula) -> Formula:
+    return z3.If(left <= right, left, right)
 
 
 _FUNCTIONS: Mapping[str, Callable[..., Formula]] = {
@@ -204,8 +207,8 @@ _FUNCTIONS: Mapping[str, Callable[..., Formula]] = {
     "FloorToInt": _floor,
     "CeilToInt": _ceil,
     "TruncToInt": lambda term: z3.If(_real(term) >= 0, _floor(term), _ceil(term)),
-    "Max": _choose(operator.ge),
-    "Min": _choose(operator.le),
+    "Max": lambda *terms: functools.reduce(_larger, terms),
+    "Min": lambda *terms: functools.reduce(_smaller, terms),
     "Abs": lambda term: z3.If(term >= 0, term, -term),
     "Where": z3.If,
     "Equality": operator.eq,
@@ -218,7 +221,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Formula]] = {
     "Or": z3.Or,
     "Not": z3.Not,
 }
-"""By the name of the class: torch's classes are private, and some have two homes."""
+"""By class name: torch's classes are private, and some exist in two modules."""
 
 _OPERATORS: Mapping[type[ast.AST], Callable[[Any, Any], Formula]] = {
     ast.Add: operator.add,
@@ -236,68 +239,72 @@ _OPERATORS: Mapping[type[ast.AST], Callable[[Any, Any], Formula]] = {
 
 
 def solver(*formulas: Formula) -> MeteredSolver:
-    """Return a solver that bounds the steps of each question, and draws from the effort."""
-    found = MeteredSolver()
-    found.add(*formulas)
-    return found
+    """Return a solver with these formulas, whose steps are bounded and counted as work."""
+    made = MeteredSolver()
+    made.add(*formulas)
+    return made
 
 
 def is_possible(*formulas: Formula) -> bool | None:
-    """Whether there are sizes for which all of these hold; None if z3 does not know."""
+    """Return whether there are sizes that satisfy all formulas; None if z3 gives up."""
     answer = solver(*formulas).check()
     return None if answer == z3.unknown else bool(answer == z3.sat)
 
 
 def example(*formulas: Formula, axes: Sequence[str]) -> Mapping[str, int] | None:
-    """Return sizes for which all of these hold; None if there are none, or z3 finds none."""
-    asked = solver(*formulas)
-    return sizes_of(asked.model(), axes) if asked.check() == z3.sat else None
+    """Return sizes that satisfy all formulas; None if there are none, or z3 finds none."""
+    query = solver(*formulas)
+    return sizes_of(query.model(), axes) if query.check() == z3.sat else None
 
 
 def follows(conclusion: Formula, *premises: Formula) -> bool:
-    """Whether this holds for all sizes for which the premises do, as far as z3 can tell."""
+    """Whether z3 shows that this holds for all sizes that satisfy the premises."""
     return is_possible(*premises, z3.Not(conclusion)) is False
 
 
 def are_equivalent(left: Iterable[Condition], right: Iterable[Condition]) -> bool:
-    """Whether the same sizes meet all conditions of both, as far as z3 can tell."""
+    """Whether z3 shows that the same sizes meet all conditions on both sides."""
     sides = [list(left), list(right)]
-    sizes = [z3.Int(axis) >= 1 for side in sides for c in side for axis in c.axes]
-    one, other = (z3.And(*(parse(condition.text) for condition in side), True) for side in sides)
-    return follows(one, *sizes, other) and follows(other, *sizes, one)
+    positive = [z3.Int(axis) >= 1 for side in sides for c in side for axis in c.axes]
+    first, second = (z3.And(*(parse(c.text) for c in side), True) for side in sides)
+    return follows(first, *positive, second) and follows(second, *positive, first)
 
 
 def smallest_where(
     *formulas: Formula, axes: Sequence[str], start: Mapping[str, int]
 ) -> Mapping[str, int]:
-    """Sizes of the least sum for which all of these hold, as far as z3 can tell.
+    """Return the sizes with the least sum that satisfy all formulas, as far as z3 can find.
 
     Args:
         *formulas: What must hold.
         axes: The names of the sizes.
-        start: Sizes for which all hold.
+        start: Sizes that satisfy all formulas.
     """
-    asked = solver(*formulas)
-    low, found = len(axes) - 1, start  # bisection: z3's own optimisation can lose its way
-    while sum(found.values()) - low > 1:
-        middle = (low + sum(found.values())) // 2
-        asked.push()
-        asked.add(total(axes) <= middle)
-        if asked.check() == z3.sat:
-            found = sizes_of(asked.model(), axes)
+    query = solver(*formulas)
+    low, smallest = len(axes) - 1, start
+    # bisection, since z3's own optimisation may not end
+    while sum(smallest.values()) - low > 1:
+        middle = (low + sum(smallest.values())) // 2
+        query.push()
+        query.add(total(axes) <= middle)
+        if query.check() == z3.sat:
+            smallest = sizes_of(query.model(), axes)
         else:
             low = middle
-        asked.pop()
-    return found
+        query.pop()
+    return smallest
 
 
 def least(term: Formula, *formulas: Formula, most: int) -> int | None:
-    """The least value of a term where all of these hold; None above `most`, or if z3 gives up."""
-    asked = solver(*formulas)
+    """Return the least value of a term under these formulas.
+
+    The result is None if that is above `most`, or if z3 gives up.
+    """
+    query = solver(*formulas)
     low, high = 0, most + 1
     while high - low > 1:
         middle = (low + high) // 2
-        answer = asked.check(term <= middle)
+        answer = query.check(term <= middle)
         if answer == z3.unknown:
             return None
         low, high = (low, middle) if answer == z3.sat else (middle, high)
@@ -305,37 +312,48 @@ def least(term: Formula, *formulas: Formula, most: int) -> int | None:
 
 
 def greatest(term: Formula, *formulas: Formula, most: int) -> int | None:
-    """The greatest value of a term where all of these hold; None where it can exceed `most`.
+    """Return a bound of a term under these formulas; None if the term may exceed `most`.
 
-    That no greater one is possible, z3 has shown.
+    z3 has shown that no greater value is possible.
     """
-    asked = solver(*formulas)
-    if asked.check(term > most) != z3.unsat:
+    query = solver(*formulas)
+    if query.check(term > most) != z3.unsat:
         return None
     low, high = 0, most
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if asked.check(term > middle) == z3.unsat else (middle, high)
+        low, high = (low, middle) if query.check(term > middle) == z3.unsat else (middle, high)
     return high
 
 
+def at(sizes: Mapping[str, int]) -> list[Formula]:
+    """Return formulas that say that each axis has its size."""
+    return [z3.Int(axis) == size for axis, size in sizes.items()]
+
+
+def is_one_of(axis: str, sizes: Iterable[int]) -> Formula:
+    """Return the formula that an axis has one of these sizes."""
+    return z3.Or(*(z3.Int(axis) == size for size in sizes))
+
+
 def total(axes: Iterable[str]) -> Any:
-    """The sum of sizes."""
+    """Return the sum of sizes."""
     return z3.Sum([z3.IntVal(0), *map(z3.Int, axes)])
 
 
 def sizes_of(model: Any, axes: Iterable[str]) -> dict[str, int]:
-    """The sizes that z3 has found."""
+    """Return the sizes in a model of z3, which is what it calls a solution."""
     return {axis: model.eval(z3.Int(axis), model_completion=True).as_long() for axis in axes}
 
 
 @contextlib.contextmanager
 def sound_sympy() -> Iterator[None]:
-    """Keep sympy 1.14 from claiming that ``(4*s + 4)*t/6`` is a whole number for all s and t.
+    """Keep sympy 1.14 from claiming that ``(4*s + 4)*t/6`` is an integer for all s and t.
 
-    It looks at the power of two in the divisor only. torch would take a reshape for possible
-    that is not. The claim is made in one handler of sympy's, which is private.
+    It considers only the power of two in the divisor. torch would conclude that a reshape is
+    possible which is not.
     """
+    # the claim is made in this handler; there is no public way to replace it
     handlers = cast(Any, sympy.Mul)._prop_handler
     claim = handlers["integer"]
 

@@ -1,29 +1,29 @@
-"""Short conditions that some sizes meet and others do not, suggested by examples."""
+"""Suggest short conditions that some sizes meet and others do not, from examples."""
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-Sizes = Mapping[str, int]
+from shapezoo.proving.findings import Sizes
 
 DIVISORS = (*range(2, 65), 72, 80, 96, 112, 128, 160, 192, 224, 256)
 
 MOST_REMAINDERS = 8
-"""How many numbers a condition lists at most."""
+"""How many numbers a condition may list."""
 
 LARGEST_SMALL = 16
-"""Up to here, small sizes may be exceptions of a pattern."""
+"""The largest size that may be an exception to a pattern."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """A size, or a number that is made of two.
+    """A size, or a combination of two sizes.
 
     Attributes:
         left: The name of an axis.
         operator: ``-``, ``*`` or ``+``; empty for the size of one axis.
-        right: The name of another axis, if there is an operator.
+        right: The name of the other axis, if there is an operator.
     """
 
     left: str
@@ -34,35 +34,31 @@ class Term:
         return f"{self.left} {self.operator} {self.right}" if self.operator else self.left
 
     def of(self, sizes: Sizes) -> int:
-        """Return its value."""
+        """Return its value at some sizes."""
         left, right = sizes[self.left], sizes.get(self.right, 0)
         return left * right if self.operator == "*" else left + right * _SIGNS[self.operator]
 
     def compared(self, operator: str, number: int) -> str:
-        """Return the text of a comparison with a number; ``a >= b + 3`` rather than ``a - b``."""
+        """Return a comparison with a number, ``a >= b + 3`` instead of ``a - b >= 3``."""
         if self.operator != "-":
             return f"{self} {operator} {number}"
         shift = f" {'-' if number < 0 else '+'} {abs(number)}" if number else ""
         return f"{self.left} {operator} {self.right}{shift}"
 
-    @property
-    def remainder(self) -> str:
-        """The text of its remainder, without the divisor."""
-        return f"({self}) %" if self.operator in ("-", "+") else f"{self} %"
-
 
 _SIGNS = {"": 0, "+": 1, "-": -1}
 
 
-def conditions(term: Term, values: Sequence[int], other: int) -> Iterator[str]:
-    """Yield conditions on a term that these values meet, but not the other one.
+def conditions(term: Term, accepted: Sequence[Sizes], point: Sizes) -> Iterator[str]:
+    """Yield conditions on a term that accepted sizes meet, but not the refused ones.
 
     Args:
         term: The term.
-        values: Some values that must meet them, in order.
-        other: A value that must not.
+        accepted: Accepted sizes.
+        point: The refused sizes.
     """
-    if not values or other in values:
+    values, refused = sorted({term.of(sizes) for sizes in accepted}), term.of(point)
+    if not values or refused in values:
         return
     least, most = values[0], values[-1]
     if least == most:
@@ -70,35 +66,35 @@ def conditions(term: Term, values: Sequence[int], other: int) -> Iterator[str]:
     elif not term.operator and len(values) <= min(MOST_REMAINDERS, most - least):
         yield f"{term} in {tuple(values)}"
     if term.operator in ("", "-"):
-        if other < least:
+        if refused < least:
             yield term.compared(">=", least)
-        if other > most:
+        if refused > most:
             yield term.compared("<=", most)
-    yield from filter(None, [_remainders(term, values, other)])
+    yield from filter(None, [_remainders(term, values, refused)])
     if not term.operator:
-        yield from _with_exceptions(term, values, other)
-    if term.operator in ("", "-") and least < other < most:
-        yield term.compared("!=", other)
+        yield from _with_exceptions(term, values, refused)
+    if term.operator in ("", "-") and least < refused < most:
+        yield term.compared("!=", refused)
 
 
-def _remainders(term: Term, values: Sequence[int], other: int) -> str | None:
-    """Return the condition that leaves the fewest remainders, by the least divisor."""
-    best: tuple[float, int, set[int]] | None = None
+def _remainders(term: Term, values: Sequence[int], refused: int) -> str | None:
+    """Return the condition that allows the smallest share of remainders, for the least divisor."""
+    fitting: list[tuple[int, list[int]]] = []
     for divisor in DIVISORS:
         counts = Counter(value % divisor for value in values)
-        found = {*counts}
         most = 1 if term.operator else MOST_REMAINDERS
-        is_short = len(found) <= most or len(found) == divisor - 1
-        is_shown = min(counts.values()) > 1  # or it says no more than which values there are
-        if other % divisor in found or not is_short or not is_shown:
-            continue
-        if best is None or len(found) / divisor < best[0]:
-            best = len(found) / divisor, divisor, found
-    return _remainder_text(term, best[1], sorted(best[2])) if best else None
+        is_short = len(counts) <= most or len(counts) == divisor - 1
+        # a remainder of one value alone would only restate that value
+        is_pattern = min(counts.values()) > 1
+        if is_short and is_pattern and refused % divisor not in counts:
+            fitting.append((divisor, sorted(counts)))
+    if not fitting:
+        return None
+    return _remainder_text(term, *min(fitting, key=lambda pair: len(pair[1]) / pair[0]))
 
 
 def _remainder_text(term: Term, divisor: int, remainders: Sequence[int]) -> str:
-    text = f"{term.remainder} {divisor}"
+    text = f"({term}) % {divisor}" if term.operator in ("-", "+") else f"{term} % {divisor}"
     if len(remainders) == 1:
         return f"{text} == {remainders[0]}"
     if len(remainders) == divisor - 1:
@@ -107,23 +103,19 @@ def _remainder_text(term: Term, divisor: int, remainders: Sequence[int]) -> str:
     return f"{text} in {tuple(remainders)}"
 
 
-def _with_exceptions(term: Term, values: Sequence[int], other: int) -> Iterator[str]:
-    """Yield patterns that hold from some size on, and of some smaller sizes too."""
+def _with_exceptions(term: Term, values: Sequence[int], refused: int) -> Iterator[str]:
+    """Yield a pattern that holds from some size on, joined with some smaller sizes."""
     small = [value for value in values if value <= LARGEST_SMALL]
     for count in range(1, len(small) + 1):
         exceptions, rest = values[:count], values[count:]
-        if other <= exceptions[-1] or not rest:
+        if refused <= exceptions[-1] or not rest:
             continue
-        if text := _remainders(term, rest, other):
-            fits = [value for value in exceptions if not _fits(text, term, value)]
+        if text := _remainders(term, rest, refused):
+            listed = [size for size in exceptions if not eval(text, {}, {term.left: size})]
             is_all = exceptions == list(range(1, count + 1))
-            if fits and (count <= MOST_REMAINDERS or is_all):
-                yield f"{_exceptions_text(term, fits, count if is_all else 0)} or {text}"
+            if listed and (count <= MOST_REMAINDERS or is_all):
+                yield f"{_exceptions_text(term, listed, count if is_all else 0)} or {text}"
                 return
-
-
-def _fits(text: str, term: Term, value: int) -> bool:
-    return bool(eval(text, {}, {term.left: value}))
 
 
 def _exceptions_text(term: Term, exceptions: Sequence[int], largest: int) -> str:
@@ -132,14 +124,14 @@ def _exceptions_text(term: Term, exceptions: Sequence[int], largest: int) -> str
     return f"{term} <= {largest}" if largest else f"{term} in {tuple(exceptions)}"
 
 
-def of_pairs(left: str, right: str, values: Sequence[Sizes], other: Sizes) -> Iterator[str]:
-    """Yield conditions on two axes that these sizes meet, but not the other ones."""
+def of_pairs(left: str, right: str, accepted: Sequence[Sizes], refused: Sizes) -> Iterator[str]:
+    """Yield conditions on two axes that accepted sizes meet, but not the refused ones."""
     for operator in ("-", "*", "+"):
-        term = Term(left, operator, right)
-        yield from conditions(term, sorted({term.of(sizes) for sizes in values}), term.of(other))
-    for one, two in ((left, right), (right, left)):
-        if all(sizes[one] % sizes[two] == 0 for sizes in values) and other[one] % other[two]:
-            yield f"{one} % {two} == 0"
-        factor = math.gcd(*(sizes[one] for sizes in values))
-        if factor > 1 and all(sizes[one] == factor * sizes[two] for sizes in values):
-            yield f"{one} == {factor} * {two}"
+        yield from conditions(Term(left, operator, right), accepted, refused)
+    for many, few in ((left, right), (right, left)):
+        is_multiple = all(sizes[many] % sizes[few] == 0 for sizes in accepted)
+        if is_multiple and refused[many] % refused[few]:
+            yield f"{many} % {few} == 0"
+        factor = math.gcd(*(sizes[many] for sizes in accepted))
+        if factor > 1 and all(sizes[many] == factor * sizes[few] for sizes in accepted):
+            yield f"{many} == {factor} * {few}"

@@ -1,21 +1,34 @@
-"""Finding every path through a model, and the sizes that take it.
+"""Find every path through a model, and the sizes that take it.
 
-A run on symbols answers for all sizes that take one path, its region. z3 then names sizes that are
-in no region yet, which the next run follows, until there are none.
+A symbolic run follows some sizes, and its guards describe all sizes that take the same path through
+the code: its region. z3 then names sizes outside all regions so far, the next run follows those,
+and so on until z3 shows that there are none left. At that point the regions cover every size, and
+it is known for each of them how a call ends. Three things keep this from going on forever:
+
+- The first sizes are chosen so that large regions come first (`_usual`, `_next`).
+- A loop over an axis asks for its length, so that each run covers one size only. Such an axis is
+  sampled after a few runs (`_sample_if_pinned`), and the proof is one in part.
+- Branches of one module multiply with those of the next. If a run asks a lot, modules are explored
+  by themselves first (`lemmas`).
+
+Where the data of the arguments decide (``if mask.any()``), one path consists of several runs, one
+for each way. A path whose guards cannot be translated, or whose run could not follow the model, has
+the outcome ``unknown``.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import z3
+from torch import nn
 
-from shapezoo.contracts.examples.arguments import free_axes
-from shapezoo.contracts.examples.variants import Variant
 from shapezoo.contracts.language.conditions import Condition
 from shapezoo.contracts.language.vocabulary import LONG_AXES
+from shapezoo.proving.causes import first_line
 from shapezoo.proving.effort import WorkOverError
-from shapezoo.proving.findings import Outcome, Sizes
+from shapezoo.proving.findings import Outcome, RestsOn, Sizes
 from shapezoo.proving.formulas import solving
 from shapezoo.proving.formulas.algebra import all_settled
 from shapezoo.proving.formulas.solving import Formula
@@ -27,52 +40,49 @@ from shapezoo.proving.rules.values.value_ranges import UndecidedError
 from shapezoo.proving.subjects import Subject
 
 FIRST = (3, 5, 7, 11, 13, 17, 19, 23)
-"""Sizes of the first run; the largest region of a model is likely to have such."""
+"""The sizes of the first run; the largest region of a model is likely to contain them."""
 
 FIRST_LONG = (224, 256, 320)
-"""The same for images and videos."""
+"""The same for axes of images and videos."""
 
 SQUARES = (224, 256)
-"""Sizes of square images that a model of one fixed size is likely to take."""
-
+"""Sizes of square images, which a model of one fixed size is likely to accept."""
 
 BOUNDS = (8, 64, 512, 4096)
-"""Sizes to look for next are at most this, if there are such: they are cheap on real kernels."""
+"""Upper bounds for the next sizes, tried in turn: small sizes are cheap on real kernels."""
 
 LARGE = 12
-"""Sizes to look for first are at least this: a region of one small size tells little."""
+"""The next sizes are at least this, if possible: a region of one small size says little."""
 
 MANY_GUARDS, MANY_PATHS = 24, 2
-"""Where a run asks so much, or so many paths hold, modules in the model may multiply its paths."""
+"""From so many guards in a run, or paths that hold, modules are explored by themselves."""
 
 MOST_WAYS = 16
-"""So many ways are followed where the data of arguments decide."""
-
-_TOO_MANY_WAYS = "the values of arguments decide, in too many ways to follow all"
+"""How many ways are followed where the data of arguments decide."""
 
 MOST_PINNED = 5
-"""So many runs that each allow one size of an axis, as a loop does, and no other: it is sampled."""
+"""An axis is sampled after this many runs that allow one size of it, if no run allows several."""
 
 MOST_PINNED_OF_ALL = 16
-"""So many such runs beside others, and it is sampled too."""
+"""An axis is sampled after this many such runs in any case."""
 
 SAMPLES = (1, 2, 3, 7)
-"""Sizes that are tried of an axis that is sampled."""
+"""The sizes that are tried for an axis that is sampled."""
 
 
 @dataclass
-class Path:
+class ExecutionPath:
     """One path through a model; several runs where the data of arguments decide between them.
 
     Attributes:
-        runs: What the symbols have shown.
-        guards: What was asked of the sizes, in all runs, in sympy's terms.
-        region: The sizes that take it.
-        outcome: How it ends, on symbols and on all real kernels that were asked; unknown where
-            they differ.
-        error: What was raised, or how they differ.
-        smallest: The smallest sizes that take it.
-        replays: What real kernels have done; those at the smallest sizes first.
+        runs: The symbolic runs.
+        guards: What they asked about the sizes, as sympy expressions.
+        region: The sizes that take this path.
+        outcome: How it ends, in the symbolic runs and on all real kernels that were tried; unknown
+            if they differ.
+        error: The error that was raised, or how they differ.
+        smallest: The smallest sizes that take this path.
+        replays: What real kernels have done, at the smallest sizes first.
     """
 
     runs: tuple[SymbolicRun, ...]
@@ -84,179 +94,182 @@ class Path:
     replays: list[Replay] = field(default_factory=list)
 
     @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of the sizes."""
+        return tuple(self.smallest)
+
+    @property
     def shapes(self) -> list[list[tuple[Any, ...]]]:
-        """The shapes of results, in sympy's terms, for each run that has one."""
+        """The shapes of results, as sympy expressions, for each run that has one."""
         return [run.shapes for run in self.runs if run.outcome == "holds"]
 
     @property
     def modules(self) -> list[tuple[str, Outcome]]:
-        """How each call of a module with a contract has ended."""
+        """How each call of a module with a contract ended."""
         return [item for run in self.runs for item in run.modules.items()]
 
     @property
     def refusals(self) -> list[SymbolicRun]:
-        """The runs that raise, where others hold: the data decide."""
+        """The runs that raise although others hold, since the data decide."""
         raising = [run for run in self.runs if run.outcome == "raises"]
         return raising if self.shapes else []
 
 
 @dataclass
 class Exploration:
-    """What is known of one variant.
+    """All that is known about one variant of a subject.
 
     Attributes:
-        variant: The variant.
-        axes: What may have any size.
-        domain: The sizes that were asked for.
+        subject: The variant.
+        domain: The sizes in question.
         paths: The paths, in the order in which they were found.
-        rest: What no path has taken.
-        sampled: Axes of which only some sizes were tried, with these.
-        places: For these axes, the line that allows one size at a time.
-        wishes: Conditions on sizes that lead to cases inside modules, to be run on real kernels.
-        open: Why there are sizes of which nothing is known; empty if there are none.
-        tried: What real kernels have done where symbols do not reach.
+        unexplored: Formulas for the sizes that no path has taken.
+        pinned: For each axis, the sizes that a path takes without any other size of this axis.
+        varying: Axes of which a path takes several sizes.
+        sampled: Axes for which only some sizes are tried, with these sizes.
+        sampled_at: For these axes, the line that allows one size at a time.
+        lemma_cases: Conditions on sizes that lead to cases inside modules, to be run on real
+            kernels.
+        open_reason: Why there may be further paths; empty if there are none.
+        probes: What real kernels have done apart from confirming paths.
+        rests_on: What the verdict rests on besides sizes.
+        conditions: The preconditions that were found.
+        is_exact: Whether all sizes that meet these are accepted.
+        call_gaps: Why nothing is known about some calls, apart from `gaps`.
     """
 
-    variant: Variant
-    axes: tuple[str, ...]
+    subject: Subject
     domain: Formula
-    paths: list[Path] = field(default_factory=list)
-    rest: list[Formula] = field(default_factory=list)
+    paths: list[ExecutionPath] = field(default_factory=list)
+    unexplored: list[Formula] = field(default_factory=list)
+    pinned: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    varying: set[str] = field(default_factory=set)
     sampled: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    places: dict[str, str] = field(default_factory=dict)
-    wishes: list[Formula] = field(default_factory=list)
-    open: str = ""
-    tried: list[Replay] = field(default_factory=list)
+    sampled_at: dict[str, str] = field(default_factory=dict)
+    lemma_cases: list[Formula] = field(default_factory=list)
+    open_reason: str = ""
+    probes: list[Replay] = field(default_factory=list)
+    rests_on: RestsOn = RestsOn("eval")  # noqa: RUF009  # it is frozen
+    conditions: tuple[Condition, ...] = ()
+    is_exact: bool = False
+    call_gaps: tuple[str, ...] = ()
 
-    def ending(self, *outcomes: Outcome) -> list[Path]:
-        """The paths that end so."""
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Everything that may have any size."""
+        return self.subject.axes
+
+    def replays(self) -> list[Replay]:
+        """Return everything that real kernels have done."""
+        return [*(each for path in self.paths for each in path.replays), *self.probes]
+
+    def ending(self, *outcomes: Outcome) -> list[ExecutionPath]:
+        """Return the paths with one of these outcomes."""
         return [path for path in self.paths if path.outcome in outcomes]
 
     def gaps(self) -> list[str]:
-        """Why there are sizes of which nothing is known; empty if there are none."""
+        """Return why nothing is known about some sizes; empty if there are none."""
         gaps = [path.error for path in self.ending("unknown")[:1]]
-        gaps += [self.open] if self.open else []
-        gaps += [str(of_sampled_axis(axis, place)) for axis, place in self.places.items()]
-        return gaps + [f"{part} was tried at one size only" for part in self.variant.sampled]
-
-
-def axes_of(subject: Subject, variant: Variant) -> tuple[str, ...]:
-    """What may have any size: axes, and arguments of the constructor."""
-    return tuple(dict.fromkeys([*free_axes(variant.contract), *subject.free]))
+        gaps += [self.open_reason] if self.open_reason else []
+        gaps += [of_sampled_axis(axis, line) for axis, line in self.sampled_at.items()]
+        return gaps + [f"{part} was tried at one size only" for part in self.subject.sampled]
 
 
 def explore(
-    subject: Subject,
-    variant: Variant,
-    assumptions: Sequence[Condition],
-    lemmas: Lemmas | None = None,
+    subject: Subject, assumptions: Sequence[Condition], lemmas: Lemmas | None = None
 ) -> Exploration:
     """Find every path through a model.
 
     Args:
         subject: What to explore.
-        variant: What to give it.
-        assumptions: What to assume of the sizes.
-        lemmas: Proves modules in it once, where there are many paths.
+        assumptions: What to assume about the sizes.
+        lemmas: Explores modules inside it by themselves if there are many paths; None never does.
     """
-    axes = axes_of(subject, variant)
     domain = z3.And(
-        *(z3.Int(axis) >= 1 for axis in axes),
-        *(solving.parse(c.text) for c in assumptions if set(c.axes) <= set(axes)),
+        *(z3.Int(axis) >= 1 for axis in subject.axes),
+        *(solving.parse(c.text) for c in assumptions if set(c.axes) <= set(subject.axes)),
         True,
     )
-    exploration = Exploration(variant, axes, domain, rest=[domain])
+    exploration = Exploration(subject, domain, unexplored=[domain])
     try:
-        _explore(subject, exploration, lemmas)
+        _explore(exploration, lemmas)
     except WorkOverError as error:
-        exploration.open = str(error)
+        exploration.open_reason = str(error)
     return exploration
 
 
-def _explore(subject: Subject, exploration: Exploration, lemmas: Lemmas | None) -> None:
-    """Follow paths until they take all sizes, or until it is not known which they do not take."""
-    pinned = _Pinned(exploration)
+def _explore(exploration: Exploration, lemmas: Lemmas | None) -> None:
+    """Follow paths until they cover all sizes, or until z3 cannot say which sizes are left."""
     axes, usual = exploration.axes, _usual(exploration.axes)
-    point, exploration.open = _next(axes, exploration.rest, usual)
-    if point is None and not exploration.open:
-        exploration.open = "no sizes meet the assumptions"
+    point, exploration.open_reason = _next(axes, exploration.unexplored, usual)
+    if point is None and not exploration.open_reason:
+        exploration.open_reason = "no sizes meet the assumptions"
     while point is not None:
-        path = _path(exploration, _runs(subject, exploration, point, lemmas), point)
+        path = _path(exploration, _runs(exploration, point, lemmas), point)
         exploration.paths.append(path)
-        exploration.rest.append(z3.Not(path.region))
-        if path.outcome == "breaks":  # only smaller sizes matter now
-            exploration.rest.append(solving.total(axes) < sum(path.smallest.values()))
-        pinned.note(path, point)
-        point, exploration.open = _next(axes, exploration.rest, usual)
+        exploration.unexplored.append(z3.Not(path.region))
+        if path.outcome == "breaks":  # it is refuted; only a smaller counterexample is of interest
+            exploration.unexplored.append(solving.total(axes) < sum(path.smallest.values()))
+        _sample_if_pinned(exploration, path, point)
+        point, exploration.open_reason = _next(axes, exploration.unexplored, usual)
 
 
-def _runs(
-    subject: Subject, exploration: Exploration, point: Sizes, lemmas: Lemmas | None
-) -> list[SymbolicRun]:
-    """Run on symbols that go the way of these sizes, each way where the data decide."""
+def _runs(exploration: Exploration, point: Sizes, lemmas: Lemmas | None) -> list[SymbolicRun]:
+    """Run with these sizes as hints, once for each way where the data decide."""
     runs: list[SymbolicRun] = []
     waiting: list[tuple[bool, ...]] = [()]
     while waiting:
         choices = waiting.pop()
         if len(runs) == MOST_WAYS:
-            runs.append(SymbolicRun("unknown", error=UndecidedError(_TOO_MANY_WAYS)))
+            error = UndecidedError("the values of arguments decide in too many ways to follow all")
+            runs.append(SymbolicRun("unknown", error=error))
             break
-        runs.append(_run(subject, exploration, point, choices, lemmas))
+        runs.append(_run(exploration, point, choices, lemmas))
         taken = runs[-1].choices
         waiting += [(*taken[:i], not taken[i]) for i in range(len(choices), len(taken))]
     return runs
 
 
 def _run(
-    subject: Subject,
-    exploration: Exploration,
-    point: Sizes,
-    choices: tuple[bool, ...],
-    lemmas: Lemmas | None,
+    exploration: Exploration, point: Sizes, choices: tuple[bool, ...], lemmas: Lemmas | None
 ) -> SymbolicRun:
-    """Run on symbols; learn lemmas once, if much is asked."""
-    variant = exploration.variant
-    if lemmas is None or subject.free:
-        return run_symbolically(subject, variant, point, choices)
-    run = run_symbolically(subject, variant, point, choices, lemmas.prepare)
+    """Run once; if that asks a lot, learn lemmas and run again."""
+    subject = exploration.subject
+    if lemmas is None or not isinstance(subject.model, nn.Module):
+        return run_symbolically(subject, point, choices)
+    run = run_symbolically(subject, point, choices, lemmas.prepare)
     is_many = len(run.guards) >= MANY_GUARDS or len(exploration.ending("holds")) >= MANY_PATHS
-    if run.outcome == "holds" and is_many and lemmas.learn(subject.make({})):
-        run = run_symbolically(subject, variant, point, choices, lemmas.prepare)
-    exploration.wishes += lemmas.wishes(run.symbols)
+    if run.outcome == "holds" and is_many and lemmas.learn(subject.model):
+        run = run_symbolically(subject, point, choices, lemmas.prepare)
+    exploration.lemma_cases += lemmas.cases(run.symbols)
     return run
 
 
-class _Pinned:
-    """Notices axes whose sizes a model tells apart one by one, and has them sampled.
+def _sample_if_pinned(exploration: Exploration, path: ExecutionPath, point: Sizes) -> None:
+    """Sample an axis from now on, if the model handles its sizes one by one.
 
-    A loop over an axis asks how long it is, so that each run is about one size and no other.
+    A loop over an axis asks how long it is, so that each run covers one size and no other.
+
+    Args:
+        exploration: The exploration.
+        path: The path that was found last.
+        point: The sizes that its run followed.
     """
-
-    def __init__(self, exploration: Exploration) -> None:
-        self.exploration = exploration
-        self.sizes: dict[str, set[int]] = {axis: set() for axis in exploration.axes}
-        self.has_others: set[str] = set()  # axes of which a path has taken several sizes
-
-    def note(self, path: Path, point: Sizes) -> None:
-        for axis in set(self.exploration.axes) - self.exploration.sampled.keys():
-            if solving.follows(z3.Int(axis) == point[axis], path.region):
-                self.sizes[axis].add(point[axis])
-            elif path.outcome != "void":
-                self.has_others.add(axis)
-            most = MOST_PINNED_OF_ALL if axis in self.has_others else MOST_PINNED
-            if len(self.sizes[axis]) == most:
-                places = (run.places.get(axis) for run in path.runs)
-                self._sample(axis, next(filter(None, places), ""))
-
-    def _sample(self, axis: str, place: str) -> None:
-        sizes = tuple(sorted({*SAMPLES, *self.sizes[axis]}))
-        self.exploration.sampled[axis] = sizes
-        self.exploration.places[axis] = place
-        self.exploration.rest.append(z3.Or(*(z3.Int(axis) == size for size in sizes)))
+    pinned, varying = exploration.pinned, exploration.varying
+    for axis in set(exploration.axes) - exploration.sampled.keys():
+        if solving.follows(z3.Int(axis) == point[axis], path.region):
+            pinned[axis].add(point[axis])
+        elif path.outcome != "void":
+            varying.add(axis)
+        if len(pinned[axis]) == (MOST_PINNED_OF_ALL if axis in varying else MOST_PINNED):
+            sizes = tuple(sorted({*SAMPLES, *pinned[axis]}))
+            exploration.sampled[axis] = sizes
+            exploration.sampled_at[axis] = _asked_at(path.runs, [axis])
+            exploration.unexplored.append(solving.is_one_of(axis, sizes))
 
 
 def _usual(axes: Sequence[str]) -> list[Sizes]:
-    """Sizes to begin with: all different first; then square images, which some models want."""
+    """Return the sizes to begin with: all different, then square images, which some models need."""
     long, other = iter(FIRST_LONG), iter(FIRST)
     different = {axis: next(long if axis in LONG_AXES else other, 29) for axis in axes}
     pictures = [axis for axis in axes if axis in LONG_AXES]
@@ -265,37 +278,35 @@ def _usual(axes: Sequence[str]) -> list[Sizes]:
 
 
 def _next(
-    axes: Sequence[str], rest: Sequence[Formula], usual: list[Sizes]
+    axes: Sequence[str], unexplored: Sequence[Formula], usual: list[Sizes]
 ) -> tuple[Sizes | None, str]:
-    """Sizes that no path has taken yet, or None, and why not if there may be some.
+    """Return sizes that no path has taken; or None, and why if there may be some.
 
     Args:
-        axes: What may have any size.
-        rest: What no path has taken yet.
-        usual: Sizes to try first, which are used up.
+        axes: Everything that may have any size.
+        unexplored: Formulas for the sizes that no path has taken.
+        usual: Sizes to try first; they are removed from the list.
     """
-    solver = solving.solver(*rest)
+    solver = solving.solver(*unexplored)
     while usual:
         sizes = usual.pop(0)
-        if solver.check(*(z3.Int(axis) == size for axis, size in sizes.items())) == z3.sat:
+        if solver.check(*solving.at(sizes)) == z3.sat:
             return sizes, ""
-    large = [z3.Int(axis) >= LARGE for axis in axes]  # where regions are of many sizes
+    large = [z3.Int(axis) >= LARGE for axis in axes]
     if solver.check(*large, *(z3.Int(axis) <= BOUNDS[1] for axis in axes)) == z3.sat:
         return solving.sizes_of(solver.model(), axes), ""
-    for bound in BOUNDS:
+    for bound in (*BOUNDS, None):
         solver.push()
-        solver.add(*(z3.Int(axis) <= bound for axis in axes))
-        if solver.check() == z3.sat:
+        solver.add(*(z3.Int(axis) <= bound for axis in axes if bound is not None))
+        answer = solver.check()
+        if answer == z3.sat:
             return solving.sizes_of(solver.model(), axes), ""
         solver.pop()
-    found = solver.check()
-    if found == z3.sat:
-        return solving.sizes_of(solver.model(), axes), ""
-    return None, "" if found == z3.unsat else "z3 cannot tell whether there are more paths"
+    return None, "" if answer == z3.unsat else "z3 cannot decide whether there are more paths"
 
 
-def _path(exploration: Exploration, runs: Sequence[SymbolicRun], point: Sizes) -> Path:
-    """The sizes that go the way of these runs."""
+def _path(exploration: Exploration, runs: Sequence[SymbolicRun], point: Sizes) -> ExecutionPath:
+    """Return the path that consists of these runs, with the sizes that take it."""
     asked = [guard for run in runs for guard in run.guards]
     guards = tuple(all_settled(asked, exploration.domain))
     formulas, failures = [], []
@@ -303,30 +314,31 @@ def _path(exploration: Exploration, runs: Sequence[SymbolicRun], point: Sizes) -
         try:
             formulas.append(solving.translate(guard))
         except solving.UntranslatableError as error:
-            failures.append(str(obstacle_of(error, _asked_at(runs, guard))))
+            names = [symbol.name for symbol in guard.free_symbols]
+            failures.append(obstacle_of(error, _asked_at(runs, names)))
     region = z3.And(exploration.domain, *formulas)
-    if failures:  # more sizes than take this path, none of them known
-        return Path(tuple(runs), guards, region, "unknown", failures[0], point)
+    if failures:  # the region is too large without these guards, so nothing is known about it
+        return ExecutionPath(tuple(runs), guards, region, "unknown", failures[0], point)
     outcome = _outcome(runs)
     raised = next((run.error for run in runs if run.outcome == outcome), None)
     smallest = solving.smallest_where(region, axes=exploration.axes, start=point)
     text = first_line(raised)
     if outcome == "unknown" and raised is not None:
-        text = str(obstacle_of(raised))
-    return Path(tuple(runs), guards, region, outcome, text, smallest)
+        text = obstacle_of(raised)
+    return ExecutionPath(tuple(runs), guards, region, outcome, text, smallest)
 
 
-def _asked_at(runs: Sequence[SymbolicRun], guard: Any) -> str:
-    """The last line that asked about an axis of a guard."""
-    names = [symbol.name for symbol in guard.free_symbols]
-    places = (run.places.get(name, "") for run in runs for name in names)
-    return next(filter(None, places), "")
+def _asked_at(runs: Sequence[SymbolicRun], axes: Sequence[str]) -> str:
+    """Return the line that asked last about one of these axes, or an empty text."""
+    lines = (run.source_lines.get(axis, "") for run in runs for axis in axes)
+    return next(filter(None, lines), "")
 
 
 def _outcome(runs: Sequence[SymbolicRun]) -> Outcome:
-    """How a path ends: what raises for some data holds, unless an index is out of range for them.
+    """Return how a path ends, if its runs differ because the data of arguments decide.
 
-    A model's own check of its data says nothing about sizes; an index that is out of range does.
+    If some data raise and others hold, the path holds: a check of its data by the model says
+    nothing about sizes. But an index that is out of range for some data does.
     """
     outcomes: set[Outcome] = {run.outcome for run in runs}
     order: tuple[Outcome, ...] = ("unknown", "breaks", "void", "holds", "raises")
@@ -335,11 +347,3 @@ def _outcome(runs: Sequence[SymbolicRun]) -> Outcome:
     ):
         return "raises"
     return min(outcomes, key=order.index)
-
-
-def first_line(error: Any) -> str:
-    """The first line of an error, or its class if it has none."""
-    if error is None:
-        return ""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

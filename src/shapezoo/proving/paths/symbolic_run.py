@@ -1,11 +1,27 @@
-"""Running a model once for many sizes: symbols stand for them, and what is asked of them is kept.
+"""Run a model once for many sizes: symbols stand for the sizes, and questions about them are kept.
 
-Each answer that the run needed (is this axis 1? is there a row left to pool?) is a guard. The
-guards together say which sizes take the same path through the model. Symbols come from PyTorch's
-`ShapeEnv`, which is private (`environment`).
+The model's own forward runs on fake tensors, which have shapes and no data. Their sizes are symbols
+of PyTorch's `ShapeEnv` (`environment`), each with a hint: the size that this run follows. Whenever
+the run needs an answer about a size (is this axis 1? is there a row left to pool?), the hint
+answers, and the question becomes a guard. The guards together describe all sizes that take the same
+path through the model, so the outcome of the run is the outcome for all of them.
+
+A plain `FakeTensorMode` would not do, for three reasons that `proving.rules` deals with:
+
+- PyTorch's fake kernels ask more than the model does (is this tensor contiguous?). Each needless
+  question splits the sizes into more regions, and there would be thousands.
+- They accept what real kernels refuse, such as an image without rows or an index out of range.
+- Symbols differ from numbers where a model can see it: ``isinstance(size, int)``, ``str(size)``,
+  a division by zero. A model must not notice that it is being proved, or it could take another
+  path than in an ordinary call. What cannot be hidden is found in its code (`model_code`), and
+  nothing is claimed then.
+
+The model is the user's own object. All changes to it (fake tensors in place of weights, checks on
+every module) are undone by `undisturbed`, whatever happens inside.
 """
 
 import contextlib
+import functools
 import itertools
 import logging
 import math
@@ -23,23 +39,25 @@ from torch._subclasses import fake_tensor
 from torch.fx.experimental import symbolic_shapes
 from torch.utils._sympy.numbers import int_oo
 
+from shapezoo._containers import shapes_of, tensors_of
 from shapezoo._modules import undisturbed
-from shapezoo.contracts.examples.arguments import LENGTHS, counted_axis, free_axes, given_arguments
-from shapezoo.contracts.examples.variants import Variant
+from shapezoo.contracts.examples.arguments import LENGTHS, counted_axis, example_inputs, free_axes
 from shapezoo.contracts.language.signatures import Signature
 from shapezoo.contracts.matching.proof_mode import hint_of, while_proving
-from shapezoo.proving.enforcing import enforce
+from shapezoo.proving.causes import chain_of
+from shapezoo.proving.enforcing import Record, enforce
 from shapezoo.proving.findings import SEVERITY, Outcome, Sizes, outcome_of
 from shapezoo.proving.model_code import code_of_model
 from shapezoo.proving.paths.environment import Environment, expression_of, is_deferred
+from shapezoo.proving.paths.obstacles import DATA_DECIDE_A_SIZE
+from shapezoo.proving.replays import CallSpec
 from shapezoo.proving.rules.functions.attention_masks import plain_masks
 from shapezoo.proving.rules.functions.builtin_functions import in_model_code, isinstance_
-from shapezoo.proving.rules.functions.functions import FunctionRules, outermost_builtins
-from shapezoo.proving.rules.kernels.kernels import KernelRules, is_undecided
-from shapezoo.proving.rules.kernels.recurrence import RecurrentRules, symbolic_batches
-from shapezoo.proving.rules.symbols.symbols import numeric
+from shapezoo.proving.rules.functions.function_rules import FunctionRules, outermost_builtins
+from shapezoo.proving.rules.kernels.kernel_rules import KernelRules, is_undecided
+from shapezoo.proving.rules.kernels.recurrent_rules import RecurrentRules, symbolic_batches
+from shapezoo.proving.rules.symbols.numeric_symbols import numeric
 from shapezoo.proving.rules.values.value_ranges import UndecidedError, ValueRanges
-from shapezoo.proving.snippets import shapes_of, tensors_of
 from shapezoo.proving.subjects import NoArgumentsError, Subject, empty_out
 
 MOST = 1 << 40
@@ -48,30 +66,31 @@ MOST = 1 << 40
 _QUIET = (
     *(nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.GroupNorm),
     *(nn.RMSNorm, nn.MultiheadAttention, nn.PReLU),
+    # private, but the only common bases of these layers
     *(nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.modules.rnn.RNNCellBase),
     nn.RNNBase,
 )
-"""Layers whose first weights depend on sizes, which cannot be computed with symbols."""
+"""Layers whose initial weights depend on sizes, and cannot be computed with symbols."""
 
 
 @dataclass
 class SymbolicRun:
-    """What one run has shown.
+    """The result of one run.
 
     Attributes:
         outcome: How it ended.
-        guards: What was asked of the sizes, and so holds for all that end in the same way, in
-            sympy's expressions of the names of axes.
-        error: What was raised.
+        guards: The conditions under which a run ends the same way, as sympy expressions of the
+            names of axes.
+        error: The error that was raised.
         shapes: The shapes of the tensors in the result.
-        modules: For each module with a contract that was called, the worst that happened.
-        places: For each axis that was asked about, the file and line of the last question.
+        modules: For each module with a contract that was called, its worst outcome.
+        source_lines: For each axis in a guard, the line that asked last, as ``file:number``.
+        choices: The answers that were chosen where the data of arguments decide, in order.
+        is_for_some: Whether an index was out of range for some values of the arguments, at all
+            sizes of the run.
+        is_out_of_range: Whether an index out of range raised the error.
         symbols: The names of axes, for the symbols of the run.
         made: The shapes of all tensors that were made, in these symbols.
-        choices: The answers that were taken where the data of arguments decide, in order.
-        is_for_some: Whether some values of arguments have led to an index that is out of range, at
-            all sizes of the run.
-        is_out_of_range: Whether an index that is out of range has raised the error.
     """
 
     outcome: Outcome = "holds"
@@ -79,7 +98,7 @@ class SymbolicRun:
     error: Exception | None = None
     shapes: list[tuple[Any, ...]] = field(default_factory=list)
     modules: dict[str, Outcome] = field(default_factory=dict)
-    places: dict[str, str] = field(default_factory=dict)
+    source_lines: dict[str, str] = field(default_factory=dict)
     choices: tuple[bool, ...] = ()
     is_for_some: bool = False
     is_out_of_range: bool = False
@@ -87,128 +106,139 @@ class SymbolicRun:
     made: set[tuple[Any, ...]] = field(default_factory=set)
 
 
-Record = Callable[[str, Exception | None], None]
 Prepare = Callable[[nn.Module, Callable[[], int], Record], None]
-"""Changes a module before it runs; gets how many questions were asked so far, as a function, and
-what to tell of calls of modules with contracts."""
+"""Changes a module before it runs; receives the module, a function that counts the questions asked
+so far, and a callback for calls of modules with contracts."""
 
 
 def run_symbolically(
     subject: Subject,
-    variant: Variant,
     hints: Sizes,
     choices: tuple[bool, ...] | None = None,
     prepare: Prepare | None = None,
 ) -> SymbolicRun:
-    """Run on symbols.
+    """Run a model on symbolic sizes.
 
     Args:
         subject: What to run.
-        variant: What to give it.
-        hints: Sizes that decide which path is taken.
-        choices: The first answers where the data of arguments decide; the others are no. None
+        hints: The sizes that the run follows.
+        choices: The first answers where the data of arguments decide; the others are false. None
             makes such a question undecided, for callers that do not follow both ways.
         prepare: Changes the module before it runs; it is put back afterwards.
     """
     ranges = ValueRanges()
-    environment = Environment(ranges, choices, specialize_zero_one=False, duck_shape=False)
+    environment = Environment(ranges, choices)
     run = SymbolicRun()
-    symbols = run.symbols
-    chosen: dict[str, Any] = {}
-    for axis, hint in hints.items():
-        symbol = environment.create_symbol(
-            hint,
-            ConstantSource(axis),
-            dynamic_dim=symbolic_shapes.DimDynamic.DYNAMIC,
-            do_not_specialize_zero_one=True,
-        )
-        chosen[axis] = environment.create_symintnode(symbol, hint=hint)
-        environment.constrain_symbol_range(symbol, 1, int_oo)
-        symbols[symbol] = sympy.Symbol(axis, integer=True, positive=True)
-
-    errors: list[Exception] = []
-
-    def record(path: str, error: Exception | None) -> None:
-        outcome: Outcome = "holds" if error is None else "raises"
-        if error is not None and error not in errors:  # the innermost module has raised it
-            errors.append(error)
-            outcome = _classify(error)
-        known: Outcome = run.modules.get(path, "holds")
-        run.modules[path] = max(known, outcome, key=SEVERITY.index)
-
-    known = None if subject.free else subject.make({})
-    is_grad = torch.is_grad_enabled()
+    sizes = _symbolic_sizes(environment, hints, run)
+    record = functools.partial(_record, run, [])
+    model, is_grad = subject.model, torch.is_grad_enabled()
     with contextlib.ExitStack() as stack:
-        if isinstance(known, nn.Module):
-            stack.enter_context(undisturbed(known, is_grad=is_grad))
+        if isinstance(model, nn.Module):
+            stack.enter_context(undisturbed(model, is_grad=is_grad))
         stack.enter_context(_fakes(environment))
-        if isinstance(known, nn.Module):
-            for fake, data in empty_out(known):
-                ranges.set_data(fake, data)
+        if isinstance(model, nn.Module):
+            empty_out(model, ranges.set_data)
         stack.enter_context(_rules(environment, ranges))
-        told = stack.enter_context(numeric())
+        sizes_as_text = stack.enter_context(numeric())
         try:
-            model = known if known is not None else _made(subject, chosen, hints, run)
+            model = model if model is not None else _built(subject, sizes, hints, run)
             code = code_of_model(model)
             if code.reveals:
                 raise UndecidedError(code.reveals)
-            for module in _borrowed(model, code.modules):
+            for module in _named_only(model, code.modules):
                 stack.enter_context(undisturbed(module, is_grad=is_grad))
-                for fake, data in empty_out(module):
-                    ranges.set_data(fake, data)
+                empty_out(module, ranges.set_data)
                 enforce(module, record)
             if isinstance(model, nn.Module):
                 enforce(model, record)
                 if prepare is not None:
                     prepare(model, lambda: len(environment.guards), record)
             stack.enter_context(in_model_code(code.namespaces().values()))
-            args, kwargs = subject.arguments(model, variant.contract, chosen)
+            args, kwargs = subject.arguments(model, CallSpec(sizes))
             ranges.set_arguments(tensors_of([args, kwargs]))
-            for lengths in _lengths(variant.contract, args, kwargs):
-                ranges.set_bounds(lengths, 1, chosen[counted_axis(variant.contract)])
+            for lengths in _lengths(subject.contract, args, kwargs):
+                ranges.set_bounds(lengths, 1, sizes[counted_axis(subject.contract)])
             with while_proving():
                 result = model(*args, **kwargs)
             run.shapes = [tuple(map(expression_of, shape)) for shape in shapes_of(result)]
         except NoArgumentsError as error:
             run.outcome, run.error = "void", error
         except Exception as error:
-            run.outcome, run.error = _classify(error), error
+            run.outcome, run.error = _outcome(error), error
+    _finish(run, environment, ranges, sizes_as_text)
+    return run
+
+
+def _symbolic_sizes(environment: Environment, hints: Sizes, run: SymbolicRun) -> dict[str, Any]:
+    """Return a symbolic size for each axis, with its hint."""
+    sizes: dict[str, Any] = {}
+    for axis, hint in hints.items():
+        # as torch.export makes the symbol of a `Dim`; there is no public way without a tensor
+        symbol = environment.create_symbol(
+            hint,
+            ConstantSource(axis),
+            dynamic_dim=symbolic_shapes.DimDynamic.DYNAMIC,
+            do_not_specialize_zero_one=True,
+        )
+        sizes[axis] = environment.create_symintnode(symbol, hint=hint)
+        environment.constrain_symbol_range(symbol, 1, int_oo)  # sizes are at least 1
+        run.symbols[symbol] = sympy.Symbol(axis, integer=True, positive=True)
+    return sizes
+
+
+def _record(
+    run: SymbolicRun, errors: list[Exception], module_path: str, error: Exception | None
+) -> None:
+    """Note how a call of a module has ended."""
+    outcome: Outcome = "holds" if error is None else "raises"
+    # an error passes through all outer modules, but only the innermost one has raised it
+    if error is not None and error not in errors:
+        errors.append(error)
+        outcome = _outcome(error)
+    before: Outcome = run.modules.get(module_path, "holds")
+    run.modules[module_path] = max((before, outcome), key=SEVERITY.index)
+
+
+def _finish(
+    run: SymbolicRun, environment: Environment, ranges: ValueRanges, sizes_as_text: Sequence[Any]
+) -> None:
+    """Fill in the rest of a run in the names of axes, and give it up if the data decide."""
+    guards = [guard.expr for guard in environment.guards]
+    # a size whose text was used is that number, as far as this run is concerned
+    guards += [sympy.Eq(expression_of(size), hint_of(size)) for size in sizes_as_text]
+    lines = itertools.chain(environment.guard_lines, itertools.repeat("a text that is made of it"))
+    for guard, line in zip(guards, lines, strict=False):
+        if any(abs(number) > MOST for number in guard.atoms(sympy.Integer)):
+            continue  # about sizes that no memory holds
+        run.guards.append(guard.xreplace(run.symbols))
+        run.source_lines |= {symbol.name: line for symbol in run.guards[-1].free_symbols}
     run.made = ranges.shapes
     run.choices = tuple(environment.taken)
     run.is_for_some = bool(ranges.refused)
-    run.is_out_of_range = any(error in ranges.out_of_range for error in _chain(run.error))
-    guards = [guard.expr for guard in environment.guards]
-    guards += [sympy.Eq(expression_of(size), hint_of(size)) for size in told]
-    places = itertools.chain(environment.places, itertools.repeat("a text that is made of it"))
-    for guard, place in zip(guards, places, strict=False):
-        if any(abs(number) > MOST for number in guard.atoms(sympy.Integer)):
-            continue  # about sizes that no memory holds
-        run.guards.append(guard.xreplace(symbols))
-        run.places |= {symbol.name: place for symbol in run.guards[-1].free_symbols}
+    run.is_out_of_range = any(error in ranges.out_of_range for error in chain_of(run.error))
     run.shapes = [
-        tuple(environment.simplify(size).xreplace(symbols) for size in shape)
+        tuple(environment.simplify(size).xreplace(run.symbols) for size in shape)
         for shape in run.shapes
     ]
-    made = {symbol for shape in run.shapes for size in shape for symbol in size.free_symbols}
-    if made - set(symbols.values()) or is_deferred(environment):
-        run.outcome, run.error = "unknown", UndecidedError("the data decide a size")
+    free = {symbol for shape in run.shapes for size in shape for symbol in size.free_symbols}
+    if free - set(run.symbols.values()) or is_deferred(environment):
+        run.outcome, run.error = "unknown", UndecidedError(DATA_DECIDE_A_SIZE)
     if ranges.undecided is not None:  # the model may have caught it
         run.outcome, run.error = "unknown", ranges.undecided
-    return run
 
 
 def _lengths(
     contract: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Iterator[Tensor]:
-    """The argument that counts the positions of an axis, if there is one."""
-    names = [argument.name for argument in given_arguments(contract)]
-    given: dict[str, Any] = {**dict(zip(names, args, strict=False)), **kwargs}
+    """Yield the argument that counts the positions of an axis, if there is one."""
+    names = [argument.name for argument in example_inputs(contract)]
+    values: dict[str, Any] = {**dict(zip(names, args, strict=False)), **kwargs}
     if counted_axis(contract) in free_axes(contract):
-        yield from tensors_of(given.get(LENGTHS))
+        yield from tensors_of(values.get(LENGTHS))
 
 
-def _borrowed(model: Callable[..., Any], modules: Sequence[nn.Module]) -> Iterator[nn.Module]:
-    """The modules that a model or function names, but does not hold; none twice."""
+def _named_only(model: Callable[..., Any], modules: Sequence[nn.Module]) -> Iterator[nn.Module]:
+    """Yield the modules that a model's code names but the model does not contain, each once."""
     known = set(model.modules()) if isinstance(model, nn.Module) else set()
     for module in modules:
         if module not in known:
@@ -216,84 +246,69 @@ def _borrowed(model: Callable[..., Any], modules: Sequence[nn.Module]) -> Iterat
             yield module
 
 
-def _made(subject: Subject, sizes: Sizes, hints: Sizes, run: SymbolicRun) -> Callable[..., Any]:
-    """The module for symbols of sizes, or for the hints where its constructor wants numbers."""
+def _built(subject: Subject, sizes: Sizes, hints: Sizes, run: SymbolicRun) -> Callable[..., Any]:
+    """Return the module for symbolic sizes, or for the hints if its constructor needs numbers."""
     try:
         return subject.make(sizes)
     except Exception:
         model = subject.make(hints)  # raises again if the sizes are at fault
     for axis in subject.free:
         run.guards.append(sympy.Eq(sympy.Symbol(axis, integer=True, positive=True), hints[axis]))
-        run.places[axis] = "a constructor that takes no symbols"
+        run.source_lines[axis] = "a constructor that takes no symbols"
     return model
 
 
-def _classify(error: BaseException) -> Outcome:
-    """What an error tells of a model, or of the symbols alone."""
-    return "unknown" if any(map(is_undecided, _chain(error))) else outcome_of(error)
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, and those that have led to it."""
-    for _ in range(_LONGEST_CHAIN):
-        if error is None:
-            return
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-_LONGEST_CHAIN = 10
+def _outcome(error: BaseException) -> Outcome:
+    """Return ``unknown`` for an error about symbols instead of about the model."""
+    return "unknown" if any(map(is_undecided, chain_of(error))) else outcome_of(error)
 
 
 @contextlib.contextmanager
 def _fakes(environment: Any) -> Iterator[None]:
-    """Make all tensors empty, with symbols for sizes."""
+    """Make all new tensors fake, with symbols for sizes."""
     fakes = fake_tensor.FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True)
     fakes.cache_enabled = False  # with symbols, its cache costs more than it saves
     with contextlib.ExitStack() as stack:
-        for name in (
-            fake_tensor.__name__,
-            symbolic_shapes.__name__,
-            "torch.__trace",
-        ):  # errors are no news here
+        # PyTorch logs errors of fake kernels, which are expected here
+        for name in (fake_tensor.__name__, symbolic_shapes.__name__, "torch.__trace"):
             stack.enter_context(patch.object(logging.getLogger(name), "disabled", True))
-        for context in (enable_python_dispatcher(), fakes):
-            stack.enter_context(context)
+        # as in torch.export: composite kernels would run in C++, where sizes must be numbers
+        stack.enter_context(enable_python_dispatcher())
+        stack.enter_context(fakes)
         yield
 
 
 @contextlib.contextmanager
 def _rules(environment: Any, ranges: ValueRanges) -> Iterator[None]:
-    """Keep questions few, and check what real kernels do."""
+    """Ask few questions, and check what real kernels check."""
     with contextlib.ExitStack() as stack:
         for context in (
-            KernelRules(ranges, environment.item, environment.is_of_items),
+            KernelRules(environment, ranges),
             FunctionRules(ranges),
             outermost_builtins(),
             RecurrentRules(environment, ranges),
             symbolic_batches(),
             plain_masks(),
-            *_without_first_weights(),
-            *_with_symbolic_arguments(),
+            *_patches(),
         ):
             stack.enter_context(context)
+        # the single kernel of nn.TransformerEncoderLayer's fast path has no shape rule
         is_fast = torch.backends.mha.get_fastpath_enabled()
-        torch.backends.mha.set_fastpath_enabled(False)  # its one kernel has no shape rule
+        torch.backends.mha.set_fastpath_enabled(False)
         stack.callback(torch.backends.mha.set_fastpath_enabled, is_fast)
         yield
 
 
-def _without_first_weights() -> Iterator[Any]:
+def _patches() -> Iterator[Any]:
+    """Yield patches of layers and of `math` that fail with symbols, or lose them."""
     for layer in _QUIET:
         for name in ("reset_parameters", "_reset_parameters"):
             if name in vars(layer):
                 yield patch.object(layer, name, lambda self: None)
-
-
-def _with_symbolic_arguments() -> Iterator[Any]:
     for module in (nn.modules.normalization, nn.modules.rnn):  # they ask for an int
         yield patch.object(module, "isinstance", isinstance_, create=True)
-    sqrt = math.sqrt  # asks a size for its number, as in `scores / math.sqrt(queries.shape[-1])`
+    # math.sqrt would turn a size into a number, as in `scores / math.sqrt(queries.shape[-1])`
+    sqrt = math.sqrt
     yield patch.object(math, "sqrt", lambda x: x**0.5 if isinstance(x, _SYMBOLS) else sqrt(x))
 
 

@@ -1,9 +1,11 @@
-"""Nested Python objects as JSON beside named tensors, and back.
+"""Encode the nested objects of a checkpoint as JSON and named tensors, and decode them.
 
-``{"list": [...]}``, ``{"tuple": [...]}``, ``{"dict": [[key, value], ...]}``, a record under the
-name of its class, ``{"tensor": [name, axes]}``; numbers, strings and None stand for themselves.
-Reading builds nothing but these, uses every tensor once and checks the type of every field of a
-record, so a forged file can neither run code nor take much more memory than its own size.
+A list is ``{"list": [...]}``, a tuple ``{"tuple": [...]}``, a dict ``{"dict": [[key, value],
+...]}``, a tensor ``{"tensor": [name, axes]}``, and a record an object with the name of its class as
+the key; numbers, strings and None are written as they are.
+
+The decoder builds only these types, uses every tensor exactly once and checks the type of every
+field of a record. So a forged file can neither run code nor take much more memory than its size.
 """
 
 import types
@@ -14,28 +16,28 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import torch
 from torch import Tensor
 
-from shapezoo.train.loop.loop import Best, Checkpoint
-from shapezoo.train.loop.order import ExampleOrder
+from shapezoo.train.loop.example_order import ExampleOrder
+from shapezoo.train.loop.training_records import Best, Checkpoint
 from shapezoo.train.steps.state import State
 from shapezoo.weights.weight_files import STORABLE
 
 Json = Any
 
-_RECORDS = {kind.__name__: kind for kind in (Best, Checkpoint, ExampleOrder, State)}
+_RECORDS = {class_.__name__: class_ for class_ in (Best, Checkpoint, ExampleOrder, State)}
 
 
 class TreeError(ValueError):
-    """JSON that no object was encoded as."""
+    """The JSON is not the encoding of a checkpoint."""
 
 
 def encoded(value: Any) -> tuple[Json, dict[str, Tensor]]:
-    """The same as JSON, and the tensors in it by the names that they have there.
+    """Return a value as JSON, and the tensors in it by their names in the JSON.
 
     Args:
         value: Records, dicts, lists, tuples, tensors, numbers, strings and None.
 
     Raises:
-        ValueError: Something else is among them.
+        ValueError: The value contains an object of another type.
     """
     tensors: dict[str, Tensor] = {}
     return _encoded(value, tensors, set()), tensors
@@ -49,7 +51,7 @@ def _encoded(value: Any, tensors: dict[str, Tensor], storages: set[int]) -> Json
         case Tensor():
             _require_storable(value)
             name, axes = str(len(tensors)), _outer_first(value)
-            tensors[name] = _on_its_own(_plain(value).permute(axes), storages)
+            tensors[name] = _unshared(_plain(value).permute(axes), storages)
             return {"tensor": [name, axes]}
         case dict():
             return {"dict": [inside(item) for item in value.items()]}
@@ -66,12 +68,12 @@ def _plain(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().resolve_conj().resolve_neg()
 
 
-def _on_its_own(tensor: Tensor, storages: set[int]) -> Tensor:
-    """A tensor as safetensors takes it: dense, and nothing else in its memory; a copy if need be.
+def _unshared(tensor: Tensor, storages: set[int]) -> Tensor:
+    """Return a contiguous tensor with a storage of its own, which safetensors requires.
 
     Args:
-        tensor: The tensor.
-        storages: The addresses of the memory in use, to which its own is added.
+        tensor: The tensor, which is copied only if necessary.
+        storages: The addresses of the storages in use, to which its own is added.
     """
     storage = tensor.untyped_storage()
     is_whole = tensor.is_contiguous() and storage.nbytes() == tensor.nbytes
@@ -84,7 +86,7 @@ def _on_its_own(tensor: Tensor, storages: set[int]) -> Tensor:
 def _require_storable(tensor: Tensor) -> None:
     advice = None
     if type(tensor) is not Tensor:
-        advice = "for parameters in parts on several processes use torch.distributed.checkpoint"
+        advice = "save parameters that are sharded with torch.distributed.checkpoint"
     elif tensor.is_meta:
         advice = "it is on the meta device and has no values"
     elif tensor.layout != torch.strided:
@@ -99,20 +101,24 @@ def _require_storable(tensor: Tensor) -> None:
 
 
 def _outer_first(tensor: Tensor) -> list[int]:
-    """The axes as they lie in memory, for a copy of the same layout: sums depend on it."""
+    """Return the axes in the order of memory, so that decoding can restore the memory format.
+
+    A kernel may sum in the order of memory, so a channels-last tensor that came back contiguous
+    would change the bits of a resumed training.
+    """
     return sorted(range(tensor.ndim), key=lambda axis: -tensor.stride()[axis])
 
 
 def decoded(tree: Json, tensors: Mapping[str, Tensor], device: torch.device | None) -> Checkpoint:
-    """The checkpoint that was encoded.
+    """Return the checkpoint of an encoding.
 
     Args:
-        tree: What `encoded` returned.
+        tree: The JSON that `encoded` returned.
         tensors: The tensors by name.
-        device: Where parameters and buffers go; without it they stay where they are.
+        device: The device for parameters and buffers; None to leave them where they are.
 
     Raises:
-        TreeError: This is not what a checkpoint was encoded as.
+        TreeError: This is not the encoding of a checkpoint.
         RecursionError: It is nested too deeply.
     """
     unused = dict(tensors)
@@ -120,7 +126,7 @@ def decoded(tree: Json, tensors: Mapping[str, Tensor], device: torch.device | No
     if not isinstance(value, Checkpoint):
         raise TreeError(f"expected a Checkpoint, got a {type(value).__name__}")
     if unused:
-        raise TreeError(f"the tensor {min(unused)!r} belongs nowhere")
+        raise TreeError(f"the tensor {min(unused)!r} is not used")
     return value
 
 
@@ -129,18 +135,18 @@ def _decoded(value: Json, unused: dict[str, Tensor], device: torch.device | None
         return value
     if not isinstance(value, dict) or len(value) != 1:
         raise TreeError(f"expected an object with one key, got a {type(value).__name__}")
-    ((kind, content),) = value.items()
-    if kind in _RECORDS:
-        return _record(_RECORDS[kind], _decoded(content, unused, device), device)
-    if kind == "tensor":
+    ((type_name, content),) = value.items()
+    if type_name in _RECORDS:
+        return _record(_RECORDS[type_name], _decoded(content, unused, device), device)
+    if type_name == "tensor":
         return _tensor(content, unused)
     parts = _list(content)
-    if kind == "dict":
+    if type_name == "dict":
         return _dict([_list(item) for item in parts], unused, device)
-    if kind not in ("list", "tuple"):
-        raise TreeError(f"there is no type {kind[:40]!r}")
+    if type_name not in ("list", "tuple"):
+        raise TreeError(f"there is no type {type_name[:40]!r}")
     decoded_parts = [_decoded(part, unused, device) for part in parts]
-    return tuple(decoded_parts) if kind == "tuple" else decoded_parts
+    return tuple(decoded_parts) if type_name == "tuple" else decoded_parts
 
 
 def _list(value: Json) -> list[Json]:
@@ -155,7 +161,7 @@ def _tensor(content: Json, unused: dict[str, Tensor]) -> Tensor:
             tensor = unused.pop(name)
             if sorted(axes) == list(range(tensor.ndim)):
                 return tensor.permute([axes.index(axis) for axis in range(tensor.ndim)])
-    raise TreeError("a tensor is missing, is used twice, or has other axes")
+    raise TreeError("a tensor is missing, is used twice, or has the wrong axes")
 
 
 def _dict(
@@ -171,26 +177,26 @@ def _dict(
         except TypeError as error:
             raise TreeError(f"a {type(key).__name__} cannot be a key: {error}") from error
     if len(result) != len(items):
-        raise TreeError("a key stands twice in a dict")
+        raise TreeError("a dict has a key twice")
     return result
 
 
 def _record(record: type[Any], values: object, device: torch.device | None) -> Any:
-    """A record of these fields; the parameters and buffers of a state go to the device."""
+    """Return a record with these fields; move the parameters and buffers of a state."""
     hints = get_type_hints(record)
     if not isinstance(values, dict) or values.keys() != {field.name for field in fields(record)}:
-        raise TreeError(f"{record.__name__} has other fields")
+        raise TreeError(f"{record.__name__} has the wrong fields")
     for name, value in values.items():
         if not _fits(value, hints[name]):
             raise TreeError(f"{record.__name__}.{name} cannot be a {type(value).__name__}")
-    if record is State:  # the optimizer brings its own tensors to where the parameters are
+    if record is State:  # an optimizer moves its own tensors when it loads its state
         for name in ("parameters", "buffers"):
             values[name] = {key: tensor.to(device) for key, tensor in values[name].items()}
     return record(**values)
 
 
 def _fits(value: object, hint: Any) -> bool:
-    """Whether a value is of the annotated type of a field."""
+    """Whether a value has the annotated type of a field."""
     if hint is Any:
         return True
     if hint is float:
@@ -200,8 +206,8 @@ def _fits(value: object, hint: Any) -> bool:
     if get_origin(hint) in (Union, types.UnionType):
         return any(_fits(value, option) for option in get_args(hint))
     if get_origin(hint) is dict:
-        of_keys, of_values = get_args(hint)
+        key_hint, value_hint = get_args(hint)
         return isinstance(value, dict) and all(
-            _fits(key, of_keys) and _fits(part, of_values) for key, part in value.items()
+            _fits(key, key_hint) and _fits(part, value_hint) for key, part in value.items()
         )
     return isinstance(value, hint)

@@ -1,8 +1,13 @@
 """Checkpoint files: everything that `fit` needs to resume, in one safetensors file.
 
-Tensors are stored as tensors. The structure around them is JSON in the metadata of the file, with a
-digest of the whole. It is the only entry of the metadata, because safetensors writes several
-entries in a random order, and equal checkpoints must give equal files.
+One file, because a process may be killed at any moment: two files could belong to different steps.
+It is written under a temporary name and renamed once it is on the disk, so a reader finds either
+the previous checkpoint or the new one, never a part of one. safetensors rather than a pickle,
+because reading a pickle can run any code.
+
+The tensors are stored as tensors, and the structure around them as JSON in the metadata, with a
+digest of both. The JSON is the only entry of the metadata: safetensors writes several entries in a
+random order, but equal checkpoints must have equal files.
 """
 
 import hashlib
@@ -15,20 +20,20 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from shapezoo._files import replacing, require_regular
+from shapezoo._files import require_regular
 from shapezoo.train.loop.checkpoint_trees import decoded, encoded
-from shapezoo.train.loop.loop import Checkpoint
+from shapezoo.train.loop.training_records import Checkpoint
 from shapezoo.train.steps.state import State
+from shapezoo.weights.weight_files import write_safetensors
 
 _KEY = "shapezoo checkpoint"
 _VERSION = 2  # of the format; version 1 had several entries in the metadata
 
 _ZIP = b"PK\x03\x04"
+# the magic number with which torch.save began its files before PyTorch 1.6
 _OLD_TORCH_SAVE = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
-"""How files of `torch.save` began before PyTorch 1.6: with a number of their own."""
 
 
 class CheckpointError(ValueError):
@@ -42,17 +47,17 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint to a safetensors file.
 
-    The file gets its name only once it is complete and on the disk. Equal checkpoints give equal
+    The file gets its name only when it is complete and on the disk. Equal checkpoints have equal
     files, byte for byte.
 
     Args:
         checkpoint: The checkpoint that `fit` passes to its `save`.
-        path: The file; an existing one is replaced.
+        path: The file; an existing file is replaced.
         about: A note to store with it, such as the settings of the training.
 
     Raises:
         OSError: The file cannot be written.
-        TypeError: `checkpoint` is something else, such as a `State`.
+        TypeError: `checkpoint` is not a `Checkpoint`; it is a `State`, for example.
         ValueError: A value cannot be stored, because the parameters are sharded over several
             processes, for example, or the optimizer has a sparse tensor in its state.
     """
@@ -64,11 +69,7 @@ def save_checkpoint(
         text = _dumped(record)
     except RecursionError as error:
         raise ValueError("checkpoint: it is nested too deeply to be stored") from error
-    with replacing(path) as temporary:
-        try:
-            save_file(tensors, temporary, {_KEY: text})
-        except SafetensorError as error:  # how the library reports a full disk
-            raise OSError(f"{os.fspath(path)!r} cannot be written: {error}") from error
+    write_safetensors(tensors, path, {_KEY: text})
 
 
 def load_checkpoint(
@@ -76,10 +77,10 @@ def load_checkpoint(
 ) -> tuple[Checkpoint, str]:
     """Read a checkpoint file.
 
-    No code in the file is run. The digest detects damage; it is not a signature.
+    Code in the file is never run. The digest detects damage; it is not a signature.
 
     Args:
-        path: A file that `save_checkpoint` wrote.
+        path: A file written by `save_checkpoint`.
         device: The device for its tensors, the CPU by default.
 
     Returns:
@@ -125,12 +126,12 @@ def _tensors(file: Any) -> dict[str, Tensor]:
     """
     try:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-    except (TypeError, RuntimeError) as error:  # torch's, of several lines
+    except (TypeError, RuntimeError) as error:  # raised by torch, with several lines
         raise ValueError(str(error).partition("\n")[0]) from error
 
 
 def _is_of_torch_save(path: str | os.PathLike[str]) -> bool:
-    """Whether `torch.save` wrote the file, judging by its start; a pickle may run code."""
+    """Whether `torch.save` wrote the file, judging by its first bytes, as a pickle can run code."""
     with Path(path).open("rb") as file:
         start = file.read(512)
     return start.startswith(_OLD_TORCH_SAVE) or (start.startswith(_ZIP) and b"/data.pkl" in start)

@@ -1,18 +1,19 @@
-"""Ending a training in good order when the user or the system asks for it."""
+"""Stopping a training cleanly on Ctrl-C or SIGTERM."""
 
 import signal
 import threading
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Whether somebody wants to stop: a `stop` for `fit` that listens to Ctrl-C and to SIGTERM.
+    """A `stop` function for `fit` that returns True after Ctrl-C or SIGTERM.
 
-    In its ``with`` block the first such signal is only remembered. A second one acts as it would
-    have without the block. Outside the main thread there are no signals, and nothing stops.
+    In its ``with`` block, the first such signal is only recorded, so that the step can be completed
+    and saved. A second one acts as it would without the block. Python delivers signals to the main
+    thread only; in other threads, nothing is recorded.
 
     Example:
         ```pycon
@@ -30,22 +31,17 @@ class Interruption:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {number: signal.signal(number, self._remember) for number in _SIGNALS}
+            self._handlers = {number: signal.signal(number, self._record) for number in _SIGNALS}
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._restore()
 
     def __call__(self) -> bool:
-        """Whether to stop."""
+        """Return whether a signal has arrived."""
         return self._requested
 
-    def _remember(self, number: int, frame: FrameType | None) -> None:
+    def _record(self, number: int, frame: FrameType | None) -> None:
         self._requested = True
         self._restore()
 

@@ -1,22 +1,21 @@
-"""Showing how training gets on."""
+"""A progress bar for training."""
 
-from types import TracebackType
 from typing import TYPE_CHECKING
 
-from shapezoo.train.loop.loop import EpochDone, Event, StepDone
+from shapezoo.train.loop.training_records import EpochDone, Event, StepDone
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 class Progress:
-    """An observer of `fit` that shows a bar with the loss, and a line for each epoch.
+    """An observer of `fit` that shows a progress bar with the loss, and a line for each epoch.
 
-    Where the output is no terminal, there are only the lines.
+    If the output is not a terminal, only the lines are written.
 
     Args:
-        epochs: How many epochs there will be.
-        console: Where to write.
+        epochs: The number of epochs.
+        console: The console to write to.
     """
 
     def __init__(self, epochs: int, console: "Console") -> None:
@@ -32,12 +31,7 @@ class Progress:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._bar.stop()
 
     def __call__(self, event: Event) -> None:

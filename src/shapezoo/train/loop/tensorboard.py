@@ -1,23 +1,22 @@
-"""Showing how training gets on in TensorBoard."""
+"""Writing the metrics of a training for TensorBoard."""
 
 import os
 from functools import partial
-from types import TracebackType
 
-from shapezoo.train.loop.loop import EpochDone, Event, StepDone
+from shapezoo.train.loop.training_records import EpochDone, Event, StepDone
 
 
 class TensorBoard:
-    """An observer of `fit` that writes the figures of each step and epoch for TensorBoard.
+    """An observer of `fit` that writes the metrics of each step and epoch for TensorBoard.
 
-    Over the number of steps taken, it writes ``loss/step`` at each step, and ``loss/train``,
-    ``loss/test`` and ``accuracy/test`` after each epoch. A training that is resumed in the same
-    folder goes on from its first step; what had been written from there on is dropped.
+    It writes ``loss/step`` at each step, and ``loss/train``, ``loss/test`` and ``accuracy/test``
+    after each epoch; the x axis is the number of steps taken. If a training is resumed with the
+    same folder, its values replace those of the same and later steps.
 
     ``tensorboard --logdir FOLDER`` shows them.
 
     Args:
-        folder: Where to write the event files; it is made where it is missing.
+        folder: The folder for the event files; it is created if it does not exist.
 
     Raises:
         ImportError: TensorBoard is not installed.
@@ -34,12 +33,7 @@ class TensorBoard:
     def __enter__(self) -> "TensorBoard":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._writer:
             self._writer.close()
 
@@ -56,17 +50,13 @@ class TensorBoard:
                     self._write("accuracy/test", event.test.accuracy)
 
     def _write(self, tag: str, value: float) -> None:
-        if self._writer is None:  # only the first event tells where a training is resumed
+        if self._writer is None:  # opened here, as the first event has the step to purge from
             self._writer = self._open(purge_step=self._step)
         self._writer.add_scalar(tag, value, self._step)
 
 
 def require_tensorboard() -> None:
-    """Refuse to go on without TensorBoard.
-
-    Raises:
-        ImportError: It is not installed.
-    """
+    """Raise ImportError unless TensorBoard is installed."""
     try:
         import torch.utils.tensorboard  # noqa: F401  # an extra
     except ImportError as error:

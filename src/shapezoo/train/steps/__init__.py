@@ -1,1 +1,1 @@
-"""One training step, and one evaluation, as pure functions."""
+"""Training steps and evaluation as pure functions."""

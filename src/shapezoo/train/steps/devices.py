@@ -1,23 +1,23 @@
-"""Choosing what to compute on."""
+"""Choosing the device to compute on."""
 
 import torch
 
 
 class DeviceError(ValueError):
-    """There is no such device on this machine."""
+    """This machine does not have the device."""
 
     __module__ = "shapezoo.train"
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of this name, once it is known to be there.
+    """Return the device of this name if the machine has it.
 
     Args:
-        name: ``"auto"`` for the accelerator of this machine, or the CPU where there is none;
-            or a device of PyTorch's: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        name: ``"auto"`` for the accelerator of this machine, or the CPU if it has none;
+            or a device of PyTorch: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
 
     Raises:
-        DeviceError: There is no such device.
+        DeviceError: PyTorch does not know the device, or this machine does not have it.
 
     Example:
         ```pycon
@@ -35,7 +35,7 @@ def choose_device(name: str = "auto") -> torch.device:
         backend = torch.get_device_module(device)
     except RuntimeError as error:
         raise DeviceError(
-            f"device {name!r} is none that PyTorch can compute on; use auto, cpu, cuda or mps"
+            f"device {name!r} is not a device of PyTorch; use auto, cpu, cuda or mps"
         ) from error
     count = backend.device_count() if backend.is_available() else 0
     if (device.index or 0) >= count:

@@ -1,4 +1,4 @@
-"""What training lowers."""
+"""Loss functions with contracts."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -7,7 +7,8 @@ from torch.nn import functional
 
 from shapezoo.contracts import checked
 
-_NOTHING = torch.iinfo(torch.int64).min  # PyTorch would ignore labels of -100
+# PyTorch ignores labels of -100 by default; here they are out of range like any other
+_IGNORE_NONE = torch.iinfo(torch.int64).min
 
 
 @checked
@@ -15,17 +16,17 @@ def cross_entropy(
     logits: Float[Tensor, "*batch classes"],
     labels: Int64[Tensor, "*batch"],
 ) -> Float[Tensor, ""]:
-    """The mean negative log-likelihood of the right classes, in nats.
+    """Return the mean negative log-likelihood of the labels, in nats.
 
     Args:
-        logits: A score of every class, of any scale.
-        labels: The indices of the right classes. All count; none stands for "ignore this".
+        logits: The unnormalised scores of the classes.
+        labels: The indices of the correct classes. All count: no label is ignored.
 
     Raises:
-        IndexError: A label is no class (on the CPU; elsewhere PyTorch stops the program).
+        IndexError: A label is out of range (on the CPU; on other devices PyTorch aborts).
     """
     scores = logits.reshape(-1, logits.shape[-1])
-    return functional.cross_entropy(scores, labels.reshape(-1), ignore_index=_NOTHING)
+    return functional.cross_entropy(scores, labels.reshape(-1), ignore_index=_IGNORE_NONE)
 
 
 @checked
@@ -35,20 +36,20 @@ def auxiliary_cross_entropy(
     *,
     weight: float = 0.3,
 ) -> Float[Tensor, ""]:
-    """Cross-entropy, and a share of that of each auxiliary classifier, in nats.
+    """Return the cross-entropy plus a weighted cross-entropy of each auxiliary classifier, in nats.
 
-    As GoogLeNet is trained (Szegedy et al. 2014, arXiv:1409.4842, Section 5). For another share
-    give ``functools.partial(auxiliary_cross_entropy, weight=0.4)`` as a loss, as the authors' code
-    for Inception v3 has it.
+    GoogLeNet is trained with it (Szegedy et al. 2014, arXiv:1409.4842, Section 5). For another
+    weight, pass ``functools.partial(auxiliary_cross_entropy, weight=0.4)`` as the loss, which is
+    that of the authors' code for Inception v3.
 
     Args:
-        outputs: The logits, as such a model gives them in eval mode; or these and then those of its
-            auxiliary classifiers, as in train mode.
-        labels: The indices of the right classes. All count; none stands for "ignore this".
-        weight: How much the cross-entropy of an auxiliary classifier counts.
+        outputs: The logits, which such a model returns in eval mode; or a tuple of these and the
+            logits of its auxiliary classifiers, which it returns in train mode.
+        labels: The indices of the correct classes. All count: no label is ignored.
+        weight: The weight of the cross-entropy of an auxiliary classifier.
 
     Raises:
-        IndexError: A label is no class (on the CPU; elsewhere PyTorch stops the program).
+        IndexError: A label is out of range (on the CPU; on other devices PyTorch aborts).
         ValueError: There are no logits.
 
     Example:
@@ -74,14 +75,14 @@ def binary_cross_entropy(
     logits: Float[Tensor, "batch 1"],
     labels: Int64[Tensor, "batch"],
 ) -> Float[Tensor, ""]:
-    """The mean negative log-likelihood of the right one of two classes, in nats.
+    """Return the mean negative log-likelihood of labels of two classes, in nats.
 
     Args:
         logits: The log-odds of class 1.
-        labels: The right classes, 0 or 1.
+        labels: The correct classes, 0 or 1.
 
     Raises:
-        IndexError: A label is neither (on the CPU; elsewhere PyTorch stops the program).
+        IndexError: A label is neither 0 nor 1 (on the CPU; on other devices PyTorch aborts).
     """
     return cross_entropy(torch.cat([torch.zeros_like(logits), logits], dim=1), labels)
 
@@ -91,10 +92,10 @@ def mean_squared_error(
     predictions: Float[Tensor, "batch features"],
     targets: Float[Tensor, "batch features"],
 ) -> Float[Tensor, ""]:
-    """The mean square of the differences, in the square of the targets' unit.
+    """Return the mean squared difference, in the square of the targets' unit.
 
     Args:
-        predictions: What the model says.
-        targets: What is right.
+        predictions: The predicted values.
+        targets: The true values.
     """
     return functional.mse_loss(predictions, targets)

@@ -1,4 +1,4 @@
-"""What a model is judged by."""
+"""Metrics of classifiers."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ def correct(
     logits: Float[Tensor, "*batch classes"],
     labels: Int64[Tensor, "*batch"],
 ) -> Int64[Tensor, ""]:
-    """How often the right class is scored highest; scores that are no numbers are not right."""
+    """Return how often the label has the highest logit; a row with NaN is never correct."""
     return torch.sum((logits.argmax(dim=-1) == labels) & ~logits.isnan().any(dim=-1))
 
 
@@ -23,7 +23,7 @@ def binary_correct(
     logits: Float[Tensor, "batch 1"],
     labels: Int64[Tensor, "batch"],
 ) -> Int64[Tensor, ""]:
-    """How often the log-odds of class 1 have the right sign."""
+    """Return how often the log-odds of class 1 have the correct sign."""
     return correct(torch.cat([torch.zeros_like(logits), logits], dim=1), labels)
 
 
@@ -33,12 +33,12 @@ def confusion_matrix(
     labels: Int64[Tensor, "*batch"],
     num_classes: int,
 ) -> Int64[Tensor, "classes={num_classes} classes={num_classes}"]:
-    """How often the class of each row was taken for the class of each column.
+    """Return how often examples of each class (row) were predicted as each class (column).
 
     Args:
-        predicted: The classes that a model chose.
-        labels: The right classes.
-        num_classes: How many classes there are.
+        predicted: The predicted classes.
+        labels: The correct classes.
+        num_classes: The number of classes.
 
     Raises:
         ValueError: A class is not from 0 to `num_classes` - 1.
@@ -53,13 +53,13 @@ def confusion_matrix(
 @checked
 @dataclass(frozen=True, eq=False)
 class ClassMetrics:
-    """How well a model does on each class.
+    """The metrics of each class.
 
     Attributes:
-        precision: Of the examples taken for the class, the share that is of it.
-        recall: Of the examples of the class, the share that is taken for it.
+        precision: The fraction of the examples predicted as the class that belong to it.
+        recall: The fraction of the examples of the class that are predicted as it.
         f1: The harmonic mean of precision and recall.
-        support: How many examples the class has.
+        support: The number of examples of the class.
     """
 
     precision: Float[Tensor, "classes"]
@@ -70,12 +70,12 @@ class ClassMetrics:
 
 @checked
 def per_class(confusion: Int64[Tensor, "classes classes"]) -> ClassMetrics:
-    """Precision, recall and F1 of each class; a share of no examples is 0.
+    """Return the precision, recall and F1 of each class; a fraction of no examples is 0.
 
-    The figures are scikit-learn's `precision_recall_fscore_support` with ``zero_division=0``.
+    They equal scikit-learn's `precision_recall_fscore_support` with ``zero_division=0``.
 
     Args:
-        confusion: How often the class of the row was taken for that of the column.
+        confusion: The confusion matrix, as `confusion_matrix` returns it.
 
     Example:
         ```pycon
@@ -87,11 +87,11 @@ def per_class(confusion: Int64[Tensor, "classes classes"]) -> ClassMetrics:
 
         ```
     """
-    confusion = confusion.cpu()  # not every device knows float64
-    right, taken, support = confusion.diagonal().double(), confusion.sum(0), confusion.sum(1)
+    confusion = confusion.cpu()  # MPS does not support float64
+    hits, predicted, support = confusion.diagonal().double(), confusion.sum(0), confusion.sum(1)
     return ClassMetrics(
-        precision=right / taken.clamp(min=1),
-        recall=right / support.clamp(min=1),
-        f1=2 * right / (taken + support).clamp(min=1),
+        precision=hits / predicted.clamp(min=1),
+        recall=hits / support.clamp(min=1),
+        f1=2 * hits / (predicted + support).clamp(min=1),
         support=support,
     )

@@ -1,34 +1,40 @@
-"""The state of a training, and lending what it holds to a model."""
+"""The state of a training, and lending the tensors of a state to a model.
+
+A step is a pure function: the model contributes only its computation, and the parameters, buffers
+and generator states come from a `State`. `lent` puts the tensors of a state into the model's own
+attributes for the length of a block and then puts the model's own tensors back. That is how
+``torch.func.functional_call`` works too, but it does not restore what this module has to restore:
+train and eval modes, parameters of `fully_shard`, and buffers that a first forward creates.
+"""
 
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from shapezoo.train.optimization.building import MakeOptimizer, built, copy_of
+from shapezoo.train.optimization.optimizers import MakeOptimizer, build_optimizer, parameter_like
 
 
 class StateError(ValueError):
-    """A state is that of another model or optimizer."""
+    """A state does not belong to this model or optimizer."""
 
     __module__ = "shapezoo.train"
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """All that changes while a model is trained. Its tensors are never modified in place.
+    """Everything that changes while a model is trained. Its tensors are never modified in place.
 
     Attributes:
         parameters: The values of the model's parameters, by name.
         buffers: The values of the model's buffers, by name.
         optimizer: The optimizer's ``state_dict``.
-        random: The states of torch's generators, by the type of their device; dropout draws
-            from them.
-        step: How many steps have been taken.
+        random: The states of torch's generators, by device type; dropout draws from them.
+        step: The number of steps taken.
     """
 
     parameters: dict[str, Tensor]
@@ -39,7 +45,7 @@ class State:
 
     @property
     def device(self) -> torch.device:
-        """Where the state is; one without parameters has nothing to train, and is on the CPU."""
+        """The device of the parameters; the CPU if there are none."""
         return next((value.device for value in self.parameters.values()), torch.device("cpu"))
 
 
@@ -50,94 +56,108 @@ def init(
     seed: int = 0,
     device: torch.device | None = None,
 ) -> State:
-    """The state before the first step, with copies of the model's parameters and buffers.
+    """Return the state before the first step, with copies of the model's parameters and buffers.
 
     Args:
         model: The model to train.
         make_optimizer: Builds the optimizer.
         seed: Seeds what is random in a step, such as dropout.
-        device: Where to put the state, and so where `train_step`, `evaluate` and `fit` compute;
-            without it the state is where the model is.
+        device: The device of the state, on which `train_step`, `evaluate` and `fit` compute;
+            by default the model's.
 
     Raises:
         TypeError: `make_optimizer` is not a function that returns an optimizer.
-        ValueError: The optimizer has other parameters than it was given, or a learning rate that
-            is not finite.
+        ValueError: The optimizer has parameters other than those passed to it, or a learning rate
+            that is not finite.
     """
     reshard(model)
-    parameters = copied(model.named_parameters(), device)
-    buffers = copied(model.named_buffers(), device)
-    trained = [copy_of(p, parameters[name]) for name, p in model.named_parameters()]
-    optimizer = built(make_optimizer, trained)
-    before = State(parameters, buffers, optimizer.state_dict(), random={}, step=0)
-    return replace(before, random=seeded(seed, before.device))
+    parameters, buffers = copied(tensors_of(model), device)
+    trained = [parameter_like(p, parameters[name]) for name, p in model.named_parameters()]
+    optimizer = build_optimizer(make_optimizer, trained)
+    state = State(parameters, buffers, optimizer.state_dict(), random={}, step=0)
+    return replace(state, random=seeded_generators(seed, state.device))
 
 
 def install(model: nn.Module, state: State) -> None:
     """Copy the parameters and buffers of a state into a model.
 
     Raises:
-        StateError: The state is that of another model. The model stays as it was.
+        StateError: The state does not belong to this model, which is left unchanged.
     """
     require_same(model, state)
     reshard(model)
+    values = state.parameters | state.buffers
     with torch.no_grad():
-        for name, target in [*model.named_parameters(), *model.named_buffers()]:
-            target.copy_(
-                state.parameters[name] if name in state.parameters else state.buffers[name]
-            )
+        for tensors in tensors_of(model):
+            for name, tensor in tensors.items():
+                tensor.copy_(values[name])
 
 
 def require_same(model: nn.Module, state: State) -> None:
-    """Refuse the state of another model, and what is not a state."""
+    """Raise unless a state has the names, shapes and dtypes of a model.
+
+    Raises:
+        TypeError: `state` is not a `State`.
+        StateError: The state does not belong to this model.
+    """
     if not isinstance(state, State):
         raise TypeError(
             f"state must be a State, got a {type(state).__name__}; init(model, make_optimizer) "
             "makes the first one"
         )
-    ours = _shapes(model.named_parameters(), model.named_buffers())
-    theirs = _shapes(state.parameters.items(), state.buffers.items())
-    if ours != theirs:
-        name = next(n for n in (*ours, *theirs) if ours.get(n) != theirs.get(n))
+    in_model = _descriptions(*tensors_of(model))
+    in_state = _descriptions(state.parameters, state.buffers)
+    if in_model != in_state:
+        name = next(n for n in in_model | in_state if in_model.get(n) != in_state.get(n))
         raise StateError(
-            f"state: {name!r} is {theirs.get(name, 'missing')} in the state and "
-            f"{ours.get(name, 'missing')} in {type(model).__name__}"
+            f"state: {name!r} is {in_state.get(name, 'missing')} in the state and "
+            f"{in_model.get(name, 'missing')} in {type(model).__name__}"
         )
 
 
-def _shapes(
-    parameters: Iterable[tuple[str, Tensor]], buffers: Iterable[tuple[str, Tensor]]
+def _descriptions(
+    parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor]
 ) -> dict[str, str]:
-    def shown(tensor: Tensor) -> str:
+    def described(tensor: Tensor) -> str:
         return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
 
-    shapes = {name: shown(tensor) for name, tensor in parameters}
-    return shapes | {name: f"a buffer {shown(tensor)}" for name, tensor in buffers}
+    descriptions = {name: described(tensor) for name, tensor in parameters.items()}
+    return descriptions | {name: f"a buffer {described(t)}" for name, t in buffers.items()}
 
 
-def copied(
-    tensors: Iterable[tuple[str, Tensor]], device: torch.device | None = None
-) -> dict[str, Tensor]:
-    """Copies of tensors, on a device."""
-    return {name: tensor.detach().to(device, copy=True) for name, tensor in tensors}
+def tensors_of(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the parameters and the buffers of a model by name."""
+    return dict(model.named_parameters()), dict(model.named_buffers())
 
 
-def tree_copied(tree: Any) -> Any:
-    """The same nested dicts, lists and tuples, with copies of their tensors."""
+def copied(tree: Any, device: torch.device | None = None) -> Any:
+    """Return the same nested dicts, lists and tuples with copies of their tensors, on a device."""
     if isinstance(tree, Tensor):
-        return tree.clone()
+        return tree.detach().to(device, copy=True)
     if isinstance(tree, dict):
-        return {key: tree_copied(part) for key, part in tree.items()}
+        return {key: copied(part, device) for key, part in tree.items()}
     if isinstance(tree, list | tuple):
-        return type(tree)(tree_copied(part) for part in tree)
+        return type(tree)(copied(part, device) for part in tree)
     return tree
 
 
+def untrained_copies(state: State) -> dict[str, Tensor]:
+    """Return copies of the parameters and buffers of a state, to run a model without training it.
+
+    They are copies because a forward can write to both: ``nn.Embedding(max_norm=...)`` changes its
+    weight, and a module may count calls in a buffer.
+    """
+    copies: dict[str, Tensor] = copied(state.parameters | state.buffers)
+    for name in state.parameters:
+        copies[name] = nn.Parameter(copies[name], requires_grad=False)
+    return copies
+
+
 def reshard(model: nn.Module) -> bool:
-    """Leave the parameters of `fully_shard` in parts; a forward alone has put them together.
+    """Put the parameters of `fully_shard` back into shards, which a forward alone has gathered.
 
     Returns:
-        Whether the model has such parameters, which lie in parts on several processes.
+        Whether the model has such parameters.
     """
     if "torch.distributed.fsdp" not in sys.modules:  # slow to import, and then there are none
         return False
@@ -151,20 +171,22 @@ def reshard(model: nn.Module) -> bool:
 
 @contextlib.contextmanager
 def lent(model: nn.Module, tensors: Mapping[str, Tensor], *, training: bool) -> Iterator[None]:
-    """Let a model compute with these parameters and buffers, in a mode; then put its own back.
+    """Let a model compute with these parameters and buffers inside a ``with`` block.
 
-    In train mode, modules that are in eval mode stay so, as BatchNorm is frozen that way; unless
-    all are, as a model that was measured before.
+    Afterwards the model has its own tensors, modes and buffers again. With ``training=True``,
+    modules in eval mode stay in eval mode, since that is how users freeze BatchNorm; unless all of
+    them are, as after a measurement.
     """
     modes = [(module, module.training) for module in model.modules()]
     is_partly_frozen = training and any(mode for _, mode in modes)
     frozen = [module for module, mode in modes if is_partly_frozen and not mode]
     reshard(model)
-    own = dict([*model.named_parameters(), *model.named_buffers()])
-    places = _places(model, own)
-    registered = buffers_of(model)
+    parameters, buffers = tensors_of(model)
+    own = parameters | buffers
+    attributes = _attributes(model, own)
+    registered = registered_buffers(model)
     try:
-        _put(model, tensors, places)
+        _assign(model, tensors, attributes)
         model.train(training)  # called even if it is in this mode: some models override it
         for module in frozen:
             module.training = False
@@ -174,20 +196,25 @@ def lent(model: nn.Module, tensors: Mapping[str, Tensor], *, training: bool) -> 
             if module.training != mode:
                 module.training = mode
         forget_new_buffers(registered)
-        _put(model, own, places)
+        _assign(model, own, attributes)
 
 
-Registered = list[tuple[nn.Module, dict[str, Tensor | None]]]
-"""The buffers of each module, also those that are None so far."""
+RegisteredBuffers = list[tuple[nn.Module, dict[str, Tensor | None]]]
+"""The buffers of each module, including those that are None so far."""
 
 
-def buffers_of(model: nn.Module) -> Registered:
-    """Which buffers a model has; some make one in their first forward, such as a mask."""
+def registered_buffers(model: nn.Module) -> RegisteredBuffers:
+    """Return the buffers of each module, for `forget_new_buffers`."""
+    # `named_buffers` leaves out buffers that are None, so there is no public way to list them
     return [(module, dict(module._buffers)) for module in model.modules()]
 
 
-def forget_new_buffers(registered: Registered) -> None:
-    """Remove the buffers that a forward has created, so that the next one creates them again."""
+def forget_new_buffers(registered: RegisteredBuffers) -> None:
+    """Remove the buffers that a forward has created, so that the next forward creates them again.
+
+    Some models create a buffer, such as a mask, in their first forward. It is not in the state, so
+    it must not become part of the model either: the next step would expect it in the state.
+    """
     for module, before in registered:
         for name in list(module._buffers):
             if name not in before:
@@ -196,8 +223,8 @@ def forget_new_buffers(registered: Registered) -> None:
                 setattr(module, name, None)
 
 
-def _places(model: nn.Module, own: Mapping[str, Tensor]) -> list[tuple[nn.Module, str, str]]:
-    """Where each tensor stands: a module, the name there, the name in the model; some share one."""
+def _attributes(model: nn.Module, own: Mapping[str, Tensor]) -> list[tuple[nn.Module, str, str]]:
+    """Return the module, attribute and name of each tensor; a shared tensor has several."""
     names = {id(tensor): name for name, tensor in own.items()}
     return [
         (module, attribute, names[id(tensor)])
@@ -209,34 +236,40 @@ def _places(model: nn.Module, own: Mapping[str, Tensor]) -> list[tuple[nn.Module
     ]
 
 
-def _put(
-    model: nn.Module, tensors: Mapping[str, Tensor], places: list[tuple[nn.Module, str, str]]
+def _assign(
+    model: nn.Module, tensors: Mapping[str, Tensor], attributes: list[tuple[nn.Module, str, str]]
 ) -> None:
     sharded = reshard(model)
-    for module, attribute, name in places:
+    for module, attribute, name in attributes:
         setattr(module, attribute, tensors[name])
-    if sharded:  # only the hooks of a load tell them of other parameters
+    if sharded:  # FSDP keeps references to its parameters; only its load hooks renew them
         model.load_state_dict({}, strict=False)
 
 
 @contextlib.contextmanager
-def generators(random: Mapping[str, Tensor], device: torch.device) -> Iterator[dict[str, Tensor]]:
-    """Let torch's generators start from these states, then put their own back.
+def generators_from(
+    states: Mapping[str, Tensor], device: torch.device
+) -> Iterator[dict[str, Tensor]]:
+    """Run a ``with`` block with torch's generators in these states, then restore theirs.
+
+    Dropout and other layers draw from torch's global generators and take no generator of their
+    own, so a step can only be a function of its state if these are set before it and put back
+    after it.
 
     Yields:
-        A dict that holds the states at the end of the block, once it has ended.
+        A dict that holds the states at the end of the block once the block has ended.
     """
     before, after = _generator_states(device), dict[str, Tensor]()
     try:
-        _set_generator_states(random, device)
+        _set_generator_states(states, device)
         yield after
         after.update(_generator_states(device))
     finally:
         _set_generator_states(before, device)
 
 
-def seeded(seed: int, device: torch.device) -> dict[str, Tensor]:
-    """The states of torch's generators after they are seeded."""
+def seeded_generators(seed: int, device: torch.device) -> dict[str, Tensor]:
+    """Return the states that torch's generators have after seeding."""
     devices = [torch.device("cpu"), *([device] if _has_generator(device) else [])]
     return {d.type: torch.Generator(d).manual_seed(seed).get_state() for d in devices}
 
@@ -258,6 +291,6 @@ def _set_generator_states(states: Mapping[str, Tensor], device: torch.device) ->
 
 
 def _has_generator(device: torch.device) -> bool:
-    """Whether it is an accelerator with a generator of its own."""
+    """Whether a device is an accelerator, which has a generator of its own."""
     accelerator = torch.accelerator.current_accelerator()
     return accelerator is not None and accelerator.type == device.type

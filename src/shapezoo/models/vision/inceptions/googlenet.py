@@ -1,11 +1,11 @@
-"""GoogLeNet: modules of several pattern sizes, with classifiers on the way that help to train.
+"""GoogLeNet: convolutions of several sizes side by side, and auxiliary classifiers for training.
 
 Szegedy et al., "Going deeper with convolutions", 2014, arXiv:1409.4842, Table 1, Figures 2(b) and
-3. As torchvision's, whose weights it takes, the network departs from it in this: convolutions are
-followed by batch normalisation and have no bias, there is no local response normalisation, 3x3
-convolutions stand for those of 5x5, the last pooling before the average is of 2x2, maps for an
-auxiliary classifier are averaged to four by four, whatever their size, and 20 % of the features
-are dropped instead of 40 %.
+3. Like torchvision's GoogLeNet, whose weights load, it departs from the paper: batch normalisation
+follows the convolutions, which have no bias; there is no local response normalisation; 3x3
+convolutions replace those of 5x5; the last pooling before the average is 2x2; the input of an
+auxiliary classifier is averaged to 4x4, whatever its size; and 20 % of the features are dropped
+instead of 40 %.
 """
 
 import functools
@@ -21,18 +21,18 @@ from shapezoo.registry import register
 
 
 class InceptionModule(Module):
-    """Four branches that read the same maps, and whose outputs are concatenated (Figure 2(b)).
+    """Four branches with the same input, whose outputs are concatenated (Figure 2(b)).
 
-    The numbers of maps are the columns of Table 1. `InceptionBlock` is a course's form of it.
+    The numbers of channels are the columns of Table 1. `InceptionBlock` is the course's version.
 
     Args:
-        in_channels: Maps to read.
-        ch1x1: Maps of the 1x1 convolution.
-        ch3x3red: Maps that the 3x3 convolution reads.
-        ch3x3: Maps of the 3x3 convolution.
-        ch5x5red: Maps that the 5x5 convolution, here one of 3x3, reads.
-        ch5x5: Maps of the 5x5 convolution.
-        pool_proj: Maps of the convolution after pooling.
+        in_channels: Input channels.
+        ch1x1: Output channels of the 1x1 convolution.
+        ch3x3red: Input channels of the 3x3 convolution.
+        ch3x3: Output channels of the 3x3 convolution.
+        ch5x5red: Input channels of the 5x5 convolution, which is 3x3 here.
+        ch5x5: Output channels of the 5x5 convolution.
+        pool_proj: Output channels of the convolution after pooling.
     """
 
     def __init__(
@@ -65,18 +65,18 @@ class InceptionModule(Module):
     def forward(
         self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> Float[Tensor, "batch channels={self.out_channels} height width"]:
-        """The maps of the four branches, one after the other."""
+        """Concatenate the outputs of the four branches."""
         branches = self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)
         return torch.cat(branches, dim=1)
 
 
 class GoogLeNetAuxiliary(Module):
-    """A classifier of maps from the middle of the network (Section 5).
+    """A classifier of feature maps from the middle of the network (Section 5).
 
     Args:
-        in_channels: Maps to read.
-        num_classes: Number of labels.
-        channels: Maps of the convolution.
+        in_channels: Input channels.
+        num_classes: Number of classes.
+        channels: Output channels of the convolution.
         hidden_features: Width of the hidden layer.
     """
 
@@ -103,18 +103,19 @@ class GoogLeNetAuxiliary(Module):
 
 
 class GoogLeNet(Module):
-    """A classifier of images, of nine Inception modules and two auxiliary classifiers.
+    """An image classifier of nine Inception modules and two auxiliary classifiers.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        divisor: By how much all other numbers of maps and features are divided.
+        num_classes: Number of classes.
+        divisor: Divides all other numbers of channels and features.
         dropout: Probability of dropping a pooled feature in train mode.
-        aux_logits: Whether there are auxiliary classifiers. Without them ``aux1`` and ``aux2`` are
-            None; setting both to None later has the same effect.
+        aux_logits: Whether there are auxiliary classifiers, whose logits are returned too in train
+            mode. Without them ``aux1`` and ``aux2`` are None; setting both to None later has the
+            same effect.
 
     Attributes:
-        strides: How much coarser than the image each feature map is, the finest first.
+        strides: Stride of each feature map relative to the image, highest resolution first.
         feature_channels: Channels of each feature map.
         num_features: Number of pooled features.
         head_names: The layers that `pooled_features` does not use.
@@ -159,19 +160,16 @@ class GoogLeNet(Module):
         channels, features = widths(128, 1024)
         self.num_features = features
 
-        def auxiliary(in_channels: int) -> GoogLeNetAuxiliary | None:
-            if not aux_logits:
-                return None
-            return GoogLeNetAuxiliary(
-                in_channels, num_classes, channels=channels, hidden_features=features
-            )
-
-        self.aux1 = auxiliary(self.inception4a.out_channels)
-        self.aux2 = auxiliary(self.inception4d.out_channels)
+        self.aux1: GoogLeNetAuxiliary | None = None
+        self.aux2: GoogLeNetAuxiliary | None = None
+        if aux_logits:
+            sizes = {"num_classes": num_classes, "channels": channels, "hidden_features": features}
+            self.aux1 = GoogLeNetAuxiliary(self.inception4a.out_channels, **sizes)
+            self.aux2 = GoogLeNetAuxiliary(self.inception4d.out_channels, **sizes)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(features, num_classes)
-        init_truncated_normal(self, std=0.01)  # as in the authors' code, as the paper has none
+        init_truncated_normal(self, std=0.01)  # as in the authors' code: the paper has no value
 
     def forward(
         self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
@@ -186,8 +184,8 @@ class GoogLeNet(Module):
         """Score every class for each image.
 
         Returns:
-            In eval mode the logits. In train mode these, those of the second auxiliary classifier
-            and those of the first; only the logits if either classifier is missing.
+            In eval mode the logits. In train mode also those of the second auxiliary classifier,
+            then of the first; only the logits if either classifier is missing.
         """
         aux1, aux2 = (self.aux1, self.aux2) if self.training else (None, None)
         if aux1 is None or aux2 is None:
@@ -204,7 +202,7 @@ class GoogLeNet(Module):
     def pooled_features(
         self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> Float[Tensor, "batch features={self.num_features}"]:
-        """Return the input of the last layer: the means of the coarsest maps, after dropout."""
+        """Return the input of the last layer: the averages of the last maps, after dropout."""
         return self._pooled(self._until_4d(self._until_4a(images)))
 
     @checked
@@ -234,7 +232,7 @@ class GoogLeNet(Module):
             ),
         ],
     ]:
-        """Return the last maps of each resolution, the finest first."""
+        """Return the last feature maps of each resolution, highest resolution first."""
         first = self._stem(images)
         second = self.inception3b(self.inception3a(self.maxpool2(first)))
         x = self.inception4b(self.inception4a(self.maxpool3(second)))
@@ -243,10 +241,10 @@ class GoogLeNet(Module):
         return first, second, third, fourth
 
     def adapted(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return published weights without those of auxiliary classifiers that are missing here.
+        """Return weights without those of auxiliary classifiers that this model lacks.
 
         Args:
-            weights: The ``state_dict()`` of such a model.
+            weights: The ``state_dict()`` of a GoogLeNet.
         """
         classifiers = {"aux1.": self.aux1, "aux2.": self.aux2}
         missing = tuple(prefix for prefix, module in classifiers.items() if module is None)
@@ -256,7 +254,7 @@ class GoogLeNet(Module):
         return self.conv3(self.conv2(self.maxpool1(self.conv1(images))))
 
     def _until_4a(self, images: Tensor) -> Tensor:
-        x = self.maxpool2(self._stem(images))  # frees the large maps before the next are made
+        x = self.maxpool2(self._stem(images))  # frees the large maps before allocating the next
         x = self.maxpool3(self.inception3b(self.inception3a(x)))
         return self.inception4a(x)
 
@@ -277,50 +275,24 @@ _register = functools.partial(
 )
 
 
+_micro = functools.partial(GoogLeNet, divisor=16)
+
+
 @_register()
 def googlenet_micro(
-    *,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    dropout: float = 0.2,
-    aux_logits: bool = True,
+    *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.2, aux_logits: bool = True
 ) -> GoogLeNet:
-    """A GoogLeNet of a sixteenth of the width, for tests and first steps.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping a pooled feature in train mode.
-        aux_logits: Whether there are auxiliary classifiers, whose logits train mode returns too.
-    """
-    return GoogLeNet(
-        in_channels=in_channels,
-        num_classes=num_classes,
-        dropout=dropout,
-        aux_logits=aux_logits,
-        divisor=16,
+    """A tiny GoogLeNet for tests and experiments: a sixteenth of the width, not a paper's."""
+    return _micro(
+        in_channels=in_channels, num_classes=num_classes, dropout=dropout, aux_logits=aux_logits
     )
 
 
 @_register(published_by="torchvision")
 def googlenet(
-    *,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    dropout: float = 0.2,
-    aux_logits: bool = True,
+    *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.2, aux_logits: bool = True
 ) -> GoogLeNet:
-    """GoogLeNet, of 22 layers.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping a pooled feature in train mode.
-        aux_logits: Whether there are auxiliary classifiers, whose logits train mode returns too.
-    """
+    """GoogLeNet, of 22 layers."""
     return GoogLeNet(
-        in_channels=in_channels,
-        num_classes=num_classes,
-        dropout=dropout,
-        aux_logits=aux_logits,
+        in_channels=in_channels, num_classes=num_classes, dropout=dropout, aux_logits=aux_logits
     )

@@ -1,7 +1,7 @@
-"""The modules of Inception v3: patterns of many sizes, side by side.
+"""The modules of Inception v3: convolutions of many sizes, side by side.
 
 Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, "Rethinking the Inception architecture for computer
-vision", 2015, arXiv:1512.00567, Figures 5 to 7 and 10, with names that the authors gave them later
+vision", 2015, arXiv:1512.00567, Figures 5 to 7 and 10, with the names that the authors used later
 (arXiv:1602.07261). Where Figure 5 has a single 3x3 convolution there is one of 5x5, as in their
 code.
 """
@@ -15,16 +15,16 @@ from shapezoo.layers import ConvNormReLU
 
 
 class InceptionA(Module):
-    """Patterns of 1x1, 5x5 and twice 3x3, side by side (Figure 5).
+    """Convolutions of 1x1, 5x5 and twice 3x3, side by side (Figure 5).
 
     Args:
-        in_channels: Maps to read.
-        ch1x1: Maps of the 1x1 convolution.
-        ch5x5red: Maps that the 5x5 convolution reads.
-        ch5x5: Maps of the 5x5 convolution.
-        ch3x3red: Maps that the two 3x3 convolutions read.
-        ch3x3: Maps of each of these.
-        pool_proj: Maps of the convolution after pooling.
+        in_channels: Input channels.
+        ch1x1: Output channels of the 1x1 convolution.
+        ch5x5red: Input channels of the 5x5 convolution.
+        ch5x5: Output channels of the 5x5 convolution.
+        ch3x3red: Input channels of the two 3x3 convolutions.
+        ch3x3: Output channels of each of the two.
+        pool_proj: Output channels of the convolution after pooling.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class InceptionA(Module):
     def forward(
         self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> Float[Tensor, "batch channels={self.out_channels} height width"]:
-        """The maps of the four branches, one after the other."""
+        """Concatenate the outputs of the four branches."""
         branches = (
             self.branch1x1(x),
             self.branch5x5_2(self.branch5x5_1(x)),
@@ -63,23 +63,23 @@ class InceptionA(Module):
 
 
 class ReductionA(Module):
-    """Half the resolution with more maps, which the input is a part of (Figure 10).
+    """Halves the resolution; two branches of convolutions beside the pooled input (Figure 10).
 
     Args:
-        in_channels: Maps to read.
-        ch3x3: Maps of the single 3x3 convolution.
-        ch3x3red: Maps that the two 3x3 convolutions in a row read.
-        ch3x3dbl: Maps of each of these.
+        in_channels: Input channels.
+        ch3x3: Output channels of the single 3x3 convolution.
+        ch3x3red: Input channels of the two 3x3 convolutions in a row.
+        ch3x3dbl: Output channels of each of the two.
     """
 
     def __init__(self, in_channels: int, ch3x3: int, ch3x3red: int, ch3x3dbl: int) -> None:
         super().__init__()
         self.in_channels = in_channels
         self.out_channels = ch3x3 + ch3x3dbl + in_channels
-        self.branch3x3 = _reduction(in_channels, ch3x3)
+        self.branch3x3 = ConvNormReLU(in_channels, ch3x3, kernel_size=3, stride=2)
         self.branch3x3dbl_1 = _conv(in_channels, ch3x3red, 1, 1)
         self.branch3x3dbl_2 = _conv(ch3x3red, ch3x3dbl, 3, 3)
-        self.branch3x3dbl_3 = _reduction(ch3x3dbl, ch3x3dbl)
+        self.branch3x3dbl_3 = ConvNormReLU(ch3x3dbl, ch3x3dbl, kernel_size=3, stride=2)
         self.maxpool = nn.MaxPool2d(3, stride=2)
 
     def forward(
@@ -87,7 +87,7 @@ class ReductionA(Module):
     ) -> Float[
         Tensor, "batch channels={self.out_channels} height=(height-3)//2+1 width=(width-3)//2+1"
     ]:
-        """The maps of the three branches, one after the other."""
+        """Concatenate the outputs of the three branches."""
         branches = (
             self.branch3x3(x),
             self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x))),
@@ -97,12 +97,12 @@ class ReductionA(Module):
 
 
 class InceptionB(Module):
-    """Patterns of 1x1, 7x7 and twice 7x7, factored into rows and columns (Figure 6).
+    """Convolutions of 1x1, 7x7 and twice 7x7, factored into 1x7 and 7x1 (Figure 6).
 
     Args:
-        in_channels: Maps to read.
-        ch7x7: Maps within the branches of rows and columns.
-        channels: Maps that each of the four branches gives.
+        in_channels: Input channels.
+        ch7x7: Channels between the factored convolutions.
+        channels: Output channels of each of the four branches.
     """
 
     def __init__(self, in_channels: int, ch7x7: int, channels: int) -> None:
@@ -124,7 +124,7 @@ class InceptionB(Module):
     def forward(
         self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> Float[Tensor, "batch channels={self.out_channels} height width"]:
-        """The maps of the four branches, one after the other."""
+        """Concatenate the outputs of the four branches."""
         double = self.branch7x7dbl_3(self.branch7x7dbl_2(self.branch7x7dbl_1(x)))
         branches = (
             self.branch1x1(x),
@@ -136,12 +136,12 @@ class InceptionB(Module):
 
 
 class ReductionB(Module):
-    """Half the resolution, with a 7x7 pattern before one of the 3x3 (after Figure 10).
+    """Halves the resolution, with a 7x7 convolution before one of the 3x3 (after Figure 10).
 
     Args:
-        in_channels: Maps to read.
-        ch7x7: Maps of the 7x7 convolution, and of all that the 3x3 convolutions read.
-        ch3x3: Maps of the 3x3 convolution that stands alone.
+        in_channels: Input channels.
+        ch7x7: Channels of the 7x7 convolution, and input channels of the 3x3 convolutions.
+        ch3x3: Output channels of the 3x3 convolution without a 7x7 one.
     """
 
     def __init__(self, in_channels: int, ch7x7: int, ch3x3: int) -> None:
@@ -149,11 +149,11 @@ class ReductionB(Module):
         self.in_channels = in_channels
         self.out_channels = ch3x3 + ch7x7 + in_channels
         self.branch3x3_1 = _conv(in_channels, ch7x7, 1, 1)
-        self.branch3x3_2 = _reduction(ch7x7, ch3x3)
+        self.branch3x3_2 = ConvNormReLU(ch7x7, ch3x3, kernel_size=3, stride=2)
         self.branch7x7x3_1 = _conv(in_channels, ch7x7, 1, 1)
         self.branch7x7x3_2 = _conv(ch7x7, ch7x7, 1, 7)
         self.branch7x7x3_3 = _conv(ch7x7, ch7x7, 7, 1)
-        self.branch7x7x3_4 = _reduction(ch7x7, ch7x7)
+        self.branch7x7x3_4 = ConvNormReLU(ch7x7, ch7x7, kernel_size=3, stride=2)
         self.maxpool = nn.MaxPool2d(3, stride=2)
 
     def forward(
@@ -161,7 +161,7 @@ class ReductionB(Module):
     ) -> Float[
         Tensor, "batch channels={self.out_channels} height=(height-3)//2+1 width=(width-3)//2+1"
     ]:
-        """The maps of the three branches, one after the other."""
+        """Concatenate the outputs of the three branches."""
         factored = self.branch7x7x3_3(self.branch7x7x3_2(self.branch7x7x3_1(x)))
         branches = (
             self.branch3x3_2(self.branch3x3_1(x)),
@@ -172,14 +172,14 @@ class ReductionB(Module):
 
 
 class InceptionC(Module):
-    """Patterns of 1x1, and of rows beside columns, for many maps (Figure 7).
+    """Convolutions of 1x1, and of 1x3 beside 3x1, for many channels (Figure 7).
 
     Args:
-        in_channels: Maps to read.
-        ch1x1: Maps of the 1x1 convolution.
-        ch3x3red: Maps that the 3x3 convolution reads.
-        ch3x3: Maps of that, and of each convolution of rows or columns.
-        pool_proj: Maps of the convolution after pooling.
+        in_channels: Input channels.
+        ch1x1: Output channels of the 1x1 convolution.
+        ch3x3red: Input channels of the 3x3 convolution.
+        ch3x3: Output channels of the 3x3, and of each 1x3 and 3x1 convolution.
+        pool_proj: Output channels of the convolution after pooling.
     """
 
     def __init__(
@@ -202,7 +202,7 @@ class InceptionC(Module):
     def forward(
         self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> Float[Tensor, "batch channels={self.out_channels} height width"]:
-        """The maps of the six branches, one after the other."""
+        """Concatenate the outputs of the six branches."""
         single = self.branch3x3_1(x)
         double = self.branch3x3dbl_2(self.branch3x3dbl_1(x))
         branches = (
@@ -217,15 +217,7 @@ class InceptionC(Module):
 
 
 def _conv(in_channels: int, out_channels: int, height: int, width: int) -> ConvNormReLU:
-    """Patterns of this odd size, over maps whose border is padded."""
+    """Build a convolution with an odd kernel, padded to keep the resolution."""
     return ConvNormReLU(
-        in_channels,
-        out_channels,
-        kernel_size=(height, width),
-        padding=(height // 2, width // 2),
+        in_channels, out_channels, kernel_size=(height, width), padding=(height // 2, width // 2)
     )
-
-
-def _reduction(in_channels: int, out_channels: int) -> ConvNormReLU:
-    """Patterns of 3x3 at half the resolution."""
-    return ConvNormReLU(in_channels, out_channels, kernel_size=3, stride=2)

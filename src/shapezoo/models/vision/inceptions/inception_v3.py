@@ -1,10 +1,10 @@
-"""Inception v3: modules whose large patterns are factored into small and flat ones.
+"""Inception v3: modules whose large convolutions are factored into small and flat ones.
 
 Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, "Rethinking the Inception architecture for computer
-vision", 2015, arXiv:1512.00567, Table 1 and Figure 8, with the numbers of maps of the authors'
-code. As that and torchvision's, whose weights it takes, the network departs from the paper in this:
+vision", 2015, arXiv:1512.00567, Table 1 and Figure 8, with the numbers of channels of the authors'
+code. Like that code and torchvision's, whose weights load, the network departs from the paper:
 between the first pooling and the modules it has convolutions of 1x1 and 3x3 and another pooling,
-instead of three convolutions.
+instead of three convolutions. The course's `inception_small` is another architecture.
 """
 
 import functools
@@ -26,13 +26,13 @@ from shapezoo.registry import register
 
 
 class InceptionV3Auxiliary(Module):
-    """A classifier of maps from the middle of the network (Section 4, Figure 8).
+    """A classifier of feature maps from the middle of the network (Section 4, Figure 8).
 
     Args:
-        in_channels: Maps to read.
-        num_classes: Number of labels.
-        channels: Maps of the 1x1 convolution.
-        features: Maps of the 5x5 convolution.
+        in_channels: Input channels.
+        num_classes: Number of classes.
+        channels: Output channels of the 1x1 convolution.
+        features: Output channels of the 5x5 convolution.
     """
 
     def __init__(self, in_channels: int, num_classes: int, *, channels: int, features: int) -> None:
@@ -55,18 +55,18 @@ class InceptionV3Auxiliary(Module):
 
 
 class InceptionV3(Module):
-    """A classifier of images, of eleven Inception modules and an auxiliary classifier.
+    """An image classifier of eleven Inception modules and an auxiliary classifier.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        divisor: By how much all other numbers of maps and features are divided.
+        num_classes: Number of classes.
+        divisor: Divides all other numbers of channels and features.
         dropout: Probability of dropping a pooled feature in train mode.
-        aux_logits: Whether there is an auxiliary classifier. Without one ``AuxLogits`` is None;
-            setting it to None later has the same effect.
+        aux_logits: Whether there is an auxiliary classifier, whose logits are returned too in train
+            mode. Without one ``AuxLogits`` is None; setting it to None later has the same effect.
 
     Attributes:
-        strides: How much coarser than the image each feature map is, the finest first.
+        strides: Stride of each feature map relative to the image, highest resolution first.
         feature_channels: Channels of each feature map.
         num_features: Number of pooled features.
         head_names: The layers that `pooled_features` does not use.
@@ -120,7 +120,7 @@ class InceptionV3(Module):
         self.dropout = nn.Dropout(dropout)
         self.num_features = self.Mixed_7c.out_channels
         self.fc = nn.Linear(self.num_features, num_classes)
-        # as in the authors' code, as the paper has none, but for `fc`, which is torchvision's
+        # as in the authors' code: the paper has no values; that of `fc` is torchvision's
         init_truncated_normal(self, std=0.1)
         if self.AuxLogits is not None:
             init_truncated_normal(self.AuxLogits.conv1, std=0.01)
@@ -138,8 +138,8 @@ class InceptionV3(Module):
         """Score every class for each image.
 
         Returns:
-            In eval mode the logits. In train mode these, and those of the auxiliary classifier if
-            there is one.
+            In eval mode the logits. In train mode also those of the auxiliary classifier, if there
+            is one.
         """
         middle = self._until_sixth(images)
         classifier = self.AuxLogits if self.training else None
@@ -151,7 +151,7 @@ class InceptionV3(Module):
     def pooled_features(
         self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> Float[Tensor, "batch features={self.num_features}"]:
-        """Return the input of the last layer: the means of the coarsest maps, after dropout."""
+        """Return the input of the last layer: the averages of the last maps, after dropout."""
         return self._pooled(self._until_sixth(images))
 
     @checked
@@ -187,17 +187,17 @@ class InceptionV3(Module):
             ),
         ],
     ]:
-        """Return the last maps of each resolution, the finest first."""
+        """Return the last feature maps of each resolution, highest resolution first."""
         first = self._stem(images)
         second = self._fifth(self.maxpool2(first))
         third = self._sixth(second)
         return first, second, third, self._seventh(third)
 
     def adapted(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return published weights without those of an auxiliary classifier that is missing here.
+        """Return weights without those of an auxiliary classifier that this model lacks.
 
         Args:
-            weights: The ``state_dict()`` of such a model.
+            weights: The ``state_dict()`` of an Inception v3.
         """
         missing = "AuxLogits." if self.AuxLogits is None else ()
         return {key: weight for key, weight in weights.items() if not key.startswith(missing)}
@@ -233,50 +233,24 @@ _register = functools.partial(
 )
 
 
+_micro = functools.partial(InceptionV3, divisor=16)
+
+
 @_register()
 def inception_v3_micro(
-    *,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    dropout: float = 0.5,
-    aux_logits: bool = True,
+    *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5, aux_logits: bool = True
 ) -> InceptionV3:
-    """An Inception v3 of a sixteenth of the width, for tests and first steps.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping a pooled feature in train mode.
-        aux_logits: Whether there is an auxiliary classifier, whose logits train mode returns too.
-    """
-    return InceptionV3(
-        in_channels=in_channels,
-        num_classes=num_classes,
-        dropout=dropout,
-        aux_logits=aux_logits,
-        divisor=16,
+    """A tiny Inception v3 for tests and experiments: a sixteenth of the width, not a paper's."""
+    return _micro(
+        in_channels=in_channels, num_classes=num_classes, dropout=dropout, aux_logits=aux_logits
     )
 
 
 @_register(published_by="torchvision")
 def inception_v3(
-    *,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    dropout: float = 0.5,
-    aux_logits: bool = True,
+    *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5, aux_logits: bool = True
 ) -> InceptionV3:
-    """Inception v3, of 48 layers.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping a pooled feature in train mode.
-        aux_logits: Whether there is an auxiliary classifier, whose logits train mode returns too.
-    """
+    """Inception v3, of 48 layers."""
     return InceptionV3(
-        in_channels=in_channels,
-        num_classes=num_classes,
-        dropout=dropout,
-        aux_logits=aux_logits,
+        in_channels=in_channels, num_classes=num_classes, dropout=dropout, aux_logits=aux_logits
     )

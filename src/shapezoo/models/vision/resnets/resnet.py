@@ -1,13 +1,14 @@
 """ResNet, deep residual networks: blocks that learn what to add to their input.
 
 He, Zhang, Ren, Sun, "Deep residual learning for image recognition", 2015, arXiv:1512.03385,
-Table 1. The names of the layers are torchvision's, whose weights they load; `resnet_blocks` has the
-blocks, and where they depart from the paper.
+Table 1. Layers are named as in torchvision, whose weights load; `resnet_blocks` has the blocks, and
+says where they depart from the paper. `resnet_micro` is for tests; the course's `resnet_small` is
+another architecture.
 """
 
 import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -15,6 +16,9 @@ from torch import Tensor, nn
 from shapezoo.contracts import Module, checked
 from shapezoo.models.vision.resnets.resnet_blocks import BasicBlock, Block, Bottleneck, conv
 from shapezoo.registry import register
+
+Strides = tuple[int, int, int, int]
+"""The stride of each stage of a ResNet relative to the image, such as ``(4, 8, 16, 32)``."""
 
 
 class ResNet(Module):
@@ -25,21 +29,21 @@ class ResNet(Module):
             its dilations.
         depths: Number of blocks of each stage.
         in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
+        num_classes: Number of classes.
         channels: Channels of the stem and of the first stage.
-        strides: How much coarser than the image the maps of each stage are. The first is 4 with the
-            stem of the paper, 2 without its pooling, or 1 for small images: then the stem is a 3x3
-            convolution. Each of the others is twice the one before, or equal to it: then the stage
-            is dilated instead of strided.
+        strides: Stride of each stage relative to the image. The first is 4 with the stem of the
+            paper, 2 without its pooling, or 1 for small images: then the stem is a 3x3 convolution.
+            Each of the others is twice the one before, or equal to it: then the stage is dilated
+            instead of strided.
 
     Attributes:
-        strides: How much coarser than the image each feature map is, the finest first.
+        strides: Stride of each feature map relative to the image, highest resolution first.
         feature_channels: Channels of each feature map.
         num_features: Number of pooled features.
         head_names: The layers that `pooled_features` does not use.
 
     Raises:
-        ValueError: The strides are not four such numbers.
+        ValueError: The strides are not four such integers.
     """
 
     head_names = ("fc",)
@@ -52,35 +56,21 @@ class ResNet(Module):
         in_channels: int = 3,
         num_classes: int = 1000,
         channels: int = 64,
-        strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+        strides: Strides = (4, 8, 16, 32),
     ) -> None:
         super().__init__()
         _require_strides(strides)
         self.in_channels = in_channels
         self.num_classes = num_classes
         self.strides = tuple(strides)
-        dilations = [strides[0] * 2**index // stride for index, stride in enumerate(strides)]
-
-        def stage(index: int, in_channels: int) -> tuple[nn.Sequential, int]:
-            before = max(index - 1, 0)
-            return _stage(
-                block,
-                in_channels,
-                2**index * channels,
-                depths[index],
-                stride=strides[index] // strides[before],
-                dilation=(dilations[before], dilations[index]),
-            )
-
         kernel_size = 3 if strides[0] == 1 else 7
         self.conv1 = conv(in_channels, channels, kernel_size, stride=min(strides[0], 2))
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if strides[0] == 4 else nn.Identity()
-        self.layer1, first = stage(0, channels)
-        self.layer2, second = stage(1, first)
-        self.layer3, third = stage(2, second)
-        self.layer4, fourth = stage(3, third)
+        stages = _stages(block, channels, depths, strides)
+        (self.layer1, first), (self.layer2, second) = next(stages), next(stages)
+        (self.layer3, third), (self.layer4, fourth) = stages
         self.feature_channels = first, second, third, fourth
         self.num_features = fourth
         self.avgpool = nn.AdaptiveAvgPool2d(1)
@@ -98,7 +88,7 @@ class ResNet(Module):
     def pooled_features(
         self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> Float[Tensor, "batch features={self.num_features}"]:
-        """Return the input of the last layer: the means of the coarsest maps."""
+        """Return the input of the last layer: the averages of the last feature maps."""
         maps = self.feature_maps(images)[-1]
         features: Tensor = self.avgpool(maps).flatten(1)
         return features
@@ -136,7 +126,7 @@ class ResNet(Module):
             ),
         ],
     ]:
-        """Return the maps of each stage, the finest first."""
+        """Return the feature maps of each stage, highest resolution first."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         first = self.layer1(x)
         second = self.layer2(first)
@@ -144,22 +134,23 @@ class ResNet(Module):
         return first, second, third, self.layer4(third)
 
     def adapted(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return published weights as they are, if they fit the stem.
+        """Return weights unchanged, if they fit the stem.
 
         Args:
-            weights: The ``state_dict()`` of such a model.
+            weights: The ``state_dict()`` of a ResNet.
 
         Raises:
             ValueError: The first convolution has another kernel size.
         """
-        ours, theirs = self.conv1.weight.shape, weights.get("conv1.weight", self.conv1.weight).shape
-        if ours[2:] != theirs[2:]:
+        own = self.conv1.weight.shape[2:]
+        other = weights.get("conv1.weight", self.conv1.weight).shape[2:]
+        if own != other:
             advice = "strides that begin with 2 or 4, such as (2, 4, 8, 16)"
-            if theirs[2:] == (3, 3):
+            if other == (3, 3):
                 advice = "strides that begin with 1, such as (1, 2, 4, 8)"
             raise ValueError(
-                f"strides={self.strides} make the first convolution {ours[2]}x{ours[3]}, but that "
-                f"of the weights is {theirs[2]}x{theirs[3]}; pass {advice}, or train without these "
+                f"strides={self.strides} make the first convolution {own[0]}x{own[1]}, but that of "
+                f"the weights is {other[0]}x{other[1]}; pass {advice}, or train without these "
                 "weights"
             )
         return dict(weights)
@@ -178,25 +169,30 @@ def _require_strides(strides: object) -> None:
     )
 
 
-def _stage(
-    block: Block,
-    in_channels: int,
-    channels: int,
-    depth: int,
-    *,
-    stride: int,
-    dilation: tuple[int, int],
-) -> tuple[nn.Sequential, int]:
-    """Build a stage, whose first block has the stride, and return it with its output channels."""
-    blocks = [block(in_channels, channels, stride=stride, dilation=dilation)]
-    after = (dilation[1], dilation[1])
-    while len(blocks) < depth:
-        blocks.append(block(blocks[-1].out_channels, channels, stride=1, dilation=after))
-    return nn.Sequential(*blocks), blocks[-1].out_channels
+def _stages(
+    block: Block, channels: int, depths: tuple[int, int, int, int], strides: Strides
+) -> Iterator[tuple[nn.Sequential, int]]:
+    """Build the stages, whose first blocks have the strides, each with its output channels."""
+    in_channels, last_stride, dilation = channels, strides[0], 1
+    for index, (depth, stride) in enumerate(zip(depths, strides, strict=True)):
+        # the first block still reads what the stage before has dilated
+        first_dilation, dilation = dilation, strides[0] * 2**index // stride
+        stage = nn.Sequential()
+        for number in range(depth):
+            layer = block(
+                in_channels,
+                2**index * channels,
+                stride=1 if number else stride // last_stride,
+                dilation=(dilation if number else first_dilation, dilation),
+            )
+            in_channels = layer.out_channels
+            stage.append(layer)
+        last_stride = stride
+        yield stage, in_channels
 
 
 def _init_convolutions(model: nn.Module) -> None:
-    """Normal weights that keep the variance of gradients (He et al. 2015, arXiv:1502.01852)."""
+    """Draw normal weights that keep the variance of gradients (He et al., arXiv:1502.01852)."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -209,140 +205,62 @@ _register = functools.partial(
 )
 
 
+_micro = functools.partial(ResNet, BasicBlock, (1, 1, 1, 1), channels=8)
+
+
 @_register()
 def resnet_micro(
-    *,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+    *, in_channels: int = 3, num_classes: int = 1000, strides: Strides = (4, 8, 16, 32)
 ) -> ResNet:
-    """A ResNet of one narrow block a stage, for tests and first steps.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        strides: How much coarser than the image the maps of each stage are; see `ResNet`.
-    """
-    return ResNet(
-        BasicBlock,
-        (1, 1, 1, 1),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        channels=8,
-        strides=strides,
-    )
+    """A tiny ResNet for tests and experiments: one narrow block per stage, not a paper's."""
+    return _micro(in_channels=in_channels, num_classes=num_classes, strides=strides)
 
 
 @_register(published_by="torchvision")
 def resnet18(
-    *,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+    *, in_channels: int = 3, num_classes: int = 1000, strides: Strides = (4, 8, 16, 32)
 ) -> ResNet:
-    """A ResNet of 18 layers.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        strides: How much coarser than the image the maps of each stage are; see `ResNet`.
-    """
+    """A ResNet of 18 layers."""
     return ResNet(
-        BasicBlock,
-        (2, 2, 2, 2),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        strides=strides,
+        BasicBlock, (2, 2, 2, 2), in_channels=in_channels, num_classes=num_classes, strides=strides
     )
 
 
 @_register(published_by="torchvision")
 def resnet34(
-    *,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+    *, in_channels: int = 3, num_classes: int = 1000, strides: Strides = (4, 8, 16, 32)
 ) -> ResNet:
-    """A ResNet of 34 layers.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        strides: How much coarser than the image the maps of each stage are; see `ResNet`.
-    """
+    """A ResNet of 34 layers."""
     return ResNet(
-        BasicBlock,
-        (3, 4, 6, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        strides=strides,
+        BasicBlock, (3, 4, 6, 3), in_channels=in_channels, num_classes=num_classes, strides=strides
     )
 
 
 @_register(published_by="torchvision")
 def resnet50(
-    *,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+    *, in_channels: int = 3, num_classes: int = 1000, strides: Strides = (4, 8, 16, 32)
 ) -> ResNet:
-    """A ResNet of 50 layers.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        strides: How much coarser than the image the maps of each stage are; see `ResNet`.
-    """
+    """A ResNet of 50 layers."""
     return ResNet(
-        Bottleneck,
-        (3, 4, 6, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        strides=strides,
+        Bottleneck, (3, 4, 6, 3), in_channels=in_channels, num_classes=num_classes, strides=strides
     )
 
 
 @_register(published_by="torchvision")
 def resnet101(
-    *,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+    *, in_channels: int = 3, num_classes: int = 1000, strides: Strides = (4, 8, 16, 32)
 ) -> ResNet:
-    """A ResNet of 101 layers.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        strides: How much coarser than the image the maps of each stage are; see `ResNet`.
-    """
+    """A ResNet of 101 layers."""
     return ResNet(
-        Bottleneck,
-        (3, 4, 23, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        strides=strides,
+        Bottleneck, (3, 4, 23, 3), in_channels=in_channels, num_classes=num_classes, strides=strides
     )
 
 
 @_register(published_by="torchvision")
 def resnet152(
-    *,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+    *, in_channels: int = 3, num_classes: int = 1000, strides: Strides = (4, 8, 16, 32)
 ) -> ResNet:
-    """A ResNet of 152 layers.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        strides: How much coarser than the image the maps of each stage are; see `ResNet`.
-    """
+    """A ResNet of 152 layers."""
     return ResNet(
-        Bottleneck,
-        (3, 8, 36, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        strides=strides,
+        Bottleneck, (3, 8, 36, 3), in_channels=in_channels, num_classes=num_classes, strides=strides
     )

@@ -1,12 +1,12 @@
 """The residual blocks of ResNet, ResNeXt and wide ResNet.
 
 He, Zhang, Ren, Sun, "Deep residual learning for image recognition", 2015, arXiv:1512.03385,
-Figure 5. Like torchvision's, a bottleneck has its stride in the 3x3 convolution, not in the first.
+Figure 5. As in torchvision, a bottleneck has its stride in the 3x3 convolution, not in the first.
 
-A dilated block stands for one with a stride that was left out (Yu, Koltun, Funkhouser, "Dilated
-residual networks", 2017, arXiv:1705.09914, Section 2): its convolutions read pixels as far apart as
-they would have been after that stride. So the maps of a strided block are every second row and
-column of those of a dilated one.
+A dilated block replaces one whose stride was removed (Yu, Koltun, Funkhouser, "Dilated residual
+networks", 2017, arXiv:1705.09914, Section 2): its convolutions read pixels as far apart as they
+would have been after that stride. So the output of the strided block is every second row and column
+of that of the dilated one.
 """
 
 from typing import Protocol
@@ -18,7 +18,7 @@ from shapezoo.contracts import Module
 
 
 class BasicBlock(Module):
-    """Two 3x3 convolutions whose result is added to what they read (Figure 5, left).
+    """Two 3x3 convolutions whose output is added to their input (Figure 5, left).
 
     Args:
         in_channels: Input channels.
@@ -55,7 +55,7 @@ class BasicBlock(Module):
             "height=(height-1)//{self.stride}+1 width=(width-1)//{self.stride}+1"
         ),
     ]:
-        """The maps, corrected (Equations 1 and 2)."""
+        """Add the residual to the input (Equations 1 and 2)."""
         residual = self.relu(self.bn1(self.conv1(x)))
         residual = self.bn2(self.conv2(residual))
         residual += self.downsample(x)
@@ -64,16 +64,16 @@ class BasicBlock(Module):
 
 
 class Bottleneck(Module):
-    """A 3x3 convolution of fewer maps between two of 1x1, as residual (Figure 5, right).
+    """A 3x3 convolution with fewer channels between two of 1x1 (Figure 5, right).
 
     Args:
         in_channels: Input channels.
         channels: A quarter of the output channels.
         stride: Stride of the 3x3 convolution.
-        dilation: Dilation of a convolution with the stride, and of one after it. A bottleneck has
-            only the former.
+        dilation: Dilation of the convolution that has the stride, and of one after it. A
+            bottleneck has only the former.
         groups: Groups of the 3x3 convolution; the cardinality of ResNeXt.
-        width_per_group: Channels of a group where `channels` is 64; proportionally more where it
+        width_per_group: Channels per group where `channels` is 64; proportionally more where it
             is larger.
     """
 
@@ -110,7 +110,7 @@ class Bottleneck(Module):
             "height=(height-1)//{self.stride}+1 width=(width-1)//{self.stride}+1"
         ),
     ]:
-        """The maps, corrected (Equations 1 and 2)."""
+        """Add the residual to the input (Equations 1 and 2)."""
         residual = self.relu(self.bn1(self.conv1(x)))
         residual = self.relu(self.bn2(self.conv2(residual)))
         residual = self.bn3(self.conv3(residual))
@@ -125,7 +125,7 @@ class Block(Protocol):
     def __call__(
         self, in_channels: int, channels: int, *, stride: int, dilation: tuple[int, int]
     ) -> BasicBlock | Bottleneck:
-        """Build a block with this many input and output channels, or a multiple of the latter."""
+        """Build a block; a bottleneck has four times as many output channels."""
         ...
 
 
@@ -138,7 +138,7 @@ def conv(
     dilation: int = 1,
     groups: int = 1,
 ) -> nn.Conv2d:
-    """Build a padded convolution; normalisation follows, so it has no bias."""
+    """Build a padded convolution without bias, as normalisation follows."""
     return nn.Conv2d(
         in_channels,
         out_channels,
@@ -152,7 +152,7 @@ def conv(
 
 
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """Build the layer that makes the input of a block as large as its output (option B)."""
+    """Build the projection of a block's input to the shape of its output (option B)."""
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
     return nn.Sequential(

@@ -6,7 +6,7 @@ Xie, Girshick, Dollár, Tu, He, "Aggregated residual transformations for deep ne
 
 import functools
 
-from shapezoo.models.vision.resnets.resnet import ResNet
+from shapezoo.models.vision.resnets.resnet import ResNet, Strides
 from shapezoo.models.vision.resnets.resnet_blocks import Bottleneck
 from shapezoo.registry import register
 
@@ -20,71 +20,32 @@ _register = functools.partial(
 
 @_register(published_by="torchvision")
 def resnext50_32x4d(
-    *,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+    *, in_channels: int = 3, num_classes: int = 1000, strides: Strides = (4, 8, 16, 32)
 ) -> ResNet:
-    """A ResNeXt of 50 layers, with 32 groups of 4 maps.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        strides: How much coarser than the image the maps of each stage are; see `ResNet`.
-    """
+    """A ResNeXt of 50 layers, with 32 groups of 4 channels."""
     block = functools.partial(Bottleneck, groups=32, width_per_group=4)
     return ResNet(
-        block,
-        (3, 4, 6, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        strides=strides,
+        block, (3, 4, 6, 3), in_channels=in_channels, num_classes=num_classes, strides=strides
     )
 
 
 @_register(published_by="torchvision")
 def resnext101_32x8d(
-    *,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+    *, in_channels: int = 3, num_classes: int = 1000, strides: Strides = (4, 8, 16, 32)
 ) -> ResNet:
-    """A ResNeXt of 101 layers, with 32 groups of 8 maps.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        strides: How much coarser than the image the maps of each stage are; see `ResNet`.
-    """
+    """A ResNeXt of 101 layers, with 32 groups of 8 channels."""
     block = functools.partial(Bottleneck, groups=32, width_per_group=8)
     return ResNet(
-        block,
-        (3, 4, 23, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        strides=strides,
+        block, (3, 4, 23, 3), in_channels=in_channels, num_classes=num_classes, strides=strides
     )
 
 
 @_register(published_by="torchvision")
 def resnext101_64x4d(
-    *,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+    *, in_channels: int = 3, num_classes: int = 1000, strides: Strides = (4, 8, 16, 32)
 ) -> ResNet:
-    """A ResNeXt of 101 layers, with 64 groups of 4 maps.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        strides: How much coarser than the image the maps of each stage are; see `ResNet`.
-    """
+    """A ResNeXt of 101 layers, with 64 groups of 4 channels."""
     block = functools.partial(Bottleneck, groups=64, width_per_group=4)
     return ResNet(
-        block,
-        (3, 4, 23, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        strides=strides,
+        block, (3, 4, 23, 3), in_channels=in_channels, num_classes=num_classes, strides=strides
     )

@@ -1,12 +1,12 @@
-"""Wide residual networks: fewer layers, with more maps.
+"""Wide residual networks: fewer layers, with more channels.
 
 Zagoruyko, Komodakis, "Wide residual networks", 2016, arXiv:1605.07146, the bottlenecks for ImageNet
-of Section 3.5: those of ResNet with twice the maps inside.
+of Section 3.5: those of ResNet with twice the channels inside.
 """
 
 import functools
 
-from shapezoo.models.vision.resnets.resnet import ResNet
+from shapezoo.models.vision.resnets.resnet import ResNet, Strides
 from shapezoo.models.vision.resnets.resnet_blocks import Bottleneck
 from shapezoo.registry import register
 
@@ -19,47 +19,21 @@ _register = functools.partial(
 
 @_register(published_by="torchvision")
 def wide_resnet50_2(
-    *,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+    *, in_channels: int = 3, num_classes: int = 1000, strides: Strides = (4, 8, 16, 32)
 ) -> ResNet:
-    """A ResNet of 50 layers with twice the maps inside its bottlenecks.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        strides: How much coarser than the image the maps of each stage are; see `ResNet`.
-    """
+    """A ResNet of 50 layers with twice the channels inside its bottlenecks."""
     block = functools.partial(Bottleneck, width_per_group=128)
     return ResNet(
-        block,
-        (3, 4, 6, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        strides=strides,
+        block, (3, 4, 6, 3), in_channels=in_channels, num_classes=num_classes, strides=strides
     )
 
 
 @_register(published_by="torchvision")
 def wide_resnet101_2(
-    *,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    strides: tuple[int, int, int, int] = (4, 8, 16, 32),
+    *, in_channels: int = 3, num_classes: int = 1000, strides: Strides = (4, 8, 16, 32)
 ) -> ResNet:
-    """A ResNet of 101 layers with twice the maps inside its bottlenecks.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        strides: How much coarser than the image the maps of each stage are; see `ResNet`.
-    """
+    """A ResNet of 101 layers with twice the channels inside its bottlenecks."""
     block = functools.partial(Bottleneck, width_per_group=128)
     return ResNet(
-        block,
-        (3, 4, 23, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        strides=strides,
+        block, (3, 4, 23, 3), in_channels=in_channels, num_classes=num_classes, strides=strides
     )

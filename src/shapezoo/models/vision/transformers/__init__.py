@@ -1,1 +1,1 @@
-"""Vision transformers."""
+"""Transformers on the patches of an image."""

@@ -2,7 +2,7 @@
 
 Dosovitskiy et al., "An image is worth 16x16 words: transformers for image recognition at scale",
 2020, arXiv:2010.11929, Figure 1, Table 1 and Equations 1 to 4. The paper does not say how weights
-are initialised; they are as in torchvision.
+are initialised; torchvision's initialisation is used.
 """
 
 import functools
@@ -21,28 +21,28 @@ from shapezoo.registry import register
 
 
 class VisionTransformer(Module):
-    """A classifier of images, by a transformer over their patches.
+    """An image classifier: a transformer encoder over patches.
 
     Args:
-        image_size: Height and width of the images.
+        image_size: Height and width of the images, a multiple of the patch size.
         patch_size: Height and width of a patch.
-        num_layers: Number of blocks of the encoder.
-        num_heads: Heads of the attention.
+        num_layers: Number of encoder blocks.
+        num_heads: Number of attention heads.
         hidden_size: Width of a token.
         in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
+        num_classes: Number of classes.
         dropout: Probability of dropping an output of a linear layer in train mode
             (Appendix B.1).
 
     Attributes:
-        strides: How much coarser than the image the feature map is.
+        strides: Stride of the feature map relative to the image.
         feature_channels: Channels of the feature map.
-        num_features: Width of the class token, which is the pooled features.
+        num_features: Number of pooled features: the width of the class token.
         head_names: The layers that `pooled_features` does not use.
 
     Raises:
-        ValueError: The images cannot be cut into whole patches, or the width of a token not into
-            heads.
+        ValueError: The image size is not divisible by the patch size, or the width of a token not
+            by the number of heads.
     """
 
     head_names = ("heads",)
@@ -147,42 +147,42 @@ class VisionTransformer(Module):
         """Return the patches after some blocks of the encoder, arranged as in the image.
 
         They are normalised by the last layer normalisation of the encoder, so the map of the last
-        block is that of `feature_maps`. Blocks after the last one asked for do not run.
+        block is that of `feature_maps`. Blocks after the last one that is asked for do not run.
 
         Args:
             images: The images.
-            layers: Numbers of the blocks, from 0. Negative ones count from the last block, -1.
+            layers: Indices of the blocks. Negative ones count from the last block, -1.
 
         Returns:
-            A map for each number, in the order of the numbers.
+            A map for each index, in the order of the indices.
 
         Raises:
-            ValueError: There is no block of such a number.
+            ValueError: An index is out of range.
         """
         num_layers = len(self.encoder.layers)
-        for number in layers:
-            if not -num_layers <= number < num_layers:
+        for index in layers:
+            if not -num_layers <= index < num_layers:
                 raise ValueError(
-                    f"layers must be numbers of blocks, from {-num_layers} to {num_layers - 1}, "
-                    f"got {number}"
+                    f"layers must be indices of blocks, from {-num_layers} to {num_layers - 1}, "
+                    f"got {index}"
                 )
-        wanted = [number % num_layers for number in layers]
+        wanted = [index % num_layers for index in layers]
         x = self.encoder.dropout(self._tokens(images) + self.encoder.pos_embedding)
         maps = {}
-        for number, block in enumerate(list(self.encoder.layers)[: max(wanted, default=-1) + 1]):
+        for index, block in enumerate(list(self.encoder.layers)[: max(wanted, default=-1) + 1]):
             x = block(x)
-            if number in wanted:
-                maps[number] = self._map(self.encoder.ln(x))
-        return tuple(maps[number] for number in wanted)
+            if index in wanted:
+                maps[index] = self._map(self.encoder.ln(x))
+        return tuple(maps[index] for index in wanted)
 
     def adapted(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Weights for images of another size, fitted to this one (Section 3.2).
+        """Return weights for images of another size, fitted to this model (Section 3.2).
 
-        Position embeddings are interpolated, bicubically, as a map of patches of the same size.
-        The linear layers of an `MLPBlock` may have the names of torchvision's older files.
+        Position embeddings are interpolated bicubically, as a map of patches of the same size. The
+        linear layers of an `MLPBlock` may have the names of torchvision's older files.
 
         Args:
-            weights: What the ``state_dict()`` of such a model gave.
+            weights: The ``state_dict()`` of a vision transformer.
 
         Raises:
             ValueError: The position embeddings are not those of a square of patches.
@@ -210,20 +210,20 @@ class VisionTransformer(Module):
         return torch.cat([self.class_token.repeat(images.shape[0], 1, 1), tokens], dim=1)
 
     def _map(self, tokens: Tensor) -> Tensor:
-        """Arrange the tokens of patches as in the image, without the class token."""
+        """Arrange the tokens, without the class token, as their patches in the image."""
         patches = tokens[:, 1:].transpose(1, 2)
         return patches.reshape(-1, self.num_features, self.grid_size, self.grid_size)
 
 
 def _renamed(name: str) -> str:
-    """What is called so in older files of torchvision, in a model."""
+    """Return the current name of a weight, given the name in an older file of torchvision."""
     return name.replace(".mlp.linear_1.", ".mlp.0.").replace(".mlp.linear_2.", ".mlp.3.")
 
 
 def _init_ends(embedding: nn.Conv2d, head: nn.Linear) -> None:
-    """Keep the variance of patches by LeCun's rule (normal, truncated at 2); no class is preferred.
+    """Draw truncated normal embeddings that keep the variance of patches; the head is zero.
 
-    Only of a head for fine-tuning does the paper say that it begins at zero (Section 3.2).
+    The paper says only of a head for fine-tuning that it starts at zero (Section 3.2).
     """
     fan_in = embedding.weight[0].numel()
     nn.init.trunc_normal_(embedding.weight, std=fan_in**-0.5)
@@ -246,149 +246,59 @@ _huge = functools.partial(VisionTransformer, num_layers=32, num_heads=16, hidden
 
 @_register()
 def vit_micro(
-    *,
-    image_size: int = 32,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    dropout: float = 0.0,
+    *, image_size: int = 32, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.0
 ) -> VisionTransformer:
-    """A vision transformer of two narrow blocks, for tests and first steps.
-
-    Args:
-        image_size: Height and width of the images, a multiple of 4.
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping an output of a linear layer in train mode.
-    """
+    """A tiny ViT for tests and experiments: two narrow blocks, patches of 4 x 4 pixels."""
     return _micro(
-        image_size,
-        patch_size=4,
-        in_channels=in_channels,
-        num_classes=num_classes,
-        dropout=dropout,
+        image_size, patch_size=4, in_channels=in_channels, num_classes=num_classes, dropout=dropout
     )
 
 
 @_register(published_by="torchvision")
 def vit_b_16(
-    *,
-    image_size: int = 224,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    dropout: float = 0.0,
+    *, image_size: int = 224, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.0
 ) -> VisionTransformer:
-    """ViT-Base, with patches of 16 x 16 pixels.
-
-    Args:
-        image_size: Height and width of the images, a multiple of 16.
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping an output of a linear layer in train mode.
-    """
+    """ViT-Base, with patches of 16 x 16 pixels."""
     return _base(
-        image_size,
-        patch_size=16,
-        in_channels=in_channels,
-        num_classes=num_classes,
-        dropout=dropout,
+        image_size, patch_size=16, in_channels=in_channels, num_classes=num_classes, dropout=dropout
     )
 
 
 @_register(published_by="torchvision")
 def vit_b_32(
-    *,
-    image_size: int = 224,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    dropout: float = 0.0,
+    *, image_size: int = 224, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.0
 ) -> VisionTransformer:
-    """ViT-Base, with patches of 32 x 32 pixels.
-
-    Args:
-        image_size: Height and width of the images, a multiple of 32.
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping an output of a linear layer in train mode.
-    """
+    """ViT-Base, with patches of 32 x 32 pixels."""
     return _base(
-        image_size,
-        patch_size=32,
-        in_channels=in_channels,
-        num_classes=num_classes,
-        dropout=dropout,
+        image_size, patch_size=32, in_channels=in_channels, num_classes=num_classes, dropout=dropout
     )
 
 
 @_register(published_by="torchvision")
 def vit_l_16(
-    *,
-    image_size: int = 224,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    dropout: float = 0.0,
+    *, image_size: int = 224, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.0
 ) -> VisionTransformer:
-    """ViT-Large, with patches of 16 x 16 pixels.
-
-    Args:
-        image_size: Height and width of the images, a multiple of 16.
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping an output of a linear layer in train mode.
-    """
+    """ViT-Large, with patches of 16 x 16 pixels."""
     return _large(
-        image_size,
-        patch_size=16,
-        in_channels=in_channels,
-        num_classes=num_classes,
-        dropout=dropout,
+        image_size, patch_size=16, in_channels=in_channels, num_classes=num_classes, dropout=dropout
     )
 
 
 @_register(published_by="torchvision")
 def vit_l_32(
-    *,
-    image_size: int = 224,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    dropout: float = 0.0,
+    *, image_size: int = 224, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.0
 ) -> VisionTransformer:
-    """ViT-Large, with patches of 32 x 32 pixels.
-
-    Args:
-        image_size: Height and width of the images, a multiple of 32.
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping an output of a linear layer in train mode.
-    """
+    """ViT-Large, with patches of 32 x 32 pixels."""
     return _large(
-        image_size,
-        patch_size=32,
-        in_channels=in_channels,
-        num_classes=num_classes,
-        dropout=dropout,
+        image_size, patch_size=32, in_channels=in_channels, num_classes=num_classes, dropout=dropout
     )
 
 
 @_register(published_by="torchvision")
 def vit_h_14(
-    *,
-    image_size: int = 224,
-    in_channels: int = 3,
-    num_classes: int = 1000,
-    dropout: float = 0.0,
+    *, image_size: int = 224, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.0
 ) -> VisionTransformer:
-    """ViT-Huge, with patches of 14 x 14 pixels.
-
-    Args:
-        image_size: Height and width of the images, a multiple of 14.
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping an output of a linear layer in train mode.
-    """
+    """ViT-Huge, with patches of 14 x 14 pixels."""
     return _huge(
-        image_size,
-        patch_size=14,
-        in_channels=in_channels,
-        num_classes=num_classes,
-        dropout=dropout,
+        image_size, patch_size=14, in_channels=in_channels, num_classes=num_classes, dropout=dropout
     )

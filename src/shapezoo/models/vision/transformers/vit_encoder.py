@@ -14,13 +14,13 @@ from shapezoo.layers import MLPBlock, SelfAttention
 
 
 class EncoderBlock(Module):
-    """Attention and an MLP, both of normalised tokens and as residuals (Figure 1, right).
+    """Attention and an MLP, each a residual on normalised tokens (Figure 1, right).
 
     Args:
         hidden_size: Width of a token.
-        num_heads: Heads of the attention.
-        dropout: The probability that a number becomes zero in train mode, after each linear layer
-            but those that make queries, keys and values (Appendix B.1).
+        num_heads: Number of attention heads.
+        dropout: Probability of dropping an output in train mode, after each linear layer except
+            those of queries, keys and values (Appendix B.1).
     """
 
     def __init__(self, hidden_size: int, *, num_heads: int, dropout: float) -> None:
@@ -35,20 +35,20 @@ class EncoderBlock(Module):
     def forward(
         self, tokens: Float[Tensor, "batch seq hidden={self.hidden_size}"]
     ) -> Float[Tensor, "batch seq hidden={self.hidden_size}"]:
-        """The tokens, corrected (Equations 2 and 3)."""
+        """Add the residuals of attention and MLP to the tokens (Equations 2 and 3)."""
         tokens = tokens + self.dropout(self.self_attention(self.ln_1(tokens)))
-        corrected: Tensor = tokens + self.mlp(self.ln_2(tokens))
-        return corrected
+        encoded: Tensor = tokens + self.mlp(self.ln_2(tokens))
+        return encoded
 
 
 class Encoder(Module):
-    """Position embeddings, a row of blocks, and normalisation.
+    """Position embeddings, a stack of blocks, and layer normalisation.
 
     Args:
         hidden_size: Width of a token.
         seq_length: Number of tokens.
         num_layers: Number of blocks.
-        num_heads: Heads of the attention.
+        num_heads: Number of attention heads.
         dropout: As in `EncoderBlock`, and after the position embeddings are added.
     """
 

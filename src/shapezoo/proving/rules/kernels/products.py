@@ -1,18 +1,20 @@
-"""Products of matrices."""
+"""Shape rules of products of matrices."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from shapezoo.proving.rules.common import PRODUCT, broadcast, empty, fits, require
+from shapezoo.proving.rules.shape_rules import PRODUCT, broadcast, empty, fits, require
 
 _GROUPED_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-_ALIGNMENT = 16  # bytes, of each row of both operands
+
+_ALIGNMENT = 16
+"""Each row of both operands of a grouped product begins at a multiple of this number of bytes."""
 
 
-def addmm(bias: Tensor, x: Tensor, other: Tensor, **kwargs: Any) -> Any:
-    """Return a product of two matrices plus a bias."""
+def addmm(bias: Tensor, x: Tensor, other: Tensor, **options: Any) -> Any:
+    """Compute the shape of a product of two matrices plus a bias."""
     if not x.dtype == other.dtype == bias.dtype or x.dim() != 2 or other.dim() != 2:
         return NotImplemented
     require(x.shape[1] == other.shape[0], PRODUCT, tuple(x.shape), tuple(other.shape))
@@ -29,7 +31,10 @@ def grouped_mm(
     bias: Tensor | None = None,
     out_dtype: torch.dtype | None = None,
 ) -> Any:
-    """Return groups of rows, each times a matrix of its own; the fake kernel wants bfloat16."""
+    """Compute the shape of groups of rows, each times a matrix of its own.
+
+    The fake kernel accepts bfloat16 only; the kernel of a CPU takes other dtypes too.
+    """
     if x.dim() != 2 or other.dim() != 3 or offs is None or bias is not None:
         return NotImplemented
     if x.dtype != other.dtype or x.dtype not in _GROUPED_DTYPES or offs.dtype != torch.int32:
@@ -41,9 +46,6 @@ def grouped_mm(
         is_aligned = step * x.element_size() % _ALIGNMENT == 0
         require(is_aligned, "strides should be multiple of {} bytes", _ALIGNMENT)
     require(x.shape[1] == other.shape[1], PRODUCT, tuple(x.shape), tuple(other.shape))
-    require(
-        other.shape[0] == offs.shape[0],
-        "expected one offset for each of {} matrices",
-        other.shape[0],
-    )
+    message = "expected one offset for each of {} matrices"
+    require(other.shape[0] == offs.shape[0], message, other.shape[0])
     return empty(x, (x.shape[0], other.shape[2]), out_dtype)

@@ -1,10 +1,11 @@
 """Quotients of sizes, written so that they are cheap to reason about.
 
-torch calls `sympy.simplify` for each quotient of two products with a common factor, to cancel it.
+PyTorch calls `sympy.simplify` for each quotient of two products with a common factor, to cancel it.
 That function tries all that sympy knows. Where the factor is in every term, the terms are divided
 one by one; in a model of windowed attention this takes a quarter of the time or less.
 
-`math.ceil(height / 2)` goes through a float, but equals `(height + 1) // 2` below 2**53.
+``math.ceil(height / 2)`` goes through a float, which the solver cannot follow, but it equals
+``(height + 1) // 2`` below 2**53.
 """
 
 import contextlib
@@ -28,32 +29,32 @@ def cancelled(quotient: Any) -> Any:
     return quotient if is_whole else sympy.simplify(quotient)
 
 
-def _rounded(function: Callable[[Any], Any], mode: str) -> Callable[[Any], Any]:
-    """Return a function that rounds a quotient of whole numbers by one division of them."""
+def _rounded(function: Callable[[Any], Any], name: str) -> Callable[[Any], Any]:
+    """Return a function that rounds a quotient of integers by one division of integers."""
 
     def rounded(number: Any) -> Any:
         if not isinstance(number, functions.IntTrueDiv):
             return function(number)
-        total: Any
-        divisor: Any
-        total, divisor = number.args
+        arguments: Any = number.args
+        total, divisor = arguments
         is_plain = divisor.is_Integer and divisor > 0
-        if not is_plain or (mode == "trunc" and not total.is_nonnegative):
+        # below zero, truncation rounds up
+        if not is_plain or (name == "TruncToInt" and not total.is_nonnegative):
             return function(number)
-        return functions.FloorDiv(total + divisor - 1 if mode == "ceil" else total, divisor)
+        return functions.FloorDiv(total + divisor - 1 if name == "CeilToInt" else total, divisor)
 
     return rounded
 
 
 @contextlib.contextmanager
 def cheap_quotients() -> Iterator[None]:
-    """Let torch cancel factors and round quotients so."""
+    """Let PyTorch cancel factors and round quotients so.
+
+    Its functions for sympy are private. They are where symbols are divided, and there is no hook.
+    """
     module = types.ModuleType("sympy")
     vars(module).update(vars(sympy), simplify=cancelled)
-    modes = {"CeilToInt": "ceil", "FloorToInt": "floor", "TruncToInt": "trunc"}
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(patch.object(functions, "sympy", module))
-        for name, mode in modes.items():
-            rounded = _rounded(getattr(functions, name), mode)
-            stack.enter_context(patch.object(functions, name, rounded))
+    names = ("CeilToInt", "FloorToInt", "TruncToInt")
+    rounded: dict[str, Any] = {name: _rounded(getattr(functions, name), name) for name in names}
+    with patch.multiple(functions, sympy=module, **rounded):
         yield

@@ -1,28 +1,31 @@
-"""Which arguments of kernels are indices: real kernels check them, and fake ones do not."""
+"""Checks of indices, by kernel: real kernels raise where one is out of range, fake ones do not.
 
-from collections.abc import Callable, Mapping
-from typing import Any
+Without them, ``table[torch.arange(n)]`` is proved for every `n`. A kernel that has an argument of
+such a name but no check here gets none of its indices from sizes: `check_indices` gives up.
+"""
+
+import functools
 
 import torch
 from torch import Tensor
 
-from shapezoo.proving.rules.common import require
+from shapezoo._containers import tensors_of
 from shapezoo.proving.rules.intervals import ValueRange
+from shapezoo.proving.rules.shape_rules import Arguments, require, rule_table
 from shapezoo.proving.rules.values.value_ranges import ValueRanges
-from shapezoo.proving.snippets import tensors_of
 
 
-def check_indices(ranges: ValueRanges, name: str, arguments: Mapping[str, Any]) -> None:
+def check_indices(ranges: ValueRanges, name: str, arguments: Arguments) -> None:
     """Check the indices of a kernel, if it has some.
 
     Args:
-        ranges: What is known of values.
+        ranges: The values of tensors.
         name: The name of the kernel.
         arguments: Its arguments by name.
 
     Raises:
-        UndecidedError: Not enough is known of their values.
-        Exception: One is out of range, as the real kernel says.
+        UndecidedError: Not enough is known about the values of an index.
+        Exception: An index is out of range, as the real kernel says.
     """
     short = name.removesuffix("_")
     if short in _CHECKS:
@@ -39,24 +42,21 @@ def check_one_hot(ranges: ValueRanges, tensor: Tensor, num_classes: int = -1) ->
         ranges.require(tensor, 0, num_classes - 1, RuntimeError)
 
 
-def _embedding(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:
-    ranges.require(arguments["indices"], 0, arguments["weight"].shape[0] - 1, IndexError)
+def _rows(table: str, ranges: ValueRanges, arguments: Arguments) -> None:
+    """Check the indices of a kernel that looks up rows of an argument."""
+    ranges.require(arguments["indices"], 0, arguments[table].shape[0] - 1, IndexError)
 
 
-def _embedding_bag(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:
-    _embedding(ranges, arguments)
+def _embedding_bag(ranges: ValueRanges, arguments: Arguments) -> None:
+    _rows("weight", ranges, arguments)
     offsets = arguments["offsets"]
     ranges.require(offsets, 0, arguments["indices"].shape[0], RuntimeError)
     values = ranges.of(offsets)
-    if isinstance(values, ValueRange) and values.is_known and not values.is_caller:
+    if isinstance(values, ValueRange) and values.is_bounded:
         require(values.low == 0, "offsets[0] has to be 0, got {}", values.low)
 
 
-def _renormalised(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:
-    ranges.require(arguments["indices"], 0, arguments["self"].shape[0] - 1, IndexError)
-
-
-def _index(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:
+def _index(ranges: ValueRanges, arguments: Arguments) -> None:
     axis = 0
     for index in arguments["indices"]:
         if isinstance(index, Tensor) and index.dtype in (torch.bool, torch.uint8):
@@ -68,21 +68,19 @@ def _index(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:
         axis += 1
 
 
-def _along_axis(error: type[Exception]) -> Callable[[ValueRanges, Mapping[str, Any]], None]:
-    def check(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:
-        x = arguments["self"]
-        size = x.shape[arguments["dim"]] if x.dim() else 1
-        ranges.require(arguments["index"], 0, size - 1, error)
-
-    return check
+def _along_axis(error: type[Exception], ranges: ValueRanges, arguments: Arguments) -> None:
+    """Check the index of a kernel that counts along its axis ``dim``."""
+    x = arguments["self"]
+    size = x.shape[arguments["dim"]] if x.dim() else 1
+    ranges.require(arguments["index"], 0, size - 1, error)
 
 
-def _take(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:
+def _take(ranges: ValueRanges, arguments: Arguments) -> None:
     count = arguments["self"].numel()
     ranges.require(arguments["index"], -count, count - 1, IndexError)
 
 
-def _loss(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:
+def _loss(ranges: ValueRanges, arguments: Arguments) -> None:
     x = arguments["self"]
     classes, weight = x.shape[1 if x.dim() > 1 else 0], arguments.get("weight")
     if weight is not None:
@@ -90,27 +88,24 @@ def _loss(ranges: ValueRanges, arguments: Mapping[str, Any]) -> None:
     ranges.require(arguments["target"], 0, classes - 1, IndexError)
 
 
-_CHECKS: dict[str, Callable[[ValueRanges, Mapping[str, Any]], None]] = {
-    "embedding": _embedding,
-    "embedding_renorm": _renormalised,
-    **dict.fromkeys(
-        ["_embedding_bag", "_embedding_bag_forward_only", "embedding_bag"], _embedding_bag
+_CHECKS = rule_table(
+    # An index counts the rows of a table.
+    (functools.partial(_rows, "weight"), "embedding"),
+    (functools.partial(_rows, "self"), "embedding_renorm"),
+    (_embedding_bag, "embedding_bag _embedding_bag _embedding_bag_forward_only"),
+    # One index for each axis; -1 is the last position.
+    (_index, "index index_put _index_put_impl"),
+    # An index counts positions along one axis.
+    (functools.partial(_along_axis, IndexError), "index_select"),
+    (
+        functools.partial(_along_axis, RuntimeError),
+        "gather scatter scatter_add scatter_reduce index_add index_fill index_copy index_reduce",
     ),
-    **dict.fromkeys(["index", "index_put", "_index_put_impl"], _index),
-    "index_select": _along_axis(IndexError),
-    **dict.fromkeys(
-        [
-            *("gather", "scatter", "scatter_add", "scatter_reduce"),
-            *("index_add", "index_fill", "index_copy", "index_reduce"),
-        ],
-        _along_axis(RuntimeError),
-    ),
-    **dict.fromkeys(["take", "put"], _take),
-    **dict.fromkeys(
-        [
-            *("nll_loss", "nll_loss_nd", "nll_loss2d", "nll_loss_forward", "nll_loss2d_forward"),
-            *("multi_margin_loss",),
-        ],
+    # An index counts the entries of the whole tensor.
+    (_take, "take put"),
+    # A target is one of the classes.
+    (
         _loss,
+        "nll_loss nll_loss_nd nll_loss2d nll_loss_forward nll_loss2d_forward multi_margin_loss",
     ),
-}
+)

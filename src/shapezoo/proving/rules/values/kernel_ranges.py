@@ -1,37 +1,31 @@
-"""What kernels do to the bounds of values: one rule for each, and none for most.
+"""What kernels do to the values of tensors: one rule for each kernel, and none for most.
 
-A kernel without a rule gives values of which nothing is known, unless they are bool, or each of
-them follows from one value of the caller's arguments.
+A rule returns an interval or a `Constant` for one tensor of a result, from those of the arguments:
+``arange(n)`` is in ``[0, n - 1]``, `argmax` in the positions of its axis. A rule whose interval is
+too narrow proves a model that raises, so a kernel without a rule returns values of which nothing is
+known, except for two cases: a bool is 0 or 1, and each value that follows from one of the caller's,
+in a way that no size changes, is assumed to be valid as that was (`_depends_on_caller`).
+
+The rules compute as if dtypes were exact. What a dtype does to the values is added afterwards, for
+all kernels alike (`values_after`).
 """
 
+import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from shapezoo._containers import tensors_of
 from shapezoo.proving.rules import intervals
-from shapezoo.proving.rules.intervals import BOOL, LOST, Size, ValueRange
-from shapezoo.proving.rules.values.constants import (
-    Constant,
-    bounds_of,
-    part_of_rising,
-    selected,
-    sliced,
-)
-from shapezoo.proving.snippets import tensors_of
-
-Values = ValueRange | Constant
-"""What is known of the values of a tensor."""
+from shapezoo.proving.rules.intervals import BOOL, UNKNOWN, Size, ValueRange
+from shapezoo.proving.rules.shape_rules import Arguments, rule_table
+from shapezoo.proving.rules.values.constants import Constant, Values, ValuesOf, as_range
 
 ZERO = ValueRange(0, 0)
-
-
-def as_range(values: Values) -> ValueRange:
-    """Return bounds of values of which more may be known."""
-    return bounds_of(values) if isinstance(values, Constant) else values
 
 
 @dataclass(frozen=True)
@@ -40,50 +34,61 @@ class KernelCall:
 
     Attributes:
         func: The kernel.
-        name: Its name, without the underscore of those that write to their input.
+        name: Its name, without the underscore of in-place ones.
         arguments: Its arguments by name, with defaults.
         result: The tensor.
-        number: Which tensor of the result it is.
-        values_of: Returns what is known of the values of a tensor.
+        number: The position of the tensor in the result.
+        values_of: Returns the values of a tensor, as far as they are known.
     """
 
     func: Any
     name: str
-    arguments: Mapping[str, Any]
+    arguments: Arguments
     result: Tensor
     number: int
-    values_of: Callable[[Tensor], Values]
+    values_of: ValuesOf
 
     def values(self, name: str) -> Values:
-        """Return what is known of an argument, which may be a number."""
-        value = self.arguments.get(name)
-        return self.values_of(value) if isinstance(value, Tensor) else intervals.of_number(value)
+        """Return the values of an argument, which may be a number."""
+        return self._values(self.arguments.get(name))
 
     def range(self, name: str) -> ValueRange:
-        """Return the bounds of an argument, which may be a number."""
+        """Return the interval of an argument, which may be a number."""
         return as_range(self.values(name))
 
     def ranges(self, *names: str) -> list[ValueRange]:
-        """Return the bounds of some arguments, and of each tensor in those that are lists."""
-        parts = [self.arguments.get(name) for name in names]
-        each = [item for part in parts for item in (part if isinstance(part, list) else [part])]
-        return [
-            as_range(
-                self.values_of(item) if isinstance(item, Tensor) else intervals.of_number(item)
-            )
-            for item in each
-        ]
+        """Return the intervals of some arguments, and of each tensor in those that are lists."""
+        arguments = [self.arguments.get(name) for name in names]
+        each = [item for part in arguments for item in (part if isinstance(part, list) else [part])]
+        return [as_range(self._values(item)) for item in each]
+
+    def _values(self, value: Any) -> Values:
+        return self.values_of(value) if isinstance(value, Tensor) else intervals.of_number(value)
+
+    def may_be_nan(self, *ranges: ValueRange) -> bool:
+        """Whether a value may be nan; the bounds of others exclude it."""
+        return self.result.is_floating_point() and not all(r.is_bounded for r in ranges)
+
+    def count(self) -> Size:
+        """Return how many values are reduced to one."""
+        source, dim = self.arguments["self"], self.arguments.get("dim")
+        dims = [dim] if isinstance(dim, int) else dim or range(source.dim())
+        return math.prod(source.shape[axis] for axis in dims) if source.dim() else 1
+
+
+Rule = Callable[[KernelCall], Values]
 
 
 def values_after(call: KernelCall) -> Values:
-    """Return what is known of the values in the result of a kernel."""
+    """Return the values in the result of a kernel, as far as they are known."""
     if _depends_on_caller(call):
         return BOOL if call.result.dtype == torch.bool else intervals.CALLER
-    rule = _places if _gives_places(call) else _RULES.get(call.name)
-    values: Values | None = rule(call) if rule else None
+    is_position = _POSITIONS.get(call.name) == call.number
+    rule = _positions if is_position else _RULES.get(call.name)
+    values: Values = rule(call) if rule else UNKNOWN
     if isinstance(values, Constant):
         return values
-    return intervals.in_dtype(values or LOST, call.result.dtype)
+    return intervals.in_dtype(values, call.result.dtype)
 
 
 def _depends_on_caller(call: KernelCall) -> bool:
@@ -96,11 +101,7 @@ def _depends_on_caller(call: KernelCall) -> bool:
     if any(isinstance(part, torch.SymInt | torch.SymFloat) for part in parts):
         return False
     values = [call.values_of(tensor) for tensor in tensors_of(parts)]
-    return any(map(_is_caller, values)) and all(_is_caller(v) or _is_fixed(v) for v in values)
-
-
-def _is_caller(values: Values) -> bool:
-    return isinstance(values, ValueRange) and values.is_caller
+    return any(v.is_caller for v in values) and all(v.is_caller or _is_fixed(v) for v in values)
 
 
 def _is_fixed(values: Values) -> bool:
@@ -109,12 +110,13 @@ def _is_fixed(values: Values) -> bool:
 
 def _same(call: KernelCall) -> Values:
     source = next(tensors_of([*call.arguments.values()]))
-    if source.dtype != call.result.dtype:  # the same bits, read otherwise
-        return LOST
+    # x.view(torch.int32) reads the same bits as other numbers
+    if source.dtype != call.result.dtype:
+        return UNKNOWN
     values = call.values_of(source)
     if not isinstance(values, Constant):
         return values
-    return values.shuffled() if call.name in _REORDERING else values.partial()
+    return values.shuffled() if call.name in _REORDERING.split() else values.partial()
 
 
 def _repeated(call: KernelCall) -> Values:
@@ -123,241 +125,188 @@ def _repeated(call: KernelCall) -> Values:
     return ValueRange(0, call.arguments["repeats"].shape[0] - 1)
 
 
-def _whole(call: KernelCall) -> ValueRange:
-    return call.range("self")  # the bounds of a fraction are whole numbers already
-
-
 def _slice(call: KernelCall) -> Values:
-    values, parts = call.values("self"), call.arguments
+    values = call.values("self")
+    dim, start, step = (call.arguments[name] for name in ("dim", "start", "step"))
     if not isinstance(values, Constant):
         return values
-    start, step = parts["start"], parts["step"]
-    if isinstance(start, torch.SymInt) and type(step) is int and step == 1:
-        count = call.result.shape[parts["dim"]]
-        if found := part_of_rising(values, parts["dim"], start, count):
-            return found
-    return sliced(values, parts["dim"], parts["start"], parts["step"], call.result)
+    is_line = isinstance(start, torch.SymInt) and type(step) is int and step == 1
+    count = call.result.shape[dim]
+    part = values.part_of_progression(dim, start, count) if is_line else None
+    return part or values.sliced(dim, start, step, call.result)
 
 
 def _select(call: KernelCall) -> Values:
-    values, parts = call.values("self"), call.arguments
+    values, dim, index = call.values("self"), call.arguments["dim"], call.arguments["index"]
     if not isinstance(values, Constant):
         return values
-    is_line = isinstance(parts["index"], torch.SymInt) and values.data.dim() == 1
-    found = part_of_rising(values, 0, parts["index"], 1) if is_line else None
-    return found or selected(values, parts["dim"], parts["index"])
+    is_line = isinstance(index, torch.SymInt) and values.data.dim() == 1
+    part = values.part_of_progression(0, index, 1) if is_line else None
+    return part or values.selected(dim, index)
 
 
-def _joined(*names: str) -> Callable[[KernelCall], ValueRange]:
+def _from(*names: str) -> Rule:
+    """Return the rule of a kernel whose values are each in the interval of some argument."""
     return lambda call: intervals.join(call.ranges(*names))
 
 
-def _pair(
-    rule: Callable[[ValueRange, ValueRange], ValueRange],
-) -> Callable[[KernelCall], ValueRange]:
-    def of_pair(call: KernelCall) -> ValueRange:
-        other = call.range("other")
-        if call.arguments.get("alpha", 1) != 1:
-            other = intervals.multiply(other, call.range("alpha"))
-        return rule(call.range("self"), other)
-
-    return of_pair
+def _pair(rule: Callable[[ValueRange, ValueRange], ValueRange], call: KernelCall) -> ValueRange:
+    """Apply a rule to the two operands of a kernel."""
+    other = call.range("other")
+    if call.arguments.get("alpha", 1) != 1:
+        other = intervals.multiply(other, call.range("alpha"))
+    return rule(call.range("self"), other)
 
 
 def _divided(call: KernelCall) -> ValueRange:
     left, right, mode = call.range("self"), call.range("other"), call.arguments.get("rounding_mode")
-    is_down = mode == "floor" or (mode and left.low is not None and intervals.known(left.low >= 0))
+    # truncation rounds down what is not negative
+    is_down = mode == "floor" or (mode and left.low is not None and intervals.always(left.low >= 0))
     return (intervals.floor_divide if is_down else intervals.divide)(left, right)
 
 
-def _extreme(
-    rule: Callable[[list[ValueRange]], ValueRange],
-) -> Callable[[KernelCall], Values]:
-    def of_pair(call: KernelCall) -> Values:
-        if "other" not in call.arguments:  # along an axis
-            return _same(call)
-        ranges = call.ranges("self", "other")
-        return LOST if _may_be_nan(call, ranges) else rule(ranges)
-
-    return of_pair
+def _extreme(rule: Callable[[list[ValueRange]], ValueRange], call: KernelCall) -> Values:
+    """Return the values of a minimum or maximum: of two operands, or along an axis."""
+    if "other" not in call.arguments:
+        return _same(call)
+    ranges = call.ranges("self", "other")
+    return UNKNOWN if call.may_be_nan(*ranges) else rule(ranges)
 
 
 def _clamped(call: KernelCall) -> ValueRange:
-    values = call.range("self")
     limits = [None if call.arguments.get(n) is None else call.range(n) for n in ("min", "max")]
-    return LOST if _may_be_nan(call, [values]) else intervals.clamp(values, *limits)
+    return intervals.clamp(call.range("self"), *limits)
 
 
-def _rectified(call: KernelCall) -> ValueRange:
-    values = call.range("self")
-    return LOST if _may_be_nan(call, [values]) else intervals.maximum([values, ZERO])
-
-
-def _may_be_nan(call: KernelCall, ranges: list[ValueRange]) -> bool:
-    """Whether a value may be nan, of which no limit makes a number."""
-    return call.result.is_floating_point() and not all(values.is_known for values in ranges)
+def _unless_nan(rule: Rule) -> Rule:
+    """Return a rule for what may not be nan, which no limit turns into a number."""
+    return lambda call: UNKNOWN if call.may_be_nan(call.range("self")) else rule(call)
 
 
 def _remainder(call: KernelCall) -> ValueRange:
     left, right = call.ranges("self", "other")
-    if not call.result.is_floating_point():
-        left = ZERO  # the bounds are the same for any whole number
-    return intervals.remainder(left, right)
+    # the bounds are the same for any integer, known or not
+    return intervals.remainder(left if call.result.is_floating_point() else ZERO, right)
 
 
-def _sign(call: KernelCall) -> ValueRange:
-    return LOST if _may_be_nan(call, [call.range("self")]) else ValueRange(-1, 1)
+def _sum(*, is_running: bool) -> Rule:
+    return lambda call: intervals.add_up(call.range("self"), call.count(), is_running=is_running)
 
 
-def _summed(call: KernelCall) -> ValueRange:
-    return intervals.add_up(call.range("self"), _count(call, call.arguments.get("dim")))
-
-
-def _running_sum(call: KernelCall) -> ValueRange:
-    count = _count(call, call.arguments["dim"])
-    return intervals.add_up(call.range("self"), count, is_running=True)
-
-
-def _counted(call: KernelCall) -> ValueRange:
-    return ValueRange(0, _count(call, call.arguments.get("dim")))
-
-
-def _count(call: KernelCall, dim: Any) -> Size:
-    """How many values are reduced to one."""
-    source: Tensor = call.arguments["self"]
-    dims = [dim] if isinstance(dim, int) else dim or range(source.dim())
-    return math.prod(source.shape[axis] for axis in dims) if source.dim() else 1
-
-
-def _gives_places(call: KernelCall) -> bool:
-    return call.name in _PLACES and call.number == _PLACES[call.name]
-
-
-def _places(call: KernelCall) -> ValueRange:
-    """The bounds of places along an axis, or in the whole where none is given."""
+def _positions(call: KernelCall) -> ValueRange:
+    """Return the interval of positions along an axis, or in the whole where none is given."""
     source: Tensor = call.arguments["self"]
     dim = call.arguments.get("dim")
     count = source.numel() if dim is None or not source.dim() else source.shape[dim]
     return ValueRange(0, count - 1)
 
 
-def _places_of_pool(call: KernelCall) -> ValueRange:
+def _pooled_positions(call: KernelCall) -> ValueRange:
     if call.number == 0:
-        return LOST
+        return UNKNOWN
     axes = 3 if "3d" in call.name else 2
     return ValueRange(0, math.prod(call.arguments["self"].shape[-axes:]) - 1)
 
 
-def _sorted_in(name: str) -> Callable[[KernelCall], ValueRange]:
+def _sorted_into(name: str) -> Rule:
+    """Return the rule of a kernel that finds where values belong in an argument."""
     return lambda call: ValueRange(0, call.arguments[name].shape[-1])
 
 
-def _range(call: KernelCall) -> ValueRange:
-    parts = call.arguments
-    start, step = parts.get("start", 0), parts.get("step", 1)
-    if not all(isinstance(part, int | torch.SymInt) for part in (start, step, parts["end"])):
-        return LOST
+def _arange(call: KernelCall) -> ValueRange:
+    start, step = call.arguments.get("start", 0), call.arguments.get("step", 1)
+    numbers = (start, step, call.arguments["end"])
+    if not all(isinstance(number, int | torch.SymInt) for number in numbers):
+        return UNKNOWN
     last = start + (call.result.shape[0] - 1) * step
-    if intervals.known(step > 0):
+    if intervals.always(step > 0):
         return ValueRange(start, last)
-    if intervals.known(step < 0):
-        return ValueRange(last, start)
-    return LOST
+    return ValueRange(last, start) if intervals.always(step < 0) else UNKNOWN
 
 
-def _filled(name: str) -> Callable[[KernelCall], ValueRange]:
-    return lambda call: call.range(name)
-
-
-def _random(call: KernelCall) -> ValueRange:
+def _randint(call: KernelCall) -> ValueRange:
     low, high = call.arguments.get("low", 0), call.arguments["high"]
-    return LOST if isinstance(high, Tensor) else ValueRange(low, high - 1)
+    return UNKNOWN if isinstance(high, Tensor) else ValueRange(low, high - 1)
 
 
 def _scattered(call: KernelCall) -> ValueRange:
     if call.arguments.get("accumulate") or call.arguments.get("reduce"):
-        return LOST
-    names = ("self", *(name for name in ("src", "value", "values") if name in call.arguments))
-    return intervals.join(call.ranges(*names))
+        return UNKNOWN
+    sources = [name for name in ("src", "value", "values") if name in call.arguments]
+    return intervals.join(call.ranges("self", *sources))
 
 
-def _constant(value: ValueRange) -> Callable[[KernelCall], ValueRange]:
-    return lambda call: value
+_REORDERING = (
+    "alias detach lift_fresh view _unsafe_view reshape unsqueeze _reshape_alias squeeze expand "
+    "permute transpose t flip roll repeat sort clone contiguous pixel_shuffle pixel_unshuffle"
+)
+"""Kernels that keep all values; others with the rule `_same` may take only some of them."""
 
-
-_REORDERING = {
-    *("alias", "detach", "lift_fresh", "view", "_unsafe_view", "reshape", "unsqueeze"),
-    *("_reshape_alias", "squeeze", "expand", "permute", "transpose", "t", "flip", "roll"),
-    *("repeat", "sort", "clone", "contiguous", "pixel_shuffle", "pixel_unshuffle"),
-}
-"""Kernels that keep all values; others of those below may take some of them."""
-
-_RULES: dict[str, Callable[[KernelCall], Values | None]] = {
-    **dict.fromkeys(
-        [
-            *_REORDERING,
-            *("unbind", "split", "split_with_sizes", "as_strided", "unfold", "diagonal", "topk"),
-            *("median", "nanmedian", "mode", "kthvalue", "amax", "amin", "cummax", "cummin"),
-            *("index", "gather", "index_select", "take", "embedding"),
-            *("reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d"),
-        ],
+_RULES: dict[str, Rule] = rule_table(
+    # These move values, and change none.
+    (
         _same,
+        _REORDERING,
+        "unbind split split_with_sizes as_strided unfold diagonal topk median nanmedian mode",
+        "kthvalue amax amin cummax cummin index gather index_select take embedding",
+        "reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d",
     ),
-    **dict.fromkeys(["_to_copy", "floor", "ceil", "round", "trunc"], _whole),
-    "repeat_interleave": _repeated,
-    "slice": _slice,
-    "select": _select,
-    **dict.fromkeys(["cat", "stack"], _joined("tensors")),
-    "where": _joined("self", "other"),
-    "masked_fill": _joined("self", "value"),
-    "constant_pad_nd": _joined("self", "value"),
-    **dict.fromkeys(["index_put", "scatter", "index_fill", "slice_scatter"], _scattered),
-    "masked_scatter": _joined("self", "source"),
-    "copy": _filled("src"),
-    **dict.fromkeys(["tril", "triu"], lambda call: intervals.join([call.range("self"), ZERO])),
-    "add": _pair(intervals.add),
-    "sub": _pair(intervals.subtract),
-    "rsub": _pair(lambda left, right: intervals.subtract(right, left)),
-    "mul": _pair(intervals.multiply),
-    "floor_divide": _pair(intervals.floor_divide),
-    "div": _divided,
-    "remainder": _remainder,
-    "neg": lambda call: intervals.negate(call.range("self")),
-    "abs": lambda call: intervals.absolute(call.range("self")),
-    "sign": _sign,
-    "sgn": _sign,
-    "relu": _rectified,
-    **dict.fromkeys(["min", "minimum"], _extreme(intervals.minimum)),
-    **dict.fromkeys(["max", "maximum"], _extreme(intervals.maximum)),
-    **dict.fromkeys(["clamp", "clamp_min", "clamp_max"], _clamped),
-    "sum": _summed,
-    "cumsum": _running_sum,
-    "count_nonzero": _counted,
-    "searchsorted": _sorted_in("sorted_sequence"),
-    "bucketize": _sorted_in("boundaries"),
-    **dict.fromkeys(
-        [
-            *("max_pool2d_with_indices", "max_pool3d_with_indices"),
-            *("adaptive_max_pool2d", "adaptive_max_pool3d"),
-        ],
-        _places_of_pool,
+    (_repeated, "repeat_interleave"),
+    # Of constants, these keep the values in their places.
+    (_slice, "slice"),
+    (_select, "select"),
+    # These take each value from one of several tensors, or write it over another.
+    (_from("tensors"), "cat stack"),
+    (_from("self", "other"), "where"),
+    (_from("self", "value"), "masked_fill constant_pad_nd"),
+    (_from("self", "source"), "masked_scatter"),
+    (_scattered, "index_put scatter index_fill slice_scatter"),
+    (_from("src"), "copy"),
+    (lambda call: intervals.join([call.range("self"), ZERO]), "tril triu"),
+    # Arithmetic. The bounds of a fraction are integers already, so rounding does not change them.
+    (_from("self"), "_to_copy floor ceil round trunc"),
+    (functools.partial(_pair, intervals.add), "add"),
+    (functools.partial(_pair, intervals.subtract), "sub"),
+    (functools.partial(_pair, lambda left, right: intervals.subtract(right, left)), "rsub"),
+    (functools.partial(_pair, intervals.multiply), "mul"),
+    (functools.partial(_pair, intervals.floor_divide), "floor_divide"),
+    (_divided, "div"),
+    (_remainder, "remainder"),
+    (lambda call: intervals.subtract(ZERO, call.range("self")), "neg"),
+    (lambda call: intervals.absolute(call.range("self")), "abs"),
+    # Limits, which make a number of everything but nan.
+    (_unless_nan(lambda call: ValueRange(-1, 1)), "sign sgn"),
+    (_unless_nan(lambda call: intervals.maximum([call.range("self"), ZERO])), "relu"),
+    (functools.partial(_extreme, intervals.minimum), "min minimum"),
+    (functools.partial(_extreme, intervals.maximum), "max maximum"),
+    (_unless_nan(_clamped), "clamp clamp_min clamp_max"),
+    # Sums and counts, whose bounds depend on the size of an axis.
+    (_sum(is_running=False), "sum"),
+    (_sum(is_running=True), "cumsum"),
+    (lambda call: ValueRange(0, call.count()), "count_nonzero"),
+    # Positions; see also `_POSITIONS`.
+    (_sorted_into("sorted_sequence"), "searchsorted"),
+    (_sorted_into("boundaries"), "bucketize"),
+    (
+        _pooled_positions,
+        "max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool2d adaptive_max_pool3d",
     ),
-    "arange": _range,
-    "linspace": lambda call: intervals.join(call.ranges("start", "end")),
-    **dict.fromkeys(["full", "new_full", "full_like"], _filled("fill_value")),
-    "fill": _filled("value"),
-    "scalar_tensor": _filled("s"),
-    **dict.fromkeys(["zeros", "new_zeros", "zeros_like", "zero"], _constant(ZERO)),
-    **dict.fromkeys(["ones", "new_ones", "ones_like"], _constant(ValueRange(1, 1))),
-    "eye": _constant(BOOL),
-    **dict.fromkeys(["randint", "randint_like"], _random),
-    "randperm": lambda call: ValueRange(0, call.arguments["n"] - 1),
-    "multinomial": lambda call: ValueRange(0, call.arguments["self"].shape[-1] - 1),
-}
+    (lambda call: ValueRange(0, call.arguments["self"].shape[-1] - 1), "multinomial"),
+    # Tensors made from numbers and sizes.
+    (_arange, "arange"),
+    (_from("start", "end"), "linspace"),
+    (_from("fill_value"), "full new_full full_like"),
+    (_from("value"), "fill"),
+    (_from("s"), "scalar_tensor"),
+    (lambda call: ZERO, "zeros new_zeros zeros_like zero"),
+    (lambda call: ValueRange(1, 1), "ones new_ones ones_like"),
+    (lambda call: BOOL, "eye"),
+    (_randint, "randint randint_like"),
+    (lambda call: ValueRange(0, call.arguments["n"] - 1), "randperm"),
+)
 
-_PLACES = {
-    **dict.fromkeys(["sort", "topk", "max", "min", "median", "nanmedian", "mode", "kthvalue"], 1),
-    **dict.fromkeys(["cummax", "cummin"], 1),
-    **dict.fromkeys(["argmax", "argmin", "argsort"], 0),
-}
-"""Kernels that give places along an axis, and which of their results these are."""
+_POSITIONS = rule_table(
+    (1, "sort topk max min median nanmedian mode kthvalue cummax cummin"),
+    (0, "argmax argmin argsort"),
+)
+"""Kernels that return positions along an axis, and which tensor of their result holds them."""

@@ -1,32 +1,35 @@
-"""Values that grow with whole numbers, such as the buckets of relative positions.
+"""Values that grow with integers, such as the buckets of relative positions in T5.
 
-The models of the T5 family look up a small distance as it is, and a bucket, which grows with the
-logarithm, of a large one: `where(x < 8, x, 8 + (log(x / 8) * 3).long())`. The logarithm of 0 makes
-the second value arbitrary, but then the first is taken. So it is noted of which tensor values are
-a function that does not fall, and the least value that `where` takes is the one at the limit.
+Those models look up a small distance as it is, and of a large one a bucket that grows with the
+logarithm: ``where(x < 8, x, 8 + (log(x / 8) * 3).long())``. The logarithm of 0 is minus infinity,
+so the interval of the second value has no bound, although `where` takes it only from 8 on. So it
+is noted which tensors are a function of another that does not fall (`Growing`), and the least value
+that `where` takes is that function at the limit, computed by the real kernels. Without this the
+models of that family are undecided; with a bound that is too large they would be proved wrongly,
+hence the margin `ROUNDING`.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from shapezoo.proving.rules.intervals import ValueRange, greatest, known
-from shapezoo.proving.rules.values.constants import Constant, real_kernels
-
-Values = ValueRange | Constant
+from shapezoo.proving.rules.intervals import ValueRange, always, greatest
+from shapezoo.proving.rules.shape_rules import Arguments, rule_table
+from shapezoo.proving.rules.values.constants import Constant, Values, ValuesOf, real_kernels
 
 ROUNDING = 1e-4
-"""How much less, relatively, a kernel may give for many numbers than for one."""
+"""How much less, relatively, a kernel may return for many numbers than for one."""
+
+Step = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class Growing:
-    """A function that does not fall, of each whole number in a tensor.
+    """A function that does not fall, of each integer in a tensor.
 
     Attributes:
         base: The tensor.
@@ -34,10 +37,10 @@ class Growing:
     """
 
     base: Tensor
-    steps: tuple[Callable[[Tensor], Tensor], ...] = ()
+    steps: tuple[Step, ...] = ()
 
     def least_from(self, start: int) -> int | None:
-        """Return a bound of the values for numbers from a start on, or None if there is none."""
+        """Return a lower bound for integers from a start on, or None if there is none."""
         with real_kernels():
             value = torch.tensor([start], dtype=self.base.dtype)
             for step in self.steps:
@@ -53,41 +56,32 @@ class MonotoneValues:
 
     def __init__(self) -> None:
         self._growing: dict[int, Growing] = {}
-        self._below: dict[int, tuple[Tensor, int]] = {}  # less than the number
+        # by the id of ``x < limit``, x and the limit
+        self._below: dict[int, tuple[Tensor, int]] = {}
 
-    def note(
-        self,
-        func: Any,
-        arguments: Mapping[str, Any],
-        result: Tensor,
-        of: Callable[[Tensor], Values],
-    ) -> None:
-        """Note what a kernel has made, which must not have written to its input."""
+    def note(self, func: Any, arguments: Arguments, result: Tensor, of: ValuesOf) -> None:
+        """Note what a kernel has computed, which must not have written to its input."""
         name, x = func._schema.name.removeprefix("aten::"), arguments.get("self")
         if not isinstance(x, Tensor):
             return
         other = _number(arguments.get("other"), of)
-        if name in ("lt", "le") and _is_whole(x) and type(other) is int:
+        if name in ("lt", "le") and _is_integer(x) and type(other) is int:
             self._below[id(result)] = x, other + (name == "le")
-        step = _step(func, name, arguments, other)
-        source = self._growing.get(id(x), Growing(x) if _is_whole(x) else None)
-        if step is not None and source is not None and _is_wide(result):
-            steps = (*source.steps, step)
-            self._growing[id(result)] = Growing(source.base, steps)
+        step = _step(name, arguments, other)
+        source = self._growing.get(id(x), Growing(x) if _is_integer(x) else None)
+        # in a narrow dtype integers wrap, and what wraps falls
+        is_wide = _is_integer(result) or result.dtype in (torch.float32, torch.float64)
+        if step is not None and source is not None and is_wide:
+            self._growing[id(result)] = Growing(source.base, (*source.steps, step))
 
     def forget(self, tensors: set[int]) -> None:
         """Forget what was noted of tensors that are written to, by their ids."""
-        for key, growing in [*self._growing.items()]:
-            if key in tensors or id(growing.base) in tensors:
-                del self._growing[key]
-        for key, (base, _) in [*self._below.items()]:
-            if key in tensors or id(base) in tensors:
-                del self._below[key]
+        growing, below = self._growing.items(), self._below.items()
+        self._growing = {key: g for key, g in growing if tensors.isdisjoint((key, id(g.base)))}
+        self._below = {key: b for key, b in below if tensors.isdisjoint((key, id(b[0])))}
 
-    def narrowed(
-        self, arguments: Mapping[str, Any], of: Callable[[Tensor], Values]
-    ) -> Callable[[Tensor], Values]:
-        """Return what is known of the values that `torch.where` takes of each tensor."""
+    def narrowed(self, arguments: Arguments, of: ValuesOf) -> ValuesOf:
+        """Return a function for the values that `torch.where` takes of each tensor."""
         condition = arguments.get("condition")
         if id(condition) not in self._below or arguments.get("self") is arguments.get("other"):
             return of
@@ -99,61 +93,37 @@ class MonotoneValues:
             if not isinstance(values, ValueRange) or values.from_caller:
                 return values
             if tensor is arguments.get("self") and tensor is base:
-                is_less = values.high is not None and known(values.high < limit)
+                is_less = values.high is not None and always(values.high < limit)
                 return values if is_less else dataclasses.replace(values, high=limit - 1)
             if tensor is arguments.get("other") and growing and growing.base is base:
-                return _at_least(values, growing.least_from(limit))
+                lows = [low for low in (growing.least_from(limit), values.low) if low is not None]
+                return dataclasses.replace(values, low=greatest(lows)) if lows else values
             return values
 
         return narrow
 
 
-def _at_least(values: ValueRange, low: int | None) -> ValueRange:
-    if low is None:
-        return values
-    lows = [low] if values.low is None else [low, values.low]
-    return dataclasses.replace(values, low=greatest(lows))
-
-
-def _step(
-    func: Any, name: str, arguments: Mapping[str, Any], other: float | None
-) -> Callable[[Tensor], Tensor] | None:
-    """Return what a kernel does to one tensor, if it lets values grow with it."""
+def _step(name: str, arguments: Arguments, other: float | None) -> Step | None:
+    """Return what a kernel does to one tensor, if the result does not fall where that grows."""
     if name in _GROWING:
         return _GROWING[name]
     if name == "_to_copy":
-        dtype = arguments["dtype"]
-        return None if dtype is None else functools.partial(_cast, dtype)
+        dtype: torch.dtype | None = arguments["dtype"]
+        return None if dtype is None else lambda x: x.to(dtype)
     is_plain = arguments.get("alpha", 1) == 1 and arguments.get("rounding_mode") is None
-    if other is None or not is_plain:
+    if other is None or not is_plain or (name in ("mul", "div") and not other > 0):
         return None
-    if name in ("mul", "div") and not other > 0:
-        return None
-    steps: dict[str, Callable[[Tensor], Tensor]] = {
-        "add": lambda x: x + other,
-        "sub": lambda x: x - other,
-        "mul": lambda x: x * other,
-        "div": lambda x: x / other,
-        "minimum": lambda x: x.clamp(max=other),
-        "min": lambda x: x.clamp(max=other),
-        "maximum": lambda x: x.clamp(min=other),
-        "max": lambda x: x.clamp(min=other),
-    }
-    return steps.get(name)
+    step = _GROWING_WITH_NUMBER.get(name)
+    return None if step is None else lambda x: step(x, other)
 
 
-def _cast(dtype: torch.dtype, x: Tensor) -> Tensor:
-    return x.to(dtype)
-
-
-def _number(value: Any, of: Callable[[Tensor], Values]) -> float | None:
+def _number(value: Any, of: ValuesOf) -> float | None:
     """Return the number that an argument is, perhaps in a tensor."""
     if isinstance(value, Tensor):
         values = of(value)
-        if isinstance(values, Constant) and values.is_whole and values.data.numel() == 1:
-            with real_kernels():
-                return _number(values.data.item(), of)
-        return values.low if isinstance(values, ValueRange) and values.is_number else None
+        if isinstance(values, Constant):
+            return _number(values.number, of)
+        return values.low if values.is_number else None
     return value if type(value) in (int, float) else None
 
 
@@ -161,23 +131,23 @@ def _lowered(value: Tensor) -> Tensor:
     return value - ROUNDING * value.abs() if value.is_floating_point() else value
 
 
-def _is_whole(x: Tensor) -> bool:
+def _is_integer(x: Tensor) -> bool:
     return x.dtype in (torch.int32, torch.int64)
 
 
-def _is_wide(x: Tensor) -> bool:
-    """Whether whole numbers do not wrap in a dtype."""
-    return _is_whole(x) or x.dtype in (torch.float32, torch.float64)
-
-
-_GROWING: dict[str, Callable[[Tensor], Tensor]] = {
-    "log": torch.log,
-    "log2": torch.log2,
-    "log10": torch.log10,
-    "log1p": torch.log1p,
-    "sqrt": torch.sqrt,
-    "floor": torch.floor,
-    "ceil": torch.ceil,
-    "trunc": torch.trunc,
+_GROWING: dict[str, Step] = {
+    name: getattr(torch, name)
+    for name in ("log", "log2", "log10", "log1p", "sqrt", "floor", "ceil", "trunc")
 }
 """Kernels of one tensor that do not fall."""
+
+_GROWING_WITH_NUMBER: dict[str, Callable[[Tensor, float], Tensor]] = rule_table(
+    (torch.add, "add"),
+    (torch.sub, "sub"),
+    # of a positive number only
+    (torch.mul, "mul"),
+    (torch.div, "div"),
+    (lambda x, number: x.clamp(max=number), "minimum min"),
+    (lambda x, number: x.clamp(min=number), "maximum max"),
+)
+"""Kernels of a tensor and a number that do not fall."""

@@ -11,7 +11,7 @@ long counts as noticed.
 Why not an existing runner (tried in November 2026): under mutmut 3.8, which calls every function
 through a trampoline, 65 of the first 1,059 tests fail without any mutant, because Dynamo and the
 reading of annotations see the trampolines. The loop of cosmic-ray 8.7 starts pytest anew for each
-of 5,900 mutants, about 30 CPU seconds each, and leaves a changed source behind when it is interrupted.
+of 5,900 mutants, about 30 CPU seconds each, and leaves a changed source behind if it is stopped.
 Here a mutant is tried in a fork of a process that has imported torch.
 """
 

@@ -32,7 +32,7 @@ _READ_THEIR_LOCALS = {"locals", "vars", "eval", "exec"}
 
 
 def is_library(filename: str) -> bool:
-    """Whether a file belongs to PyTorch, to the libraries that check contracts, or to shapezoo."""
+    """Whether a file belongs to `LIBRARIES`, and so is not a line of the user's model."""
     return filename.startswith(LIBRARIES)
 
 

@@ -13,7 +13,7 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 
-def as_written(model: nn.Module) -> nn.Module:
+def uncompiled(model: nn.Module) -> nn.Module:
     """Return the original module of one that `torch.compile` returned; any other unchanged."""
     # Nothing is compiled before the first import of `torch._dynamo`, which is slow. The class of
     # compiled modules has no public name.

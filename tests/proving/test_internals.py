@@ -117,7 +117,7 @@ def test_the_cache_of_fake_tensors_can_be_switched_off() -> None:
     assert isinstance(fake_tensor.FakeTensorMode().cache_enabled, bool)
 
 
-@pytest.mark.parametrize("layer", symbolic._QUIET)
+@pytest.mark.parametrize("layer", symbolic._WITHOUT_INITIAL_VALUES)
 def test_layers_have_first_weights_that_can_be_left_out(layer: type[nn.Module]) -> None:
     assert {"reset_parameters", "_reset_parameters"} & vars(layer).keys()
 

@@ -9,6 +9,7 @@ from shapezoo.contracts.checking.introspection import signature
 from shapezoo.contracts.checking.module import Module
 from shapezoo.contracts.checking.switch import unchecked
 from shapezoo.contracts.language.axes import Axis
+from shapezoo.contracts.language.axis_names import AXES
 from shapezoo.contracts.language.conditions import Condition
 from shapezoo.contracts.language.errors import ContractError, ShapeError
 from shapezoo.contracts.language.signatures import Argument, ArgumentKind, Signature
@@ -24,7 +25,6 @@ from shapezoo.contracts.language.types import (
     TypedDictType,
     UnionType,
 )
-from shapezoo.contracts.language.vocabulary import AXES
 
 __all__ = [
     "AXES",

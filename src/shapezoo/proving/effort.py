@@ -3,7 +3,7 @@
 Work is counted, not timed: steps of z3, kernels on symbolic sizes and the questions they ask, and
 modules and matrix products on real kernels. A time limit would make a verdict depend on how busy
 the machine is; the count is the same everywhere. One unit of work takes about a second on one core.
-CPU time is only a safety stop, far above what the work should take.
+CPU time is only a safety stop, at twice what the work should take.
 """
 
 import contextlib

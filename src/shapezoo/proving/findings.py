@@ -27,7 +27,7 @@ Outcome = Literal["holds", "raises", "breaks", "void", "unknown"]
 valid arguments of these sizes, or the symbolic run could not follow the model."""
 
 SEVERITY: tuple[Outcome, ...] = ("void", "holds", "raises", "unknown", "breaks")
-"""Outcomes by severity: the last one of several decides."""
+"""Outcomes in ascending order: of several, the most severe counts."""
 
 
 def outcome_of(error: BaseException) -> Outcome:

@@ -8,7 +8,7 @@ The steps of a proof, in the order in which `judge` takes them:
    with one outcome each.
 3. Each region is compared with real kernels (`audit.auditing`), and dtypes, layouts, gradients and
    repeated calls are tried (`audit.premises`).
-4. If nothing has failed so far, readable preconditions are searched (`limits.preconditions`), and
+4. If nothing has failed so far, readable preconditions are derived (`limits.preconditions`), and
    both sides of each are run on real kernels (`audit_limits`). That may contradict a region;
    then the search starts again without it.
 5. The verdict: a failure that real kernels show refutes the contract. Otherwise anything that is
@@ -59,7 +59,7 @@ FOR_REGIONS, FOR_SYMBOLS = 0.85, 0.7
 """The share of the budget for exploring and auditing, and the share of symbolic runs in it."""
 
 MOST_ROUNDS = 4
-"""How often limits are searched again after one was found to be wrong."""
+"""How often limits are searched for again after one was found to be wrong."""
 
 
 def judge(subject: Subject, assumptions: tuple[Condition, ...], budget: float) -> Proof:
@@ -152,7 +152,7 @@ def _prove_alone(module: nn.Module, pattern: Pattern) -> Lemma | None:
 
 
 def _add_limits(exploration: Exploration) -> None:
-    """Search the preconditions and run both sides of each; again if one was wrong."""
+    """Search for the preconditions and run both sides of each; again if one was wrong."""
     gaps: list[str] = []
     for _ in range(MOST_ROUNDS):
         num_unknown = len(exploration.ending("unknown"))

@@ -24,8 +24,8 @@ def prove(
 
     The model's own forward runs on symbolic sizes. The questions that the run asks about them
     determine which sizes take the same path through the code; z3 finds sizes that no path has
-    taken yet, until there are none left. Each path is also run on real kernels, at its smallest
-    sizes. Shapes are proved, not values; for this model, in this mode, and for sizes of at least 1.
+    taken yet, until there are none left. Each path is also run on real kernels.
+    Shapes are proved, not values; for this model, in this mode, and for sizes of at least 1.
 
     Args:
         obj: A module; a method of one; a class of modules; or a function whose annotations are a
@@ -33,8 +33,8 @@ def prove(
             them, even if those modules are not checked otherwise.
         init: Arguments for the class. An argument given as ``...``, and a missing one of type int,
             stands for any size.
-        assume: Conditions that sizes meet, such as ``"height >= 32"``; then no size that meets
-            them may raise.
+        assume: Conditions such as ``"height >= 32"``. Only sizes that meet them are considered, and
+            one that raises refutes the contract.
         budget: How much work the proof may take, in units of about a second on one core. Work is
             counted, so the verdict does not depend on how busy the machine is.
 

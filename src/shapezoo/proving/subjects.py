@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses import fake_tensor
 
-from shapezoo._modules import as_written, copied, device_of, floating_dtype, require_plain
+from shapezoo._modules import copied, device_of, floating_dtype, require_plain, uncompiled
 from shapezoo.contracts import ContractError, Signature, checked, is_checked, signature
 from shapezoo.contracts.checking import switch
 from shapezoo.contracts.checking.introspection import function_signature
@@ -170,7 +170,7 @@ def _subject(obj: Any, init: Mapping[str, Any] | None) -> Subject:
     if init is not None:
         raise SubjectError(f"init is for a class of modules, got {shown(obj)}")
     if isinstance(obj, nn.Module):
-        model = as_written(obj)
+        model = uncompiled(obj)
         require_plain(model)
         with contextlib.suppress(TypeError):  # each run restores the original in any case
             model = copied(model)

@@ -126,6 +126,6 @@ class RunConfig:
             raise RunError(f"model {self.model!r} cannot be built: {error}") from error
 
     def outcome(self) -> str:
-        """Return everything that decides the final weights as JSON, without the machine."""
+        """Return what decides the final weights as JSON: all but device, root and on_nan."""
         record = {k: v for k, v in dataclasses.asdict(self).items() if k not in CHANGEABLE}
         return json.dumps(record, sort_keys=True)

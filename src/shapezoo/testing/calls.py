@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from shapezoo._modules import as_written
+from shapezoo._modules import uncompiled
 from shapezoo.contracts import Signature
 from shapezoo.contracts.messages.describing import describe
 from shapezoo.testing.places import Place, places, replaced
@@ -46,7 +46,7 @@ class Call:
     def __repr__(self) -> str:
         owner = self.function
         if isinstance(owner, nn.Module):
-            owner = type(as_written(owner))
+            owner = type(uncompiled(owner))
         shown = (f"{key}={_shown(value)}" for key, value in self.arguments.items())
         return f"{owner.__name__}({', '.join(shown)})"
 
@@ -94,7 +94,7 @@ class Call:
 def function_of(target: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function with the annotations: a forward, or the ``__init__`` of a dataclass."""
     if isinstance(target, nn.Module):
-        return type(as_written(target)).forward
+        return type(uncompiled(target)).forward
     if isinstance(target, type):
         function: Callable[..., Any] = inspect.getattr_static(target, "__init__")
         return function
@@ -104,7 +104,7 @@ def function_of(target: Callable[..., Any]) -> Callable[..., Any]:
 def owner_of(function: object) -> object:
     """Return the ``self`` of a function: a module, or the object that a method is bound to."""
     if isinstance(function, nn.Module):
-        return as_written(function)
+        return uncompiled(function)
     return getattr(function, "__self__", None)
 
 

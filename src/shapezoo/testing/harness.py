@@ -11,7 +11,7 @@ from hypothesis.errors import Flaky, NoSuchExample, Unsatisfiable
 from hypothesis.strategies import SearchStrategy
 from torch import nn
 
-from shapezoo._modules import as_written, copied, require_plain
+from shapezoo._modules import copied, require_plain, uncompiled
 from shapezoo.contracts import ContractError
 from shapezoo.contracts.checking import switch
 from shapezoo.testing.calls import Call
@@ -48,7 +48,7 @@ def copy_of(module: nn.Module) -> nn.Module:
         TypeError: It is not a module, or cannot be copied.
     """
     require_module(module)
-    module = as_written(module)
+    module = uncompiled(module)
     require_plain(module)
     for path, inner in module.named_modules():
         if "forward" in vars(inner):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from torch import nn
 
-from shapezoo._modules import as_written
+from shapezoo._modules import uncompiled
 from shapezoo.contracts import Condition, ContractError, Signature, signature
 from shapezoo.contracts.checking.introspection import function_signature
 from shapezoo.contracts.language.signatures import ArgumentKind
@@ -125,7 +125,7 @@ def _resolved(obj: Target, init: Mapping[str, Any] | None) -> ResolvedTarget:
     if init is not None:
         raise SubjectError(f"init is for a class of modules, got {obj!r}")
     if isinstance(obj, nn.Module):
-        contract = signature(as_written(obj))
+        contract = signature(uncompiled(obj))
     elif isinstance(obj, type) and dataclasses.is_dataclass(obj):
         contract = function_signature(function_of(obj))
     elif isinstance(obj, types.FunctionType | types.MethodType):

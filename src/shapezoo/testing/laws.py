@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from shapezoo._containers import leaves_of, tensors_of
-from shapezoo._modules import as_written, copied, floating_dtype
+from shapezoo._modules import copied, floating_dtype, uncompiled
 from shapezoo.contracts import ContractError, signature
 from shapezoo.contracts.examples.arguments import LENGTHS, counted_axis
-from shapezoo.contracts.language.vocabulary import BATCH
+from shapezoo.contracts.language.axis_names import BATCH
 from shapezoo.testing.calls import Call
 from shapezoo.testing.harness import (
     Calls,
@@ -80,11 +80,11 @@ def assert_gradients(
 
     with torch.inference_mode(False), torch.enable_grad():
         calls = calls_of(module, calls)
-        weights = as_written(module).named_parameters()
+        weights = uncompiled(module).named_parameters()
         missing |= {name for name, parameter in weights if parameter.requires_grad}
         for_all(calls, check, max_examples)
     if missing:
-        name = type(as_written(module)).__name__
+        name = type(uncompiled(module)).__name__
         raise AssertionError(f"{name}: no gradient reaches {', '.join(sorted(missing))}")
 
 
@@ -169,7 +169,7 @@ def assert_padding_invariant(
         ```
     """
     __tracebackhide__ = True
-    contract = signature(as_written(module))
+    contract = signature(uncompiled(module))
     counted = counted_axis(contract)
     if not counted:
         raise ContractError(f"{contract.name} has no argument {LENGTHS!r}")

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from shapezoo._modules import floating_dtype
 from shapezoo.contracts import ContractError, Signature, TensorType
 from shapezoo.contracts.examples.arguments import LENGTHS, counted_axis, dtype_of, is_whole, size_of
+from shapezoo.contracts.language.axis_names import LABEL_AXES
 from shapezoo.contracts.language.types import tensors
-from shapezoo.contracts.language.vocabulary import LABEL_AXES
 from shapezoo.testing.calls import owner_of
 
 PIXELS = 256

@@ -10,7 +10,7 @@ polynomial of degree two in that axis. A unit is a number that many layers can d
 Then the polynomials are held against runs at other sizes. A number that does not pass is called
 *irregular* and shown as ``f(height)``.
 
-At last the expressions are refined. If all their coefficients give whole numbers at multiples of 4
+Finally the expressions are refined. If all their coefficients give whole numbers at multiples of 4
 already, and runs at such sizes agree, the expressions hold at multiples of 4 instead of 64.
 
 The prover's symbolic run is not used here: a trace must also work for models that it cannot run,
@@ -111,11 +111,11 @@ class _Grid(Generic[T]):
 
     def generalised(self, checks: Sequence[int]) -> General[T]:
         """Return the result for all sizes, for the smallest multiples that pass the checks."""
-        beyond = self._beyond(checks)
+        beyond = self._off_grid(checks)
         try:
             coarse = self._general(beyond, self._units)
         except DifferenceError:  # at small sizes, two shapes of a recurrent layer may be equal
-            beyond = self._beyond(checks[1:])
+            beyond = self._off_grid(checks[1:])
             coarse = self._general(beyond, self._units)
         multiples = self._multiples()
         if multiples == self._units:
@@ -134,7 +134,7 @@ class _Grid(Generic[T]):
         sizes = (n * unit for n, unit in zip(numbers, self._units.values(), strict=True))
         return dict(zip(self._units, sizes, strict=True))
 
-    def _beyond(self, checks: Sequence[int]) -> list[Sizes]:
+    def _off_grid(self, checks: Sequence[int]) -> list[Sizes]:
         """Return points off the grid: each axis takes the checks in a different order."""
         axes = range(len(self._units))
         shifts = range(len(checks)) if self._units else ()

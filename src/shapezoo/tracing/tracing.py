@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from shapezoo._containers import tensors_of
-from shapezoo._modules import as_written, device_of, floating_dtype, require_plain
+from shapezoo._modules import device_of, floating_dtype, require_plain, uncompiled
 from shapezoo.contracts import ContractError, Signature, signature
 from shapezoo.contracts.examples.arguments import example_arguments, free_axes
-from shapezoo.contracts.language.vocabulary import LONG_AXES
+from shapezoo.contracts.language.axis_names import LONG_AXES
 from shapezoo.contracts.messages.describing import shown
 from shapezoo.tracing.polynomials import CHECKS, DifferenceError, General, Sizes, generalise
 from shapezoo.tracing.running import run_once
@@ -39,7 +39,7 @@ def trace(
     contract of the model names, such as ``batch 64 height/4 width/4``. They are found by runs at
     several sizes on the meta device, which computes no values. A model that cannot run there, and
     one for which all sizes are given, runs on zeros instead. An integer argument ``lengths`` is
-    filled with the size of the axis ``seq``.
+    filled with the size of the axis that it counts, such as ``seq``.
 
     The model is left unchanged: gradients are off, buffers are copied, and attributes and torch's
     default generators are restored.
@@ -80,7 +80,7 @@ def trace(
         )
     if sizes is not None and not isinstance(sizes, Mapping):
         raise TypeError(f"sizes must be a mapping from axes to sizes, got {shown(sizes)}")
-    model = as_written(model)
+    model = uncompiled(model)
     require_plain(model)
     if inputs or any(True for _ in tensors_of(keywords)):
         if sizes:

@@ -9,7 +9,7 @@ import itertools
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from shapezoo._modules import as_written
+from shapezoo._modules import uncompiled
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -50,5 +50,5 @@ def _wrapped_by(module: nn.Module) -> nn.Module | None:
     """Return the module inside a wrapper; None if the module is not a wrapper."""
     if isinstance(module, nn.DataParallel | DistributedDataParallel):
         return module.get_submodule("module")
-    inner = as_written(module)
+    inner = uncompiled(module)
     return inner if inner is not module else None

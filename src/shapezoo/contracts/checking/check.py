@@ -93,7 +93,7 @@ def checked(function: Any) -> Any:
     """
     if isinstance(function, type) and dataclasses.is_dataclass(function):
         init = enforced(function.__init__, method_of(function))
-        # after the dataclass decorator has made it, there is no other way to replace it
+        # the dataclass decorator has made `__init__` already, so it can only be assigned
         function.__init__ = init  # type: ignore[method-assign]  # a method is replaced on purpose
         return function
     if isinstance(function, staticmethod):

@@ -143,8 +143,8 @@ class Contract:
             values: The values of the parts in braces, and the arguments by name.
             results: The result, if there is one yet.
             module_path: The path of the traced module in its parent.
-            call: What this method returned before the body ran, which may have changed the
-                arguments.
+            call: What this method returned before the body ran; the body may have changed the
+                arguments since.
             owner: The module, if the function is a forward.
 
         Raises:

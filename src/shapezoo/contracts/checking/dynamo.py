@@ -38,6 +38,8 @@ from shapezoo.contracts.matching.proof_mode import hint_of
 def verify_traced(verify: Callable[..., object], values: Any, results: Any) -> None:
     """Verify the arguments or the result of a call that Dynamo traces; Dynamo traces this too.
 
+    `_verify_call` reads the parameters from the frame that Dynamo traces, by their names.
+
     Args:
         verify: Called with the values and results that Dynamo traces with, the path of the module,
             what it returned earlier for the same call (or None), and the module (or None).
@@ -119,6 +121,8 @@ def assert_traced(
     shape: str,
 ) -> None:
     """Check the shape of a tensor that Dynamo traces; Dynamo traces this too.
+
+    `_assert_shape` reads the parameters from the frame that Dynamo traces, by their names.
 
     Args:
         check: Checks a tensor with the axes that are bound.

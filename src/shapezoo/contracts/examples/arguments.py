@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import torch
 
 from shapezoo.contracts.language.axes import BRACES, Axis, computed
+from shapezoo.contracts.language.axis_names import PADDED_AXES
 from shapezoo.contracts.language.errors import ContractError
 from shapezoo.contracts.language.signatures import Argument, ArgumentKind, Signature
 from shapezoo.contracts.language.types import (
@@ -24,7 +25,6 @@ from shapezoo.contracts.language.types import (
     bindable_names,
     tensors,
 )
-from shapezoo.contracts.language.vocabulary import PADDED_AXES
 
 LENGTHS = "lengths"
 """The argument that, by convention, holds the number of unpadded positions of each sequence."""

@@ -31,7 +31,8 @@ class Bindings(NamedTuple):
 
     Attributes:
         sizes: The size of each single axis, by name, and the values of parts in braces, by their
-            reserved names. A key ``#name`` says that an axis written ``#name`` had size 1.
+            reserved names. A key ``#name`` says that an axis written ``#name`` was
+            matched; its size is 1 unless ``name`` is bound as well.
         shapes: Whether each variadic axis was written ``*#name``, and its shape.
         structures: The tree structures, such as ``T`` in ``PyTree[int, "T"]``.
     """

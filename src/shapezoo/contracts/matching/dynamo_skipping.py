@@ -5,7 +5,8 @@ code object: what to do with the frame itself, and with the frames of its callee
 set the flags. Without them, each check would be traced, and would break the graph.
 
 `torch.compiler.disable` does the same for a function and its callees, but it imports Dynamo, which
-takes seconds, and it cannot skip a function alone while its callees are compiled.
+takes seconds. With ``recursive=False`` it skips a function alone, but a compiled caller then breaks
+its graph there instead of inlining the function.
 """
 
 from collections.abc import Callable

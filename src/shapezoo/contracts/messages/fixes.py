@@ -1,4 +1,8 @@
-"""Suggest fixes for common mistakes; each was tried, so the fixed call would be accepted."""
+"""Suggest fixes for common mistakes.
+
+Each fix was tried, so the fixed call would be accepted. Where there is none, a hint may explain
+what an axis means.
+"""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,9 +12,9 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from shapezoo.contracts.language.axes import align
+from shapezoo.contracts.language.axis_names import AXES
 from shapezoo.contracts.language.signatures import Argument, ArgumentKind, Signature
 from shapezoo.contracts.language.types import TensorType, TupleType, tensors, walk
-from shapezoo.contracts.language.vocabulary import AXES
 from shapezoo.contracts.matching.matching import MismatchError
 from shapezoo.contracts.messages.describing import concrete, concrete_shape, readable
 from shapezoo.contracts.messages.layer_fixes import attribute_of, first_layer, other_size
@@ -61,7 +65,7 @@ class FailedCall(NamedTuple):
 def suggest(
     contract: Signature, arguments: dict[str, Any], mismatch: MismatchError, accepts: Accepts
 ) -> str | None:
-    """Return a fix, in words and code, if one is known that makes the call valid.
+    """Return a fix that makes the call valid, or what an axis means, in words and code.
 
     Args:
         contract: The contract.

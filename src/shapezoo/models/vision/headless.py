@@ -40,7 +40,7 @@ class Headless(Module):
     """A classifier without its head: it returns the pooled features of images.
 
     It shares its layers with the classifier: moving one of the two to a device, or changing its
-    dtype or mode, changes the other. The classifier keeps its head. The encoder does not contain
+    dtype or mode, changes the other. The classifier keeps its head. This module does not contain
     the head, so it uses all its parameters, as `DistributedDataParallel` requires. The contract of
     the model's own ``pooled_features`` is checked too: that of a vision transformer fixes height
     and width.

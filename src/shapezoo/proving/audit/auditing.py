@@ -43,7 +43,7 @@ MOST_NUMBERS = 1 << 27
 """How many numbers a tensor of the model may have at sizes that are not `SMALL`."""
 
 MOST_WORK_FAR = 0.1
-"""Only `choosing.LEAST` and lemma cases are run if a call at the smallest takes more work."""
+"""If a call at the smallest sizes takes more work, only `choosing.LEAST` and lemma cases run."""
 
 TRIES = 20
 """At how many sizes the model runs on real kernels where the symbolic runs do not reach."""

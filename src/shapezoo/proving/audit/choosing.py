@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import z3
 
-from shapezoo.contracts.language.vocabulary import BATCH
+from shapezoo.contracts.language.axis_names import BATCH
 from shapezoo.proving.audit.replaying import count_numbers
 from shapezoo.proving.findings import Sizes
 from shapezoo.proving.formulas import solving
@@ -22,10 +22,10 @@ from shapezoo.proving.paths.exploring import ExecutionPath, Exploration
 from shapezoo.proving.replays import CallSpec
 
 LEAST, LEAST_FAR = 2, 12
-"""Each region is also run at sizes of at least this, if it has any; one that holds at both."""
+"""Each region is also run at sizes of at least `LEAST_FAR`, and one that holds at `LEAST` too."""
 
 MOST_BATCH = 4
-"""In these, a batch exceeds the smallest by at most this much: all its examples are alike."""
+"""A batch exceeds its smallest size by at most this: a larger one would show nothing new."""
 
 RANDOM = 2
 """The number of random points of each region that holds."""

@@ -41,10 +41,10 @@ MOST_POINTS = 3
 """At how many sizes of a path calls are made one after another."""
 
 MOST_LAYOUTS = 2
-"""At how many sizes of a path that holds layouts are tried."""
+"""The number of sizes of each path that holds at which other layouts are tried."""
 
 MOST_NARROW = 4
-"""For how many paths that hold layouts are also tried with one axis of size 1."""
+"""The number of paths that hold for which layouts are also tried with one axis of size 1."""
 
 
 def try_premises(exploration: Exploration) -> None:

@@ -2,7 +2,7 @@
 
 The regions of an exploration say exactly which sizes are refused, but in the form in which the run
 asked: ``(height - 3) // 2 * 4 + 4 < 8 and ...``. A person wants to read ``height >= 5``. So
-conditions are searched from examples:
+conditions are derived from examples:
 
 1. z3 names sizes that are refused although they meet all conditions so far.
 2. Examples of accepted sizes suggest the shortest conditions that exclude these (`candidates`).
@@ -41,7 +41,7 @@ LARGEST = 1 << 14
 """The largest limit that is searched for."""
 
 MOST_CONDITIONS = 12
-"""How many short conditions are searched against one path."""
+"""How many short conditions are looked for against one path."""
 
 MOST_TRIES = 24
 """How many suggestions are tried against one refused point."""

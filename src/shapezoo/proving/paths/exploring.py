@@ -24,8 +24,8 @@ from typing import Any
 import z3
 from torch import nn
 
+from shapezoo.contracts.language.axis_names import LONG_AXES
 from shapezoo.contracts.language.conditions import Condition
-from shapezoo.contracts.language.vocabulary import LONG_AXES
 from shapezoo.proving.causes import first_line
 from shapezoo.proving.effort import WorkOverError
 from shapezoo.proving.findings import Outcome, RestsOn, Sizes
@@ -55,7 +55,7 @@ LARGE = 12
 """The next sizes are at least this, if possible: a region of one small size says little."""
 
 MANY_GUARDS, MANY_PATHS = 24, 2
-"""From so many guards in a run, or paths that hold, modules are explored by themselves."""
+"""With this many guards in a run, or paths that hold, modules are explored by themselves."""
 
 MOST_WAYS = 16
 """How many ways are followed where the data of arguments decide."""

@@ -61,9 +61,9 @@ from shapezoo.proving.rules.values.value_ranges import UndecidedError, ValueRang
 from shapezoo.proving.subjects import NoArgumentsError, Subject, empty_out
 
 MOST = 1 << 40
-"""No size is larger than this."""
+"""Guards about larger sizes are dropped: no memory holds them."""
 
-_QUIET = (
+_WITHOUT_INITIAL_VALUES = (
     *(nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.GroupNorm),
     *(nn.RMSNorm, nn.MultiheadAttention, nn.PReLU),
     # private, but the only common bases of these layers
@@ -84,7 +84,8 @@ class SymbolicRun:
         error: The error that was raised.
         shapes: The shapes of the tensors in the result.
         modules: For each module with a contract that was called, its worst outcome.
-        source_lines: For each axis in a guard, the line that asked last, as ``file:number``.
+        source_lines: For each axis in a guard, the line that asked last, as ``file:number``, or
+            a few words if no line asked.
         choices: The answers that were chosen where the data of arguments decide, in order.
         is_for_some: Whether an index was out of range for some values of the arguments, at all
             sizes of the run.
@@ -301,7 +302,7 @@ def _rules(environment: Any, ranges: ValueRanges) -> Iterator[None]:
 
 def _patches() -> Iterator[Any]:
     """Yield patches of layers and of `math` that fail with symbols, or lose them."""
-    for layer in _QUIET:
+    for layer in _WITHOUT_INITIAL_VALUES:
         for name in ("reset_parameters", "_reset_parameters"):
             if name in vars(layer):
                 yield patch.object(layer, name, lambda self: None)

@@ -81,7 +81,7 @@ def load_checkpoint(
 
     Args:
         path: A file written by `save_checkpoint`.
-        device: The device for its tensors, the CPU by default.
+        device: The device for parameters and buffers, the CPU by default; `fit` moves the rest.
 
     Returns:
         The checkpoint, and the note that was stored with it.

@@ -61,7 +61,7 @@ def order_of(
         raise _changed("train", f"{saved.num_examples} examples", f"{len(train)}", _SAME_DATA)
     digest = examples_digest(train)
     # A dataset with a random generator of its own has another digest nearly each time. Only if the
-    # digest does not vary now, its change means that the examples have changed.
+    # digest does not vary now does a change mean that the examples are others.
     repeats = (examples_digest(train) for _ in range(_NUM_REPEATS))
     if digest != saved.digest and all(repeat == digest for repeat in repeats):
         then = f"examples with the digest {saved.digest[:12]}"

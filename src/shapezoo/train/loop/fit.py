@@ -134,8 +134,9 @@ def fit(
             report results on other examples.
         observers: Functions that are called with each event.
         save: Called with a checkpoint at the end of each epoch, and when `stop` ends the training.
-        save_every: Also call `save` every this many steps.
-        stop: Called after each step; the training ends as soon as it returns True.
+        save_every: Also call `save` whenever this many more steps were taken.
+        stop: Called after each step; the training ends when it returns True, at the end of an epoch
+            after its evaluation.
         processes: The processes that train together; each takes its share of every batch.
 
     Returns:

@@ -174,8 +174,8 @@ def lent(model: nn.Module, tensors: Mapping[str, Tensor], *, training: bool) -> 
     """Let a model compute with these parameters and buffers inside a ``with`` block.
 
     Afterwards the model has its own tensors, modes and buffers again. With ``training=True``,
-    modules in eval mode stay in eval mode, since that is how users freeze BatchNorm; unless all of
-    them are, as after a measurement.
+    modules in eval mode stay in eval mode, since that is how users freeze BatchNorm; unless all
+    modules are, as after an evaluation.
     """
     modes = [(module, module.training) for module in model.modules()]
     is_partly_frozen = training and any(mode for _, mode in modes)

@@ -77,7 +77,7 @@ def _output(term: str, inside: Sequence[Labels]) -> list[Label]:
 
 
 def _implied(inside: Sequence[Labels]) -> list[Label]:
-    """Return the letters that occur once, in their order, behind the ellipsis."""
+    """Return the letters that occur once, in their order, after the ellipsis."""
     letters = [label for part in inside for label in part if isinstance(label, str)]
     return [*_ellipsis(inside), *sorted(x for x in letters if letters.count(x) == 1)]
 

@@ -41,7 +41,7 @@ _OPERATORS = [*_DIVISIONS, *_with_reflected("add", "sub", "mul", "pow")]
 _COMPARISONS = [f"__{name}__" for name in ("eq", "ne", "lt", "le", "gt", "ge")]
 
 MOST_EXPONENT = 2
-"""Sizes are below 2**31, so that their squares are below 2**63."""
+"""Squares of sizes below 2**31 fit into 64 bits; higher powers need not, and ask for the number."""
 
 
 @contextlib.contextmanager

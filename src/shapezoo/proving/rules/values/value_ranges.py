@@ -35,14 +35,14 @@ _NOT_ALL_USED = "which values of a constant are used depends on sizes"
 
 
 class UndecidedError(Exception):
-    """The values of a tensor decide, and they are not known."""
+    """What happens depends on values of a tensor that are not known."""
 
 
 class ValueRanges:
     """The values of all tensors of a run, as far as they are known.
 
     Attributes:
-        undecided: An error that says that values decide, even if the model has caught it.
+        undecided: The error that stopped the run as undecided, even if the model has caught it.
         choose: Answers a question that the data of arguments decide.
         out_of_range: The errors that were raised because of an index.
         refused: Those of them that were raised for some values of arguments, and not for others.
@@ -113,7 +113,7 @@ class ValueRanges:
         self._monotone.forget(sharing)
         self._permutations -= sharing
         self._in_range = {key: v for key, v in self._in_range.items() if key[0] not in sharing}
-        # or of constants, which does not matter here
+        # some of these may be made of constants only; to treat them alike is on the safe side
         self._of_arguments |= sharing
         for key, (tracked, old) in self._values.items():
             if self._owners.get(key, key) == owner:
@@ -299,7 +299,7 @@ class ValueRanges:
             self.give_up(f"{name} has no rule for an index that is made from sizes")
 
     def give_up(self, reason: str) -> NoReturn:
-        """Say that values decide.
+        """Stop the run as undecided.
 
         Raises:
             UndecidedError: Always.

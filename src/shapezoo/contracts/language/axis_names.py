@@ -34,4 +34,4 @@ LONG_AXES = ("height", "width", "frames")
 """Axes that networks divide again and again, so that a few positions are too few for a trial."""
 
 LABEL_AXES = ("classes", "vocab")
-"""Axes whose positions are what an index in another tensor selects."""
+"""Axes that integer labels or tokens in another tensor index."""

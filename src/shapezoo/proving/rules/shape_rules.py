@@ -72,6 +72,7 @@ def require(condition: Any, message: str, *sizes: Size) -> None:
 
 def is_same(left: Size, right: Size) -> bool:
     """Whether two sizes are the same expression; asks nothing."""
+    # `node` is not documented, but `==` of symbols adds a guard
     if isinstance(left, torch.SymInt) and isinstance(right, torch.SymInt):
         return bool(left.node.expr == right.node.expr)
     return type(left) is type(right) is int and left == right

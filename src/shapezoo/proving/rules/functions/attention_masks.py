@@ -79,6 +79,7 @@ def plain_masks() -> Iterator[None]:
     def is_causal_mask(mask: Any, is_causal: bool | None = None, size: Any = None) -> bool:
         return is_causal is True
 
+    # the first is private: nn.Transformer has no option to skip the comparison
     with (
         patch.object(nn.modules.transformer, "_detect_is_causal_mask", is_causal_mask),
         patch.object(nn.functional, "scaled_dot_product_attention", attention_of_symbols),

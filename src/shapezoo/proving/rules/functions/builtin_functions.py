@@ -26,6 +26,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from shapezoo.proving.rules.functions.attention_masks import ATTENTION, attention_of_symbols
 from shapezoo.proving.rules.functions.lazy_split import Parts
 
+# FakeTensor is private. It is the class that a model sees, and torch has no public name for it.
 _ORDINARY: dict[type, Any] = {torch.SymInt: 1, torch.SymFloat: 1.0, torch.SymBool: True}
 """For each class of symbols, an object of the class that an ordinary call has."""
 

@@ -215,6 +215,7 @@ def _set_data(ranges: ValueRanges, func: Any, args: Args, kwargs: Kwargs) -> Any
 
 _LITERALS = (torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor)
 
+# a descriptor, though its type stub is a tensor
 _data: Any = Tensor.data
 
 _RUN_BY = rule_table(

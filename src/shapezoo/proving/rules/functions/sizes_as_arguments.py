@@ -14,6 +14,7 @@ from shapezoo.proving.rules.intervals import Size
 from shapezoo.proving.rules.kernels.sliding import per_axis, windows
 from shapezoo.proving.rules.shape_rules import empty, require
 
+# Private, but a mode sees these very functions; see `function_shapes.FUNCTIONS`.
 _nn: Any = torch._C._nn  # pyright: ignore[reportAttributeAccessIssue]  # torch has no types for it
 
 

@@ -34,6 +34,7 @@ from shapezoo.proving.rules.values.scalar_checks import check_numbers
 from shapezoo.proving.rules.values.value_checks import may_refuse
 from shapezoo.proving.rules.values.value_ranges import UndecidedError, ValueRanges, named
 
+# Dispatch modes and the errors of fake tensors are private; no public hook sees every kernel.
 _UNDECIDED = (
     fake_tensor.DataDependentOutputException,
     fake_tensor.DynamicOutputShapeException,
@@ -81,6 +82,7 @@ class KernelRules(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        # private, as all schemas are: the only source of names, types and aliases of arguments
         name = func._schema.name.removeprefix("aten::")
         # prim kernels only ask for the device
         if not name.startswith("prim::"):

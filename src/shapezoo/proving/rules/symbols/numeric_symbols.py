@@ -102,6 +102,7 @@ def rounded(number: torch.SymFloat, ndigits: int | None = None) -> Any:
     """
     if ndigits is not None:
         return round(float(number), ndigits)
+    # `node` is not documented; no public attribute says that a number is a quotient
     expression = number.node.expr
     if type(expression).__name__ == "IntTrueDiv" and expression.args[1].is_positive:
         total, divisor = (_symbol(number, part) for part in expression.args)

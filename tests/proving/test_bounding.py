@@ -53,7 +53,7 @@ def test_what_cannot_be_run_is_not_proved() -> None:
 
 
 def test_what_a_watched_kernel_does_is_not_believed() -> None:
-    """`max_pool1d` takes another kernel while kernels are watched, and that one takes numbers."""
+    """`max_pool1d` runs another kernel while kernels are watched, which accepts integers."""
 
     def pooled(x: Int64[Tensor, "batch seq"]) -> Int64[Tensor, "batch seq//2"]:
         return functional.max_pool1d(x, 2)

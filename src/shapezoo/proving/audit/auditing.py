@@ -2,9 +2,9 @@
 
 Symbolic runs follow PyTorch's fake kernels and shapezoo's own rules, and either can be wrong. So
 each path is run on real kernels: at the smallest sizes of its region, at sizes where all axes
-differ, and at random ones (`choosing`). Limits are run on both sides later (`audit_limits`). If a
-real kernel ends differently from the symbolic run, or raises at another line of the model, the path
-becomes unknown, and nothing is claimed about its sizes.
+differ, and at random ones (`replay_sizes`). Limits are run on both sides later (`audit_limits`). If
+a real kernel ends differently from the symbolic run, or raises at another line of the model, the
+path becomes unknown, and nothing is claimed about its sizes.
 
 Comparing outcomes alone would not be enough. A fake kernel may raise for a reason of its own where
 the real one raises, at slightly different sizes, for another reason; then the limit that is
@@ -26,7 +26,7 @@ import z3
 from shapezoo.contracts.language.conditions import Condition
 from shapezoo.contracts.language.parsing import expression
 from shapezoo.proving.audit.bounding import TooLargeError
-from shapezoo.proving.audit.choosing import SMALL, further_sizes
+from shapezoo.proving.audit.replay_sizes import SMALL, further_sizes
 from shapezoo.proving.audit.replaying import replay, worst
 from shapezoo.proving.causes import cause_of, first_line
 from shapezoo.proving.effort import WorkOverError, used
@@ -43,7 +43,7 @@ MOST_NUMBERS = 1 << 27
 """How many numbers a tensor of the model may have at sizes that are not `SMALL`."""
 
 MOST_WORK_FAR = 0.1
-"""If a call at the smallest sizes takes more work, only `choosing.LEAST` and lemma cases run."""
+"""If a call at the smallest sizes takes more, only `replay_sizes.LEAST` and lemma cases run."""
 
 TRIES = 20
 """At how many sizes the model runs on real kernels where the symbolic runs do not reach."""

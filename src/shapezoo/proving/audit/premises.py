@@ -17,7 +17,7 @@ from shapezoo._modules import floating_dtype
 from shapezoo.contracts.language.types import tensors
 from shapezoo.proving.audit.auditing import confirm
 from shapezoo.proving.audit.bounding import TooLargeError
-from shapezoo.proving.audit.choosing import narrow
+from shapezoo.proving.audit.replay_sizes import narrow
 from shapezoo.proving.audit.replaying import count_numbers, replay, replay_in_turn, worst
 from shapezoo.proving.causes import cause_of, first_line
 from shapezoo.proving.effort import WorkOverError

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import sys
+import threading
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -120,6 +121,28 @@ def _iterators(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 yield name, copy.copy(value)
 
 
+_stances: list[Any] = []  # one for each block that is open in any thread
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _without_compilation() -> Iterator[None]:
+    """Run compiled code eagerly inside a ``with`` block, in several threads at once too.
+
+    The stance of the compiler belongs to the process. If each thread restored what it found, two
+    that overlap could leave it at ``force_eager`` for good. So only the last one restores it.
+    """
+    with _lock:
+        _stances.append(_stances[0] if _stances else torch.compiler.set_stance("force_eager"))
+    try:
+        yield
+    finally:
+        with _lock:
+            stance = _stances.pop()
+            if not _stances:
+                stance.__exit__(None, None, None)
+
+
 @contextlib.contextmanager
 def undisturbed(model: nn.Module, *, is_grad: bool = False) -> Iterator[None]:
     """Run a model in a ``with`` block without compilation, and restore generators and attributes.
@@ -140,7 +163,7 @@ def undisturbed(model: nn.Module, *, is_grad: bool = False) -> Iterator[None]:
         stack.enter_context(torch.set_grad_enabled(is_grad))
         stack.enter_context(torch.random.fork_rng(devices=devices))
         if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled yet
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(_without_compilation())
         for attributes in map(vars, model.modules()):
             attributes.update(list(_iterators(attributes)))
         try:

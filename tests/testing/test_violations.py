@@ -176,7 +176,7 @@ def name_of(target: Any) -> str:
 def test_every_constraint_is_broken_and_nothing_else(
     target: Any, expected: set[tuple[str, str, int | None]]
 ) -> None:
-    found = drawn(target, 40 + 6 * len(expected))
+    found = drawn(target, 80 + 6 * len(expected))
     assert {(v.what, v.argument, v.axis) for v in found} == expected
     if target is not Record:  # which is not checked
         assert not any(map(is_accepted, found))

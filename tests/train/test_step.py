@@ -597,9 +597,6 @@ def test_an_evaluation_modifies_nothing_and_repeats(fingerprint: Fingerprint) ->
 @pytest.fixture
 def _fresh_compiler() -> Iterator[None]:
     torch.compiler.reset()
-    # `fit` sets a stance for a moment, which belongs to the process: the threads that other tests
-    # use for processes can leave it behind
-    torch.compiler.set_stance("default")
     yield
     torch.compiler.reset()
 

@@ -41,14 +41,19 @@ def is_installed(filename: str) -> bool:
     return any(folder in filename for folder in _INSTALLED)
 
 
-def users_line(error: BaseException) -> str:
+def users_line(error: BaseException, *, needs_file: bool = True) -> str:
     """Return the innermost line of the user's code in a traceback, as ``file:number``.
 
-    The result is empty if there is none. Code without a file, such as that of a dataclass, does not
-    count.
+    The result is empty if there is none.
+
+    Args:
+        error: The error.
+        needs_file: Whether code without a file, such as that of a dataclass or of an interactive
+            session, does not count.
     """
+    skipped = (*LIBRARIES, "<") if needs_file else LIBRARIES
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith((*LIBRARIES, "<"))]
+    own = [frame for frame in frames if not frame.filename.startswith(skipped)]
     return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
 
 

@@ -206,6 +206,13 @@ def picture(model: nn.Module) -> list[Any]:
     ]
 
 
+def test_a_line_of_code_without_a_file_is_named() -> None:
+    names: dict[str, Any] = {"nn": nn}
+    code = "class Typed(nn.Module):\n    def forward(self, x):\n        return x.view(7)\n"
+    exec(code, names)
+    assert "at: <string>:3" in str(failure(names["Typed"](), torch.zeros(2, 3)))
+
+
 def everything(*, is_wrong: bool) -> Everything:
     model = Everything(is_wrong=False)
     model(torch.randn(2, 3, 5, 5)).sum().backward()  # type: ignore[no-untyped-call]  # torch's

@@ -70,7 +70,7 @@ def _failure(trace: Trace, call: Call, error: Exception) -> TraceError:
     last = call.steps[-1] if call.steps else None
     if isinstance(last, Operation) and not last.outputs:
         lines.append(f"of: {last.name}, which got {table.shapes([f.shape for f in last.inputs])}")
-    if line := users_line(error):
+    if line := users_line(error, needs_file=False):
         lines.append(f"at: {line}")
     rows = table.rows(trace.call)
     first = len(rows) - LAST_ROWS

@@ -1,6 +1,6 @@
-"""What `shapezoo train lenet` does, written by hand with PyTorch alone: what it should cost.
+"""The equivalent of `shapezoo train lenet` in plain PyTorch, as a baseline for its cost.
 
-It ends in the same weights, bit for bit. It keeps no checkpoints. Run with
+It produces bit-identical weights, but writes no checkpoints. Run
 `python benchmarks/bare_lenet.py DIGITS FOLDER EPOCHS`.
 """
 
@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy, interpolate
 
 
 def examples(file: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Images and labels to learn from, then those to test on."""
+    """Return the training images and labels, then the test images and labels."""
     tensors = load_file(file)
     images = interpolate(tensors["images"][:, None].float() / 16, (28, 28), mode="bilinear")
     images, labels = (images * 255).round() / 255, tensors["labels"].long()
@@ -27,7 +27,7 @@ def examples(file: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def lenet() -> nn.Sequential:
-    """The network."""
+    """Build the network."""
     return nn.Sequential(
         nn.Conv2d(1, 10, 5),
         nn.ReLU(),
@@ -42,7 +42,7 @@ def lenet() -> nn.Sequential:
 
 @torch.no_grad()
 def scores(model: nn.Module, images: Tensor) -> Tensor:
-    """What the model says of each image."""
+    """Return the logits of each image."""
     model.eval()
     return torch.cat([model(batch) for batch in images.split(32)])
 
@@ -50,7 +50,7 @@ def scores(model: nn.Module, images: Tensor) -> Tensor:
 def train(
     model: nn.Module, images: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer, seed: int
 ) -> float:
-    """One epoch; gives the mean loss."""
+    """Train for one epoch, and return the mean loss."""
     model.train()
     total = 0.0
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
@@ -64,7 +64,7 @@ def train(
 
 
 def draw_curves(records: list[dict[str, float]], file: Path) -> None:
-    """The losses and the accuracy over the epochs."""
+    """Plot the losses and the accuracy over the epochs."""
     figure = Figure(figsize=(9, 3.5), layout="constrained", dpi=120)
     loss, accuracy = figure.subplots(1, 2)
     epochs = range(1, len(records) + 1)
@@ -80,7 +80,7 @@ def draw_curves(records: list[dict[str, float]], file: Path) -> None:
 
 
 def draw_confusion(confusion: Tensor, file: Path) -> None:
-    """The confusion matrix, with its numbers."""
+    """Plot the confusion matrix with its counts."""
     figure = Figure(figsize=(6.5, 6.5), layout="constrained", dpi=120)
     axes = figure.subplots()
     shares = (confusion / confusion.sum(1, keepdim=True)).numpy()

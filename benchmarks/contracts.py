@@ -1,6 +1,6 @@
-"""What a contract costs: without it, with jaxtyping and beartype alone, with shapezoo, and off.
+"""Measure the cost of a contract: none, jaxtyping with beartype, shapezoo, and shapezoo unchecked.
 
-Run with `python benchmarks/contracts.py`.
+Run `python benchmarks/contracts.py`.
 """
 
 import resource
@@ -30,7 +30,7 @@ KINDS: dict[str, Decorator] = {
 
 
 def identity(decorate: Decorator) -> nn.Module:
-    """A module that does nothing."""
+    """Build a module that returns its input."""
 
     class Identity(nn.Module):
         @decorate
@@ -43,7 +43,7 @@ def identity(decorate: Decorator) -> nn.Module:
 
 
 def resnet(decorate: Decorator) -> nn.Module:
-    """A network of the shape of ResNet-18 (He et al., arXiv:1512.03385), with 11 contracts."""
+    """Build a network like ResNet-18 (He et al., arXiv:1512.03385), with 11 contracts."""
 
     class Block(nn.Module):
         def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
@@ -110,7 +110,7 @@ def resnet(decorate: Decorator) -> nn.Module:
 
 
 def encoder(decorate: Decorator) -> nn.Module:
-    """An embedding, a GRU, and around them a network that ends in a linear layer."""
+    """Build a classifier of an embedding, a GRU and a linear layer, with 3 contracts."""
 
     class Embed(nn.Module):
         def __init__(self) -> None:
@@ -153,7 +153,7 @@ def encoder(decorate: Decorator) -> nn.Module:
 
 
 def own_code(decorate: Decorator) -> Decorator:
-    """A decorator that gives a function its own code first: Dynamo keeps its graphs per code."""
+    """Copy the code object before decorating a function: Dynamo caches graphs per code object."""
 
     def decorated(forward: Any) -> Any:
         forward.__code__ = forward.__code__.replace()
@@ -163,7 +163,7 @@ def own_code(decorate: Decorator) -> Decorator:
 
 
 def built(build: Callable[[Decorator], nn.Module]) -> dict[str, nn.Module]:
-    """One module of each kind, all with the same weights in the same memory."""
+    """Build one module for each decorator, all of which share the same weights in memory."""
     modules = {kind: build(own_code(decorate)) for kind, decorate in KINDS.items()}
     weights = [*modules["raw"].named_parameters(), *modules["raw"].named_buffers()]
     for module in modules.values():
@@ -174,7 +174,7 @@ def built(build: Callable[[Decorator], nn.Module]) -> dict[str, nn.Module]:
 
 
 def calls_of(modules: dict[str, nn.Module], x: Tensor) -> dict[str, Callable[[], object]]:
-    """A call of each module with this input."""
+    """Return a function for each module that calls it with this input."""
 
     def call(module: Any) -> Callable[[], object]:
         return lambda: module(x)
@@ -183,14 +183,14 @@ def calls_of(modules: dict[str, nn.Module], x: Tensor) -> dict[str, Callable[[],
 
 
 def compiled(modules: dict[str, nn.Module]) -> dict[str, nn.Module]:
-    """The modules under torch.compile; jaxtyping's own checks break the graph at every call."""
+    """Compile the modules; jaxtyping's own checks cause a graph break at every call."""
     for module in modules.values():
         module.compile()
     return modules
 
 
 def kernel(decorate: Decorator) -> nn.Module:
-    """A module that compiles to one small kernel."""
+    """Build a module that compiles to one small kernel."""
 
     class Kernel(nn.Module):
         @decorate
@@ -203,7 +203,7 @@ def kernel(decorate: Decorator) -> nn.Module:
 
 
 def never_repeating() -> None:
-    """Shapes that never come back, so that each call is checked in full."""
+    """Measure calls with shapes that never repeat, so that each call is checked in full."""
     tensors = [torch.empty(1 + i, 3, 1 + j, 1) for i in range(60) for j in range(60)]
 
     def sweep(module: Any) -> Callable[[], object]:
@@ -216,7 +216,7 @@ def never_repeating() -> None:
 
 
 def import_time() -> None:
-    """Importing shapezoo, against importing what it is built on."""
+    """Measure the import of shapezoo against the import of its main dependencies."""
     seconds: dict[str, list[float]] = {"torch, jaxtyping, beartype": [], "shapezoo": []}
     for _ in range(11):
         for modules, values in seconds.items():
@@ -227,9 +227,9 @@ def import_time() -> None:
 
 
 def memory() -> None:
-    """The memory of the process over a million lengths of a sequence.
+    """Measure the peak memory of the process over a million sequence lengths.
 
-    To be run before anything that needs much: what counts is the most that was ever used.
+    Run this before anything that needs a lot of memory: the peak covers the whole process so far.
     """
 
     @checked

@@ -1,6 +1,6 @@
-"""How well the models of the course learn: means over several seeds, as tables for its pages.
+"""Train the models of the course, and print tables of their mean accuracies over several seeds.
 
-Run with `python benchmarks/course.py`, followed by the number of seeds where it is not 5.
+Run `python benchmarks/course.py [SEEDS]`; the default is 5 seeds.
 """
 
 import sys
@@ -32,7 +32,7 @@ NETWORKS = ("softmax_classifier", "lenet", "lenet_small", "inception_small", "re
 
 
 def features(seeds: int, *, epochs: int = 5, more: int = 15) -> None:
-    """A linear layer on four kinds of features, with the images as they are and rolled."""
+    """Train a linear layer on four kinds of features; test it on original and rolled images."""
     data = digits()
     whole = data.test.select(torch.arange(len(data.test)))
     rolled = ImageBatch(whole.images.roll((7, 7), dims=(2, 3)), whole.labels)
@@ -58,14 +58,14 @@ def features(seeds: int, *, epochs: int = 5, more: int = 15) -> None:
         last = train(first, epochs + more)
         return [share(model, first, whole), share(model, last, whole), share(model, last, rolled)]
 
-    row("features", f"{epochs} epochs", f"{epochs + more} epochs", "the same, rolled")
+    row("features", f"{epochs} epochs", f"{epochs + more} epochs", "the same, rolled images")
     for name, build in EXTRACTORS.items():
         found = [accuracies(build, seed) for seed in range(seeds)]
         row(name, *(percent(sum(shares) / seeds) for shares in zip(*found, strict=True)))
 
 
 def networks(seeds: int, *, epochs: int = 5) -> None:
-    """The networks that read digits, all trained in the same way."""
+    """Train the networks for digits, all with the same settings."""
     data = digits()
     whole = data.test.select(torch.arange(len(data.test)))
     make_optimizer = choose_optimizer("adam", lr=0.002)
@@ -92,12 +92,12 @@ def networks(seeds: int, *, epochs: int = 5) -> None:
 
 
 def taggers(seeds: int, *, steps: int = 200) -> None:
-    """How many taggers learn to write ohlol, with and without weight decay, and how soon."""
+    """Count the taggers that learn to write ohlol, with and without weight decay, and how fast."""
     hello, ohlol = (torch.tensor([["ehlo".index(c)] for c in word]) for word in ("hello", "ohlol"))
     word = TokenBatch(hello, ohlol)
 
     def right_since(weight_decay: float, seed: int) -> int | None:
-        """The step from which all letters are right to the end; None if there is none."""
+        """Return the step from which all letters stay right, or None if there is no such step."""
         torch.manual_seed(seed)
         model = onehot_cell_tagger()
         make_optimizer = choose_optimizer("adam", lr=0.1, weight_decay=weight_decay)
@@ -107,7 +107,7 @@ def taggers(seeds: int, *, steps: int = 200) -> None:
             since = (since or step) if share(model, state, word) == 1 else None
         return since
 
-    row("weight decay", f"right after {steps} steps", "the slowest of them since step")
+    row("weight decay", f"right after {steps} steps", "the slowest of them is right from step")
     for weight_decay in (0.0, 0.02):
         found = [right_since(weight_decay, seed) for seed in range(seeds)]
         learned = [step for step in found if step]
@@ -115,34 +115,34 @@ def taggers(seeds: int, *, steps: int = 200) -> None:
 
 
 def pieces_of_names(*, longest: int = 5) -> None:
-    """A logistic regression on the pieces of names; it is solved exactly, and needs no seed."""
+    """Fit a logistic regression on character n-grams; it has an exact solution, so no seed."""
     train, test = names()
     vectorizer = CountVectorizer(analyzer="char", ngram_range=(1, longest), binary=True)
     classifier = LogisticRegression(max_iter=300)
     classifier.fit(vectorizer.fit_transform(spelled(train)), train.labels)
     accuracy = classifier.score(vectorizer.transform(spelled(test)), test.labels)
-    row("logistic regression on pieces of names", "test names right")
+    row("logistic regression on character n-grams", "test accuracy")
     row(f"1 to {longest} characters", percent(accuracy))
 
 
 def spelled(dataset: NameDataset) -> list[str]:
-    """Names as text, with a mark at each end."""
+    """Return the names as text, with a marker at each end."""
     rows = zip(dataset.names.tokens.tolist(), dataset.names.lengths.tolist(), strict=True)
     return [f"^{bytes(tokens[:length]).decode('ascii')}$" for tokens, length in rows]
 
 
 def share(model: nn.Module, state: State, batch: Batch) -> float:
-    """How much of a batch is right, from 0 to 1."""
+    """Return the accuracy on a batch, from 0 to 1."""
     return evaluate(model, state, [batch]).accuracy or 0.0
 
 
 def percent(share: float) -> str:
-    """A share as the pages write it."""
+    """Format a share as the pages do."""
     return f"{100 * share:.1f} %"
 
 
 def row(*cells: str) -> None:
-    """Print a row of a table."""
+    """Print a row of a Markdown table."""
     print("| " + " | ".join(cells) + " |", flush=True)
 
 

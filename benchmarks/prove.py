@@ -1,9 +1,9 @@
-"""What `prove` says of public networks, what that costs, and whether it is true.
+"""Run `prove` on public networks, measure its cost, and check its verdicts by brute force.
 
-Run with `python benchmarks/prove.py`. Parts of names as arguments select networks. `--json FILE`
-keeps the rows, one a line, and goes on where the file ends. `--budget SECONDS` is that of each
-proof, and `--truth SECONDS` the time to compare it with the truth. `--zoo` prints the table of the
-models of the zoo instead, next to one ordinary call of each.
+Run `python benchmarks/prove.py`. Arguments select the networks whose names contain them.
+`--json FILE` appends each row to a file, and skips networks that the file already contains.
+`--budget SECONDS` limits each proof, and `--truth SECONDS` each check by brute force. `--zoo`
+compares proofs of the models of the zoo with one ordinary call of each instead.
 """
 
 import argparse
@@ -42,7 +42,8 @@ def main() -> None:
     print(f"{'':42}{'':>13}{'regions':>8}{'CPU':>8}{'memory':>9}  truth", flush=True)
     for network in _asked(NETWORKS, options.names):
         if network.name not in done:
-            with contextlib.suppress(ImportError):  # once, and not in the process of each network
+            # import the package once here rather than in the process of each network
+            with contextlib.suppress(ImportError):
                 importlib.import_module(network.name.partition("/")[0])
             row = measure(network, options.budget, options.truth)
             _print(row)
@@ -53,7 +54,7 @@ def main() -> None:
 
 
 def _asked(networks: Iterable[Network], names: Sequence[str]) -> list[Network]:
-    """The networks with these parts of names, in the order of the parts."""
+    """Return the networks whose names contain one of these strings, in the order of the strings."""
     asked = (n for part in names or [""] for n in networks if part in n.name)
     return list({network.name: network for network in asked}.values())
 
@@ -95,7 +96,7 @@ def _keep(row: Row, path: Path | None) -> None:
 
 
 def summary(rows: Iterable[Row]) -> str:
-    """Return the counts of a table in a line."""
+    """Return the totals of the table, in one line."""
     rows = list(rows)
     right = Counter(row.verdict for row in rows if not row.wrong)
     return (

@@ -1,4 +1,4 @@
-"""Ratios of times, measured side by side: in turns, in one process, on one thread."""
+"""Compare running times side by side: in turn, in one process, on one thread."""
 
 import gc
 import random
@@ -21,16 +21,17 @@ def times(
     warm_up: int = 10,
     around: Mapping[str, Callable[[], AbstractContextManager[None]]] | None = None,
 ) -> dict[str, list[float]]:
-    """Seconds for one call of each case, once a round, in another order each round.
+    """Return the seconds per call of each case, one value per round.
 
-    In a fixed order each case would suffer from what its predecessor does to the caches.
+    The order of the cases is random in each round. In a fixed order, each case would always find
+    the caches in the state in which the same other case left them.
 
     Args:
-        cases: What is timed.
-        rounds: How often.
-        calls: How many calls of a case make one measurement.
-        warm_up: How many calls of each case come first.
-        around: A context to enter for the calls of a case; entering it is not timed.
+        cases: The functions to time.
+        rounds: Number of measurements of each case.
+        calls: Number of calls per measurement.
+        warm_up: Number of calls of each case before the first measurement.
+        around: A context manager to enter around the calls of a case; entering it is not timed.
     """
     torch.set_num_threads(1)
     contexts = {name: (around or {}).get(name, nullcontext) for name in cases}
@@ -63,9 +64,9 @@ def table(
     """Print the median of each case, and the median over rounds of its ratio to the first.
 
     Args:
-        title: What stands above.
-        measured: Seconds or bytes of each case, round by round.
-        unit: What the medians are printed in.
+        title: Title of the table.
+        measured: Seconds or bytes of each case, one value per round.
+        unit: Unit of the printed medians.
     """
     base = next(iter(measured.values()))
     print(f"\n{title}\n{'':26}{'median':>12}{'ratio':>9}", flush=True)

@@ -1,6 +1,6 @@
-"""What a trace costs, next to one ordinary call of the model.
+"""Measure the cost of a trace relative to one ordinary call of the model.
 
-Run with `python benchmarks/tracing.py`.
+Run `python benchmarks/tracing.py`.
 """
 
 import copy
@@ -16,7 +16,7 @@ from shapezoo import Module, create_model, trace
 
 
 class Images(Module):
-    """A network of torchvision with a contract."""
+    """A torchvision network with a contract."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -25,13 +25,13 @@ class Images(Module):
     def forward(
         self, images: Float[Tensor, "batch channels=3 height width"]
     ) -> Float[Tensor, "batch classes=1000"]:
-        """Score every class for each image."""
+        """Return the logits of each image."""
         logits: Tensor = self.net(images)
         return logits
 
 
 def cases(model: nn.Module, inputs: Tensor) -> dict[str, Callable[[], object]]:
-    """An ordinary call, and every kind of trace."""
+    """Return an ordinary call and every kind of trace."""
     on_meta = copy.deepcopy(model).to("meta")
     traced = trace(model)
 
@@ -51,7 +51,7 @@ def cases(model: nn.Module, inputs: Tensor) -> dict[str, Callable[[], object]]:
 
 
 def measure(model: nn.Module, inputs: Tensor, rounds: int) -> None:
-    """Print the table of a model."""
+    """Print the table for a model."""
     title = f"{type(model).__name__}, {'x'.join(map(str, inputs.shape))}"
     table(title, times(cases(model.eval(), inputs), rounds=rounds, warm_up=1), "ms")
 

@@ -1,6 +1,6 @@
-"""What training costs with shapezoo, against PyTorch by hand: steps, batches, runs, checkpoints.
+"""Measure the cost of training with shapezoo against plain PyTorch.
 
-Run with `python benchmarks/training.py`.
+Covers steps, batches, whole runs and checkpoints. Run `python benchmarks/training.py`.
 """
 
 import copy
@@ -33,20 +33,20 @@ from shapezoo.train import (
     save_checkpoint,
     train_step,
 )
-from shapezoo.train.step import Batch, Training
+from shapezoo.train.steps.step import Batch, StepSettings, Training
 
-# so slow that the weights hardly move: every step has the same numbers to work on
+# so small a learning rate that the weights hardly change: all steps compute with similar values
 make_optimizer = functools.partial(torch.optim.Adam, lr=1e-7)
 Case = Callable[[], object]
 
 
 def images(batch: int, channels: int, side: int) -> ImageBatch:
-    """A batch of noise."""
+    """Return a batch of random images and labels."""
     return ImageBatch(torch.rand(batch, channels, side, side), torch.randint(10, (batch,)))
 
 
 def ordinary(model: nn.Module, batch: Batch) -> Case:
-    """A step in place, as everybody writes it."""
+    """Return an ordinary in-place training step."""
     model.train()
     optimizer = make_optimizer(list(model.parameters()))
 
@@ -61,7 +61,7 @@ def ordinary(model: nn.Module, batch: Batch) -> Case:
 
 
 def pure(model: nn.Module, batch: Batch) -> Case:
-    """A step from one state to the next."""
+    """Return a step of `train_step`, from one state to the next."""
     state = init(model, make_optimizer)
 
     def step() -> float:
@@ -73,24 +73,15 @@ def pure(model: nn.Module, batch: Batch) -> Case:
 
 
 def in_place(model: nn.Module, batch: Batch, stack: ExitStack) -> Case:
-    """A step as `fit` takes it, until the stack closes."""
-    training = Training(
-        model,
-        make_optimizer,
-        init(model, make_optimizer),
-        loss=losses.cross_entropy,
-        schedule=constant,
-        clip_norm=None,
-        autocast=None,
-        on_nan="continue",
-        processes=ALONE,
-    )
+    """Return a training step of `fit`; it is valid until the stack closes."""
+    settings = StepSettings(losses.cross_entropy, constant, None, None, "continue", ALONE)
+    training = Training(model, make_optimizer, init(model, make_optimizer), settings)
     stack.enter_context(training.running())
     return lambda: training.step([batch])
 
 
 def steps(rounds: int, *, calls: int = 5) -> None:
-    """A step of `fit` and of `train_step`, against an ordinary one."""
+    """Measure a step of `fit` and of `train_step` against an ordinary one."""
     for title, model, batch in (
         ("LeNet, 32 images", lenet(), images(32, 1, 28)),
         (
@@ -111,7 +102,7 @@ def steps(rounds: int, *, calls: int = 5) -> None:
 
 
 class Examples(Dataset[tuple[Tensor, int]]):
-    """The same examples one by one, as most PyTorch code has them."""
+    """The same examples as a map-style dataset, one by one."""
 
     def __init__(self, dataset: ImageDataset) -> None:
         self._images, self._labels = dataset.images, dataset.labels.tolist()
@@ -124,7 +115,7 @@ class Examples(Dataset[tuple[Tensor, int]]):
 
 
 def epoch(rounds: int, *, num_workers: int = 2) -> None:
-    """The batches of an epoch, which nobody learns from."""
+    """Measure the iteration over the batches of an epoch, without training."""
     data = digits().train
     generator = torch.Generator().manual_seed(0)
     by_example = functools.partial(DataLoader, Examples(data), 32, shuffle=True)
@@ -141,12 +132,12 @@ def epoch(rounds: int, *, num_workers: int = 2) -> None:
 
 
 def exhaust(source: Callable[[], object]) -> int:
-    """Count the batches of an epoch."""
+    """Iterate over the batches of an epoch, and count them."""
     return sum(1 for _ in source())
 
 
 def wide() -> nn.Sequential:
-    """Three convolutions with 64 maps of the full size."""
+    """Build a network of three convolutions with 64 feature maps at full resolution."""
     layers: list[nn.Module] = []
     for in_channels in (3, 64, 64):
         layers += [nn.Conv2d(in_channels, 64, 3, padding=1), nn.ReLU()]
@@ -154,7 +145,7 @@ def wide() -> nn.Sequential:
 
 
 def layouts(rounds: int, *, compiled: bool = True) -> None:
-    """A step of `fit` on images that lie channel by channel, or pixel by pixel; and compiled."""
+    """Measure a step of `fit` in both memory formats, eager and compiled."""
     for title, model, batch in (
         ("resnet_small, 32x1x28x28", resnet_small(), images(32, 1, 28)),
         ("3 x 64 maps, 32x3x32x32", wide(), images(32, 3, 32)),
@@ -174,7 +165,8 @@ def layouts(rounds: int, *, compiled: bool = True) -> None:
         torch.compiler.reset()
 
 
-# A small process between: a child counts the memory of the one that started it as its own.
+# A small process in between: right after a fork, the peak memory of a child includes that of its
+# parent, which would be this large process.
 LAUNCH = """
 import os, sys
 quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
@@ -186,7 +178,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 def commands(folder: Path, epochs: int) -> dict[str, list[str]]:
-    """The whole of a training from the command line: by hand, and ours."""
+    """Return the command lines of a whole training: the plain PyTorch script, and shapezoo."""
     script, data = Path(__file__).with_name("bare_lenet.py"), FILES / "digits.safetensors"
     number = str(epochs)
     return {
@@ -196,7 +188,7 @@ def commands(folder: Path, epochs: int) -> dict[str, list[str]]:
 
 
 def whole(rounds: int, *, epochs: int = 10) -> None:
-    """The time and the memory of a training from the command line."""
+    """Measure the time and the memory of a training from the command line."""
     memory: dict[str, list[float]] = {name: [] for name in commands(Path(), epochs)}
 
     def run(name: str) -> None:
@@ -217,7 +209,7 @@ def whole(rounds: int, *, epochs: int = 10) -> None:
 
 
 def checkpoint(rounds: int, *, width: int = 2048) -> None:
-    """Writing and reading where a training stands; torch.save does not wait for the disk."""
+    """Measure saving and loading a checkpoint; torch.save does not wait for the disk."""
     model = nn.Sequential(*(nn.Linear(width, width) for _ in range(6)))
     batch = TableBatch(torch.randn(1, width), torch.zeros(1, dtype=torch.int64))
     state, _ = train_step(model, make_optimizer, init(model, make_optimizer), batch)
@@ -239,7 +231,7 @@ def checkpoint(rounds: int, *, width: int = 2048) -> None:
 
 
 def save_synced(state: State, path: Path) -> None:
-    """torch.save, until the file is on the disk."""
+    """Call torch.save, and wait until the file is on the disk."""
     with path.open("wb") as file:
         torch.save(vars(state), file)
         file.flush()

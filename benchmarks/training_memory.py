@@ -1,6 +1,7 @@
-"""The peak memory of `fit` above that of the model, against an ordinary loop, in multiples of it.
+"""Measure the peak memory of `fit` and of an ordinary loop, in multiples of the model's size.
 
-Run with `python benchmarks/training_memory.py`. Each case runs in a process of its own.
+The model itself is not counted. Run `python benchmarks/training_memory.py`. Each case runs in its
+own process.
 """
 
 import functools
@@ -30,7 +31,7 @@ class Rows:
         return 8
 
     def select(self, indices: Tensor) -> TableBatch:
-        """The rows at these indices."""
+        """Return the rows at these indices."""
         generator = torch.Generator().manual_seed(0)
         return TableBatch(
             torch.randn(8, WIDTH, generator=generator)[indices],
@@ -39,7 +40,7 @@ class Rows:
 
 
 def ordinary(model: nn.Module) -> None:
-    """Train as everybody does."""
+    """Train in an ordinary in-place loop."""
     optimizer = make_optimizer(model.parameters())
     for _ in range(EPOCHS):
         model.train()
@@ -58,7 +59,7 @@ def ours(
     save: Callable[[Checkpoint], None] | None = None,
     patience: int | None = None,
 ) -> None:
-    """Train with `fit`; no keywords are unpacked, which would keep the first state alive."""
+    """Train with `fit`. Arguments in a dict to unpack would keep the initial state alive."""
     fit(
         model,
         make_optimizer,
@@ -73,7 +74,7 @@ def ours(
 
 
 def saving(model: nn.Module, *, patience: int | None = None) -> None:
-    """Train with `fit`, and write checkpoints."""
+    """Train with `fit` and checkpoints."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "checkpoint.safetensors")
         ours(model, save=lambda checkpoint: save_checkpoint(checkpoint, file), patience=patience)
@@ -88,12 +89,12 @@ CASES = {
 
 
 def peak(name: str) -> float:
-    """Train in this process; return the peak above the model, in multiples of its size."""
+    """Train in this process; return the peak memory minus the model, in multiples of its size."""
     torch.set_num_threads(1)
     model = nn.Sequential(*(nn.Linear(WIDTH, WIDTH) for _ in range(LAYERS)), nn.Linear(WIDTH, 10))
     size = sum(p.numel() * p.element_size() for p in model.parameters())
     gc.collect()
-    tiny = nn.Linear(2, 2)  # what a first step imports is not the training's
+    tiny = nn.Linear(2, 2)  # the first optimizer imports modules, which must not count
     make_optimizer(tiny.parameters())
     before = resident()
     CASES[name](model)
@@ -101,7 +102,7 @@ def peak(name: str) -> float:
 
 
 def resident() -> float:
-    """The memory of this process, in bytes."""
+    """Return the resident memory of this process, in bytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize()
 

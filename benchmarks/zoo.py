@@ -1,7 +1,6 @@
-"""What a model of the zoo costs beside torchvision's of the same name, contracts on.
+"""Compare the cost of models of the zoo, with contracts on, with torchvision's models.
 
-Run with `python benchmarks/zoo.py`, followed by the names of models where it is not one of each
-family.
+Run `python benchmarks/zoo.py [NAMES]`; by default it compares one model of each family.
 """
 
 import re
@@ -17,7 +16,7 @@ from timing import times
 from torch import Tensor, nn
 
 from shapezoo import create_model, model_info
-from shapezoo.proving.values import tensors_of
+from shapezoo._containers import tensors_of
 from shapezoo.verdicts import Mode
 
 NAMES = (
@@ -28,7 +27,7 @@ BATCHES = (1, 8)
 
 
 def build(kind: str, name: str) -> nn.Module:
-    """Our model, or torchvision's."""
+    """Build the model of the zoo (`ours`), or the one of torchvision."""
     if kind == "ours":
         return create_model(name)
     extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
@@ -37,20 +36,20 @@ def build(kind: str, name: str) -> nn.Module:
 
 
 def images(name: str, batch: int) -> Tensor:
-    """Images of the size of the default weights."""
+    """Return random images of the size that the default weights expect."""
     (size,) = {weights.image_size for weights in model_info(name).weights if weights.is_default}
     return torch.randn(batch, 3, size, size)
 
 
 def fits(name: str, mode: Mode, batch: int) -> bool:
-    """Whether a model takes so few images."""
+    """Whether the model accepts a batch of this size."""
     height, width = images(name, 1).shape[2:]
     conditions = model_info(name).verdicts[mode].preconditions
     return all(c.holds({"batch": batch, "height": height, "width": width}) for c in conditions)
 
 
 def forward(model: nn.Module, x: Tensor) -> Callable[[], object]:
-    """A forward in eval mode."""
+    """Return a forward pass in eval mode."""
     model.eval()
 
     def run() -> object:
@@ -61,7 +60,7 @@ def forward(model: nn.Module, x: Tensor) -> Callable[[], object]:
 
 
 def step(model: nn.Module, x: Tensor) -> Callable[[], object]:
-    """A training step in place, with gradients and SGD."""
+    """Return an in-place training step with SGD."""
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     model.train()
 
@@ -74,7 +73,7 @@ def step(model: nn.Module, x: Tensor) -> Callable[[], object]:
 
 
 def compare(name: str, run: Callable[[nn.Module, Tensor], Callable[[], object]], batch: int) -> str:
-    """How much longer ours takes, and torchvision's again, as the noise."""
+    """Return torchvision's time, and the ratios to it of a second run (noise) and of the zoo."""
     x = images(name, batch)
     kinds = {"theirs": "theirs", "again": "theirs", "ours": "ours"}
     cases = {}
@@ -92,7 +91,7 @@ def compare(name: str, run: Callable[[nn.Module, Tensor], Callable[[], object]],
 
 
 def peak(kind: str, name: str, batch: int) -> None:
-    """Print the peak memory of two training steps, in bytes; for a process of its own."""
+    """Print the peak memory of two training steps, in bytes; call this in a new process."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     run = step(build(kind, name), images(name, batch))
@@ -103,7 +102,7 @@ def peak(kind: str, name: str, batch: int) -> None:
 
 
 def memory(name: str, batch: int) -> str:
-    """How much more memory training takes with ours."""
+    """Return torchvision's peak memory in training, and the ratio of the zoo's to it."""
     found = []
     for kind in ("theirs", "ours"):
         command = [sys.executable, __file__, "peak", kind, name, str(batch)]
@@ -112,7 +111,7 @@ def memory(name: str, batch: int) -> str:
 
 
 def main(names: Sequence[str]) -> None:
-    """Print a table."""
+    """Print the table."""
     titles = [f"{what}, batch {n}" for what in ("forward", "training step") for n in BATCHES]
     print("| | " + " | ".join([*titles, f"peak memory, batch {BATCHES[-1]}"]) + " |")
     print("|---" * (len(titles) + 2) + "|", flush=True)

@@ -1,4 +1,4 @@
-"""What a proof of a model of the zoo costs, next to one ordinary call: `prove.py --zoo`."""
+"""Measure the cost of proofs relative to one ordinary call, for `prove.py --zoo`."""
 
 import statistics
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from timing import times
 from torch import nn
 
 from shapezoo import Proof, create_model, list_models, prove, signature
-from shapezoo.contracts.examples import example_arguments, free_axes
+from shapezoo.contracts.examples.arguments import example_arguments, free_axes
 from tracing import Images
 
 ROUNDS = 3
@@ -21,7 +21,7 @@ NETWORKS = (
 
 
 def models(names: Sequence[str]) -> Iterator[tuple[str, nn.Module]]:
-    """The small models of the zoo, and networks of torchvision."""
+    """Yield the small models of the zoo, and torchvision networks."""
     for name in list_models(published=False):
         if not names or name in names:
             yield name, create_model(name).eval()
@@ -33,7 +33,7 @@ def models(names: Sequence[str]) -> Iterator[tuple[str, nn.Module]]:
 
 
 def measure(name: str, model: nn.Module) -> None:
-    """Print the row of a model."""
+    """Print the row for a model."""
     contract = signature(model)
     args, kwargs = example_arguments(contract, {axis: SIZES[axis] for axis in free_axes(contract)})
     proofs: list[Proof] = []
@@ -57,7 +57,7 @@ def measure(name: str, model: nn.Module) -> None:
 
 
 def print_zoo(names: Sequence[str]) -> None:
-    """Print the table; names select models."""
+    """Print the table for these models, or for all if there are no names."""
     print(f"{'':20}{'':>13}{'regions':>9}{'proof':>12}{'ratio':>9}  preconditions")
     for name, model in models(names):
         measure(name, model)

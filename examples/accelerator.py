@@ -1,4 +1,4 @@
-"""Train on the accelerator of this machine, or on the CPU where there is none."""
+"""Train on the accelerator of this machine, or on the CPU if there is none."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Tabulate the activations; draw them into the file that the command line names, if any."""
+"""Print a table of the activations; plot them to each file named on the command line."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 def derivative(activation: Activation, x: Tensor) -> Tensor:
-    """The derivative at each number, by automatic differentiation."""
+    """Return the derivative at each element, by automatic differentiation."""
     gradient: Tensor = torch.func.grad(lambda x: activation(x).sum())(x)
     return gradient
 
 
 def draw() -> "Figure":
-    """A panel for each activation."""
+    """Plot each activation and its derivative in a panel."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
-    x = torch.linspace(-3, 3, 600)  # an even number: no point lies on a step
+    x = torch.linspace(-3, 3, 600)  # an even number of points: none lies on a step
     panels = figure.subplots(2, 4, sharex=True, sharey=True).flat
     for panel, activation in zip(panels, ACTIVATIONS.values(), strict=True):
         panel.plot(x, with_gaps(activation(x)), linewidth=2, label="value")
@@ -36,13 +36,13 @@ def draw() -> "Figure":
 
 
 def with_gaps(y: Tensor) -> Tensor:
-    """The values with a gap at each step, which a curve would draw as a steep line."""
+    """Set a value to NaN before each jump, so that the curve has a gap instead of a steep line."""
     steps = y.diff(append=y[-1:]).abs() > 0.4
     return y.masked_fill(steps, torch.nan)
 
 
 def main() -> None:
-    """Print a table; draw the curves where the command line says."""
+    """Print the table; plot the curves to each file named on the command line."""
     x = torch.tensor([-2.0, -0.5, 0.0, 0.5, 2.0])
     print(f"{'x':16}", *(f"{number:6.2f}" for number in x.tolist()), "  values in")
     for activation in ACTIVATIONS.values():

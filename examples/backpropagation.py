@@ -11,32 +11,32 @@ EXAMPLES = ((1.0, 2.0), (2.0, 4.0), (3.0, 6.0))
 
 @checked
 def forward(w: Float[Tensor, ""], x: float) -> Float[Tensor, ""]:
-    """The model."""
+    """Return the prediction of the model."""
     return w * x
 
 
 @checked
 def loss(w: Float[Tensor, ""], x: float, y: float) -> Float[Tensor, ""]:
-    """The square of the error."""
+    """Return the squared error."""
     return (forward(w, x) - y) ** 2
 
 
 @checked
 def gradient(w: Float[Tensor, ""], x: float, y: float) -> Float[Tensor, ""]:
-    """The derivative of the loss by w, found on paper."""
+    """Return the derivative of the loss with respect to w, derived on paper."""
     return 2 * x * (forward(w, x) - y)
 
 
 def main() -> None:
-    """Train for a hundred epochs; PyTorch finds the gradient, and the paper confirms it."""
+    """Train for a hundred epochs; check PyTorch's gradient against the one derived on paper."""
     w = torch.tensor(1.0, requires_grad=True)
     print(f"before training, at x = 4, y = {forward(w, 4.0).item():.3f}")
     for epoch in range(1, 101):
         for x, y in EXAMPLES:
             value = loss(w, x, y)
-            (found,) = torch.autograd.grad(value, w)
-            torch.testing.assert_close(found, gradient(w.detach(), x, y))
-            w = (w - 0.01 * found).detach().requires_grad_()
+            (computed,) = torch.autograd.grad(value, w)
+            torch.testing.assert_close(computed, gradient(w.detach(), x, y))
+            w = (w - 0.01 * computed).detach().requires_grad_()
         if epoch % 10 == 0:
             print(f"epoch {epoch:3}  w {w.item():.6f}  loss of the last example {value.item():.1e}")
     print(f"after training, at x = 4, y = {forward(w, 4.0).item():.3f}")

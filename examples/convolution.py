@@ -8,7 +8,7 @@ from shapezoo.train import EpochDone, Event, choose_optimizer, fit, init
 
 
 def main() -> None:
-    """Train each for two epochs."""
+    """Train each network for two epochs."""
     data = digits()
     make_optimizer = choose_optimizer("adam", lr=0.002)
     for name in ("lenet_small", "inception_small", "resnet_small"):

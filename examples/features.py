@@ -1,4 +1,4 @@
-"""Compare pixels, Fourier magnitudes, Haar wavelets and convolutional features on digits."""
+"""Compare pixels, Fourier, Haar wavelet and convolutional features for classifying digits."""
 
 from collections.abc import Callable
 
@@ -13,8 +13,8 @@ from shapezoo.train import choose_optimizer, evaluate, fit, init
 def main() -> None:
     """Train a linear layer on each kind of features, for five epochs."""
     data = digits()
-    everything = data.test.select(torch.arange(len(data.test)))
-    shifted = ImageBatch(everything.images.roll((7, 7), dims=(2, 3)), everything.labels)
+    all_digits = data.test.select(torch.arange(len(data.test)))
+    shifted = ImageBatch(all_digits.images.roll((7, 7), dims=(2, 3)), all_digits.labels)
     builders: dict[str, Callable[[], FeatureClassifier]] = {
         "pixels": lambda: FeatureClassifier(nn.Identity(), 28 * 28),
         "Fourier": fourier_linear,
@@ -35,11 +35,11 @@ def main() -> None:
             epochs=5,
             batch_size=64,
         )
-        right = [evaluate(model, state, [batch]).accuracy for batch in (everything, shifted)]
+        accuracies = [evaluate(model, state, [batch]).accuracy for batch in (all_digits, shifted)]
         parameters = sum(parameter.numel() for parameter in model.parameters())
         print(
             f"{name:12} {model.classifier.in_features:7} {parameters:11,}"
-            f" {right[0]:12.1%} {right[1]:13.1%}"
+            f" {accuracies[0]:12.1%} {accuracies[1]:13.1%}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Forecast a made-up weather, and compare with the guess that tomorrow is like today."""
+"""Forecast a simulated weather; the baseline predicts that tomorrow will be like today."""
 
 import torch
 from torch import Tensor
@@ -38,19 +38,19 @@ def main() -> None:
     with torch.no_grad():
         predictions = model(test.windows)
 
-    def errors(said: Tensor) -> list[float]:
-        """The mean absolute error of each feature, in its unit."""
-        difference = test.in_units(said) - test.in_units(test.targets)
+    def errors(forecast: Tensor) -> list[float]:
+        """Return the mean absolute error of each feature, in its unit."""
+        difference = test.in_units(forecast) - test.in_units(test.targets)
         return difference.abs().mean(dim=0).tolist()
 
     print("mean error on the test days    forecast   like today")
     rows = zip(test.columns, errors(predictions), errors(test.windows[-1]), strict=True)
-    for column, forecast, today in rows:
-        print(f"{column:<30} {forecast:8.1f} {today:12.1f}")
+    for column, model_error, baseline_error in rows:
+        print(f"{column:<30} {model_error:8.1f} {baseline_error:12.1f}")
 
 
 def report(event: Event) -> None:
-    """Print the loss of an epoch."""
+    """Print the test loss after each epoch."""
     if isinstance(event, EpochDone):
         print(f"epoch {event.epoch}: squared error on the test days {event.test.loss:.3f}")
 

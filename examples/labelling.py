@@ -14,17 +14,17 @@ VOCABULARY = "ehlo"
 
 
 def encode(word: str) -> Tensor:
-    """The indices of the letters, one after the other, as a batch of one."""
+    """Return the indices of the letters, as a batch of one word."""
     return torch.tensor([VOCABULARY.index(letter) for letter in word])[:, None]
 
 
 def decode(labels: Tensor) -> str:
-    """The letters of a batch of one."""
+    """Return the word for a batch of one."""
     return "".join(VOCABULARY[label] for label in labels.flatten())
 
 
 def main() -> None:
-    """Train each of the three."""
+    """Train each of the three taggers."""
     torch.manual_seed(0)
     learn(onehot_cell_tagger)
     learn(onehot_tagger)
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def learn(build: Callable[[], Module]) -> None:
-    """Train a tagger, and print what it writes on the way."""
+    """Train a tagger; print its output during training."""
     print(build.__name__)
     model, word = build(), TokenBatch(encode("hello"), encode("ohlol"))
     make_optimizer = choose_optimizer("adam", lr=0.1, weight_decay=0.02)

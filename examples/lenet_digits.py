@@ -1,4 +1,4 @@
-"""Train LeNet on the packaged digits with pure functions, and look at one prediction."""
+"""Train LeNet on the packaged digits with pure functions, and print one prediction."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Train LeNet on batches of digits that two worker processes load, behind the main guard."""
+"""Train LeNet with two worker processes that load the batches; the main guard protects them."""
 
 import torch
 
@@ -8,7 +8,7 @@ from shapezoo.train import choose_optimizer, init, iterations, train_step
 
 
 def main() -> None:
-    """Train for two epochs, each in an order of its own."""
+    """Train for two epochs; each has its own order of the examples."""
     torch.manual_seed(0)
     dataset = digits().train
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Learn where surnames come from; draw the confusion matrix into the file that is named, if any."""
+"""Classify surnames by country; plot the confusion matrix to each file on the command line."""
 
 import functools
 import sys
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @functools.cache
 def trained() -> NameClassifier:
-    """A small classifier, trained for one epoch."""
+    """Train a small classifier for one epoch."""
     torch.manual_seed(0)
     model = name_classifier(hidden_size=64, num_layers=1)
     make_optimizer = choose_optimizer("adam", lr=0.005)
@@ -29,7 +29,7 @@ def trained() -> NameClassifier:
 
 
 def confusion() -> Tensor:
-    """How often, among the test names, the country of each row was taken for each other."""
+    """Return the confusion matrix of the test names; each row is a true country."""
     test = names().test
     batch = test.select(torch.arange(len(test)))
     with torch.no_grad():
@@ -38,7 +38,7 @@ def confusion() -> Tensor:
 
 
 def draw() -> "Figure":
-    """The confusion matrix, each row as shares of its country."""
+    """Plot the confusion matrix; each row is normalised to sum to 1."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 5.2), layout="constrained")
@@ -55,16 +55,16 @@ def draw() -> "Figure":
 
 
 def main() -> None:
-    """Print the accuracy, and guess the countries of a few names."""
+    """Print the accuracy, and predict the countries of a few names."""
     counts = confusion()
-    right, examples = counts.diagonal().sum().item(), counts.sum().item()
-    print(f"{right / examples:.0%} of {examples} unseen names right")
-    asked = ["Papadopoulos", "Kowalczyk", "Schmidt", "O'Sullivan", "Rossi"]
-    encoded = encode_names(asked)
+    correct, examples = counts.diagonal().sum().item(), counts.sum().item()
+    print(f"{correct / examples:.0%} of {examples} unseen names right")
+    surnames = ["Papadopoulos", "Kowalczyk", "Schmidt", "O'Sullivan", "Rossi"]
+    encoded = encode_names(surnames)
     with torch.no_grad():
         probabilities = trained()(encoded.tokens, encoded.lengths).softmax(dim=1)
-    for name, chances in zip(asked, probabilities, strict=True):
-        best, country = chances.max(dim=0)
+    for name, row in zip(surnames, probabilities, strict=True):
+        best, country = row.max(dim=0)
         print(f"{name:14} {COUNTRIES[country]} ({best:.0%})")
     for path in sys.argv[1:]:
         draw().savefig(path)

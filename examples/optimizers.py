@@ -1,4 +1,4 @@
-"""Fit a line with each optimizer; draw the losses into the file that the command line names."""
+"""Fit a line with each optimizer; plot the losses to each file named on the command line."""
 
 import functools
 import sys
@@ -29,20 +29,20 @@ ENOUGH = 1e-4
 
 @functools.cache
 def losses(name: str) -> list[float]:
-    """The losses of a line before each of 160 steps. Every optimizer starts from the same line."""
+    """Return the loss before each of 160 steps. Every optimizer starts from the same line."""
     torch.manual_seed(0)
     model = linear_regression()
     make_optimizer = choose_optimizer(name, lr=RATES[name])
     state = init(model, make_optimizer)
-    found = []
+    history = []
     for _ in range(160):
         state, loss = train_step(model, make_optimizer, state, BATCH, loss=mean_squared_error)
-        found.append(loss)
-    return found
+        history.append(loss)
+    return history
 
 
 def draw() -> "Figure":
-    """The losses of all optimizers."""
+    """Plot the losses of all optimizers."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
@@ -57,7 +57,7 @@ def draw() -> "Figure":
 
 
 def main() -> None:
-    """Print a comparison; draw the curves where the command line says."""
+    """Print a comparison; plot the curves to each file named on the command line."""
     print(f"optimizer  learning rate  steps until the loss stays below {ENOUGH}")
     for name, rate in RATES.items():
         steps = max(step for step, loss in enumerate(losses(name), 1) if loss >= ENOUGH)

@@ -1,4 +1,4 @@
-"""Put a contract on a module of your own, and see what it does for you."""
+"""Write a module with a contract, and see the error for a wrong input."""
 
 import torch
 from jaxtyping import Float
@@ -20,13 +20,13 @@ class DepthwiseBlock(Module):
     def forward(
         self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> Float[Tensor, "batch channels={self.out_channels} (height-1)//2+1 (width-1)//2+1"]:
-        """Mix space, then channels."""
+        """Mix the pixels of each channel, then the channels."""
         mixed: Tensor = self.pointwise(self.depthwise(x))
         return mixed
 
 
 def main() -> None:
-    """Call it well, and call it badly."""
+    """Call the module with a valid and an invalid input."""
     block = DepthwiseBlock(8, 16)
     print(signature(block))
     print(tuple(block(torch.zeros(4, 8, 33, 20)).shape))

@@ -1,4 +1,4 @@
-"""Step a cell through time, and see how far back RNN, LSTM and GRU remember."""
+"""Step a cell through time, and measure how far back RNN, LSTM and GRU remember."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from shapezoo.models import gru, lstm, rnn
 
 
 def main() -> None:
-    """Compare the loop with the whole network, then the three networks with one another."""
+    """Compare the loop over a cell with `rnn`, then the three networks with one another."""
     torch.manual_seed(0)
     sequences = torch.randn(3, 1, 4)
     network = rnn()
@@ -31,14 +31,14 @@ def main() -> None:
     print("network   parameters   10 before   20 before   40 before")
     for build in (rnn, gru, lstm):
         model = build(input_size=8, hidden_size=32)
-        last, *further = influence(model, [0, 10, 20, 40])
+        last, *earlier = influence(model, [0, 10, 20, 40])
         count = sum(parameter.numel() for parameter in model.parameters())
-        shares = "       ".join(f"{value / last:.0e}" for value in further)
+        shares = "       ".join(f"{value / last:.0e}" for value in earlier)
         print(f"{build.__name__:10}{count:<13,}{shares}")
 
 
 def influence(model: Module, distances: list[int]) -> list[float]:
-    """How large the gradient of the last output is with respect to inputs so far back."""
+    """Return how strongly the last output depends on the inputs at these distances from the end."""
     inputs = torch.randn(50, 16, 8, requires_grad=True)
     outputs, _ = model(inputs)
     (gradient,) = torch.autograd.grad(outputs[-1].sum(), inputs)

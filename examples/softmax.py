@@ -1,4 +1,4 @@
-"""Train the softmax classifier on the packaged digits, and look at the chances that it gives."""
+"""Train the softmax classifier on the packaged digits, and print some predicted probabilities."""
 
 import torch
 
@@ -25,10 +25,10 @@ def main() -> None:
     install(model, state)
     batch = data.test.select(torch.arange(3))
     with torch.no_grad():
-        chances = model(batch.images).softmax(dim=1)
+        probabilities = model(batch.images).softmax(dim=1)
     print("\ndigit  " + "".join(f"{label:>7}" for label in data.test.classes))
-    for label, row in zip(batch.labels, chances, strict=True):
-        print(f"{label:>5}  " + "".join(f"{chance:>7.1%}" for chance in row))
+    for label, row in zip(batch.labels, probabilities, strict=True):
+        print(f"{label:>5}  " + "".join(f"{probability:>7.1%}" for probability in row))
 
 
 if __name__ == "__main__":

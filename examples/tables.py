@@ -1,4 +1,4 @@
-"""Linear regression on diabetes, logistic regression on breast cancer, a perceptron on both."""
+"""Train linear regression on diabetes, logistic regression on breast cancer, and an MLP on both."""
 
 import functools
 
@@ -29,7 +29,7 @@ def trained(
     loss: Loss,
     correct: Correct | None,
 ) -> Metrics:
-    """Train, and measure on the test part."""
+    """Train the model, and evaluate it on the test set."""
     make_optimizer = functools.partial(torch.optim.Adam, lr=lr)
     state = fit(
         model,
@@ -46,15 +46,15 @@ def trained(
 
 
 def regress(model: nn.Module, *, lr: float, epochs: int) -> None:
-    """Train on diabetes, and compare the error with that of always predicting the mean."""
+    """Train on diabetes, and compare the error with a baseline that predicts the mean."""
     data = diabetes()
     metrics = trained(model, data, lr=lr, epochs=epochs, loss=mean_squared_error, correct=None)
-    share = 1 - metrics.loss / data.test.targets.var(correction=0).item()
-    print(f"{type(model).__name__} explains {share:.0%} of the variance")
+    explained = 1 - metrics.loss / data.test.targets.var(correction=0).item()
+    print(f"{type(model).__name__} explains {explained:.0%} of the variance")
 
 
 def classify(model: nn.Module, *, lr: float, epochs: int) -> None:
-    """Train on breast cancer, and count the right answers."""
+    """Train on breast cancer, and print the accuracy."""
     metrics = trained(
         model,
         breast_cancer(),
@@ -63,11 +63,11 @@ def classify(model: nn.Module, *, lr: float, epochs: int) -> None:
         loss=binary_cross_entropy,
         correct=binary_correct,
     )
-    print(f"{type(model).__name__} tells {metrics.accuracy:.1%} of the tumours right")
+    print(f"{type(model).__name__}: {metrics.accuracy:.1%} of the tumours classified correctly")
 
 
 def main() -> None:
-    """Train each model on its table, and print how well it does on the test part."""
+    """Train each model on its table, and print its result on the test set."""
     torch.manual_seed(0)
     regress(linear_regression(in_features=10), lr=2.0, epochs=20)
     regress(mlp(in_features=10), lr=0.2, epochs=60)

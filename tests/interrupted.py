@@ -1,8 +1,8 @@
-"""Trains in processes that are killed, and says whether it came out as without.
+"""Train in processes that are killed, and compare the results with those of undisturbed training.
 
-``python interrupted.py WAY OPTIMIZER...`` prints how often the trainings were cut off.
-The trainings are forked, so that each does not have to import PyTorch; therefore this process
-itself must not train.
+``python interrupted.py WAY OPTIMIZER...`` prints how many processes were killed. The processes are
+forked, which saves each of them importing PyTorch; so this process must not train itself, as
+PyTorch's threads do not survive a fork.
 """
 
 import functools
@@ -15,15 +15,18 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
-import sklearn.datasets  # noqa: F401  # before the forks, as the next
+import sklearn.datasets  # noqa: F401  # imported before the forks, as the next
 import torch
 import torch._dynamo  # which every optimizer imports
 
-from shapezoo import recipes, runs
-from shapezoo.runs import Run, RunConfig
-from shapezoo.train import Event, checkpoints
+from shapezoo import recipes
+from shapezoo.recipes import runs
+from shapezoo.recipes.runs import Run, RunConfig
+from shapezoo.train import Event
+from shapezoo.weights import weight_files
 
 RESULTS = ("model.safetensors", "metrics.jsonl", "confusion.tsv")
 
@@ -41,7 +44,7 @@ def die() -> None:
 
 
 def at_the_call(number: int) -> None:
-    """Die at this call of what writes: before it, or after it."""
+    """Die before or after this call of a function that writes to the disk."""
     calls = 0
 
     def watched(original: Callable[..., object]) -> Callable[..., object]:
@@ -63,10 +66,10 @@ def at_the_call(number: int) -> None:
 
 
 def in_the_middle_of_a_file(number: int) -> None:
-    """Die when half of this checkpoint is written."""
+    """Die when half of this checkpoint, or of the weights after the last one, has been written."""
     saved = 0
 
-    def save_file(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+    def save_file(tensors: dict[str, torch.Tensor], path: Path, metadata: Any) -> None:
         nonlocal saved
         saved += 1
         content = safetensors.torch.save(tensors, metadata)
@@ -74,7 +77,7 @@ def in_the_middle_of_a_file(number: int) -> None:
         if saved == number:
             die()
 
-    setattr(checkpoints, "save_file", save_file)  # noqa: B010  # no attribute for mypy
+    setattr(weight_files, "save_file", save_file)  # noqa: B010  # no attribute for mypy
 
 
 def cut_off(
@@ -84,7 +87,7 @@ def cut_off(
     sabotage: Callable[[], None] | None = None,
     seconds: float | None = None,
 ) -> bool:
-    """Whether a training does not reach its end: by a sabotage, or killed after some seconds."""
+    """Return whether a training was killed, by its sabotage or after some seconds."""
     child = os.fork()
     if child == 0:
         try:
@@ -99,7 +102,7 @@ def cut_off(
         time.sleep(seconds)
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or status == 0, "it failed otherwise"
+    assert os.WIFSIGNALED(status) or status == 0, "it failed in another way"
     return status != 0
 
 
@@ -110,18 +113,18 @@ def results(folder: Path) -> list[bytes]:
 
 
 def main(way: str, optimizer: str) -> int:
-    """How often a training was cut off."""
+    """Return how many processes were killed."""
     for name in ("draw_confusion", "draw_curves"):
-        setattr(runs, name, lambda *_: None)  # slow, and no part of the matter
+        setattr(runs, name, lambda *_: None)  # slow, and not part of the test
     with tempfile.TemporaryDirectory() as directory:
-        place = Path(directory)
+        root = Path(directory)
         start = time.perf_counter()
-        assert not cut_off(place / "undisturbed", optimizer)
+        assert not cut_off(root / "undisturbed", optimizer)
         whole = time.perf_counter() - start
-        expected = results(place / "undisturbed")
+        expected = results(root / "undisturbed")
         if way == "moments":
             moments = random.Random(optimizer)
-            folder = place / "run"
+            folder = root / "run"
             times = sum(
                 cut_off(folder, optimizer, seconds=moments.uniform(0, whole)) for _ in range(12)
             )
@@ -130,7 +133,7 @@ def main(way: str, optimizer: str) -> int:
             return times
         sabotage = {"calls": at_the_call, "files": in_the_middle_of_a_file}[way]
         for number in itertools.count(1):
-            folder = place / f"run{number}"
+            folder = root / f"run{number}"
             if not cut_off(folder, optimizer, sabotage=functools.partial(sabotage, number)):
                 return number - 1
             assert not cut_off(folder, optimizer)

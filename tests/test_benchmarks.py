@@ -88,7 +88,7 @@ def test_a_median_is_printed_in_its_unit(
 
 def test_each_case_is_run_in_its_context(benchmark: Any) -> None:
     off: list[bool] = []
-    switch = importlib.import_module("shapezoo.contracts.switch")
+    switch = importlib.import_module("shapezoo.contracts.checking.switch")
 
     def look() -> None:
         off.append(switch.off)

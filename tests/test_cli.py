@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from shapezoo import cli, list_models
+from shapezoo import list_models
+from shapezoo.cli import commands
 from shapezoo.data import digits
 from shapezoo.layers import SequenceError
 from shapezoo.models import lenet
-from shapezoo.runs import Run, RunConfig
-from shapezoo.sources import SOURCES
+from shapezoo.recipes.runs import Run, RunConfig
+from shapezoo.recipes.sources import SOURCES
 from shapezoo.train import OPTIMIZERS, SCHEDULES
 
 
 def run(*arguments: str) -> None:
     """Run a command in this process."""
-    cli.app(list(arguments), result_action="return_value")
+    commands.app(list(arguments), result_action="return_value")
 
 
 def test_list_shows_every_model(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,7 +101,7 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
 
 def test_a_fraction_is_no_number_of_epochs(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        cli.app(["train", "lenet", "--epochs", "2.7"])
+        commands.app(["train", "lenet", "--epochs", "2.7"])
     assert stop.value.code != 0
     assert "--epochs" in "".join(capsys.readouterr())
 
@@ -124,7 +125,7 @@ def test_a_loss_that_is_no_number_can_stop_a_run(
     command = ["shapezoo", "train", "lenet", "--on-nan", "stop", *diverging]
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit) as stop:
-        cli.main()
+        commands.main()
     assert stop.value.code == 1
     assert re.search(r"shapezoo: the loss of step \d is nan", capsys.readouterr().err)
     assert not (folder / "model.safetensors").exists()
@@ -142,12 +143,12 @@ def test_a_loss_that_is_no_number_can_stop_a_run(
         (("train", "lenet", "--data", "names"), "shapezoo: model 'lenet' does not fit the data"),
         (("train", "names", "--split-by", "writer"), "shapezoo: split_by='writer' is for digits"),
         (("train", "lenet", "--device", "cuda:99"), "shapezoo: device 'cuda:99' is not on this"),
-        (("predict", "nowhere", "digit.png"), "shapezoo: 'nowhere' is no run folder"),
+        (("predict", "nowhere", "digit.png"), "shapezoo: 'nowhere' is not a run folder"),
         (("train", "lenet", "--seed", "9" * 30), "shapezoo: seed must be below 2**31"),
         (("train",), "shapezoo: name a model or a dataset to train, or a run to --resume"),
-        (("train", "lenet", "--resume", "."), "shapezoo: --resume goes on with a run as it was"),
-        (("train", "--resume", ".", "--lr", "1"), "begun; leave out --lr"),
-        (("train", "--resume", "nowhere"), "shapezoo: 'nowhere' is no run folder"),
+        (("train", "lenet", "--resume", "."), "shapezoo: --resume continues a run with its own"),
+        (("train", "--resume", ".", "--lr", "1"), "own options; leave out --lr"),
+        (("train", "--resume", "nowhere"), "shapezoo: 'nowhere' is not a run folder"),
         (("train", "lenet", "--run", "."), "shapezoo: '.' exists already; choose another folder"),
         (("train", "mnist"), "MNIST/raw/train-images-idx3-ubyte is missing"),
     ],
@@ -162,7 +163,7 @@ def test_a_refusal_is_one_message_and_exit_code_1(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["shapezoo", *arguments])
     with pytest.raises(SystemExit) as stop:
-        cli.main()
+        commands.main()
     assert stop.value.code == 1
     error = capsys.readouterr().err
     assert error.startswith("shapezoo: ")
@@ -178,14 +179,14 @@ def test_a_run_without_weights_and_a_missing_picture_are_refusals(
         command = ["shapezoo", "predict", str(folder.path), str(tmp_path / "digit.png")]
         monkeypatch.setattr(sys, "argv", command)
         with pytest.raises(SystemExit) as stop:
-            cli.main()
+            commands.main()
         assert stop.value.code == 1
         assert message in capsys.readouterr().err
         folder.save_model(lenet())
 
 
 def test_the_help_of_train_names_the_defaults_and_the_choices() -> None:
-    (_, *parts) = re.split(r"\n {8}(\w+): ", cli._Options.__doc__ or "")
+    (_, *parts) = re.split(r"\n {8}(\w+): ", commands._Options.__doc__ or "")
     described = dict(zip(parts[::2], parts[1::2], strict=True))
     for part in fields(RunConfig):
         default = part.default
@@ -206,9 +207,9 @@ def test_a_second_interruption_is_told_too(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "app", interrupted)
+    monkeypatch.setattr(commands, "app", interrupted)
     with pytest.raises(SystemExit) as stop:
-        cli.main()
+        commands.main()
     assert stop.value.code == 130
     assert capsys.readouterr().err == "shapezoo: stopped\n"
 

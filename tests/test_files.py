@@ -1,4 +1,4 @@
-"""Writing files whole, and refusing what is not a file."""
+"""Files are written atomically, and only regular files are read or replaced."""
 
 import errno
 import os
@@ -56,7 +56,7 @@ def test_folders_pipes_and_devices_are_never_replaced(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"), [("nowhere/file", "No such file"), ("x" * 255, "name too long")]
 )
-def test_errors_carry_the_name_that_the_caller_knows(
+def test_errors_have_the_name_that_the_caller_passed(
     name: str, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(OSError, match=message) as error, replacing(tmp_path / name):
@@ -64,7 +64,7 @@ def test_errors_carry_the_name_that_the_caller_knows(
     assert error.value.filename == str(tmp_path / name)
 
 
-def test_a_name_that_no_file_can_have_is_refused() -> None:
+def test_a_name_with_a_null_character_is_refused() -> None:
     with pytest.raises(OSError, match="null"):
         require_regular("null\0byte")
 
@@ -79,7 +79,7 @@ def small_files() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("small_files")
-def test_a_write_that_the_system_refuses_carries_the_name(tmp_path: Path) -> None:
+def test_a_write_that_the_system_refuses_has_the_name(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("before")
     with pytest.raises(OSError, match="File too large") as error, replacing(path) as temporary:

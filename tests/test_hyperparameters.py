@@ -12,8 +12,9 @@ from tests.zoo.subjects import shell
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from shapezoo import create_model, list_models, model_info
+from shapezoo._modules import without_values
 from shapezoo.hyperparameters import Hyperparameters
-from shapezoo.registry import entries, origin_of, without_values
+from shapezoo.registry import entries, origin_of
 
 ARGUMENTS = [
     (entry, parameter)

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from shapezoo import cli, recipes
+from shapezoo import recipes
+from shapezoo.cli import commands
 from shapezoo.recipes import StoppedError
-from shapezoo.runs import Run, RunConfig, RunError
+from shapezoo.recipes.runs import Run, RunConfig, RunError
 from shapezoo.train import OPTIMIZERS, DeviceError, EpochDone, Event, StepDone
 
 pytestmark = pytest.mark.slow
@@ -107,7 +108,9 @@ def test_a_run_goes_on_on_another_device(undisturbed: list[bytes], tmp_path: Pat
     config.write_text(config.read_text().replace('"device": "cpu"', '"device": "cuda:99"'))
     with pytest.raises(DeviceError, match="'cuda:99' is not on this machine"):
         recipes.train(Run.open(run.path))
-    cli.app(["train", "--resume", str(run.path), "--device", "cpu"], result_action="return_value")
+    commands.app(
+        ["train", "--resume", str(run.path), "--device", "cpu"], result_action="return_value"
+    )
     assert results(run.path) == undisturbed
 
 
@@ -154,7 +157,7 @@ def test_of_a_damaged_checkpoint_the_one_before_is_there(
     for damaged in (content[:-1], content[:-1] + bytes([content[-1] ^ 1]), b"", b"{}"):
         file.write_bytes(damaged)
         with pytest.raises(
-            RunError, match=r"delete it to go on from checkpoint-before\.safetensors"
+            RunError, match=r"delete it to continue from checkpoint-before\.safetensors"
         ):
             recipes.train(run)
         assert file.read_bytes() == damaged
@@ -216,7 +219,7 @@ def test_ctrl_c_ends_in_good_order(undisturbed: list[bytes], tmp_path: Path) -> 
         message = process.stderr.read()
     assert process.returncode == 130
     assert re.fullmatch(
-        r"shapezoo: stopped after [3-9] steps; to go on: shapezoo train --resume run\n", message
+        r"shapezoo: stopped after [3-9] steps; to continue: shapezoo train --resume run\n", message
     )
     resumed = subprocess.run(
         [*command, "--resume", "run"],
@@ -251,7 +254,7 @@ def test_a_run_deletes_only_its_own_temporary_files(tmp_path: Path) -> None:
 def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
     run = stopped(tmp_path / "run")
     before = (run.path / "metrics.jsonl").read_bytes()
-    with run.locked(), pytest.raises(RunError, match="another process trains in this folder"):
+    with run.locked(), pytest.raises(RunError, match="another process is training in this folder"):
         recipes.train(run)
     assert (run.path / "metrics.jsonl").read_bytes() == before
     recipes.train(run)

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from shapezoo.plots import draw_confusion, draw_curves
+from shapezoo.recipes.plots import draw_confusion, draw_curves
 
 LOSSES, TEST_LOSSES, ACCURACIES = [2.0, 1.0, 0.5], [2.5, 1.5, 1.0], [0.25, 0.5, 0.75]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shapezoo import cli
+from shapezoo.cli import commands
 
 NETS = """
 from jaxtyping import Float
@@ -61,7 +61,7 @@ def code(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
     """Run the command as a shell does, and return the exit code."""
     monkeypatch.setattr(sys, "argv", ["shapezoo", "prove", *arguments])
     try:
-        cli.main()
+        commands.main()
     except SystemExit as stop:
         return stop.code
     return 0
@@ -141,12 +141,12 @@ def test_what_is_not_known_exits_with_2(nets: str, monkeypatch: pytest.MonkeyPat
         (["lent"], "did you mean 'lenet'"),
         (["nowhere_at_all:Net"], "cannot import nowhere_at_all"),
         (["NETS:Nothing"], "has no Nothing"),
-        (["NETS:number"], "is no module, no class of modules and no function: 3"),
+        (["NETS:number"], "is not a module, a module class or a function: 3"),
         (["NETS:Half", "--init", "channels"], "write it as name=value"),
         (["NETS:Half", "--init", "depth=3"], "no argument 'depth'; it takes channels, kernel_size"),
-        (["NETS:three", "--init", "channels=3"], "takes no --init: it is built already"),
-        (["NETS:half", "--init", "channels=..."], "channels=... stands for any size only in a cla"),
-        (["NETS"], "NETS is a package; say what to prove of it: NETS:Name"),
+        (["NETS:three", "--init", "channels=3"], "does not accept --init: it is built already"),
+        (["NETS:half", "--init", "channels=..."], "channels=... stands for any size only in a mod"),
+        (["NETS"], "NETS is a package; name an object in it: NETS:Name"),
         (["NETS:Half", "--init", "channels=three"], "cannot prove NETS:Half: TypeError"),
         (["NETS:Half", "--init", "channels=three", "--train"], "cannot build NETS:Half: TypeError"),
         (["NETS:half", "--init", "depth=3"], "cannot build NETS:half"),

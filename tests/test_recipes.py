@@ -11,11 +11,11 @@ import torch
 import torch._dynamo.utils
 from PIL import Image
 
-from shapezoo import UnknownModelError, __version__, list_models, model_info, recipes, sources
+from shapezoo import UnknownModelError, __version__, list_models, model_info, recipes
 from shapezoo.data import ImageDataset, SequenceError, Split, digits
-from shapezoo.recipes import DataMismatchError
-from shapezoo.runs import Run, RunConfig, RunError
-from shapezoo.sources import SOURCES
+from shapezoo.recipes import DataMismatchError, sources
+from shapezoo.recipes.runs import Run, RunConfig, RunError
+from shapezoo.recipes.sources import SOURCES
 from shapezoo.train import Metrics, Processes
 from shapezoo.verdicts import verdicts
 from shapezoo.weights import WeightsError
@@ -352,7 +352,7 @@ def test_a_model_that_cannot_be_built_is_refused_before_anything(tmp_path: Path)
 
 def test_several_processes_do_not_download(tmp_path: Path) -> None:
     two = Processes(rank=0, size=2, total=lambda tensor: tensor)
-    with pytest.raises(RunError, match="do so in one, before"):
+    with pytest.raises(RunError, match="in one process first"):
         train(RunConfig("lenet", data="mnist"), tmp_path / "run", download=True, processes=two)
     assert list(tmp_path.iterdir()) == []
 
@@ -378,13 +378,13 @@ CONFIG = RunConfig("lenet")
 
 
 def test_a_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="is no run folder"):
+    with pytest.raises(RunError, match="is not a run folder"):
         recipes.predict(tmp_path, tmp_path / "digit.png")
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(RunError, match=r"is no configuration of a run: TypeError.*'model'"):
+    with pytest.raises(RunError, match=r"is not a configuration of a run: TypeError.*'model'"):
         recipes.predict(tmp_path, tmp_path / "digit.png")
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(RunError, match="is no configuration of a run"):
+    with pytest.raises(RunError, match="is not a configuration of a run"):
         recipes.predict(tmp_path, tmp_path / "digit.png")
 
 
@@ -404,7 +404,7 @@ def test_a_training_that_diverged_is_told(tmp_path: Path) -> None:
     (line,) = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
     assert json.loads(line, parse_constant=pytest.fail)["test"]["loss"] is None
     Image.fromarray(digits().test.images[0, 0].numpy()).save(tmp_path / "digit.png")
-    with pytest.raises(RunError, match="the training diverged; train anew with a smaller lr"):
+    with pytest.raises(RunError, match="the training diverged; retrain with a smaller lr"):
         recipes.predict(tmp_path / "run", tmp_path / "digit.png")
 
 
@@ -433,7 +433,7 @@ def test_runs_without_a_name_get_model_date_and_time(
         ("hyperparameters", {"size": 3}, "cannot be built: unexpected argument 'size' for"),
         ("epochs", "ten", "epochs must be int, got 'ten'"),
         ("model", ["lenet"], "model must be str"),
-        ("classes", [1, 2], "classes must be texts, got (1, 2)"),
+        ("classes", [1, 2], "classes must be strings, got (1, 2)"),
     ],
 )
 def test_a_tampered_configuration_is_told(

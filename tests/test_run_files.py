@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.damage import mutated
 
-from shapezoo.runs import Run, RunConfig, RunError
+from shapezoo.recipes.runs import Run, RunConfig, RunError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),

@@ -10,20 +10,21 @@ from xml.etree import ElementTree
 
 import pytest
 
-from shapezoo import cli, create_model, trace
+from shapezoo import create_model, trace
+from shapezoo.cli import commands
 from shapezoo.models import lenet
 
 
 def run(*arguments: str) -> None:
     """Run the command in this process."""
-    cli.app(["trace", *arguments], result_action="return_value")
+    commands.app(["trace", *arguments], result_action="return_value")
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
     """Run the command as a shell does, and return the exit code."""
     monkeypatch.setattr(sys, "argv", ["shapezoo", "trace", *arguments])
     with pytest.raises(SystemExit) as stop:
-        cli.main()
+        commands.main()
     return stop.value.code
 
 
@@ -57,7 +58,7 @@ def test_a_model_of_sequences(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"^└─ cell: RNNCell ×7 +2 4, 2 2 +2 2 +16 +168 ", text, re.M)
 
 
-def test_depth_goes_for_table_and_picture(
+def test_depth_applies_to_table_and_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     traced = trace(lenet())

@@ -1,4 +1,4 @@
-"""Write the packaged digits from scikit-learn's copy of them.
+"""Convert scikit-learn's digits to the file that ships with the package.
 
 Run from the root of the repository: python tools/make_digits.py
 """
@@ -13,7 +13,7 @@ TARGET = Path("src/shapezoo/data/files/digits.safetensors")
 
 
 def main() -> None:
-    """Write the file; its bytes depend on the data alone."""
+    """Write the file; the output is deterministic."""
     digits = load_digits()
     tensors = {
         "images": torch.from_numpy(digits.images).to(torch.uint8),

@@ -1,13 +1,13 @@
-"""Write the packaged surnames from the lists of Faker 40.54.0, which change between versions.
+"""Build the packaged list of surnames from Faker 40.54.0, whose lists change between versions.
 
 Run from the root of the repository: pip install faker==40.54.0 && python tools/make_names.py
 
-Greek is transliterated after ELOT 743, Russian after BGN/PCGN without the marks for its hard and
-soft signs. For China and Japan, Faker has romanised lists. All names are then folded to ASCII as
-`shapezoo.data.encode_names` does. One with anything but letters, spaces, hyphens and apostrophes
-is left out, and so is one that its country has already.
+Greek is transliterated according to ELOT 743, and Russian according to BGN/PCGN, without the marks
+for hard and soft signs. For China and Japan, Faker has romanised lists. All names are then folded
+to ASCII as in `shapezoo.data.encode_names`. Names that contain anything but letters, spaces,
+hyphens and apostrophes are dropped, and so are duplicates within a country.
 """
-# ruff: noqa: RUF001  # Greek and Russian letters are meant
+# ruff: noqa: RUF001  # the Greek and Russian letters are intentional
 
 import importlib
 import re
@@ -39,14 +39,14 @@ SOURCES = {
     "Sweden": ("sv_SE", "last_names"),
     "United Kingdom": ("en_GB", "last_names"),
 }
-"""For each country the locale of Faker, and the lists in it."""
+"""For each country, the locale in Faker and the names of its lists."""
 
 ALPHABETS = {"Greece": "αβγδεζηθικλμνξοπρσςτυφχψωϊϋ", "Russia": "абвгдеёжзийклмнопрстуфхцчшщъыьэюя"}
 LATIN = {
     "Greece": "a v g d e z i th i k l m n x o p r s s t y f ch ps o i y",
     "Russia": "a b v g d e e zh z i y k l m n o p r s t u f kh ts ch sh shch - y - e yu ya",
 }
-"""What replaces each letter of the alphabet; a hyphen stands for nothing."""
+"""The replacement for each letter of the alphabet; a hyphen means that the letter is dropped."""
 
 IN_CONTEXT = {
     "Greece": {
@@ -58,11 +58,11 @@ IN_CONTEXT = {
     },
     "Russia": {r"(^|(?<=[аеёиоуъыьэюя]))е": "ye"},
 }
-"""What replaces some letters before that, by their neighbours, as regular expressions."""
+"""Context-dependent replacements, as regular expressions, which are applied first."""
 
 
 def main() -> None:
-    """Write the file; its bytes depend on Faker's lists alone."""
+    """Write the file; the output depends only on Faker's lists."""
     lines = {
         f"{country}\t{name}\n"
         for country, (locale, *lists) in SOURCES.items()
@@ -72,21 +72,21 @@ def main() -> None:
 
 
 def faker_names(locale: str, lists: Iterable[str]) -> list[str]:
-    """The names in these lists of a locale."""
+    """Return the names in these lists of a locale."""
     provider = importlib.import_module(f"faker.providers.person.{locale}").Provider
     return [name for list_name in lists for name in getattr(provider, list_name)]
 
 
 def latin_names(country: str, names: Iterable[str]) -> list[str]:
-    """The names in ASCII, without those that hold anything but words."""
+    """Return the names in ASCII; drop those with other characters than a name may have."""
     folded = [fold(romanised(country, name) if country in ALPHABETS else name) for name in names]
     return [name for name in folded if re.fullmatch("[A-Za-z '-]+", name)]
 
 
 def romanised(country: str, name: str) -> str:
-    """A Greek or Russian name in Latin letters."""
+    """Transliterate a Greek or Russian name to Latin letters."""
     decomposed = unicodedata.normalize("NFD", name.lower())
-    name = unicodedata.normalize("NFC", decomposed.replace("\u0301", ""))  # without acute accents
+    name = unicodedata.normalize("NFC", decomposed.replace("\u0301", ""))  # drop acute accents
     for pattern, latin in IN_CONTEXT[country].items():
         name = re.sub(pattern, latin, name)
     letters = zip(ALPHABETS[country], LATIN[country].split(), strict=True)

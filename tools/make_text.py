@@ -1,10 +1,10 @@
-"""Write the packaged text from the tests of Brotli 1.1.0, which compress it.
+"""Extract the packaged text from the test data of Brotli 1.1.0.
 
 Run from the root of the repository:
 pip download --no-deps --no-binary brotli brotli==1.1.0 && python tools/make_text.py
 
-The title page is left out, and so is the mark that ends a file of MS-DOS; a line ends in one
-character.
+The title page and the MS-DOS end-of-file character are dropped, and line endings are converted to
+a single newline character.
 """
 
 import tarfile
@@ -15,7 +15,7 @@ TARGET = Path("src/shapezoo/data/files/alice.txt")
 
 
 def main() -> None:
-    """Write the file; its bytes depend on the source alone."""
+    """Write the file; the output depends only on the source."""
     with tarfile.open(f"{SOURCE}.tar.gz") as archive:
         file = archive.extractfile(f"{SOURCE}/tests/testdata/alice29.txt")
         assert file is not None

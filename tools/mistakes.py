@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 import shapezoo
-from shapezoo.contracts.describing import describe
+from shapezoo.contracts.messages.describing import describe
 
 PLACEHOLDER = "<!-- mistakes -->"
 IMPORTS = """\
@@ -25,10 +25,10 @@ class Mistake(NamedTuple):
     """A call that breaks a contract, or that fails in PyTorch inside a checked function.
 
     Attributes:
-        title: What is wrong, in a few words.
-        why: What is wrong, in a sentence.
+        title: Heading of the mistake.
+        why: One or more sentences that explain what is wrong.
         call: The call, as one expression.
-        given: Code that defines the callee, unless shapezoo does.
+        given: Code that defines the function or module, or empty if shapezoo defines it.
     """
 
     title: str
@@ -86,7 +86,8 @@ def squared_error(
     ),
     Mistake(
         "A mask along the wrong axis",
-        "The mask hides the padded queries. The other queries still attend to the padded keys.",
+        "The mask hides the padded queries instead of the padded keys, so all other queries still "
+        "attend to the padding.",
         "mask_padding(zeros(8, 20, 20), zeros(8, 20, 1).bool())",
         """\
 @checked
@@ -108,7 +109,7 @@ class Pool(Module):
     ),
     Mistake(
         "One tensor of a list is shorter",
-        "The third model got only one image. Its scores are added to those of all images.",
+        "The third model got only one image. Broadcasting adds its scores to those of all images.",
         "average([zeros(8, 10), zeros(8, 10), zeros(1, 10)])",
         """\
 @checked
@@ -119,9 +120,9 @@ def average(
     ),
     Mistake(
         "A replaced last layer",
-        "The contract still has the number of classes that the model was built with. Instead of "
-        "replacing the layer, pass `num_classes` to `create_model`; it works with published "
-        "weights too.",
+        "The contract still expects the number of classes with which the model was built. Do not "
+        "replace the layer; pass `num_classes` to `create_model`, with or without published "
+        "weights.",
         "model(zeros(2, 3, 64, 64))",
         """\
 model = create_model("resnet18")
@@ -139,12 +140,12 @@ model.fc = nn.Linear(512, 7)""",
     ),
     Mistake(
         "Pixels that are bytes",
-        "Image files hold integers from 0 to 255.",
+        "Image files contain integers from 0 to 255, but the model expects floating-point numbers.",
         "lenet()(zeros(8, 1, 28, 28, dtype=torch.uint8))",
     ),
     Mistake(
         "Images that are too small",
-        "The digits of scikit-learn have 8x8 pixels.",
+        "The digits of scikit-learn have only 8x8 pixels; LeNet expects 28x28.",
         "lenet()(zeros(8, 1, 8, 8))",
     ),
     Mistake(
@@ -172,7 +173,7 @@ def binary_loss(
 
 
 def without_checks(mistake: Mistake) -> tuple[str, bool]:
-    """Return PyTorch's messages for a mistake, and whether it raises an error."""
+    """Return PyTorch's messages for a mistake, and whether PyTorch raises an error."""
     with warnings.catch_warnings(record=True, action="always") as caught, shapezoo.unchecked():
         try:
             said, raises = f"No error. It returns: {describe(_run(mistake))}", False
@@ -185,7 +186,7 @@ def with_checks(mistake: Mistake) -> str:
     """Return shapezoo's message for a mistake.
 
     Raises:
-        ValueError: There is none, so the call is not a mistake.
+        ValueError: The call succeeds, so it is not a mistake.
     """
     with warnings.catch_warnings(action="ignore"):
         try:
@@ -199,7 +200,7 @@ def with_checks(mistake: Mistake) -> str:
 
 
 def render(mistakes: list[Mistake]) -> str:
-    """Render the mistakes as Markdown, first those for which PyTorch raises an error."""
+    """Render the mistakes as Markdown; those for which PyTorch raises an error come first."""
     versions = f"Versions: PyTorch {torch.__version__}, shapezoo {shapezoo.__version__}."
     parts = [f"{versions} Every example starts with these imports:", _fence("python", IMPORTS)]
     said = [(mistake, *without_checks(mistake)) for mistake in mistakes]

@@ -1,4 +1,4 @@
-"""A hook of mkdocs that gives every model of the zoo a page, with its layers and a diagram."""
+"""mkdocs hook that generates a page for every model of the zoo, with its layers and a diagram."""
 
 import functools
 import itertools
@@ -10,27 +10,27 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from shapezoo import ModelInfo, Trace, create_model, list_models, model_info, trace
+from shapezoo._modules import without_values
 from shapezoo.models import Backbone, InceptionBlock
-from shapezoo.registry import without_values
 
 SECTION = "Models"
-"""The section of the navigation that lists the pages, after what it has already."""
+"""The section of the navigation to which the pages are added."""
 
 SIZE = 224
-"""The height and width of images where nothing else says so, in pixels."""
+"""The default height and width of images, in pixels."""
 
 LINE = 80
-"""How many characters of code fit into a line of a page."""
+"""The number of characters of code that fit on a line of a page."""
 
 
 def pages() -> Iterator[tuple[str, str]]:
-    """The path of each page in the documentation, and its Markdown."""
+    """Yield the path of each page in the documentation, and its Markdown."""
     for info in _infos():
         yield f"models/{info.name}.md", page(info)
 
 
 def page(info: ModelInfo) -> str:
-    """The page of a model."""
+    """Return the page of a model."""
     keywords = [f"| `{name}` | `{value!r}` |" for name, value in info.hyperparameters.items()]
     table = "\n".join(["| keyword | default |", "|---|---|", *keywords])
     return f"""\
@@ -72,9 +72,9 @@ model = create_model("{info.name}")
 
 
 def traced(info: ModelInfo) -> Trace:
-    """A model, layer by layer: for all sizes, or a large one for an image.
+    """Trace a model for all sizes, or for one size if it is a large image model.
 
-    The former takes twenty runs.
+    A trace for all sizes runs the model about twenty times, which is too slow for large models.
     """
     with without_values():
         model = create_model(info.name).eval()
@@ -86,7 +86,7 @@ def traced(info: ModelInfo) -> Trace:
 
 
 def overview() -> str:
-    """All models in a table, those for the same task together."""
+    """Return a table of all models, grouped by task."""
     rows = [
         f"| [`{info.name}`](models/{info.name}.md) | {info.task} | {info.parameters:,} "
         f"| {info.summary} |"
@@ -96,20 +96,20 @@ def overview() -> str:
 
 
 def inception() -> str:
-    """The diagram of an Inception block."""
+    """Return the diagram of an Inception block."""
     return _inline(trace(InceptionBlock(10)).to_svg())
 
 
 PLACEHOLDERS: dict[str, Callable[[], str]] = {
     "<!-- models -->": overview,
     "<!-- inception -->": inception,
-    "<BLANKLINE>": str,  # an empty line of a trace, as doctest wants it
+    "<BLANKLINE>": str,  # how doctest writes an empty line
 }
-"""What stands for a part of a page that is made here."""
+"""The functions that generate what replaces each placeholder in a page."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put the pages into the navigation, by task; mkdocs calls this first."""
+    """Add the pages to the navigation, by task; mkdocs calls this first."""
     section = next(item[SECTION] for item in config.nav or [] if SECTION in item)
     groups = itertools.groupby(_by_task(), key=lambda info: info.task)
     section[1:] = [
@@ -119,14 +119,14 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Put the pages among the others; mkdocs calls this before it reads them."""
+    """Add the pages to the files; mkdocs calls this before it reads them."""
     for path, content in pages():
         files.append(File.generated(config, path, content=content))
     return files
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Fill the placeholders; mkdocs calls this for every page."""
+    """Replace the placeholders; mkdocs calls this for every page."""
     for placeholder, render in PLACEHOLDERS.items():
         if placeholder in markdown:
             markdown = markdown.replace(placeholder, render())
@@ -134,7 +134,7 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def _infos() -> list[ModelInfo]:
-    """What the zoo knows of all models."""
+    """Return the descriptions of all models."""
     return [_info(name) for name in list_models()]
 
 
@@ -150,7 +150,7 @@ def _title(task: str) -> str:
 
 
 def _contract(info: ModelInfo) -> str:
-    """The contract, with a line for each argument where it is long."""
+    """Return the contract, with a line for each argument if it is long."""
     contract = str(info.signature)
     inputs = [str(argument) for argument in info.signature.inputs]
     if len(contract) <= LINE:
@@ -160,18 +160,18 @@ def _contract(info: ModelInfo) -> str:
 
 
 def _proof(info: ModelInfo) -> str:
-    """What was proved of the model, in a line for each mode, or one for both."""
+    """Return the verdicts as a list, with one item for both modes if they agree."""
     same = len(set(info.verdicts.values())) == 1
     lines = [
         f"- {'In both modes' if same else f'In {mode} mode'}: {_plain(str(verdict))}."
         for mode, verdict in info.verdicts.items()
     ]
-    told = "[Proofs](../proofs.md) tells what that means."
-    return "\n".join([*lines[: 1 if same else None], "", told])
+    link = "[Proofs](../proofs.md) explains what this means."
+    return "\n".join([*lines[: 1 if same else None], "", link])
 
 
 def _weights(info: ModelInfo) -> str:
-    """The published weights of a model, as a section."""
+    """Return the section about published weights, or an empty string if there are none."""
     if not info.weights:
         return ""
     rows = [
@@ -183,7 +183,7 @@ def _weights(info: ModelInfo) -> str:
     ]
     table = "\n".join(
         [
-            "| name | first guess right | pixels | size | licence | |",
+            "| name | top-1 accuracy | pixels | size | licence | |",
             "|---|---|---|---|---|---|",
             *rows,
         ]
@@ -197,38 +197,38 @@ model = create_model("{info.name}", weights="DEFAULT")
 
 {table}
 
-[Weights](../weights.md) tells how they are downloaded, and fitted to other images and labels.
+[Weights](../weights.md) describes how they are downloaded, and adapted to other images and classes.
 """
 
 
 def _layers(info: ModelInfo) -> str:
-    """The table and the diagram of a model, as sections."""
-    found = traced(info)
+    """Return the sections with the table and the diagram of a model."""
+    trace_ = traced(info)
     command = f"shapezoo trace {info.name}"
-    sizes = {axis: size for axis, size in found.call.axes.items() if isinstance(size, int)}
+    sizes = {axis: size for axis, size in trace_.call.axes.items() if isinstance(size, int)}
     command += "".join(f" --{axis} {size}" for axis, size in sizes.items())
     return f"""\
 ## Layers
 
-`{command}` prints this table; [Traces](../traces.md) tells how to read it.
+`{command}` prints this table; [Traces](../traces.md) explains it.
 
 <div class="trace" markdown>
 
-{found.to_markdown()}
+{trace_.to_markdown()}
 
 </div>
 
 ## Diagram
 
-{_inline(found.to_svg())}
+{_inline(trace_.to_svg())}
 """
 
 
 def _plain(text: str) -> str:
-    """Text as Markdown that shows it as it is."""
+    """Escape text for Markdown."""
     return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", text)
 
 
 def _inline(svg: str) -> str:
-    """A picture as a part of a page, whose colours it takes; the search leaves it out."""
+    """Inline an SVG, so that it has the colours of the page; exclude it from the search index."""
     return f"<div data-search-exclude>\n{svg}</div>"

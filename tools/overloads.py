@@ -1,7 +1,6 @@
-"""Write the overloads of `create_model`, one for each class of models, from the registry.
+"""Generate the overloads of `create_model` from the registry, one for each model class.
 
-Run with `python tools/overloads.py` after a model was added, removed or renamed; a test tells when
-that is needed.
+Run `python tools/overloads.py` after adding, removing or renaming a model; a test fails until then.
 """
 
 import inspect
@@ -11,7 +10,7 @@ import typing
 from collections.abc import Iterable
 from pathlib import Path
 
-import shapezoo.models  # noqa: F401  # its builders register themselves
+import shapezoo.models  # noqa: F401  # importing the builders registers them
 from shapezoo._files import replacing
 from shapezoo.registry import Entry, entries
 
@@ -24,6 +23,8 @@ _Weights: TypeAlias = Weights | None
 _Device: TypeAlias = torch.device | str | None
 """
 
+NAMES = "_{cls}: TypeAlias = Literal{names}\n"
+
 OVERLOAD = """\
 @overload
 def create_model(
@@ -34,20 +35,21 @@ def create_model(
 
 def overloads(known: Iterable[Entry]) -> str:
     """Return the overloads for these models, as Python code."""
-    by_result: dict[str, list[str]] = {}
+    by_classes: dict[tuple[str, ...], list[str]] = {}
     for entry in known:
-        by_result.setdefault(" | ".join(result_names(entry)), []).append(entry.name)
-    typed = [
-        OVERLOAD.format(name=f"Literal{names}", result=result)
-        for result, names in sorted(by_result.items())
-    ]
-    return "".join([ALIASES, *typed, OVERLOAD.format(name="str", result="Module")])
+        by_classes.setdefault(class_names(entry), []).append(entry.name)
+    aliases, typed = [ALIASES], []
+    for classes, names in sorted(by_classes.items()):
+        result = " | ".join(f"models.{name}" for name in classes)
+        aliases.append(NAMES.format(cls=classes[0], names=names))
+        typed.append(OVERLOAD.format(name=f"_{classes[0]}", result=result))
+    return "".join([*aliases, *typed, OVERLOAD.format(name="str", result="Module")])
 
 
-def result_names(entry: Entry) -> list[str]:
+def class_names(entry: Entry) -> tuple[str, ...]:
     """Return the names of the classes that a builder may return."""
     result = inspect.signature(entry.builder).return_annotation
-    return [f"models.{cls.__name__}" for cls in typing.get_args(result) or [result]]
+    return tuple(cls.__name__ for cls in typing.get_args(result) or [result])
 
 
 def updated(source: str, known: Iterable[Entry]) -> str:
@@ -65,7 +67,7 @@ def _formatted(source: str) -> str:
 
 
 def main() -> None:
-    """Write the file anew."""
+    """Update the file."""
     source = updated(PATH.read_text("utf-8"), entries())
     with replacing(PATH) as path:
         path.write_text(source, "utf-8")

@@ -1,4 +1,4 @@
-"""A hook of mkdocs that draws the pictures of the course, by the examples of the same names."""
+"""mkdocs hook that draws the figures of the pages with the examples of the same names."""
 
 import io
 import runpy
@@ -10,24 +10,24 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-PICTURES = ("activations", "optimizers", "names")
+PICTURES = ("course/activations", "course/optimizers", "course/names", "internals/regions")
 STYLES = {"light": "default", "dark": "dark_background"}
 
 
 def pictures() -> Iterator[tuple[str, str]]:
-    """The path of each picture in the documentation, and its SVG: the same at every build."""
+    """Yield the path of each figure in the documentation, and its SVG, which is reproducible."""
     for name in PICTURES:
-        draw = runpy.run_path(str(EXAMPLES / f"{name}.py"))["draw"]
+        draw = runpy.run_path(str(EXAMPLES / f"{Path(name).name}.py"))["draw"]
         for theme, style in STYLES.items():
             fixed = {"svg.hashsalt": name, "savefig.transparent": True}
             with matplotlib.style.context([style, fixed]):
                 svg = io.StringIO()
                 draw().savefig(svg, format="svg", metadata={"Date": None})
-            yield f"course/{name}-{theme}.svg", svg.getvalue()
+            yield f"{name}-{theme}.svg", svg.getvalue()
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Put the pictures beside the pages; mkdocs calls this before it reads them."""
+    """Add the figures to the files; mkdocs calls this before it reads the pages."""
     for path, svg in pictures():
         files.append(File.generated(config, path, content=svg))
     return files

@@ -1,4 +1,4 @@
-"""Draw random networks, prove them, and hold each verdict against real kernels.
+"""Draw random networks, prove them, and compare each verdict with real kernels.
 
     python tools/red_team.py --networks 10000 --seed 0
 
@@ -21,16 +21,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.proving.random_networks.judged import Judged, drawn_and_judged, minimised
 
 MOST_SECONDS = 90
-"""After so many seconds on one network it is given up, and counted as slow."""
+"""A network that takes longer is skipped, and counted as slow."""
 
 MISTAKES = ("wrong", "crash", "replay", "division", "state", "dtype", "layout", "gradients")
 
 KINDS = (*MISTAKES, "values")
-"""What is found; a verdict is about zeros and ones, so other values are no mistake."""
+"""All kinds of findings; verdicts are about zeros and ones, so `values` is not a mistake."""
 
 
 class SlowError(BaseException):
-    """A network takes too long; not an Exception, which a network may catch."""
+    """A network takes too long. Not an Exception, since a network may catch those."""
 
 
 def main() -> int:
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def _within(seconds: int, work: Callable[[], Judged]) -> Judged | None:
-    """Do some work, or give it up."""
+    """Do some work; return None if it takes too long."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise SlowError

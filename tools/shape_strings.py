@@ -1,8 +1,8 @@
-"""A griffe extension that shows shapes in the API reference as they are written.
+"""Griffe extension that shows shapes in the API reference as they are written in the source.
 
-Griffe takes a string inside an annotation for a forward reference: it would show
-``Float[Tensor, "batch"]`` without its quotes and compute with ``"batch -1"``. A second pair of
-quotes survives that.
+Griffe treats a string inside an annotation as a forward reference: it would show
+``Float[Tensor, "batch"]`` without the quotes, and parse ``"batch -1"`` as a subtraction. So this
+extension adds a second pair of quotes, of which one remains.
 """
 
 import ast
@@ -19,10 +19,10 @@ DTYPES = {
 
 
 class ShapeStrings(griffe.Extension):
-    """Keeps the quotes of shapes in the annotations of functions and fields."""
+    """Keeps the quotes of shapes in annotations of functions and fields."""
 
     def on_node(self, *, node: ast.AST | griffe.ObjectNode, **kwargs: object) -> None:
-        """Quote the shapes in what is about to be read."""
+        """Quote the shapes in a node; griffe calls this before it visits the node."""
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 for part in ast.walk(node.args):

@@ -1,9 +1,10 @@
-"""Write the Python code of the documentation to files, one for each page, for a type checker.
+"""Extract the Python code of the documentation for a type checker, into one file per page.
 
     python tools/snippets.py FOLDER
 
-Blocks of one page follow each other, as they are run in tests. Sessions with ``>>>`` are there for
-the names that they define, but are not checked: they show mistakes, and values that may be None.
+The blocks of a page are concatenated, as in the tests. Sessions with ``>>>`` are included because
+later blocks use the names that they define, but their errors are ignored: they show mistakes on
+purpose, and use values that may be None.
 """
 
 import re
@@ -16,7 +17,7 @@ BLOCK = re.compile(r"^```(python|pycon)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def code_of(page: str) -> str:
-    """The code of a page, each line at the number that it has there."""
+    """Return the code of a page; each line keeps its line number, for the error messages."""
     lines = [""] * page.count("\n")
     for block in BLOCK.finditer(page):
         kind, text = block.groups()
@@ -30,7 +31,7 @@ def code_of(page: str) -> str:
 
 
 def main(folder: Path) -> None:
-    """Write the files of the pages that have code."""
+    """Write a file for each page that has code."""
     for page in PAGES:
         if code := code_of(page.read_text()):
             name = "_".join(page.relative_to(ROOT).with_suffix(".py").parts)

@@ -1,7 +1,7 @@
 """Prove models of the zoo in both modes, and store the verdicts in the package.
 
-Run with `python tools/verdicts.py NAME...` after a model has changed, without names for all; a test
-tells when that is needed.
+Run `python tools/verdicts.py NAME...` after a model has changed, or without names for all models; a
+test fails when that is needed.
 """
 
 import json
@@ -18,30 +18,30 @@ PATH = Path(__file__).parent.parent / "src/shapezoo/verdicts.json"
 
 
 def verdict_of(proof: Proof) -> Verdict:
-    """What is stored of a proof."""
+    """Return the part of a proof that is stored."""
     axes, conditions = proof.axes, proof.preconditions
     return Verdict(proof.verdict, axes, conditions, proof.is_exact, tuple(proof.sampled))
 
 
 BUDGET = 3600.0
-"""Work for a proof: far more than any takes."""
+"""The budget of a proof, far more than any of them needs."""
 
 
 def proofs(name: str, **hyperparameters: Any) -> Iterator[tuple[Mode, Proof]]:
-    """The proof of a model in each mode."""
+    """Yield the proof of a model in each mode."""
     model = create_model(name, **hyperparameters)
     yield "eval", prove(model.eval(), budget=BUDGET)
     yield "train", prove(model.train(), budget=BUDGET)
 
 
 def main(names: list[str]) -> None:
-    """Prove the models of these names, or all, and write the file."""
+    """Prove these models, or all if there are none, and write the file."""
     proved = {
         name: {mode: verdict_of(proof).to_dict() for mode, proof in proofs(name)}
         for name in names or list_models()
     }
-    known = json.loads(PATH.read_text("utf-8")) if names else {}
-    stored = dict(sorted({**known, **proved}.items()))
+    others = json.loads(PATH.read_text("utf-8")) if names else {}
+    stored = dict(sorted({**others, **proved}.items()))
     with replacing(PATH) as path:
         path.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
 

@@ -1,1 +1,1 @@
-"""Public networks behind contracts: what `prove` says of them, against brute force."""
+"""Public networks with contracts, to compare the verdicts of `prove` with brute force."""

@@ -1,4 +1,4 @@
-"""One network in a process of its own: the verdict, what it costs, and whether it is right."""
+"""Prove one network in its own process: the verdict, its cost, and whether it is right."""
 
 import multiprocessing
 import resource
@@ -18,20 +18,20 @@ BYTES = 8 << 30
 
 @dataclass
 class Row:
-    """What is known of a network.
+    """The results for a network.
 
     Attributes:
-        name: Its name.
-        verdict: The verdict; ``too much`` if the proof ran out of CPU or memory, ``skipped`` if a
-            package is missing.
-        regions: How many regions there are.
+        name: Name of the network.
+        verdict: The verdict; ``too much`` if the proof ran out of CPU time or memory, ``skipped``
+            if a package is missing.
+        regions: Number of regions.
         seconds: CPU seconds of the proof.
-        megabytes: Peak memory of the proof, above what the process held before.
+        megabytes: Peak memory of the proof, without what the process used before.
         text: The preconditions, or the reason.
         full: The whole verdict as text.
-        tried: How many sizes were run for comparison.
-        accepted: How many of them the network accepts.
-        wrong: Where the verdict is wrong, in words.
+        tried: Number of sizes at which the network was run.
+        accepted: Number of these sizes that the network accepts.
+        wrong: Descriptions of the sizes at which the verdict is wrong.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Row:
 
 
 def measure(network: Network, budget: float, truth_seconds: float) -> Row:
-    """Prove a network in a process of its own, and compare with the truth."""
+    """Prove a network in its own process, and check the verdict by brute force."""
     here, there = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("fork").Process(
         target=_work, args=(network, budget, truth_seconds, there)
@@ -64,13 +64,14 @@ def measure(network: Network, budget: float, truth_seconds: float) -> Row:
 
 
 def _work(network: Network, budget: float, truth_seconds: float, answers: Connection) -> None:
-    """Send a row as soon as there is a verdict, and again with the truth."""
+    """Send a row as soon as there is a verdict, and again after the check by brute force."""
     row = Row(network.name)
     try:
         _limit_memory()
         model = network.build().eval()
         before = _memory("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5")  # the peak of the build does not count
+        # reset the peak, so that building the model does not count
+        Path("/proc/self/clear_refs").write_text("5")
         started = time.process_time()
         row.text = f"over {PROOF_SECONDS} s of CPU or {BYTES >> 30} GB"
         answers.send(row)
@@ -107,7 +108,7 @@ def _limit_seconds(seconds: int) -> None:
 
 
 def _memory(key: str) -> float:
-    """Megabytes, of this process now (``VmRSS``) or at most so far (``VmHWM``)."""
+    """Return the memory of this process in MB: current (``VmRSS``) or peak (``VmHWM``)."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{key}:"):
             return int(line.split()[1]) / 1024

@@ -1,4 +1,4 @@
-"""The whole collection."""
+"""The tables of all packages, and their networks."""
 
 from public import (
     other_networks,

@@ -243,7 +243,7 @@ for _name in (
 
 
 class _Lengths(nn.Module):
-    """A network that wants lengths, which are all full."""
+    """Calls a network that requires lengths; all sequences have the full length."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Rows of the collection: a name, how to build the network, the sizes it is made for."""
+"""Networks with a name, a function that builds them, and the sizes they are designed for."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ USUAL = {
     "frames": 32,
     "samples": 4000,
 }
-"""Sizes that networks take, where nothing else is said."""
+"""Default sizes of the inputs."""
 
 
 class Package:
-    """A package that is imported when something of it is asked for.
+    """A package that is imported at the first access to an attribute.
 
     Args:
         name: The name of the package, or of a module in it.
@@ -36,12 +36,12 @@ class Package:
 
 @dataclass(frozen=True)
 class Network:
-    """A public network behind a contract.
+    """A public network with a contract.
 
     Attributes:
-        name: The package and the name there.
-        build: Builds it.
-        usual: Sizes that it takes.
+        name: Name of the package, and of the network in it.
+        build: Function that builds the network.
+        usual: Sizes that the network is designed for.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Table:
 
     Args:
         package: The name of the package.
-        **usual: Sizes that all of them take, where these are not `USUAL`.
+        **usual: Sizes for all networks of the package, where they differ from `USUAL`.
     """
 
     def __init__(self, package: str, **usual: int) -> None:
@@ -63,6 +63,6 @@ class Table:
         self.networks: list[Network] = []
 
     def add(self, name: str, build: Callable[[], Wrapper], **usual: int) -> None:
-        """Add a network, with sizes that it takes where these are not those of the table."""
+        """Add a network, with its sizes where they differ from those of the table."""
         sizes = {**USUAL, **self.usual, **usual}
         self.networks.append(Network(f"{self.package}/{name}", build, sizes))

@@ -1,4 +1,4 @@
-"""Classifiers of timm, one of each family."""
+"""Classifiers of timm, one per family."""
 
 from public.table import Package, Table
 from public.wrappers import Images
@@ -6,7 +6,7 @@ from public.wrappers import Images
 timm = Package("timm")
 
 LARGER = {"swinv2_tiny_window8_256": 256, "crossvit_tiny_240": 240, "botnet26t_256": 256}
-"""The pictures that a network is made for, where they are not of 224 by 224."""
+"""Image sizes of the networks that are not designed for 224x224 pixels."""
 
 NAMES = (
     *("vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224", "mixer_s32_224"),

@@ -1,4 +1,4 @@
-"""Models of transformers, in tiny configurations: 32 wide, 2 layers, 40 positions."""
+"""Models of transformers in tiny configurations: hidden size 32, 2 layers, 40 positions."""
 
 from operator import attrgetter
 
@@ -24,7 +24,7 @@ RESULTS = {
     **dict.fromkeys((Tokens, MaskedTokens, Spectrograms), attrgetter("last_hidden_state")),
     **dict.fromkeys((Texts, Language, Translation, Images, Segments, Audio), attrgetter("logits")),
 }
-"""Where the results of networks with these contracts have the tensor."""
+"""The attribute of the network's result that contains the tensor, by contract."""
 
 
 def _add(

@@ -1,8 +1,9 @@
-"""What is true of a network, by running it: accepted, refused or broken at many sizes.
+"""Run a network at many sizes, and compare each outcome with the verdict.
 
-A verdict is compared with the truth at each of them. The sizes are those around which networks
-change their minds: the limits that the verdict itself tells, on both sides; the smallest sizes of
-its regions; what the network is made for, and a little more; and random ones.
+A call holds (it satisfies its contract), raises, or breaks the contract of its result. The sizes
+are those at which outcomes are likely to change: both sides of each limit that the verdict states;
+the smallest sizes of its regions; the sizes that the network is designed for, and one more and one
+less; and random sizes.
 """
 
 import copy
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from shapezoo import Proof, Proved, ProvedInPart, Refuted, ShapeError, signature, unchecked
-from shapezoo.contracts.examples import example_arguments, free_axes
+from shapezoo.contracts.examples.arguments import example_arguments, free_axes
 from shapezoo.proving import Region
 
 Sizes = Mapping[str, int]
@@ -39,12 +40,12 @@ SAME_AS = {"width": "height", "target_seq": "seq"}
 
 @dataclass
 class Truth:
-    """What was seen at sizes that were tried.
+    """The outcomes of the calls, compared with the verdict.
 
     Attributes:
-        tried: How many were.
-        accepted: How many were accepted.
-        wrong: Where the verdict says otherwise, in words.
+        tried: Number of sizes at which the network was run.
+        accepted: Number of sizes that the network accepts.
+        wrong: Descriptions of the sizes at which the verdict is wrong.
     """
 
     tried: int = 0
@@ -53,11 +54,11 @@ class Truth:
 
 
 def truth(model: nn.Module, usual: Sizes, proof: Proof, seconds: float) -> Truth:
-    """Run a model at many sizes and compare with what was proved.
+    """Run a model at many sizes, and compare the outcomes with the verdict.
 
     Args:
         model: The model.
-        usual: Sizes that it is made for.
+        usual: Sizes that the model is designed for.
         proof: The verdict.
         seconds: CPU seconds after which no more sizes are tried.
     """
@@ -70,7 +71,7 @@ def _compared(model: nn.Module, usual: Sizes, proof: Proof, seconds: float) -> T
     until = time.process_time() + seconds
     if isinstance(proof, Refuted):
         found.wrong += _counterexample(model, proof)
-    is_first = proof.rests_on.calls == "first"  # and says nothing about a call after it
+    is_first = proof.rests_on.calls == "first"  # the verdict does not cover later calls
     for sizes in _candidates(model, usual, proof):
         outcome = _outcome(copy.deepcopy(model) if is_first else model, sizes)
         if outcome is None:
@@ -86,7 +87,7 @@ def _compared(model: nn.Module, usual: Sizes, proof: Proof, seconds: float) -> T
 
 
 def claims(proof: Proof, sizes: Sizes) -> tuple[str, ...]:
-    """Return how a call of these sizes may end, if the verdict is right."""
+    """Return the possible outcomes of a call with these sizes, according to the verdict."""
     if isinstance(proof, Refuted):
         return ("raises", "breaks") if "all sizes" in proof.reason else ANY
     if not isinstance(proof, Proved | ProvedInPart):
@@ -104,11 +105,11 @@ def claims(proof: Proof, sizes: Sizes) -> tuple[str, ...]:
 
 
 def _of_region(regions: Iterable[Region], sizes: Sizes) -> str:
-    """How the first region ends that has these sizes; empty if none is known to."""
+    """Return the outcome of the first region that contains these sizes, or "" if unknown."""
     for region in regions:
         try:
             is_inside = all(eval(guard, {}, dict(sizes)) for guard in region.guards)
-        except Exception:  # a guard that Python cannot read says nothing
+        except Exception:  # Python cannot evaluate some guards
             return ""
         if is_inside:
             return region.outcome
@@ -116,7 +117,7 @@ def _of_region(regions: Iterable[Region], sizes: Sizes) -> str:
 
 
 def _counterexample(model: nn.Module, proof: Refuted) -> list[str]:
-    """Why the counterexample is none: in a call without checks, and in one with."""
+    """Return why the counterexample is wrong: it must raise unchecked, or break its contract."""
     sizes = proof.counterexample.sizes
     with unchecked():
         raw = _outcome(model, sizes, kinds=(0,))
@@ -127,7 +128,7 @@ def _counterexample(model: nn.Module, proof: Refuted) -> list[str]:
 
 
 def _outcome(model: nn.Module, sizes: Sizes, kinds: tuple[int, ...] = (0, 1, 2)) -> str | None:
-    """How calls with inputs of several kinds end, the worst of all; None if they are too large."""
+    """Return the worst outcome over several kinds of inputs, or None if they are too large."""
     worst = "holds"
     for kind in kinds:
         outcome = _run(model, sizes, kind)
@@ -170,7 +171,7 @@ def _is_floating(value: Tensor) -> bool:
 
 
 def _filled(value: Tensor, kind: int) -> Tensor:
-    """Inputs of three kinds: usual ones, all the same ones, and half of them masked."""
+    """Return an input of one of three kinds: random, constant, or (for masks) half true."""
     numbers = torch.Generator().manual_seed(kind)
     if value.is_floating_point():
         return torch.randn(value.shape, generator=numbers)
@@ -184,7 +185,7 @@ def _filled(value: Tensor, kind: int) -> Tensor:
 
 
 def _candidates(model: nn.Module, usual: Sizes, proof: Proof) -> Iterator[Sizes]:
-    """Sizes to try, those that can tell most first, none twice."""
+    """Yield sizes to try without repetition; the most informative ones come first."""
     axes = free_axes(signature(model))
     usual = {axis: usual[axis] for axis in axes}
     seen: set[tuple[int, ...]] = set()
@@ -215,7 +216,7 @@ def _pool(axis: str) -> tuple[int, ...]:
 
 
 def _limits(axes: tuple[str, ...], usual: Sizes, proof: Proof) -> Iterator[Sizes]:
-    """Sizes on both sides of each limit that a verdict tells, and the smallest of its regions."""
+    """Yield sizes on both sides of each limit of the verdict, and around each region's smallest."""
     for condition in proof.preconditions:
         named = [axis for axis in condition.axes if axis in axes]
         for number in {int(text) for text in re.findall(r"\d+", condition.text)}:

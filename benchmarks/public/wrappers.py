@@ -1,7 +1,6 @@
-"""Contracts for networks that come without one.
+"""Modules that give a contract to networks without one.
 
-Each class holds a network and states what goes in and what comes out. `take` picks the tensor out
-of what the network returns.
+Each class wraps a network. `take` selects the tensor in the result of the network.
 """
 
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from shapezoo import Module
 
 
 def same(result: Any) -> Any:
-    """Return a result that is a tensor already."""
+    """Return the result unchanged, because it is a tensor already."""
     return result
 
 
@@ -24,7 +23,7 @@ class Wrapper(Module):
 
     Args:
         net: The network.
-        take: Picks the tensor out of its result.
+        take: Function that selects the tensor in the result of the network.
     """
 
     def __init__(self, net: nn.Module, take: Callable[[Any], Any] = same) -> None:
@@ -39,7 +38,7 @@ class Images(Wrapper):
     def forward(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch classes=10"]:
-        """Score every class for each image."""
+        """Return the logits of each image."""
         return self.take(self.net(images))
 
 
@@ -49,7 +48,7 @@ class Maps(Wrapper):
     def forward(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch classes=10 height width"]:
-        """Score every class for each pixel."""
+        """Return the logits of each pixel."""
         return self.take(self.net(images))
 
 
@@ -59,37 +58,37 @@ class Videos(Wrapper):
     def forward(
         self, videos: Float[Tensor, "batch 3 frames height width"]
     ) -> Float[Tensor, "batch classes=10"]:
-        """Score every class for each video."""
+        """Return the logits of each video."""
         return self.take(self.net(videos))
 
 
 class Pairs(Wrapper):
-    """Optical flow between two images."""
+    """A network for the optical flow between two images."""
 
     def forward(
         self,
         first: Float[Tensor, "batch 3 height width"],
         second: Float[Tensor, "batch 3 height width"],
     ) -> Float[Tensor, "batch directions=2 height width"]:
-        """Estimate how each pixel moves."""
+        """Estimate the motion of each pixel."""
         return self.take(self.net(first, second))
 
 
 class Tokens(Wrapper):
-    """A reader of tokens."""
+    """An encoder of tokens."""
 
     def forward(self, tokens: Int64[Tensor, "batch seq"]) -> Float[Tensor, "batch seq hidden=32"]:
-        """Describe each token."""
+        """Encode each token."""
         return self.take(self.net(tokens))
 
 
 class MaskedTokens(Wrapper):
-    """A reader of padded tokens."""
+    """An encoder of padded tokens."""
 
     def forward(
         self, tokens: Int64[Tensor, "batch seq"], mask: Bool[Tensor, "batch seq"]
     ) -> Float[Tensor, "batch seq hidden=32"]:
-        """Describe each token; the mask is true at those that count."""
+        """Encode each token; the mask is true at tokens, false at padding."""
         return self.take(self.net(tokens, attention_mask=mask))
 
 
@@ -97,7 +96,7 @@ class Texts(Wrapper):
     """A classifier of texts."""
 
     def forward(self, tokens: Int64[Tensor, "batch seq"]) -> Float[Tensor, "batch classes=10"]:
-        """Score every class for each text."""
+        """Return the logits of each text."""
         return self.take(self.net(tokens))
 
 
@@ -105,72 +104,72 @@ class Language(Wrapper):
     """A language model."""
 
     def forward(self, tokens: Int64[Tensor, "batch seq"]) -> Float[Tensor, "batch seq vocab=50"]:
-        """Score every next token at each position."""
+        """Return the logits of the next token at each position."""
         return self.take(self.net(tokens))
 
 
 class Translation(Wrapper):
-    """A translator."""
+    """An encoder-decoder for translation."""
 
     def forward(
         self, tokens: Int64[Tensor, "batch seq"], target: Int64[Tensor, "batch target_seq"]
     ) -> Float[Tensor, "batch target_seq vocab=50"]:
-        """Score every next token of the target."""
+        """Return the logits of each next token of the target."""
         return self.take(self.net(tokens, decoder_input_ids=target))
 
 
 class Features(Wrapper):
-    """A sequence of features to one of the same length."""
+    """An encoder of sequences of features."""
 
     def forward(
         self, features: Float[Tensor, "batch seq hidden=32"]
     ) -> Float[Tensor, "batch seq hidden=32"]:
-        """Describe each position in its context."""
+        """Encode each position in its context."""
         return self.take(self.net(features))
 
 
 class PaddedFeatures(Wrapper):
-    """A padded sequence of features to one of the same length."""
+    """An encoder of padded sequences of features."""
 
     def forward(
         self,
         features: Float[Tensor, "batch seq hidden=32"],
         padding: Bool[Tensor, "batch seq"],
     ) -> Float[Tensor, "batch seq hidden=32"]:
-        """Describe each position; padding is true at those that do not count."""
+        """Encode each position; `padding` is true at padded positions."""
         return self.take(self.net(features, src_key_padding_mask=padding))
 
 
 class CausalFeatures(Wrapper):
-    """A sequence of features, each described by those before."""
+    """A causal encoder of sequences of features."""
 
     def forward(
         self, features: Float[Tensor, "batch seq hidden=32"]
     ) -> Float[Tensor, "batch seq hidden=32"]:
-        """Describe each position by what comes before it."""
+        """Encode each position from itself and the positions before it."""
         mask = nn.Transformer.generate_square_subsequent_mask(features.shape[1])
         return self.take(self.net(features, mask=mask, is_causal=True))
 
 
 class SourceTarget(Wrapper):
-    """Two sequences of features to one as long as the second."""
+    """An encoder-decoder of two sequences of features."""
 
     def forward(
         self,
         source: Float[Tensor, "batch seq hidden=32"],
         target: Float[Tensor, "batch target_seq hidden=32"],
     ) -> Float[Tensor, "batch target_seq hidden=32"]:
-        """Describe each position of the target."""
+        """Encode each position of the target."""
         return self.take(self.net(source, target))
 
 
 class Channels(Wrapper):
-    """A sequence of 16 channels to one of the same length."""
+    """A network from signals of 16 channels to signals of the same length."""
 
     def forward(
         self, signal: Float[Tensor, "batch channels=16 frames"]
     ) -> Float[Tensor, "batch channels=16 frames"]:
-        """Describe each frame."""
+        """Encode each frame."""
         return self.take(self.net(signal))
 
 
@@ -178,7 +177,7 @@ class Audio(Wrapper):
     """A classifier of audio."""
 
     def forward(self, waves: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch classes=10"]:
-        """Score every class for each recording."""
+        """Return the logits of each recording."""
         return self.take(self.net(waves))
 
 
@@ -188,7 +187,7 @@ class Spectrograms(Wrapper):
     def forward(
         self, spectrograms: Float[Tensor, "batch mels=16 frames"]
     ) -> Float[Tensor, "batch (frames-1)//2+1 hidden=32"]:
-        """Describe every second frame."""
+        """Encode every second frame."""
         return self.take(self.net(spectrograms))
 
 
@@ -198,23 +197,23 @@ class Volumes(Wrapper):
     def forward(
         self, volumes: Float[Tensor, "batch 1 depth height width"]
     ) -> Float[Tensor, "batch classes=10 depth height width"]:
-        """Score every class for each voxel."""
+        """Return the logits of each voxel."""
         return self.take(self.net(volumes))
 
 
 class Noise(Wrapper):
-    """A denoiser of images at a step of diffusion."""
+    """A diffusion model's denoiser of images."""
 
     def forward(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 height width"]:
-        """Estimate the noise, all at step 3."""
+        """Estimate the noise at diffusion step 3."""
         steps = torch.full((images.shape[0],), 3)
         return self.take(self.net(images, steps))
 
 
 class Mapped(Wrapper):
-    """An image to an image of the same size."""
+    """A network from images to images of the same size."""
 
     def forward(
         self, images: Float[Tensor, "batch 3 height width"]
@@ -224,10 +223,10 @@ class Mapped(Wrapper):
 
 
 class Segments(Wrapper):
-    """A classifier of the cells of a grid, each 4 by 4 pixels."""
+    """A segmentation network that classifies each cell of 4x4 pixels."""
 
     def forward(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch classes=10 (height-1)//4+1 (width-1)//4+1"]:
-        """Score every class for each cell."""
+        """Return the logits of each cell."""
         return self.take(self.net(images))

@@ -1,4 +1,7 @@
-"""A PyTorch model zoo whose shapes are types."""
+"""A PyTorch model zoo whose shapes are types.
+
+docs/internals/index.md in the repository explains how it works inside.
+"""
 
 import importlib
 import typing

@@ -1,14 +1,15 @@
-"""Errors about what is passed in place of a dataset or a batch by mistake.
+"""Checks of arguments that should be datasets or batches, with errors that show the fix.
 
-They name what came, such as a path, a DataLoader or a pair of tensors, because the advice for each
-is another one. An object that only needs `as_dataset` is told so, and nothing else is: advice must
-not lead to the next error.
+Each check accepts what works and otherwise says what to write for the object at hand: a path, a
+DataLoader and a pair of tensors each need different code. The code in an error must work when it
+is run. So the checks are ordered: an object for which `as_dataset` would raise gets the advice of
+that error at once.
 """
 
 import os
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -16,11 +17,16 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset
 
 from shapezoo._datasets import MapStyle, is_batch, is_selectable
 
+_MAX_TYPES_SHOWN = 5
+_ANY_DATASET = (
+    "pass a dataset of shapezoo.data, or as_dataset(dataset) for a list of examples or a dataset "
+    "of PyTorch"
+)
 _batch_types = set[type]()  # classes known to be batches; the protocol check takes 7 µs
 
 
 def require_batch(name: str, batch: object) -> None:
-    """Raise TypeError unless given a batch, and say how to make one.
+    """Raise TypeError unless given a batch.
 
     Args:
         name: The argument that the batch was passed as, or the function that returned it.
@@ -50,16 +56,16 @@ def require_batch_or_list(name: str, batch: object) -> None:
             f"{name}: expected a batch, got {_described(batch)}; iterate over {batches} and pass "
             "one batch at a time"
         )
-    # [images, labels], as a DataLoader returns it, is one batch
-    is_list = isinstance(batch, list) and not any(isinstance(part, Tensor) for part in batch)
-    for part in batch if is_list else [batch]:  # type: ignore[attr-defined]
-        require_batch(name, part)
+    # [images, labels], which a DataLoader returns, is one batch
+    is_list = isinstance(batch, list) and not _has_tensors(batch)
+    for item in _items(batch) if is_list else [batch]:
+        require_batch(name, item)
 
 
 def require_batches(name: str, batches: object) -> None:
     """Raise TypeError for what is often passed in place of an iterable of batches.
 
-    What the iterable yields is left to `require_batch`.
+    The items of the iterable are checked by `require_batch`.
 
     Args:
         name: The argument that it was passed as.
@@ -69,21 +75,18 @@ def require_batches(name: str, batches: object) -> None:
         advice = f"pass a list: [{name}]"
     elif isinstance(batches, Tensor | Mapping | str) or _has_tensors(batches):
         advice = f"pass a list of batches: [{_tensor_batch(batches)}], from shapezoo.data"
-    elif _are_datasets(batches) and not is_batch(batches[0]):  # some classes are both
-        advice = f"pass loader({_first(name, batches)}, batch_size) from shapezoo.data"
-    elif isinstance(batches, Iterable):
-        return
-    elif is_selectable(batches):
-        advice = f"pass loader({name}, batch_size) from shapezoo.data"
-    elif _is_iterable(batches):
+    elif _are_datasets(batches) and not is_batch(_items(batches)[0]):  # some classes are both
+        advice = f"pass loader({_first_dataset(name, batches)}, batch_size) from shapezoo.data"
+    elif isinstance(batches, Iterable) or (not is_selectable(batches) and _is_iterable(batches)):
         return
     else:
-        advice = "pass loader(dataset, batch_size) from shapezoo.data, or a list of batches"
+        dataset = name if is_selectable(batches) else "dataset"
+        advice = f"pass loader({dataset}, batch_size) from shapezoo.data, or a list of batches"
     raise TypeError(f"{name}: expected an iterable of batches, got {_described(batches)}; {advice}")
 
 
 def require_selectable(name: str, dataset: object) -> None:
-    """Raise TypeError unless given a dataset with ``select``, and say how to make one.
+    """Raise TypeError unless given a dataset with ``select``.
 
     Args:
         name: The argument that the dataset was passed as.
@@ -92,7 +95,6 @@ def require_selectable(name: str, dataset: object) -> None:
     if is_selectable(dataset):
         return
     require_dataset(name, dataset)
-    require_examples(name, dataset)
     advice = _ANY_DATASET
     if isinstance(dataset, MapStyle):
         advice = f"pass as_dataset({name}) from shapezoo.data"
@@ -104,52 +106,23 @@ def require_selectable(name: str, dataset: object) -> None:
     )
 
 
-def require_dataset(name: str, dataset: object) -> None:
+def require_dataset(name: str, dataset: object, *, may_be_tensors: bool = False) -> None:
     """Raise TypeError for what is often passed in place of a dataset.
 
     Args:
         name: The argument that the dataset was passed as.
         dataset: The object to check.
+        may_be_tensors: Whether each row of a tensor, or each tensor of a list, may be an example.
     """
-    if advice := _advice(name, dataset):
+    advice = _advice(name, dataset)
+    if advice is None and not may_be_tensors:
+        advice = _advice_for_tensors(name, dataset)
+    if advice is not None:
         raise TypeError(f"{name}: expected a dataset, got {_described(dataset)}{advice}")
 
 
-def require_examples(name: str, dataset: object) -> None:
-    """Raise TypeError for tensors such as ``(images, labels)`` in place of a list of examples.
-
-    Args:
-        name: The argument that the dataset was passed as.
-        dataset: The object to check.
-    """
-    if isinstance(dataset, Tensor):
-        columns = f"{name}, labels"
-    elif isinstance(dataset, np.ndarray):
-        columns = f"torch.as_tensor({name}), torch.as_tensor(labels)"
-    elif _are_columns(dataset):
-        columns = _as_tensors(dataset, name)
-    elif _is_example(dataset):
-        raise TypeError(
-            f"{name}: expected a dataset, got {_described(dataset)}, which is a single example; "
-            f"pass as_dataset([{name}]) from shapezoo.data"
-        )
-    else:
-        return
-    raise TypeError(
-        f"{name}: expected a dataset, got {_described(dataset)}; pass "
-        f"as_dataset(torch.utils.data.TensorDataset({columns})) from shapezoo.data"
-    )
-
-
-_SHOWN = 5  # parts of a list, at most
-_ANY_DATASET = (
-    "pass a dataset of shapezoo.data, or as_dataset(dataset) for a list of examples or a dataset "
-    "of PyTorch"
-)
-
-
 def _advice(name: str, dataset: object) -> str | None:
-    """Return how an error about this object goes on; None if it may be a dataset."""
+    """Return the end of an error about this object, or None if it may be a dataset."""
     match dataset:
         case None:
             return f"; {_ANY_DATASET}"
@@ -168,24 +141,23 @@ def _advice(name: str, dataset: object) -> str | None:
             )
         case DataLoader():
             return _advice_for_loader(name, dataset)
-        case Mapping() if _are_arrays(columns := [*dataset.values()]):
-            arguments = _as_tensors(columns, f"{name}.values()")
-            return f"; pass as_dataset(torch.utils.data.TensorDataset({arguments}))"
+        case Mapping() if dataset and all(map(_is_array, dataset.values())):
+            return _tensor_dataset(_unpacked(f"{name}.values()", dataset.values()))
         case Mapping():
             keys = ", ".join(map(repr, dataset))
             return f" with the keys {keys}; pass one of its values"
-        case _ if _are_datasets(dataset):
-            return f"; use one of them, such as {_first(name, dataset)}"
-        case _ if (part := _without_indices(dataset)) is not None:
-            return (
-                f" with a {type(part).__name__} in it, which has no __getitem__; combine the "
-                "datasets before as_dataset, as in as_dataset(ConcatDataset([first, second]))"
-            )
+    if _are_datasets(dataset):
+        return f"; use one of them, such as {_first_dataset(name, dataset)}"
+    if (part := _part_without_indices(dataset)) is not None:
+        return (
+            f" with a {type(part).__name__} in it, which has no __getitem__; combine the "
+            "datasets before as_dataset, as in as_dataset(ConcatDataset([first, second]))"
+        )
     return None
 
 
 def _advice_for_loader(name: str, loader: DataLoader[Any]) -> str:
-    if loader.batch_sampler is None:  # as from `shapezoo.data.loader`
+    if loader.batch_sampler is None:  # as in the result of `shapezoo.data.loader`
         return ", whose items are batches already; pass the dataset that it was made from"
     if isinstance(loader.dataset, IterableDataset):
         return f" of an IterableDataset{_advice(f'{name}.dataset', loader.dataset)}"
@@ -197,22 +169,46 @@ def _advice_for_loader(name: str, loader: DataLoader[Any]) -> str:
     )
 
 
-def _tensor_batch(batch: object) -> str:
-    """Return code that makes a batch of as many tensors as these."""
-    count = len(batch) - 1 if _has_tensors(batch) else 1
-    names = ", ".join(f"input_{number}" for number in range(1, count + 1))
-    return f"TensorBatch(({names}), targets)" if count > 1 else "TensorBatch((images,), labels)"
+def _advice_for_tensors(name: str, dataset: object) -> str | None:
+    """Return the end of an error if this is tensors, such as ``(images, labels)``, else None."""
+    items = _items(dataset)
+    if isinstance(dataset, Tensor):
+        return _tensor_dataset(f"{name}, labels")
+    if isinstance(dataset, np.ndarray):
+        return _tensor_dataset(f"torch.as_tensor({name}), torch.as_tensor(labels)")
+    if _are_columns(dataset):
+        return _tensor_dataset(_unpacked(name, items))
+    # a tuple such as (image, label), where the label is a number
+    if isinstance(dataset, tuple) and any(map(_is_array, items)) and any(map(_is_scalar, items)):
+        return f", which is a single example; pass as_dataset([{name}]) from shapezoo.data"
+    return None
 
 
-def _as_tensors(columns: Sequence[object], name: str) -> str:
-    """Return code that unpacks columns of this name as tensors."""
+def _tensor_dataset(columns: str) -> str:
+    return f"; pass as_dataset(torch.utils.data.TensorDataset({columns})) from shapezoo.data"
+
+
+def _unpacked(name: str, columns: Iterable[object]) -> str:
+    """Return code that unpacks the columns of this name as tensors."""
     if all(isinstance(column, Tensor) for column in columns):
         return f"*{name}"
     return f"*map(torch.as_tensor, {name})"
 
 
+def _tensor_batch(batch: object) -> str:
+    """Return code that makes a batch of as many tensors as these."""
+    count = len(_items(batch)) - 1 if _has_tensors(batch) else 1
+    names = ", ".join(f"input_{number}" for number in range(1, count + 1))
+    return f"TensorBatch(({names}), targets)" if count > 1 else "TensorBatch((images,), labels)"
+
+
+def _first_dataset(name: str, datasets: object) -> str:
+    """Return code for the first of these datasets, with ``select``."""
+    return f"{name}[0]" if is_selectable(_items(datasets)[0]) else f"as_dataset({name}[0])"
+
+
 def _described(value: object) -> str:
-    """Return how an error describes a value: by its type, and that of tensors in it."""
+    """Return a short description of a value: its type, and those of tensors in it."""
     if value is None:
         return "None"
     if isinstance(value, type):
@@ -225,84 +221,75 @@ def _described(value: object) -> str:
         return "a single batch"
     if is_selectable(value):
         return "a dataset"
-    name = type(value).__name__
+    name, items = type(value).__name__, _items(value)
     if _are_datasets(value):
-        name += f" of {len(value)} datasets"
-    elif isinstance(value, list | tuple) and len(value) <= _SHOWN and any(map(_is_array, value)):
-        name += f" of ({', '.join(type(part).__name__ for part in value)})"
+        name += f" of {len(items)} datasets"
+    elif len(items) <= _MAX_TYPES_SHOWN and any(map(_is_array, items)):
+        name += f" of ({', '.join(type(item).__name__ for item in items)})"
     return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 
 def _is_iterable(value: object) -> bool:
     """Whether a value can be iterated over; ``__getitem__`` without ``__iter__`` is enough."""
     try:
-        iter(value)  # type: ignore[call-overload]
+        iter(value)  # type: ignore[call-overload]  # that is the question
     except TypeError:
         return False
     return True
 
 
-def _has_tensors(value: object) -> TypeGuard[Sequence[object]]:
-    """Whether this is one batch as a list or tuple, such as ``[images, labels]``."""
-    return isinstance(value, list | tuple) and any(isinstance(part, Tensor) for part in value)
+def _items(value: object) -> Sequence[Any]:
+    """Return the items of a list or tuple; nothing for other objects."""
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _is_array(value: object) -> bool:
     return isinstance(value, Tensor | np.ndarray)
 
 
-def _are_arrays(values: object) -> TypeGuard[Sequence[Tensor | np.ndarray[Any, Any]]]:
-    if not isinstance(values, list | tuple) or not values:
+def _is_scalar(value: Any) -> bool:
+    return not _is_array(value) or value.ndim == 0
+
+
+def _has_tensors(value: object) -> bool:
+    """Whether this is one batch as a list or tuple, such as ``[images, labels]``."""
+    return any(isinstance(item, Tensor) for item in _items(value))
+
+
+def _are_columns(value: object) -> bool:
+    """Whether this is like ``(images, labels)``, unlike a list of images of equally many axes."""
+    items = _items(value)
+    if not items or any(map(_is_scalar, items)):
         return False
-    return all(map(_is_array, values))
+    return isinstance(value, tuple) or len({item.ndim for item in items}) > 1
 
 
-def _are_columns(value: object) -> TypeGuard[Sequence[Tensor | np.ndarray[Any, Any]]]:
-    """Whether this is like ``(images, labels)``; in a list of images all have as many axes."""
-    if not _are_arrays(value) or any(part.ndim == 0 for part in value):
-        return False
-    return isinstance(value, tuple) or len({part.ndim for part in value}) > 1
+def _are_datasets(value: object) -> bool:
+    """Whether this is a list or tuple of datasets, such as the result of `random_split`."""
+    items = _items(value)
+    return bool(items) and all(isinstance(i, Dataset) or is_selectable(i) for i in items)
 
 
-def _is_example(value: object) -> bool:
-    """Whether this is like ``(image, label)``, where the label is a number."""
-    if not isinstance(value, tuple) or not any(map(_is_array, value)):
-        return False
-    return any(not _is_array(part) or part.ndim == 0 for part in value)
+def _part_without_indices(dataset: object) -> object:
+    """Return a dataset without ``__getitem__`` in one of PyTorch's wrappers, which call it.
 
-
-def _are_datasets(value: object) -> TypeGuard[Sequence[object]]:
-    """Whether this is like what `random_split` returns."""
-    if not isinstance(value, list | tuple) or not value:
-        return False
-    return all(isinstance(part, Dataset) or is_selectable(part) for part in value)
-
-
-def _first(name: str, datasets: Sequence[object]) -> str:
-    """Return code for the first of these datasets, with ``select``."""
-    return f"{name}[0]" if is_selectable(datasets[0]) else f"as_dataset({name}[0])"
-
-
-def _without_indices(dataset: object) -> object:
-    """Return a dataset that has no ``__getitem__`` though a wrapper of PyTorch needs it, or None.
-
-    A `Subset` does not need it, see `as_dataset`.
+    `as_dataset` replaces a `Subset` of such a dataset, so there it is allowed.
     """
     while type(dataset) is Subset:
         dataset = dataset.dataset
     if is_selectable(dataset):
         return None
-    parts = (part for part in _parts(dataset) if is_selectable(part))
+    parts = (part for part in _wrapped(dataset) if is_selectable(part))
     return next((part for part in parts if not isinstance(part, MapStyle)), None)
 
 
-def _parts(dataset: object) -> Iterator[object]:
-    """Yield the datasets that PyTorch's wrappers in this one pick examples from."""
+def _wrapped(dataset: object) -> Iterator[object]:
+    """Yield the datasets in the wrappers of PyTorch."""
     match dataset:
         case Subset():
-            yield from _parts(dataset.dataset)
+            yield from _wrapped(dataset.dataset)
         case ConcatDataset():
             for part in dataset.datasets:
-                yield from _parts(part)
+                yield from _wrapped(part)
         case _:
             yield dataset

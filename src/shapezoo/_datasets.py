@@ -1,4 +1,4 @@
-"""The interface between training and data: datasets that return batches, and the batches."""
+"""The interface between data and training: datasets that return batches, and the batches."""
 
 from typing import Any, Protocol, Self, TypeGuard, TypeVar, runtime_checkable
 
@@ -10,7 +10,7 @@ B_co = TypeVar("B_co", covariant=True)
 
 @runtime_checkable
 class Batch(Protocol):
-    """Several examples with their targets."""
+    """Several examples and their targets."""
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -23,7 +23,7 @@ class Batch(Protocol):
         ...
 
     def to(self, device: torch.device) -> Self:
-        """Return the same examples on a device; a batch may keep some tensors on the CPU."""
+        """Return the same examples on a device; some tensors may stay on the CPU."""
         ...
 
 
@@ -42,7 +42,7 @@ class Selectable(Protocol[B_co]):
 
 @runtime_checkable
 class MapStyle(Protocol):
-    """A dataset that returns one example at a time, by its index."""
+    """A dataset that returns one example at a time for its index, as PyTorch's do."""
 
     def __len__(self) -> int: ...
 
@@ -50,10 +50,10 @@ class MapStyle(Protocol):
 
 
 def is_batch(value: object) -> TypeGuard[Batch]:
-    """Whether this is a batch, unlike a class, which has the methods too."""
+    """Whether this is a batch; a class is not, though it has the attributes too."""
     return isinstance(value, Batch) and not isinstance(value, type)
 
 
 def is_selectable(value: object) -> TypeGuard[Selectable[Any]]:
-    """Whether this is a dataset with ``select``, unlike classes, and tensors with their method."""
+    """Whether this is a dataset with ``select``, which classes and tensors have too."""
     return isinstance(value, Selectable) and not isinstance(value, type | Tensor)

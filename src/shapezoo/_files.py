@@ -1,4 +1,4 @@
-"""Reading regular files only, and writing files so that a reader never sees half of one."""
+"""Read only regular files, and write files so that a reader never sees half of one."""
 
 import contextlib
 import errno
@@ -16,11 +16,11 @@ def require_regular(path: str | os.PathLike[str]) -> None:
     Opening a named pipe would block until somebody writes to it, and a device may never end.
 
     Raises:
-        OSError: Nothing is there (`FileNotFoundError`), or a folder, a pipe or a device.
+        OSError: There is nothing (`FileNotFoundError`), or a folder, a pipe or a device.
     """
     try:
         mode = os.stat(path).st_mode
-    except ValueError as error:  # a null character, which no name of a file can have
+    except ValueError as error:  # the path contains a null character
         raise OSError(errno.EINVAL, str(error), os.fspath(path)) from error
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
@@ -29,10 +29,10 @@ def require_regular(path: str | os.PathLike[str]) -> None:
 
 
 def read_text(path: Path, *, errors: str = "strict") -> str:
-    """Read a text file in UTF-8, but nothing that is not a regular file.
+    """Read a text file in UTF-8.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: It cannot be read, or is not a regular file.
         UnicodeDecodeError: It is not UTF-8.
     """
     require_regular(path)
@@ -43,11 +43,11 @@ def read_text(path: Path, *, errors: str = "strict") -> str:
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path to write to; rename it to `path` once the block has succeeded.
 
-    The content reaches the disk before the name does. If the block fails, the temporary file
-    is removed and whatever stood at `path` stays.
+    The content reaches the disk before the name does. If the block fails, the temporary file is
+    removed and an existing file at `path` is kept.
 
-    A symbolic link at `path` is replaced by the file, and what it points to is left alone: that
-    may be a blob in a cache whose name is its checksum, or the weights of another run.
+    A symbolic link at `path` is replaced by the file, and its target is left alone: that may be a
+    blob in a cache whose name is its checksum, or the weights of another run.
 
     Raises:
         OSError: The file cannot be written; the error names `path`, not the temporary file.
@@ -56,45 +56,34 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     unique = f"{os.getpid()}-{threading.get_native_id()}"
     temporary = target.parent / f".{target.name}.{unique}.tmp"
     try:
-        with _errors_naming(path, temporary, target):
-            _require_replaceable(target)
-            temporary.touch()
-            mode = temporary.stat().st_mode  # some writers make private files; this is the default
-            yield temporary
-            temporary.chmod(mode)
-            with temporary.open("rb") as written:
-                os.fsync(written.fileno())
-            temporary.replace(target)
+        # A rename would replace a pipe or a device, which is hardly what the caller wants.
+        if not target.is_symlink():
+            with contextlib.suppress(FileNotFoundError):
+                require_regular(target)
+        temporary.touch()
+        mode = temporary.stat().st_mode  # some writers make private files; this is the default
+        yield temporary
+        temporary.chmod(mode)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        is_own = error.filename in (None, *map(str, (temporary, target)), temporary, target)
+        if not is_own or error.errno is None:  # an error without a number was raised in the block
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        with contextlib.suppress(OSError):  # the first error counts
+        with contextlib.suppress(OSError):  # an earlier error is more useful
             temporary.unlink(missing_ok=True)
 
 
-def _require_replaceable(target: Path) -> None:
-    """Raise an OSError for a folder, a pipe or a device, which a rename could replace."""
-    if not target.is_symlink():
-        with contextlib.suppress(FileNotFoundError):
-            require_regular(target)
-
-
-@contextlib.contextmanager
-def _errors_naming(path: str | os.PathLike[str], *ours: Path) -> Iterator[None]:
-    """Make an OSError of the block name the file that the caller asked for."""
-    try:
-        yield
-    except OSError as error:
-        is_other_file = error.filename not in (None, *map(str, ours), *ours)
-        if is_other_file or error.errno is None:  # without a number the message is the raiser's
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
 def leftovers(folder: Path, names: Iterable[str]) -> list[Path]:
-    """Temporary files that `replacing` left behind where its process was killed.
+    """Return temporary files that `replacing` left behind when its process was killed.
 
     Args:
         folder: The folder of the files.
         names: The names of the files.
     """
-    ours = re.compile(rf"\.({'|'.join(map(re.escape, names))})\.\d+-\d+\.tmp")
-    return [path for path in folder.glob(".*.tmp") if ours.fullmatch(path.name) and path.is_file()]
+    pattern = re.compile(rf"\.({'|'.join(map(re.escape, names))})\.\d+-\d+\.tmp")
+    files = folder.glob(".*.tmp")
+    return [path for path in files if pattern.fullmatch(path.name) and path.is_file()]

@@ -1,7 +1,7 @@
-"""Pictures of Pillow as 8-bit ones on white, whatever their mode.
+"""Convert pictures of any mode of Pillow to 8 bits on a white background.
 
-Pillow's own conversion clips 16 bits to 8, so that nearly everything becomes white, and has no
-conversion for premultiplied grey. Modes whose range of values is not known are refused.
+Pillow's own conversion clips 16 bits to 8, so that nearly everything becomes white, and it does not
+convert grey that is premultiplied with alpha. Modes whose range of values is unknown are refused.
 """
 
 from typing import TYPE_CHECKING, Literal
@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 _MOST = 65535
 """The value of white in 16 bits."""
 
-_BETWEEN = {
-    "La": "LA",  # grey multiplied by its alpha converts to nothing else
-    "LAB": "RGB",  # has no alpha, but a conversion to RGBA takes the unused fourth byte for it
+_FIX = "scale the picture to 0 to 255 and convert it with picture.convert('L')"
+
+_INTERMEDIATE = {
+    "La": "LA",  # the only conversion of premultiplied grey
+    "LAB": "RGB",  # it has no alpha, but a conversion to RGBA uses its unused fourth byte as alpha
 }
 """Modes that are converted to another one first."""
 
@@ -28,25 +30,22 @@ def as_bytes(picture: "Image") -> "Image":
     its readers of PNG and PGM files, so its values are taken as 16 bits too.
 
     Raises:
-        ValueError: The picture has floats, whose range is not known, or more than 16 bits.
+        ValueError: The picture has floats, whose range is unknown, or more than 16 bits.
     """
-    from PIL import Image  # only who reads pictures waits for it
+    from PIL import Image  # its import takes time that only readers of pictures should spend
 
     if picture.mode == "F":
-        raise ValueError(
-            "mode 'F' (32-bit floats) does not say which value is white; scale the picture to 0 "
-            "to 255 and convert it with picture.convert('L')"
-        )
+        raise ValueError(f"mode 'F' (32-bit floats) does not say which value is white; {_FIX}")
     if picture.mode != "I" and not picture.mode.startswith("I;16"):
         return picture
     values = np.asarray(picture).astype(np.int64)
     if values.size and (values.min() < 0 or values.max() > _MOST):
         raise ValueError(
             f"mode {picture.mode!r} must have values from 0 to {_MOST}, got {values.min()} to "
-            f"{values.max()}; scale the picture to 0 to 255 and convert it with "
-            f"picture.convert('L')"
+            f"{values.max()}; {_FIX}"
         )
-    if picture.mode == "I" and 0 < values.max(initial=0) <= 255:  # 8 bits, more likely than black
+    # Such values are more likely 8 bits than a black picture.
+    if picture.mode == "I" and 0 < values.max(initial=0) <= 255:
         raise ValueError(
             f"mode 'I' is read as 16 bits, in which values of at most {values.max()} are black; "
             "for values from 0 to 255 pass picture.convert('L')"
@@ -56,7 +55,7 @@ def as_bytes(picture: "Image") -> "Image":
 
 
 def on_white(picture: "Image", mode: Literal["L", "RGB"]) -> "Image":
-    """Return a picture as bytes of grey or colour, with what is transparent on white.
+    """Return a picture with 8 bits per channel, in grey or colour, on a white background.
 
     Args:
         picture: A picture of any mode.
@@ -68,13 +67,13 @@ def on_white(picture: "Image", mode: Literal["L", "RGB"]) -> "Image":
     from PIL import Image
 
     picture = as_bytes(picture)
-    if picture.mode in _BETWEEN:
-        picture = picture.convert(_BETWEEN[picture.mode])
+    if picture.mode in _INTERMEDIATE:
+        picture = picture.convert(_INTERMEDIATE[picture.mode])
     coloured = picture.convert("RGBA")
     white = Image.new("RGBA", coloured.size, "white")
     return Image.alpha_composite(white, coloured).convert(mode)
 
 
 def is_grey(picture: "Image") -> bool:
-    """Whether a picture has no colours, by its mode."""
+    """Whether the mode of a picture has no colours."""
     return picture.mode[0] in "1LI" and picture.mode != "LAB"

@@ -1,15 +1,14 @@
-"""Seeding what a dataset draws at random, so that a training can be repeated and resumed.
+"""Seed the random numbers that a dataset draws, so that a training can be repeated and resumed.
 
-Augmentation draws from generators that belong to the process: torch's on the CPU, Python's `random`
-and NumPy's legacy one. What they hold when an example is picked depends on everything that was
-drawn before it: on the number of workers, on the examples that a worker picked earlier, on where a
-training was resumed. So `fit` picks every batch under generators that are seeded from where the
-batch stands in the training, and puts the caller's states back afterwards. Within a batch,
-`seeded_example` seeds them again from the index of the example alone, which is the same however the
-examples are shared out.
+Augmentation draws from the global generators of the process: torch's on the CPU, Python's `random`
+and NumPy's legacy generator. Their states depend on everything drawn before: on the number of
+workers, the examples that a worker selected earlier, and where a training was resumed. So `fit`
+seeds them for every batch from the position of the batch in the training, and restores the caller's
+states afterwards. Within a batch, `seeded_example` seeds them again from the index of the example,
+which does not depend on how the examples are distributed over workers and processes.
 
-Saving and restoring costs about 20 µs a batch. NumPy's state takes 65 µs to copy out and in, so
-its bit generator is exchanged for one of ours instead.
+Saving and restoring takes about 20 µs per batch. NumPy's state alone would take 65 µs to copy out
+and in, so its bit generator is replaced by a spare one instead.
 """
 
 import contextlib
@@ -28,16 +27,17 @@ import torch
 F = TypeVar("F", bound=Callable[..., object])
 
 Key = tuple[str | int, ...]
-"""What a seed is derived from, such as ``(seed, "train", epoch)``."""
+"""Values from which a seed is derived, such as ``(seed, "train", epoch)``."""
 
 _stream: ContextVar[Key | None] = ContextVar("stream", default=None)
-_spare = list[np.random.MT19937]()  # making one takes 80 µs
+_spare_generators = list[np.random.MT19937]()  # making one takes 80 µs
 _draws_nothing = set[object]()
-_lock = threading.RLock()  # threads share the generators
+# The generators are shared by all threads. Reentrant, as `seeded_example` runs in `seeded_batch`.
+_lock = threading.RLock()
 
 
 def _renew_lock() -> None:
-    """Let a forked worker pick examples, though a thread of its parent was doing so."""
+    """Replace the lock in a forked worker, where it stays locked if another thread held it."""
     global _lock
     _lock = threading.RLock()
 
@@ -47,7 +47,7 @@ if sys.platform != "win32":
 
 
 def draws_nothing(select: F) -> F:
-    """Mark a ``select`` that draws no random numbers, so that no generator is seeded for it."""
+    """Mark a ``select`` that draws no random numbers, which saves seeding the generators."""
     _draws_nothing.add(select)
     return select
 
@@ -58,17 +58,17 @@ def is_known_to_draw_nothing(select: Callable[..., object]) -> bool:
 
 
 @contextlib.contextmanager
-def seeded_batch(stream: Key, *place: int) -> Iterator[None]:
-    """Seed the generators of this process for a batch, then put their states back.
+def seeded_batch(stream: Key, *position: int) -> Iterator[None]:
+    """Seed the global random generators for a batch, then restore their states.
 
     Args:
-        stream: Where the batch belongs: the seed of a training and the epoch, for example.
-        *place: Which batch of the stream it is.
+        stream: The sequence of batches: the seed of a training and the epoch, for example.
+        *position: The position of the batch in the sequence.
     """
     token = _stream.set(stream)
     try:
-        with _kept():
-            _seed(*stream, "batch", *place)
+        with _restored():
+            _seed(*stream, "batch", *position)
             yield
     finally:
         _stream.reset(token)
@@ -76,13 +76,13 @@ def seeded_batch(stream: Key, *place: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def seeded_example(index: int) -> Iterator[None]:
-    """Seed the global random generators for one example of a dataset, then put their states back.
+    """Seed the global random generators for one example of a dataset, then restore their states.
 
-    For a ``select`` that augments examples at random. Within `shapezoo.train.fit`, torch's
+    Use it in a ``select`` that augments examples randomly. Within `shapezoo.train.fit`, torch's
     generator on the CPU, Python's `random` and NumPy's legacy generator (``np.random.rand``) are
     seeded from the seed of the training, the epoch and the index. The example is then the same
-    whichever worker or process picks it and however large its part of the batch is, also after a
-    resume. Outside of `fit` nothing is seeded.
+    whichever worker or process selects it, however large the batch is, and after a resume. Outside
+    of `fit`, nothing is seeded.
 
     Args:
         index: The index of the example in its dataset.
@@ -105,32 +105,29 @@ def seeded_example(index: int) -> Iterator[None]:
 
         ```
     """
-    if _stream.get() is None:
-        yield
-        return
-    with _kept():
+    with restored_after_examples():
         seed_example(index)
         yield
 
 
 def seed_example(index: int) -> None:
-    """Seed the generators for an example, where a training is picking one; restore nothing."""
+    """Seed the generators for an example if a training is selecting it, without restoring them."""
     if (stream := _stream.get()) is not None:
         _seed(*stream, "example", index)
 
 
 @contextlib.contextmanager
-def kept_for_examples() -> Iterator[None]:
-    """Undo what `seed_example` does in the block; without a training leave all as it is."""
-    with _kept() if _stream.get() is not None else contextlib.nullcontext():
+def restored_after_examples() -> Iterator[None]:
+    """Restore the generators after a ``with`` block of `seed_example`, if a training runs."""
+    with _restored() if _stream.get() is not None else contextlib.nullcontext():
         yield
 
 
 @contextlib.contextmanager
 def kept_normal() -> Iterator[None]:
-    """Keep the normal number that NumPy has in store, as it draws them in pairs.
+    """Keep the second number of a pair of normal numbers, which NumPy's generator has stored.
 
-    Exchanging the bit generator discards it. It takes long to look at, so this belongs around a
+    Replacing the bit generator discards it. Reading it is slow, so this is done once around a
     whole training.
     """
     before = np.random.get_state(legacy=False)
@@ -138,29 +135,31 @@ def kept_normal() -> Iterator[None]:
         yield
     finally:
         after = np.random.get_state(legacy=False)
-        parts = [(part, after["state"][name]) for name, part in before["state"].items()]
-        if all(np.array_equal(*pair) for pair in parts):  # nobody else has drawn since
+        # unless something else, such as the model, has drawn numbers in the meantime
+        if all(np.array_equal(part, after["state"][key]) for key, part in before["state"].items()):
             np.random.set_state(before)
 
 
 @contextlib.contextmanager
-def _kept() -> Iterator[None]:
-    """Put the states of the generators back afterwards."""
+def _restored() -> Iterator[None]:
+    """Restore the states of the generators after a ``with`` block."""
+    # np.random.get_bit_generator and set_bit_generator are documented, but missing from __all__
     with _lock:
-        of_torch, of_python = torch.default_generator.get_state(), random.getstate()
-        of_numpy = np.random.get_bit_generator()  # type: ignore[attr-defined]  # public, but not in __all__
-        ours = _spare.pop() if _spare else np.random.MT19937()
-        np.random.set_bit_generator(ours)  # type: ignore[attr-defined]
+        torch_state, python_state = torch.default_generator.get_state(), random.getstate()
+        bit_generator = np.random.get_bit_generator()  # type: ignore[attr-defined]
+        spare = _spare_generators.pop() if _spare_generators else np.random.MT19937()
+        np.random.set_bit_generator(spare)  # type: ignore[attr-defined]
         try:
             yield
         finally:
-            torch.default_generator.set_state(of_torch)
-            random.setstate(of_python)
-            np.random.set_bit_generator(of_numpy)  # type: ignore[attr-defined]
-            _spare.append(ours)
+            torch.default_generator.set_state(torch_state)
+            random.setstate(python_state)
+            np.random.set_bit_generator(bit_generator)  # type: ignore[attr-defined]
+            _spare_generators.append(spare)
 
 
 def _seed(*key: str | int) -> None:
+    # a hash, so that keys that differ in one number give unrelated seeds
     digest = hashlib.blake2b(repr(key).encode(), digest_size=28).digest()
     torch.default_generator.manual_seed(int.from_bytes(digest[:8]))
     random.seed(int.from_bytes(digest[8:24]))

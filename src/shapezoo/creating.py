@@ -1,11 +1,13 @@
 """Building the models of the zoo by name.
 
-`create_model` has an overload for each class of models, so that type checkers know what a name
-stands for. `tools/overloads.py` writes the overloads from the registry; a test compares them.
+`create_model` has an overload for each class of models, so that type checkers know the class that a
+name builds. `tools/overloads.py` writes the overloads from the registry; a test fails if they are
+out of date.
 """
 
 import difflib
 import inspect
+from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias, overload
 
 import torch
@@ -13,12 +15,12 @@ import torch
 from shapezoo import models
 from shapezoo.contracts import Module
 from shapezoo.registry import Entry, entries
-from shapezoo.weights.building import build_with
-from shapezoo.weights.choosing import Weights
+from shapezoo.weights.pretrained import build_pretrained
+from shapezoo.weights.weights_argument import Weights
 
 
 class UnknownModelError(LookupError):
-    """No model has this name; the message gives the nearest ones."""
+    """No model has this name; the message suggests the nearest ones."""
 
     __module__ = "shapezoo"
 
@@ -26,29 +28,70 @@ class UnknownModelError(LookupError):
 # overloads: written by `python tools/overloads.py`
 _Weights: TypeAlias = Weights | None
 _Device: TypeAlias = torch.device | str | None
+_AlexNet: TypeAlias = Literal["alexnet", "alexnet_micro"]
+_ConvNeXt: TypeAlias = Literal[
+    "convnext_base", "convnext_large", "convnext_micro", "convnext_small", "convnext_tiny"
+]
+_EmbeddingTagger: TypeAlias = Literal["character_rnn", "embedding_tagger"]
+_FeatureClassifier: TypeAlias = Literal["conv_linear", "fourier_linear", "haar_linear"]
+_Forecaster: TypeAlias = Literal["rnn_forecaster"]
+_GRU: TypeAlias = Literal["gru"]
+_GoogLeNet: TypeAlias = Literal["googlenet", "googlenet_micro"]
+_InceptionV3: TypeAlias = Literal["inception_v3", "inception_v3_micro"]
+_LSTM: TypeAlias = Literal["lstm"]
+_LeNet: TypeAlias = Literal["lenet"]
+_LinearRegression: TypeAlias = Literal["linear_regression"]
+_LogisticRegression: TypeAlias = Literal["logistic_regression"]
+_MLP: TypeAlias = Literal["mlp"]
+_NameClassifier: TypeAlias = Literal["name_classifier"]
+_OneHotTagger: TypeAlias = Literal["onehot_cell_tagger", "onehot_tagger"]
+_RNN: TypeAlias = Literal["rnn"]
+_ResNet: TypeAlias = Literal[
+    "resnet101",
+    "resnet152",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet_micro",
+    "resnext101_32x8d",
+    "resnext101_64x4d",
+    "resnext50_32x4d",
+    "wide_resnet101_2",
+    "wide_resnet50_2",
+]
+_SmallInception: TypeAlias = Literal["inception_small"]
+_SmallLeNet: TypeAlias = Literal["lenet_small"]
+_SmallResNet: TypeAlias = Literal["resnet_small"]
+_SoftmaxClassifier: TypeAlias = Literal["softmax_classifier"]
+_SteppedRNN: TypeAlias = Literal["stepped_rnn"]
+_VGG: TypeAlias = Literal[
+    "vgg11",
+    "vgg11_bn",
+    "vgg13",
+    "vgg13_bn",
+    "vgg16",
+    "vgg16_bn",
+    "vgg19",
+    "vgg19_bn",
+    "vgg_bn_micro",
+    "vgg_micro",
+]
+_VisionTransformer: TypeAlias = Literal[
+    "vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16", "vit_l_32", "vit_micro"
+]
 
 
 @overload
 def create_model(
-    name: Literal["alexnet", "alexnet_micro"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _AlexNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.AlexNet: ...
 @overload
 def create_model(
-    name: Literal[
-        "convnext_base", "convnext_large", "convnext_micro", "convnext_small", "convnext_tiny"
-    ],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _ConvNeXt, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.ConvNeXt: ...
 @overload
 def create_model(
-    name: Literal["character_rnn", "embedding_tagger"],
+    name: _EmbeddingTagger,
     *,
     weights: _Weights = None,
     device: _Device = None,
@@ -56,7 +99,7 @@ def create_model(
 ) -> models.EmbeddingTagger: ...
 @overload
 def create_model(
-    name: Literal["conv_linear", "fourier_linear", "haar_linear"],
+    name: _FeatureClassifier,
     *,
     weights: _Weights = None,
     device: _Device = None,
@@ -64,55 +107,31 @@ def create_model(
 ) -> models.FeatureClassifier: ...
 @overload
 def create_model(
-    name: Literal["rnn_forecaster"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _Forecaster, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.Forecaster: ...
 @overload
 def create_model(
-    name: Literal["gru"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _GRU, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.GRU | models.BatchFirstGRU: ...
 @overload
 def create_model(
-    name: Literal["googlenet", "googlenet_micro"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _GoogLeNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.GoogLeNet: ...
 @overload
 def create_model(
-    name: Literal["inception_v3", "inception_v3_micro"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _InceptionV3, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.InceptionV3: ...
 @overload
 def create_model(
-    name: Literal["lstm"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _LSTM, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.LSTM | models.BatchFirstLSTM: ...
 @overload
 def create_model(
-    name: Literal["lenet"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _LeNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.LeNet: ...
 @overload
 def create_model(
-    name: Literal["linear_regression"],
+    name: _LinearRegression,
     *,
     weights: _Weights = None,
     device: _Device = None,
@@ -120,7 +139,7 @@ def create_model(
 ) -> models.LinearRegression: ...
 @overload
 def create_model(
-    name: Literal["logistic_regression"],
+    name: _LogisticRegression,
     *,
     weights: _Weights = None,
     device: _Device = None,
@@ -128,15 +147,11 @@ def create_model(
 ) -> models.LogisticRegression: ...
 @overload
 def create_model(
-    name: Literal["mlp"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _MLP, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.MLP: ...
 @overload
 def create_model(
-    name: Literal["name_classifier"],
+    name: _NameClassifier,
     *,
     weights: _Weights = None,
     device: _Device = None,
@@ -144,43 +159,19 @@ def create_model(
 ) -> models.NameClassifier: ...
 @overload
 def create_model(
-    name: Literal["onehot_cell_tagger", "onehot_tagger"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _OneHotTagger, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.OneHotTagger: ...
 @overload
 def create_model(
-    name: Literal["rnn"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _RNN, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.RNN | models.BatchFirstRNN: ...
 @overload
 def create_model(
-    name: Literal[
-        "resnet101",
-        "resnet152",
-        "resnet18",
-        "resnet34",
-        "resnet50",
-        "resnet_micro",
-        "resnext101_32x8d",
-        "resnext101_64x4d",
-        "resnext50_32x4d",
-        "wide_resnet101_2",
-        "wide_resnet50_2",
-    ],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _ResNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.ResNet: ...
 @overload
 def create_model(
-    name: Literal["inception_small"],
+    name: _SmallInception,
     *,
     weights: _Weights = None,
     device: _Device = None,
@@ -188,23 +179,15 @@ def create_model(
 ) -> models.SmallInception: ...
 @overload
 def create_model(
-    name: Literal["lenet_small"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _SmallLeNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.SmallLeNet: ...
 @overload
 def create_model(
-    name: Literal["resnet_small"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _SmallResNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.SmallResNet: ...
 @overload
 def create_model(
-    name: Literal["softmax_classifier"],
+    name: _SoftmaxClassifier,
     *,
     weights: _Weights = None,
     device: _Device = None,
@@ -212,34 +195,15 @@ def create_model(
 ) -> models.SoftmaxClassifier: ...
 @overload
 def create_model(
-    name: Literal["stepped_rnn"],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _SteppedRNN, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.SteppedRNN | models.BatchFirstSteppedRNN: ...
 @overload
 def create_model(
-    name: Literal[
-        "vgg11",
-        "vgg11_bn",
-        "vgg13",
-        "vgg13_bn",
-        "vgg16",
-        "vgg16_bn",
-        "vgg19",
-        "vgg19_bn",
-        "vgg_bn_micro",
-        "vgg_micro",
-    ],
-    *,
-    weights: _Weights = None,
-    device: _Device = None,
-    **hyperparameters: Any,
+    name: _VGG, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.VGG: ...
 @overload
 def create_model(
-    name: Literal["vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16", "vit_l_32", "vit_micro"],
+    name: _VisionTransformer,
     *,
     weights: _Weights = None,
     device: _Device = None,
@@ -267,8 +231,8 @@ def create_model(
             `shapezoo.weights.load`; a string that could be a Python identifier is a name, so write
             ``"./name"`` for such a file. Without it the weights are random, drawn from torch's
             global generator.
-        device: Where to put the model; its random weights do not depend on it. Without it the
-            model is on torch's default device.
+        device: The device to move the model to; its random weights do not depend on it. Without
+            it the model is on torch's default device.
         **hyperparameters: Keywords of the builder, as `model_info` lists them.
 
     Published weights are downloaded once, into the cache of `torch.hub`. Weights can be used with
@@ -281,18 +245,18 @@ def create_model(
     For models with published weights, these and files with the same keys also fit these arguments:
 
     - If ``in_channels`` is given, the first convolution, which must read three channels, is
-      adapted: one or two channels share the sum of its weights for red, green and blue; of more,
+      adapted: one or two channels share the sum of its weights for red, green and blue; with more,
       the first is treated as red, the next as green, then blue, then red again, and those of one
       colour share its weight.
     - ``image_size`` is that of published weights unless it is given; position embeddings are
       interpolated. For a file of another size than the default it must be given.
     - With ``aux_logits=False`` the weights of auxiliary classifiers are ignored.
 
-    For a model without the layer that scores the classes, pass it to `shapezoo.models.Headless`.
+    To remove the layers that score the classes, pass the model to `shapezoo.models.Headless`.
 
     Raises:
         UnknownModelError: There is no such model.
-        TypeError: The builder has no such keyword, or a value is of the wrong type.
+        TypeError: The builder has no such keyword, or a value has the wrong type.
         ValueError: A size is less than 1, or a number is infinite or NaN.
         WeightsError: There are no such weights, they cannot be downloaded or read, or do not fit
             the model.
@@ -308,21 +272,19 @@ def create_model(
         ```
     """
     entry = find_entry(name)
-    known = inspect.signature(entry.builder).parameters
-    if unknown := [keyword for keyword in hyperparameters if keyword not in known]:
-        nearest = difflib.get_close_matches(unknown[0], known)
-        hint = f"; did you mean {_alternatives(nearest)}?" if nearest else ""
+    accepted = inspect.signature(entry.builder).parameters
+    if unknown := [keyword for keyword in hyperparameters if keyword not in accepted]:
+        hint = _suggestion(unknown[0], accepted)
         if "pretrained" in unknown and entry.published_by is not None:
-            hint = "; for published weights, pass weights='DEFAULT'"
+            hint = "for published weights, pass weights='DEFAULT'"
         raise TypeError(
-            f"unexpected argument {unknown[0]!r} for model {name!r} (accepts {', '.join(known)})"
-            f"{hint}"
+            f"unexpected argument {unknown[0]!r} for model {name!r} "
+            f"(accepts {', '.join(accepted)}){hint and f'; {hint}'}"
         )
-    model = (
-        entry.builder(**hyperparameters)
-        if weights is None
-        else build_with(entry, weights, hyperparameters)
-    )
+    if weights is None:
+        model = entry.builder(**hyperparameters)
+    else:
+        model = build_pretrained(entry, weights, hyperparameters)
     return model if device is None else model.to(device)
 
 
@@ -332,15 +294,15 @@ def find_entry(name: str) -> Entry:
     Raises:
         UnknownModelError: There is no such model.
     """
-    known = {entry.name: entry for entry in entries()}
-    if name not in known:
-        nearest = difflib.get_close_matches(name, known)
-        hint = f"did you mean {_alternatives(nearest)}?" if nearest else "see list_models()"
+    models_by_name = {entry.name: entry for entry in entries()}
+    if name not in models_by_name:
+        hint = _suggestion(name, models_by_name) or "see list_models()"
         raise UnknownModelError(f"unknown model {name!r}; {hint}")
-    return known[name]
+    return models_by_name[name]
 
 
-def _alternatives(names: list[str]) -> str:
-    """Join quoted names with commas and ``or``."""
-    quoted = list(map(repr, names))
-    return " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    """Ask whether one of the most similar names was meant; empty if none is similar."""
+    nearest = [repr(match) for match in difflib.get_close_matches(name, known)]
+    names = " or ".join(filter(None, (", ".join(nearest[:-1]), *nearest[-1:])))
+    return names and f"did you mean {names}?"

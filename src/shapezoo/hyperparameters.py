@@ -1,33 +1,30 @@
 """Checking the arguments of a model builder against the types in its signature.
 
-PyTorch's layers accept ``num_classes=True`` silently, and fail far from the cause of others. All
-builders go through this one check, which reads what each argument may be from its
-annotation: an ``int`` is a count or a size, a ``float`` is a finite number, ``Sequence[int]`` is a
-list of sizes.
+PyTorch's layers accept ``num_classes=True`` silently, and fail far from the cause for other values.
+All builders go through this one check, which follows the annotation of each argument: an ``int`` is
+a count or a size, a ``float`` is a finite number, ``Sequence[int]`` is a list of sizes.
 """
 
 import inspect
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, SupportsFloat, SupportsIndex, TypeVar
+from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 import torch
 
-from shapezoo.contracts.describing import shown
-
-T = TypeVar("T")
+from shapezoo.contracts.messages.describing import shown
 
 Convert = Callable[[Any], Any]
-"""Returns a value as a plain Python number; raises TypeError or ValueError for what is wrong."""
+"""Returns a value as a plain Python number, or raises TypeError or ValueError."""
 
 
 class Hyperparameters:
     """The arguments of a builder, with a check for each.
 
     Args:
-        builder: A function whose arguments are annotated.
+        builder: A function with annotated arguments.
     """
 
     def __init__(self, builder: Callable[..., object]) -> None:
@@ -39,21 +36,21 @@ class Hyperparameters:
             if parameter.annotation in _CHECKS
         }
 
-    def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments with NumPy's numbers as Python's, if each is what it should be.
+    def checked(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Check arguments, and return them with NumPy's numbers as Python's.
 
         Args:
-            given: Arguments by name; a name that the builder does not have is left to it.
+            arguments: Arguments by name; the builder itself refuses names that it does not have.
 
         Raises:
-            TypeError: An argument is of another type than its annotation says.
+            TypeError: An argument has another type than its annotation.
             ValueError: A size is less than 1, or a number is infinite or NaN.
         """
-        return {name: self._check(name, value) for name, value in given.items()}
+        return {name: self._check(name, value) for name, value in arguments.items()}
 
     def _check(self, name: str, value: Any) -> Any:
         if name not in self._checks or isinstance(value, torch.SymInt | torch.SymFloat):
-            return value  # a symbol stands for any size, until somebody asks it for one
+            return value  # comparing a symbol or converting it would fix its size
         expected, convert = self._checks[name]
         try:
             return convert(value)
@@ -63,7 +60,7 @@ class Hyperparameters:
 
 
 def _size(value: Any) -> int:
-    if _is_flag(value) or not isinstance(value, SupportsIndex):
+    if _is_not_a_number(value) or not isinstance(value, SupportsIndex):
         raise TypeError
     size = operator.index(value)
     if size < 1:
@@ -72,7 +69,7 @@ def _size(value: Any) -> int:
 
 
 def _number(value: Any) -> float:
-    if _is_flag(value) or isinstance(value, str) or not isinstance(value, SupportsFloat):
+    if _is_not_a_number(value) or isinstance(value, str) or not isinstance(value, SupportsFloat):
         raise TypeError
     number = float(value)
     if not math.isfinite(number):
@@ -87,12 +84,13 @@ def _probability(value: Any) -> float:
     return number
 
 
-def _is_flag(value: Any) -> bool:
+def _is_not_a_number(value: Any) -> bool:
+    """Whether a value converts to a number, but is not meant as one."""
     is_tensor = isinstance(value, torch.Tensor) and (value.dtype == torch.bool or value.ndim > 0)
     return is_tensor or isinstance(value, bool | np.bool_)
 
 
-def _switch(value: Any) -> bool:
+def _bool(value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError
     return bool(value)
@@ -114,7 +112,7 @@ def _four_sizes(value: Any) -> tuple[int, ...]:
 _CHECKS: dict[Any, tuple[str, Convert]] = {
     int: ("an int of at least 1", _size),
     float: ("a finite number", _number),
-    bool: ("True or False", _switch),
+    bool: ("True or False", _bool),
     Sequence[int]: ("a sequence of ints of at least 1", _sizes),
     tuple[int, int, int, int]: ("four ints of at least 1", _four_sizes),
 }
@@ -126,24 +124,14 @@ _BY_NAME: dict[str, tuple[str, Convert]] = dict.fromkeys(
 
 
 def _hint(name: str, value: Any, convert: Convert) -> str:
-    """Suggest a value that is accepted, where the wrong one has an obvious meaning."""
+    """Suggest an accepted value, if the intention is clear."""
     if name == "image_size" and isinstance(value, tuple | list) and value:
-        return f"; images are square here: pass one number, such as {name}={value[0]!r}"
+        return f"; images are square: pass one number, such as {name}={value[0]!r}"
     if name == "num_classes" and value == 0:  # as timm spells it
         return "; for a model without its last layer use shapezoo.models.Headless"
-    number = _as_number(value)
-    if number is None:
-        return ""
     try:
+        number = float(value) if isinstance(value, str | float) else math.nan
+        number = int(number) if number.is_integer() else number
         return f"; pass {name}={convert(number)!r}"
     except (TypeError, ValueError):
         return ""
-
-
-def _as_number(value: Any) -> int | float | None:
-    """Return the number that a text or a float with no fraction means."""
-    try:
-        number = float(value) if isinstance(value, str | float) else math.nan
-    except ValueError:
-        return None
-    return int(number) if number.is_integer() else number

@@ -1,20 +1,26 @@
-"""Model names and their builders, with what cannot be computed from the builder alone."""
+"""Model names and their builders, with what cannot be computed from the builder alone.
 
-import contextlib
+`register` adds a builder to the registry and returns a wrapper of it, which checks the arguments of
+each call and attaches two things to the model: its `Origin`, from which it can be built again, and
+the limits on its sizes that were proved for these arguments.
+"""
+
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 
-import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import nn
 
+from shapezoo._modules import layers_of, without_values
 from shapezoo.contracts import Module
-from shapezoo.contracts.limits import set_limits
+from shapezoo.contracts.checking.known_limits import set_limits
 from shapezoo.hyperparameters import Hyperparameters
-from shapezoo.verdicts import verdicts
+from shapezoo.verdicts import stored_limits
+
+__all__ = ["Task", "register"]
 
 P = ParamSpec("P")
 M = TypeVar("M", bound=Module)
@@ -28,10 +34,10 @@ Task = Literal[
     "sequence-encoding",
     "forecasting",
 ]
-"""What a model is for."""
+"""The task of a model."""
 
 Publisher = Literal["torchvision"]
-"""Who publishes weights."""
+"""A publisher of weights."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +47,11 @@ class Entry:
     Attributes:
         name: The name of the model, which is that of its builder.
         builder: The function that builds it; all its arguments have defaults.
-        task: What the model is for.
+        task: Its task.
         paper: Where it was published.
         static_axes: The axes whose sizes are fixed in a graph of the model.
-        is_one_graph: Whether a graph can hold the whole model.
-        published_by: Who publishes weights for it, under its name; None if nobody does.
+        is_one_graph: Whether one graph can hold the whole model.
+        published_by: Who publishes weights under its name; None if nobody does.
     """
 
     name: str
@@ -69,30 +75,23 @@ class Origin:
     name: str
     hyperparameters: dict[str, Any]
 
-
-class _Undrawn(TorchFunctionMode):
-    """Leaves out what draws the first weights, which takes long on the meta device."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func in (Tensor.normal_, Tensor.uniform_):
-            return args[0]
-        if getattr(func, "__module__", None) == nn.init.__name__:
-            return kwargs.get("tensor", *args[:1])
-        return func(*args, **kwargs)
+    def rebuild(self, **changes: Any) -> Module:
+        """Build the model again, with some hyper-parameters changed."""
+        return _entries[self.name].builder(**self.hyperparameters | changes)
 
 
-@contextlib.contextmanager
-def without_values() -> Iterator[None]:
-    """A block in which models are built on the meta device, for what is known without values."""
-    with torch.device("meta"), _Undrawn():
-        yield
+_ORIGIN = "_shapezoo_origin"
+_entries: dict[str, Entry] = {}
+
+
+def entries() -> tuple[Entry, ...]:
+    """Return every registered model, by name."""
+    return tuple(_entries[name] for name in sorted(_entries))
+
+
+def origin_of(model: nn.Module) -> Origin | None:
+    """Return how a model was built; None unless a registered builder has built it."""
+    return vars(model).get(_ORIGIN)
 
 
 def is_as_built(model: nn.Module) -> bool:
@@ -101,17 +100,7 @@ def is_as_built(model: nn.Module) -> bool:
     if origin is None:
         return False
     with without_values():
-        return str(_entries[origin.name].builder(**origin.hyperparameters)) == str(model)
-
-
-def origin_of(model: nn.Module) -> Origin | None:
-    """How a model was built, if a registered builder has built it."""
-    return vars(model).get(_ORIGIN)
-
-
-_WEIGHTS = {"pretrained", "weights"}
-_ORIGIN = "_shapezoo_origin"
-_entries: dict[str, Entry] = {}
+        return layers_of(origin.rebuild()) == layers_of(model)
 
 
 def register(
@@ -122,19 +111,22 @@ def register(
     is_one_graph: bool = True,
     published_by: Publisher | None = None,
 ) -> Callable[[Callable[P, M]], Callable[P, M]]:
-    """Put a builder into the zoo, under its own name.
+    """Add a builder to the zoo, under its own name.
 
-    The arguments of each call are checked against the annotations of the builder. What it builds
-    remembers how it was built, and the limits that were proved of it.
+    The arguments of each call are checked against the annotations of the builder. The model
+    remembers how it was built, and the limits on its sizes that were proved.
+
+    A builder whose docstring has no ``Args`` section gets that of the class that it builds, for the
+    arguments that it has.
 
     Args:
-        task: What the model is for.
+        task: The task of the model.
         paper: Where it was published: authors, title, where, year.
-        static_axes: The axes whose sizes are fixed in what `torch.export` makes of the model, as
-            those that a loop goes over.
+        static_axes: The axes whose sizes are fixed in programs of `torch.export`, such as those
+            that a loop goes over.
         is_one_graph: Whether `torch.export`, and `torch.compile` with ``fullgraph=True`` (and
-            ``torch._dynamo.config.allow_rnn`` for recurrent layers), take the model.
-        published_by: Who publishes weights for it, under its name.
+            ``torch._dynamo.config.allow_rnn`` for recurrent layers), accept the model.
+        published_by: Who publishes weights under its name.
 
     Raises:
         ValueError: The name is taken.
@@ -144,32 +136,61 @@ def register(
         name = builder.__name__
         if name in _entries:
             taken = _entries[name].builder
-            raise ValueError(f"model {name!r} is registered already, by {taken.__module__}")
-        keywords, hyperparameters = inspect.signature(builder), Hyperparameters(builder)
-        defaults = {key: keyword.default for key, keyword in keywords.parameters.items()}
-
-        @functools.wraps(builder)
-        def build(*args: P.args, **kwargs: P.kwargs) -> M:
-            if published_by and _WEIGHTS & (kwargs.keys() - keywords.parameters.keys()):
-                raise TypeError(
-                    f"{name}() draws random weights; for published ones use "
-                    f"shapezoo.create_model({name!r}, weights='DEFAULT')"
-                )
-            checked: dict[str, Any] = hyperparameters.checked(kwargs)
-            model = cast(Callable[..., M], builder)(*args, **checked)
-            given = keywords.bind(*args, **checked).arguments
-            setattr(model, _ORIGIN, Origin(name, defaults | given))
-            changed = [key for key, value in given.items() if value != defaults[key]]
-            found = verdicts(name, changed)
-            set_limits(model, {mode: found[mode].preconditions for mode in found})
-            return model
-
+            raise ValueError(f"{taken.__module__} has already registered a model {name!r}")
+        builder.__doc__ = _documentation(builder)
+        build = _recording(builder)
+        if published_by:
+            build = _refusing_weights(build)
         _entries[name] = Entry(name, build, task, paper, static_axes, is_one_graph, published_by)
-        return cast(Callable[P, M], build)
+        return build
 
     return add
 
 
-def entries() -> tuple[Entry, ...]:
-    """Every registered model, by name."""
-    return tuple(_entries[name] for name in sorted(_entries))
+def _recording(builder: Callable[P, M]) -> Callable[P, M]:
+    """Wrap a builder: check its arguments, and attach their origin and limits to its models."""
+    signature, hyperparameters = inspect.signature(builder), Hyperparameters(builder)
+    defaults = {name: parameter.default for name, parameter in signature.parameters.items()}
+
+    @functools.wraps(builder)
+    def build(*args: P.args, **kwargs: P.kwargs) -> M:
+        checked: dict[str, Any] = hyperparameters.checked(kwargs)
+        model = cast(Callable[..., M], builder)(*args, **checked)
+        arguments = signature.bind(*args, **checked).arguments
+        setattr(model, _ORIGIN, Origin(builder.__name__, defaults | arguments))
+        changed = [name for name, value in arguments.items() if value != defaults[name]]
+        set_limits(model, stored_limits(builder.__name__, changed))
+        return model
+
+    return build
+
+
+def _refusing_weights(builder: Callable[P, M]) -> Callable[P, M]:
+    """Wrap a builder: raise TypeError for ``weights=``, which torchvision's builders accept."""
+
+    @functools.wraps(builder)
+    def build(*args: P.args, **kwargs: P.kwargs) -> M:
+        if {"pretrained", "weights"} & kwargs.keys():
+            name = builder.__name__
+            raise TypeError(
+                f"{name}() draws random weights; for published ones use "
+                f"shapezoo.create_model({name!r}, weights='DEFAULT')"
+            )
+        return builder(*args, **kwargs)
+
+    return build
+
+
+def _documentation(builder: Callable[..., Module]) -> str | None:
+    """Return the docstring of a builder, completed with arguments that its class documents."""
+    signature, documentation = inspect.signature(builder, eval_str=True), inspect.getdoc(builder)
+    class_documentation = inspect.getdoc(signature.return_annotation) or ""
+    section = class_documentation.partition("\nArgs:\n")[2].partition("\n\n")[0]
+    # an argument is indented by four spaces, the lines that continue it by more
+    arguments = {
+        text.strip().partition(":")[0]: text for text in re.split(r"\n(?=    \w)", section)
+    }
+    lines = [arguments[name] for name in signature.parameters if name in arguments]
+    if documentation is None or "\nArgs:\n" in documentation or not lines:
+        return documentation
+    return "\n".join([documentation, "", "Args:", *lines])

@@ -1,7 +1,7 @@
-"""What was proved of the models of the zoo, as stored in the package.
+"""The verdicts on the models of the zoo, as stored in the package.
 
-`tools/verdicts.py` makes the file. Tests prove what is stored of small models anew, and compare
-large ones with them.
+`tools/verdicts.py` writes the file. Tests prove the verdicts on small models again, and compare
+those on large models with them.
 """
 
 import functools
@@ -11,25 +11,27 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal
 
-from shapezoo.contracts.conditions import Condition, all_of
+from shapezoo.contracts.language.conditions import Condition, all_of
+
+__all__ = ["Verdict"]
 
 INDIFFERENT = frozenset({"dropout", "in_channels", "num_classes", "stochastic_depth"})
-"""Hyper-parameters that change no limit of any model; a test proves it."""
+"""Hyper-parameters that do not change the limits of any model, as a test proves."""
 
 Mode = Literal["eval", "train"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was proved of a model of the zoo, with its default hyper-parameters, in one mode.
+    """The verdict on a model of the zoo with its default hyper-parameters, in one mode.
 
     Attributes:
-        outcome: ``proved``: for all sizes of the axes that meet the preconditions the contract
-            holds, for others the call raises; ``proved in part``: for some of them.
+        outcome: ``proved`` if the contract holds for all sizes that meet the preconditions, and the
+            call raises for all others; ``proved in part`` if that is known for some sizes only.
         axes: The axes that may have any size.
-        preconditions: What the sizes must meet.
+        preconditions: The conditions that sizes must meet.
         is_exact: Whether all sizes that meet them are accepted.
-        sampled: Axes of which only some sizes were tried.
+        sampled: Axes for which only some sizes were tried.
     """
 
     outcome: str
@@ -39,32 +41,37 @@ class Verdict:
     sampled: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        words = [self.outcome]
+        text = self.outcome
         if self.axes:
-            words.append(f"for all {', '.join(self.axes)}")
+            text += f" for all {', '.join(self.axes)}"
         if self.preconditions:
-            words.append(f"with {all_of(self.preconditions)}")
+            text += f" with {all_of(self.preconditions)}"
         if not self.is_exact:
-            words.append("and more")
+            text += "; some other sizes may raise as well"
         if self.sampled:
-            words.append(f"(of {', '.join(self.sampled)} some sizes)")
-        return " ".join(words)
+            text += f" ({', '.join(self.sampled)} at some sizes only)"
+        return text
 
     def to_dict(self) -> dict[str, Any]:
-        """The verdict as JSON-ready data."""
+        """Return the verdict as JSON-ready data."""
         return vars(self) | {"preconditions": [str(c) for c in self.preconditions]}
 
 
 def verdicts(name: str, changed: Collection[str] = ()) -> dict[Mode, Verdict]:
-    """What was proved of a model in each mode.
+    """Return the stored verdict on a model in each mode.
 
     Args:
         name: The name of the model.
-        changed: The hyper-parameters that are not the defaults. If they may change the limits,
-            nothing is known.
+        changed: The hyper-parameters that differ from the defaults. The result is empty if they may
+            change the limits.
     """
     stored = _stored().get(name, {}) if INDIFFERENT.issuperset(changed) else {}
     return {mode: _read(verdict) for mode, verdict in stored.items()}
+
+
+def stored_limits(name: str, changed: Collection[str] = ()) -> dict[Mode, tuple[Condition, ...]]:
+    """Return the preconditions of a model in each mode; the arguments are those of `verdicts`."""
+    return {mode: verdict.preconditions for mode, verdict in verdicts(name, changed).items()}
 
 
 def _read(verdict: Mapping[str, Any]) -> Verdict:

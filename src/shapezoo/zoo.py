@@ -6,31 +6,32 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from shapezoo._modules import without_values
 from shapezoo.contracts import Signature, signature
 from shapezoo.creating import create_model, find_entry
-from shapezoo.registry import Publisher, Task, entries, without_values
+from shapezoo.registry import Publisher, Task, entries
 from shapezoo.verdicts import Mode, Verdict, verdicts
 from shapezoo.weights import PublishedWeights
-from shapezoo.weights.published import published
+from shapezoo.weights.published import published_weights
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What the zoo knows of a model.
+    """The description of a model.
 
     Attributes:
         name: The name of the model.
         summary: What it is, in a sentence.
-        task: What it is for.
+        task: Its task.
         paper: Where it was published.
         hyperparameters: The keywords of `create_model`, with their values.
         parameters: The number of trainable parameters, with these hyper-parameters.
         signature: The contract, with these hyper-parameters.
-        verdicts: What was proved of it in eval and in train mode; empty where these
-            hyper-parameters are others than those it was proved with.
-        static_axes: The axes whose sizes are fixed in what `torch.export` makes of it.
+        verdicts: What was proved about it in eval and in train mode; empty if it was proved with
+            other hyper-parameters.
+        static_axes: The axes whose sizes are fixed in programs of `torch.export`.
         is_one_graph: Whether `torch.export`, and `torch.compile` with ``fullgraph=True`` (and
-            ``torch._dynamo.config.allow_rnn`` for recurrent layers), take it.
+            ``torch._dynamo.config.allow_rnn`` for recurrent layers), accept it.
         published_by: Who publishes weights for it; None if nobody does.
     """
 
@@ -66,18 +67,18 @@ class ModelInfo:
 
     @property
     def weights(self) -> tuple[PublishedWeights, ...]:
-        """The weights that are published for it."""
-        return published(self.name) if self.published_by else ()
+        """The published weights for it."""
+        return published_weights(self.name) if self.published_by else ()
 
     @property
     def export(self) -> str:
-        """What `torch.export` makes of it, in words."""
+        """Whether and how `torch.export` accepts it, in words."""
         if not self.is_one_graph:
             return "not possible"
         if self.static_axes:
             return f"one program for each {', '.join(self.static_axes)}"
         names = {axis.name for tensor in self.signature.tensors for axis in tensor.axes}
-        small = ", but for those that leave a map of one row or column" if "height" in names else ""
+        small = ", except those that reduce a map to one row or column" if "height" in names else ""
         return f"one program for all sizes{small}"
 
 
@@ -91,12 +92,12 @@ def list_models(
     """Return the names of the models, in alphabetical order.
 
     Args:
-        pattern: Keeps the names that match, with ``*`` and ``?`` as in a shell. Of several
-            patterns, a name has to match one.
-        task: Keeps the models for this task.
-        accepts: Keeps the models whose contract takes one tensor of this shape. None stands
-            for any size.
-        published: Keeps the models for which weights are published, or those without.
+        pattern: Only list names that match, with ``*`` and ``?`` as in a shell; if there are
+            several patterns, names that match any of them.
+        task: Only list models for this task.
+        accepts: Only list models whose contract accepts a tensor of this shape as the only
+            argument. None stands for any size.
+        published: Only list models with published weights, or only those without.
 
     Example:
         ```pycon
@@ -124,7 +125,7 @@ def model_info(name: str, **hyperparameters: Any) -> ModelInfo:
 
     Args:
         name: The name of the model, one of `list_models`.
-        **hyperparameters: Keywords of the builder; those that are missing have their defaults.
+        **hyperparameters: Keywords of the builder; missing ones have their defaults.
 
     Raises:
         UnknownModelError: There is no such model.
@@ -141,8 +142,8 @@ def model_info(name: str, **hyperparameters: Any) -> ModelInfo:
     entry = find_entry(name)
     with without_values():
         model = create_model(name, **hyperparameters)
-    keywords = inspect.signature(entry.builder).parameters.values()
-    defaults = {keyword.name: keyword.default for keyword in keywords}
+    parameters = inspect.signature(entry.builder).parameters
+    defaults = {name: parameter.default for name, parameter in parameters.items()}
     changed = [key for key, value in hyperparameters.items() if value != defaults[key]]
     return ModelInfo(
         name=name,

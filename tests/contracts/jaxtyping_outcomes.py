@@ -1,4 +1,4 @@
-"""What jaxtyping with beartype makes of a call, and what shapezoo makes of it."""
+"""The outcome of a call with jaxtyping and beartype, and its outcome with shapezoo."""
 
 import functools
 from collections.abc import Callable
@@ -21,7 +21,7 @@ both_libraries = pytest.mark.parametrize(
 
 
 def outcome(library: Library, function: Any, arguments: tuple[Any, ...]) -> str:
-    """The outcome of a call: accepted, refused, cannot be computed, or not even defined."""
+    """The outcome of a call: accepted, rejected, not computable, or an error at definition."""
     try:
         decorated = _decorated(library, function)
     except ContractError:

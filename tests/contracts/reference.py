@@ -1,4 +1,4 @@
-"""What becomes of a call, by a naive reading of its annotations.
+"""The expected outcome of a call, from a naive reading of its annotations.
 
 It is written from the documentation, `docs/contracts.md` and jaxtyping's own, and shares no code
 with the engine that it is compared with.
@@ -33,11 +33,11 @@ DTYPES = {
     "Inexact": FLOATS | {COMPLEX},
     "Shaped": NUMBERS | {COMPLEX, "bool"},
 }
-"""The dtypes of torch that each of jaxtyping's names takes."""
+"""The dtypes of torch that each of jaxtyping's names allows."""
 
 
 class Verdict(NamedTuple):
-    """What becomes of a call: accepted, arguments, result, unbound, uncomputable or raised.
+    """The outcome of a call: accepted, arguments, result, unbound, uncomputable or raised.
 
     For a refusal, the place. Under "unbound" an argument fails to bind an axis of the result.
     """
@@ -51,10 +51,10 @@ BRACES = re.compile(r"{[^{}]*}")
 """What is read from the arguments."""
 
 FAILURE = object()
-"""Stands for the answer of a body that raises."""
+"""Replaces the result of a body that raises."""
 
 UNCLEAR = -1
-"""Stands for an axis where more than one answer would be right."""
+"""Replaces the position of an axis if more than one answer is correct."""
 
 
 class RefusedError(Exception):
@@ -72,7 +72,7 @@ Names = dict[str, Any]
 
 
 def reading(hints: Mapping[str, Any], arguments: Names, answer: Any) -> Verdict:
-    """The verdict that the documentation of the annotations gives.
+    """Return the verdict that follows from the documentation of the annotations.
 
     Args:
         hints: The annotations.
@@ -106,7 +106,7 @@ def reading(hints: Mapping[str, Any], arguments: Names, answer: Any) -> Verdict:
 
 
 def fits_without_new_names(answer: Any, hint: Any, bound: Names, arguments: Names) -> bool:
-    """Whether a result fits an option of a union all of whose names are bound."""
+    """Whether a result matches an option of a union in which all names are bound."""
     is_union = typing.get_origin(hint) in (Union, UnionType)
     for option in typing.get_args(hint) if is_union else ():
         try:
@@ -119,13 +119,13 @@ def fits_without_new_names(answer: Any, hint: Any, bound: Names, arguments: Name
 
 
 def with_ones(bound: Names) -> Names:
-    """The names after the last argument: what was 1 wherever it may be 1 as well is 1."""
+    """Return the names after the last argument: a ``#name`` that only had size 1 is 1."""
     ones = {name[1:]: 1 for name in bound if name.startswith("#")}
     return ones | {name: size for name, size in bound.items() if not name.startswith("#")}
 
 
 def after(value: Any, hint: Any, path: str, bound: Names, arguments: Names) -> Names:
-    """The names that are bound after a value was compared with its annotation.
+    """Return the names that are bound after a value was compared with its annotation.
 
     Raises:
         RefusedError: It is something else.
@@ -208,7 +208,7 @@ def after_tensor(value: Any, hint: Any, path: str, bound: Names, arguments: Name
 
 
 def fits(token: str, size: Any, bound: Names) -> bool:
-    """Whether an axis may have a size, or such sizes; it is bound to the first."""
+    """Whether an axis may have a size, or several sizes; it is bound to the first."""
     name = token.lstrip("#*").partition("=")[2] or token.lstrip("#*")
     is_open = token.startswith(("#", "*#"))
     if token == "..." or name.startswith("_"):
@@ -256,7 +256,7 @@ def is_plain(hint: Any) -> bool:
 
 
 def parts_of(value: Any, hint: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """The parts of a container, each with its place and annotation.
+    """Return the parts of a container, each with its path and annotation.
 
     Raises:
         RefusedError: It is another container.
@@ -284,7 +284,7 @@ def parts_of(value: Any, hint: Any, path: str) -> Iterator[tuple[str, Any, Any]]
 
 
 def names_of_result(hint: Any) -> set[str]:
-    """The names in a result that an argument must bind: all but those in records."""
+    """Return the names in a result that an argument must bind: all but those in records."""
     if not is_shape(hint):
         return {name for part in typing.get_args(hint) for name in names_of_result(part)}
     names = (token.replace("#", "").split("=")[-1] for token in hint.dim_str.split())
@@ -292,7 +292,7 @@ def names_of_result(hint: Any) -> set[str]:
 
 
 def names_of_every_result(hint: Any) -> set[str]:
-    """The names that every result needs, in expressions too, whichever option of a union it is."""
+    """Return the names that every result needs, also in expressions, for any option of a union."""
     if typing.get_origin(hint) in (Union, UnionType):
         return set.intersection(*map(names_of_every_result, typing.get_args(hint)))
     if is_shape(hint):

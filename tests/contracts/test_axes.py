@@ -7,9 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import Float
 
-from shapezoo.contracts.axes import Axis, Extent, align, differences, free_names, parse_axes
-from shapezoo.contracts.bindings import Bindings, frame
-from shapezoo.contracts.errors import ContractError
+from shapezoo.contracts.language.axes import (
+    Axis,
+    Extent,
+    align,
+    differences,
+    free_names,
+    parse_axes,
+)
+from shapezoo.contracts.language.errors import ContractError
+from shapezoo.contracts.matching.bindings import Bindings, frame
 
 NAMES = st.sampled_from(["batch", "channels", "height", "seq"])
 AXES = st.one_of(

@@ -1,4 +1,4 @@
-"""What we rely on in jaxtyping, some of it private: a change there fails here first."""
+"""The parts of jaxtyping that shapezoo relies on, some of them private; a change fails here."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, zeros
 
 from shapezoo import ContractError
-from shapezoo.contracts.axes import parse_axes
-from shapezoo.contracts.bindings import (
+from shapezoo.contracts.language.axes import parse_axes
+from shapezoo.contracts.language.types import enforceable
+from shapezoo.contracts.matching.bindings import (
     Bindings,
     assume,
     bound_braces,
     current,
-    enforceable,
     frame,
     restore,
     value_of,

@@ -12,13 +12,13 @@ from torch import Tensor, nn, zeros
 from torch._dynamo.testing import EagerAndRecordGraphs
 
 from shapezoo import ContractError, Module, ShapeError, assert_shape, checked, unchecked
-from shapezoo.contracts.bodies import uses_axes
+from shapezoo.contracts.checking.bodies import uses_axes
 
 print_bindings: Callable[[], None] = jaxtyping.print_bindings
 
 
 class Split(Module):
-    """Asserts what is true, with names of the call and new ones."""
+    """Asserts correct shapes, with names of the call and new ones."""
 
     def __init__(self, heads: int = 2) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Conditions on sizes: which sizes meet them, and what is said of those that do not."""
+"""Conditions on sizes: which sizes satisfy them, and the message for those that do not."""
 
 import ast
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shapezoo import ContractError
-from shapezoo.contracts.conditions import Condition, all_of
+from shapezoo.contracts.language.conditions import Condition, all_of
 
 SIZES = st.integers(0, 12)
 _TERMS = st.recursive(

@@ -1,4 +1,4 @@
-"""What can be checked: methods, descriptors, defaults, functions that are replaced or made late."""
+"""What can be checked: methods, descriptors, defaults, replaced and generated functions."""
 
 import functools
 import inspect
@@ -40,7 +40,7 @@ def refused(call: Callable[..., object], *args: Any) -> ShapeError:
 
 
 def made(source: str) -> Any:
-    """The function `f` of some source."""
+    """Return the function `f` that some source defines."""
     names: dict[str, Any] = {"Float": Float, "Tensor": Tensor, "typing": typing}
     exec(source, names)
     return names["f"]
@@ -76,7 +76,7 @@ def test_no_name_of_a_parameter_hides_the_engine(names: list[str]) -> None:
 
 
 class Odd(Module):
-    """Its methods call the module something else than ``self``."""
+    """The first parameter of its methods is not named ``self``."""
 
     def __init__(this) -> None:  # noqa: N805  # that is what is tested
         super().__init__()

@@ -20,8 +20,8 @@ from torch._dynamo.comptime import ComptimeContext, ComptimeVar, comptime
 from torch._dynamo.utils import counters
 
 from shapezoo import ContractError, Module, ShapeError, checked, unchecked
-from shapezoo.contracts.dynamo import at_trace_time
-from shapezoo.contracts.hiding import skip_by_dynamo, skip_frame_only
+from shapezoo.contracts.checking.dynamo import at_trace_time
+from shapezoo.contracts.matching.dynamo_skipping import skip_by_dynamo, skip_frame_only
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +110,7 @@ SHAPES = [(2, 3, 4), (2, 5, 4), (3, 5, 4), (7, 9, 4), (1, 9, 4)]
 
 
 def trail(module: nn.Module, dynamic: bool | None, fullgraph: bool) -> dict[str, object]:
-    """What compiling a module for a series of shapes leaves behind."""
+    """Compile a module for a series of shapes, and count graphs, breaks and nodes."""
     torch.compiler.reset()
     counters.clear()
     graphs: list[list[str]] = []
@@ -128,7 +128,7 @@ def trail(module: nn.Module, dynamic: bool | None, fullgraph: bool) -> dict[str,
 
 
 def noisily(forward: Any) -> Any:
-    """A check that leaves something behind."""
+    """A check that leaves nodes or breaks in the graph."""
 
     @functools.wraps(forward)
     def wrapper(self: Any, x: Tensor) -> Any:
@@ -438,7 +438,7 @@ def test_names_that_come_later_are_found_while_a_graph_is_traced(
 
 
 def test_what_we_rely_on_in_dynamo() -> None:
-    """Some of it is private: a change there fails here first."""
+    """Some of it is private; a change in PyTorch fails here first."""
     assert list(inspect.signature(ComptimeContext.get_local).parameters)[1:] == [
         "name",
         "stacklevel",
@@ -522,7 +522,7 @@ class Colour(enum.IntEnum):
 
 @dataclass
 class Output(OrderedDict[str, Any]):
-    """A record that is a dictionary too, as the results of Hugging Face's models are."""
+    """A record that is also a dictionary, like the results of Hugging Face's models."""
 
     logits: Float[Tensor, "batch"] | None = None
 

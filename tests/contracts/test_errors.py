@@ -1,4 +1,4 @@
-"""Every public exception survives the ways in which Python hands exceptions on."""
+"""Every public exception survives pickling, copying and the other ways of passing it on."""
 
 import copy
 import importlib
@@ -18,15 +18,15 @@ from torch.utils.data import DataLoader, Dataset
 
 import shapezoo
 from shapezoo import ContractError, ShapeError, TraceError, checked
-from shapezoo.contracts.hints import _ForTypeCheckersError
-from shapezoo.contracts.matching import MismatchError
+from shapezoo.contracts.language.scopes import _ForTypeCheckersError
+from shapezoo.contracts.matching.matching import MismatchError
 
 PRIVATE = {MismatchError, _ForTypeCheckersError}
 """Raised and caught inside the package, and never seen by users."""
 
 
 def exceptions() -> Iterator[type[Exception]]:
-    """All exceptions that the package defines."""
+    """Return all exceptions that the package defines."""
     seen: set[object] = set()
     for module in pkgutil.walk_packages(shapezoo.__path__, "shapezoo."):
         if module.name != "shapezoo.__main__":
@@ -54,7 +54,7 @@ API = Path(__file__).parents[2] / "docs/api"
 
 
 def documented() -> dict[type[Exception], set[str]]:
-    """The exceptions in the API reference, with the modules that it names for each."""
+    """Return the exceptions in the API reference, with the modules that document each."""
     found: dict[type[Exception], set[str]] = {}
     for page in API.glob("*.md"):
         for module, name in re.findall(r"^::: ([\w.]+)\.(\w+)$", page.read_text(), re.MULTILINE):
@@ -65,7 +65,7 @@ def documented() -> dict[type[Exception], set[str]]:
 
 
 def exported() -> Iterator[type[Exception]]:
-    """The exceptions in the ``__all__`` of any module."""
+    """Return the exceptions in the ``__all__`` of any module."""
     for module in pkgutil.walk_packages(shapezoo.__path__, "shapezoo."):
         if module.name != "shapezoo.__main__":
             imported = importlib.import_module(module.name)

@@ -1,4 +1,4 @@
-"""Arguments that are made from a contract keep it."""
+"""Example arguments satisfy the contract that they are made from."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypedDict
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Complex, Float, Float32, Int, Int32, Int64, Num, Sha
 from torch import Tensor, nn
 
 from shapezoo import ContractError, ShapeError, checked, create_model, list_models, signature
-from shapezoo.contracts.examples import counted_axis, example_arguments, free_axes
+from shapezoo.contracts.examples.arguments import counted_axis, example_arguments, free_axes
 from shapezoo.verdicts import verdicts
 
 

@@ -1,4 +1,4 @@
-"""The wrong inputs that people bring, and the whole text that they get."""
+"""Wrong inputs that users pass, and the whole error message for each."""
 
 import pickle
 from array import array

@@ -12,12 +12,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from shapezoo import Module, ShapeError, checked, signature
-from shapezoo.contracts.contract import Contract
-from shapezoo.contracts.fixes import suggest
-from shapezoo.contracts.matching import MismatchError
+from shapezoo.contracts.checking.contract import Contract
+from shapezoo.contracts.matching.matching import MismatchError
+from shapezoo.contracts.messages.fixes import suggest
 from shapezoo.models import gru, lenet, lstm, resnet_micro
 from shapezoo.train import cross_entropy
-from shapezoo.train.losses import binary_cross_entropy, mean_squared_error
+from shapezoo.train.steps.losses import binary_cross_entropy, mean_squared_error
 
 
 @checked
@@ -142,7 +142,7 @@ MENDED: list[tuple[str, Any, *tuple[Any, ...]]] = [
 
 
 def evaluated(hint: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a call after the code of a hint; nothing if it has no code."""
+    """Return the arguments of a call after the code of a hint ran; empty if it has no code."""
     found = re.search(r"; use (.*?)(?:$| (?:for|if|as|to) [a-z ]+$)", hint)
     mended = {}
     for code in found[1].split(" and ") if found else ():
@@ -170,7 +170,7 @@ def test_the_proposed_fix_mends_the_call(fix: str, function: Any, arguments: lis
     [
         (colour, [z(2, 4, 8, 9)]),
         (masked, [z(2), z(2)]),  # an additive mask would be turned upside down
-        (either, [z(8)]),  # what is meant cannot be told
+        (either, [z(8)]),  # the intended option is ambiguous
         (matrix, [[z(5), z(4)]]),
         (matrix, [[[0.0], [0.0, 1.0]]]),
         (matrix, [np.array(["a"])]),
@@ -180,7 +180,7 @@ def test_the_proposed_fix_mends_the_call(fix: str, function: Any, arguments: lis
         (matrix, [np.zeros((2, 5), ">f4")]),
         (matrix, [(0, 0, 0, 0, z(2, 5))]),  # an index that nobody would mean
         (matrix, [z(2, 5, dtype=torch.complex64)]),
-        (deep, [z(5)]),  # four axes are no slip
+        (deep, [z(5)]),  # four missing axes are not a slip
         (cross_entropy, [z(8), z(8).long()]),  # no classes to choose from
         (cross_entropy, [z(8), z(8)]),
         (classes, [z(4, 5), torch.full((4,), torch.nan)]),
@@ -249,8 +249,9 @@ def test_a_fix_is_tried_without_copying_data() -> None:
         seen.append(arguments["x"].device.type)
         return False
 
-    inputs, x = signature(matrix).inputs, torch.zeros(2, 3)
-    assert suggest(inputs, {"x": x}, MismatchError("x", inputs[0].type, x), accepts) is None
+    contract, x = signature(matrix), torch.zeros(2, 3)
+    mismatch = MismatchError("x", contract.inputs[0].type, x)
+    assert suggest(contract, {"x": x}, mismatch, accepts) is None
     assert set(seen) == {"meta"}
 
 
@@ -408,7 +409,7 @@ def test_one_class_is_no_choice() -> None:
 
 
 def wrong(rng: Random, value: Any) -> Any:
-    """Something that is brought in place of a tensor."""
+    """Something that is passed instead of a tensor."""
     changes: list[Callable[[Any], Any]] = [
         lambda x: x.unsqueeze(rng.randrange(x.dim() + 1)),
         lambda x: x[0],
@@ -446,7 +447,7 @@ FUNCTIONS: list[tuple[Any, list[tuple[int, ...]]]] = [
 
 
 def calls_that_hints_mend(calls: int) -> int:
-    """Bring what is wrong to functions, do what their hints say, and count the hints with code."""
+    """Make wrong calls, apply the fixes that the hints suggest, and count the hints with code."""
     rng, tried = Random(0), 0
     made = {"Int64": torch.int64, "Bool": torch.bool, "Float64": torch.float64}
     for _ in range(calls):

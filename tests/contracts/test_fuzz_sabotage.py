@@ -16,8 +16,11 @@ from tests.contracts.fuzzing.comparing import (
 )
 
 from shapezoo import ShapeError
-from shapezoo.contracts import bindings, contract, explain, matching, memo, types
-from shapezoo.contracts.contract import Contract
+from shapezoo.contracts.checking import contract, memo
+from shapezoo.contracts.checking.contract import Contract
+from shapezoo.contracts.language import types
+from shapezoo.contracts.matching import matching
+from shapezoo.contracts.messages import explain
 
 CALLS, CALLS_IN_GRAPHS = 1200, 10
 """How many calls are enough to notice each."""
@@ -43,7 +46,7 @@ def no_dtype_in_the_key(patch: pytest.MonkeyPatch) -> None:
     def code(name: str, kind: types.Type, key_of_name: str) -> str | None:
         return (code_of(name, kind, key_of_name) or "").replace(f", {name}.dtype", "") or None
 
-    patch.setattr(contract, "key_code", code)
+    patch.setattr(memo, "key_code", code)
 
 
 def no_braces_in_the_key(patch: pytest.MonkeyPatch) -> None:
@@ -53,22 +56,24 @@ def no_braces_in_the_key(patch: pytest.MonkeyPatch) -> None:
         self: Contract, function: Callable[..., Any], *origin: Any, is_final: bool = False
     ) -> None:
         start(self, function, *origin, is_final=is_final)
-        self.calls = calls = Blind(len(self.signature.braces))
-        self.recall = lambda *args, **kwargs: calls.get(self._key_of(*args, **kwargs))
+        self.memo.calls = calls = Blind(len(self.signature.braces))
+        self.memo.recall = lambda *args, **kwargs: calls.get(self.memo.key_of(*args, **kwargs))
 
     patch.setattr(Contract, "__init__", init)
 
 
 def one_key_for_all_results(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(contract, "_key_of_result", lambda output: type)
+    patch.setattr(memo, "_key_of_result", lambda output: type)
 
 
 def without(pattern: str, instead: str, patch: pytest.MonkeyPatch) -> None:
     """Read each axis that looks like this as another one."""
 
+    original = types.enforceable
+
     def enforceable(annotation: Any) -> Any:
         axes = (re.sub(pattern, instead, axis) for axis in annotation.dim_str.split())
-        return bindings.enforceable(annotation.dtype[annotation.array_type, " ".join(axes)])
+        return original(annotation.dtype[annotation.array_type, " ".join(axes)])
 
     patch.setattr(types, "enforceable", enforceable)
 
@@ -93,12 +98,14 @@ def lists_never_empty(patch: pytest.MonkeyPatch) -> None:
 
 def place_not_told(patch: pytest.MonkeyPatch) -> None:
 
+    precise = explain.explain
+
     def vague(*args: Any, **kwargs: Any) -> ShapeError:
-        error = explain.explain(*args, **kwargs)
+        error = precise(*args, **kwargs)
         error.axis = None
         return error
 
-    patch.setattr(contract, "explain", vague)
+    patch.setattr(explain, "explain", vague)
 
 
 def no_expressions(patch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Names in annotations: of functions and classes around, and for type checkers only."""
+"""Names in annotations: of enclosing functions and classes, and for type checkers only."""
 
 import sys
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Importer = Callable[..., ModuleType]
 
 @pytest.fixture
 def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Importer:
-    """Imports modules with this source, each beginning with what most need."""
+    """Imports modules with this source, after a common header."""
     monkeypatch.syspath_prepend(tmp_path)
     head = """
         from __future__ import annotations

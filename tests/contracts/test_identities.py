@@ -1,4 +1,4 @@
-"""Sizes that are always equal are known to be, and a contract on them adds no guard."""
+"""Sizes that are always equal are found to be equal, and a contract on them adds no guard."""
 
 import itertools
 import re
@@ -19,11 +19,11 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils._sympy.functions import FloorDiv
 
 from shapezoo import ShapeError, checked, unchecked
-from shapezoo.contracts.identities import _is_zero, is_always_equal
+from shapezoo.contracts.matching.identities import _is_zero, is_always_equal
 
 
 def decided(one: str, other: str) -> bool:
-    """Whether two expressions are known to be equal for all ``h`` and ``w``.
+    """Whether two expressions are found to be equal for all ``h`` and ``w``.
 
     Their sizes are such that to guard on one fails.
     """

@@ -143,7 +143,7 @@ DIFFERENCES: dict[str, list[tuple[Any, tuple[Any, ...], str, str]]] = {
     '`Shaped[Float32[Tensor, "n"], "batch"]`': [
         (two_dtypes, (f(2, 3),), "accepted", "definition is refused"),
     ],
-    "`n` in the result, where every argument has `#n` and size 1": [
+    "`n` in the result, if every argument has `#n` and size 1": [
         (ones, (f(1), f(1)), "accepted", "refused"),
         (ones, (f(1), f(5)), "accepted", "accepted"),
     ],
@@ -166,7 +166,7 @@ DIFFERENCES: dict[str, list[tuple[Any, tuple[Any, ...], str, str]]] = {
     ],
     "an `int` for a `float`": [(tower, (1,), "refused", "accepted")],
     "arguments that the body changes": [(grows, ([f(3)],), "refused", "accepted")],
-    "a union option that fails halfway": [
+    "a member of a union that fails halfway": [
         (half_fits, ((f(2), f(3, 3)), f(5)), "refused", "accepted"),
     ],
     "a name in quotes that is defined later": [],  # has a test of its own

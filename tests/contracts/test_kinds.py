@@ -1,4 +1,4 @@
-"""Every kind of contract, with calls that keep it and calls that break it, eager and compiled."""
+"""Every form of contract, with valid and invalid calls, eager and compiled."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

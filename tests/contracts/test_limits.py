@@ -1,4 +1,4 @@
-"""A model that is known not to take some sizes says so when it is called with them."""
+"""A model with known limits reports them when it is called with sizes outside them."""
 
 import contextlib
 import copy
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from shapezoo import Module, ShapeError
 from shapezoo.contracts import Condition
-from shapezoo.contracts.limits import limits_of, set_limits
+from shapezoo.contracts.checking.known_limits import limits_of, set_limits
 
 LIMITS = {
     "eval": (Condition("height >= 8"), Condition("width % 2 == 0")),
@@ -119,7 +119,7 @@ def test_limits_are_copied_and_pickled_and_no_state() -> None:
     assert net.state_dict().keys() == Net().state_dict().keys()
     assert limits_of(Net()) == {}
     set_limits(net, {"eval": (), "train": ()})
-    assert limits_of(net) == LIMITS  # no condition is no limit
+    assert limits_of(net) == LIMITS  # without conditions, there is no limit
 
 
 @pytest.mark.parametrize("dynamic", [None, True])

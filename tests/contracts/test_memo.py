@@ -1,4 +1,4 @@
-"""A call is remembered by all that its check can see, and never by more than has room."""
+"""Calls are remembered by everything that their check depends on, in a cache of limited size."""
 
 import contextlib
 import copy
@@ -19,10 +19,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapezoo import ContractError, Module, ShapeError, checked
-from shapezoo.contracts import contract
-from shapezoo.contracts.contract import MOST_CALLS, MOST_RESULTS, Contract
-from shapezoo.contracts.matching import check_value
-from shapezoo.contracts.memo import key_of, remember
+from shapezoo.contracts.checking.contract import Contract
+from shapezoo.contracts.checking.memo import MAX_CALLS, MAX_RESULTS, key_of, remember
+from shapezoo.contracts.matching import call_matching
+from shapezoo.contracts.matching.matching import check_value
 
 
 class Pair(NamedTuple):
@@ -258,7 +258,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(path)
         check_value(value, kind, path)
 
-    monkeypatch.setattr(contract, "check_value", counted)
+    monkeypatch.setattr(call_matching, "check_value", counted)
     return seen
 
 
@@ -352,14 +352,14 @@ def test_the_memo_is_bounded_at_both_levels() -> None:
         return (x,) * n
 
     rule = Contract(grow)
-    for size in range(MOST_CALLS + 5):
+    for size in range(MAX_CALLS + 5):
         call = rule.check_arguments((z(size), 1), {})
-        assert call is rule.recall(z(size), 1)
-        assert len(rule.calls) <= MOST_CALLS
+        assert call is rule.memo.recall(z(size), 1)
+        assert len(rule.memo.calls) <= MAX_CALLS
     assert call is not None
-    for length in range(MOST_RESULTS + 5):
+    for length in range(MAX_RESULTS + 5):
         rule.check_result(call, (z(1),) * length, (z(1), 1))
-        assert len(call.results) <= MOST_RESULTS
+        assert len(call.results) <= MAX_RESULTS
 
 
 @pytest.mark.slow

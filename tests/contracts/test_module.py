@@ -78,7 +78,7 @@ class Mixin:
 
 
 class Mixed(Mixin, Module):
-    """Takes its forward from a class that is no module."""
+    """Inherits its forward from a class that is not a module."""
 
 
 def test_an_inherited_forward_is_checked_too() -> None:

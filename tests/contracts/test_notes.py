@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from shapezoo import ContractError, Module, ShapeError, checked, unchecked
-from shapezoo.contracts import check, notes
-from shapezoo.contracts.limits import set_limits
-from shapezoo.contracts.symbolic_runs import while_proving
+from shapezoo.contracts.checking import check
+from shapezoo.contracts.checking.known_limits import set_limits
+from shapezoo.contracts.matching.proof_mode import while_proving
+from shapezoo.contracts.messages import notes
 
 
 @pytest.mark.parametrize(

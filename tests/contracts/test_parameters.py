@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapezoo.contracts.parameters import with_parameters_of
+from shapezoo.contracts.checking.memo import with_parameters_of
 
 
 def plain(x: int, y: int = 2) -> None: ...

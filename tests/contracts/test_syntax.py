@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from shapezoo.contracts.syntax import expression
+from shapezoo.contracts.language.parsing import expression
 
 
 def test_a_tree_that_another_thread_disturbed_is_made_again(

@@ -1,4 +1,4 @@
-"""Contracts under PyTorch's own tools: each works as without them, and a breach is still found."""
+"""Contracts under PyTorch's own tools: these work as usual, and a wrong call is still found."""
 
 import contextlib
 import shutil
@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from shapezoo import ContractError, Module, ShapeError, checked
-from shapezoo.contracts.symbolic_runs import while_proving
+from shapezoo.contracts.matching.proof_mode import while_proving
 
 HAS_COMPILER = any(map(shutil.which, ("c++", "g++", "clang++", "cl")))
 NEEDS_COMPILER = pytest.mark.skipif(not HAS_COMPILER, reason="inductor needs a C++ compiler")
@@ -265,7 +265,7 @@ def test_distributed_data_parallel(nets: tuple[Net, PlainNet], tmp_path: Path) -
         parallel(GOOD).sum().backward()
         with pytest.raises(ShapeError) as error:
             parallel(BAD)
-        assert "  module" not in str(error.value)  # the wrapper around the model is no place
+        assert "  module" not in str(error.value)  # the wrapper around the model does not count
     finally:
         torch.distributed.destroy_process_group()
 

@@ -1,4 +1,4 @@
-"""What a container holds is checked, traced and tested item by item, by one walker."""
+"""The parts of containers are checked, traced and tested item by item, by one walker."""
 
 import collections
 import random
@@ -260,7 +260,7 @@ def test_results_that_are_one_of_two_records_are_broken_too(
     def nothing(*_: object) -> None: ...
 
     assert_contract(Blind())
-    monkeypatch.setattr("shapezoo.contracts.contract.Contract.check_result", nothing)
+    monkeypatch.setattr("shapezoo.contracts.checking.contract.Contract.check_result", nothing)
     with pytest.raises(AssertionError, match=r"a result that is wrong in .* return.scores"):
         assert_contract(Blind())
 

@@ -28,7 +28,7 @@ def drawn() -> dict[str, Tensor]:
 
 @pytest.fixture
 def idx() -> Callable[[Tensor], bytes]:
-    """Writes the IDX format."""
+    """Return a function that writes the IDX format."""
 
     def write(tensor: Tensor) -> bytes:
         # two zeros, the type 8 (bytes), the number of axes, their sizes, the data

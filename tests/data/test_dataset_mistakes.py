@@ -1,4 +1,4 @@
-"""What is passed in place of a dataset or a batch is refused with advice that works when run."""
+"""Objects that are not datasets or batches raise errors whose advice works when it is run."""
 
 import functools
 import re
@@ -60,7 +60,7 @@ def model() -> nn.Module:
 
 
 def advice(error: BaseException) -> str:
-    """The code that an error tells the user to pass."""
+    """Return the code that an error tells the user to write."""
     found = re.search(
         r"(?:; pass|such as|pass a list:|write) (.*?)(?: from | if |, and |, or |$)", str(error)
     )

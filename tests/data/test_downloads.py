@@ -89,7 +89,7 @@ def test_the_home_folder_may_be_abbreviated(
         (cifar10, "cifar-10-batches-py/data_batch_1"),
     ],
 )
-def test_a_missing_folder_is_told_and_not_made(
+def test_a_missing_folder_raises_and_is_not_created(
     read: Callable[[Path], object], file: str, tmp_path: Path
 ) -> None:
     with pytest.raises(DatasetError, match=f"{file} is missing; .* and download it"):
@@ -102,18 +102,18 @@ def test_a_missing_folder_is_told_and_not_made(
     "damage",
     [b"", b"\0\0\x08", b"rubbish" * 9, b"\0\0\x0a\x01\0\0\0\0", b"\0\0\x0d\x01" + b"\0" * 8],
 )
-def test_damaged_files_are_told(root: Path, name: str, damage: bytes) -> None:
+def test_damaged_files_raise(root: Path, name: str, damage: bytes) -> None:
     (root / "MNIST/raw" / name).write_bytes(damage)
-    with pytest.raises(DatasetError, match=f"no MNIST that can .*: MNIST/raw/{name} is damaged; "):
+    with pytest.raises(DatasetError, match=f"MNIST cannot .*: MNIST/raw/{name} is damaged; "):
         mnist(root)
 
 
 @pytest.mark.parametrize("name", IDX_FILES)
 @pytest.mark.parametrize("download", [False, True])
-def test_truncated_files_are_told(root: Path, name: str, download: bool) -> None:
+def test_truncated_files_raise(root: Path, name: str, download: bool) -> None:
     file = root / "FashionMNIST/raw" / name
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(DatasetError, match=f"{name} is damaged; delete what is damaged"):
+    with pytest.raises(DatasetError, match=f"{name} is damaged; delete damaged files"):
         fashion_mnist(root, download=download)
 
 
@@ -141,7 +141,7 @@ def test_a_pipe_is_refused_instead_of_waited_for(root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", IDX_FILES)
-def test_a_folder_in_the_place_of_a_file_is_told(root: Path, name: str) -> None:
+def test_a_folder_in_place_of_a_file_raises(root: Path, name: str) -> None:
     file = root / "MNIST/raw" / name
     file.unlink()
     file.mkdir()
@@ -159,11 +159,11 @@ def test_a_folder_in_the_place_of_a_file_is_told(root: Path, name: str) -> None:
     ],
     ids=["pixels", "count", "labels", "none"],
 )
-def test_files_that_are_not_those_of_mnist_are_told(
+def test_files_of_another_dataset_than_mnist_raise(
     root: Path, idx: Callable[[Tensor], bytes], name: str, tensor: Tensor, message: str
 ) -> None:
     (root / "MNIST/raw" / name).write_bytes(idx(tensor.byte()))
-    with pytest.raises(DatasetError, match=f"(?s)no MNIST that can be read under.*{message}"):
+    with pytest.raises(DatasetError, match=f"(?s)MNIST cannot be read from.*{message}"):
         mnist(root)
 
 
@@ -187,7 +187,7 @@ def test_files_are_compared_with_those_they_were_unpacked_from(
 
 @pytest.mark.parametrize("name", ["data_batch_1", "data_batch_5", "test_batch", "batches.meta"])
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "missing", "folder"])
-def test_damaged_photographs_are_told(batches: Path, name: str, damage: str) -> None:
+def test_damaged_photographs_raise(batches: Path, name: str, damage: str) -> None:
     file = batches / name
     content = bytearray(file.read_bytes())
     content[-9] ^= 1
@@ -200,7 +200,7 @@ def test_damaged_photographs_are_told(batches: Path, name: str, damage: str) -> 
     told = (
         f"Is a directory.*{name}" if damage == "folder" else f"{batches.name}/{name} is {fault}; "
     )
-    with pytest.raises(DatasetError, match=f"no CIFAR10 .*: .*{told}"):
+    with pytest.raises(DatasetError, match=f"CIFAR10 cannot .*: .*{told}"):
         cifar10(batches.parent)
 
 
@@ -229,14 +229,14 @@ def test_nothing_is_unpickled_before_it_is_verified(batches: Path, name: str) ->
     ],
     ids=["odd", "pixels", "count", "labels", "kind", "none", "no table"],
 )
-def test_batches_that_are_not_those_of_cifar_are_told(
+def test_batches_of_another_dataset_than_cifar_raise(
     batches: Path, entry: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = pickle.dumps(entry)
     (batches / "test_batch").write_bytes(content)
     checksum = hashlib.md5(content).hexdigest()
     monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", checksum]])
-    with pytest.raises(DatasetError, match="no CIFAR10 that can be read under"):
+    with pytest.raises(DatasetError, match="CIFAR10 cannot be read from"):
         cifar10(batches.parent)
 
 
@@ -320,7 +320,9 @@ def test_no_network_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(kind, "mirrors", [nowhere])
     monkeypatch.setattr(CIFAR10, "url", nowhere + CIFAR10.filename)
     for read, name in ((mnist, "MNIST"), (fashion_mnist, "FashionMNIST"), (cifar10, "CIFAR10")):
-        message = f"(?s)no {name} that can be .*{re.escape(repr(str(tmp_path)))}.*check the network"
+        message = (
+            f"(?s){name} cannot be read from .*{re.escape(repr(str(tmp_path)))}.*check the network"
+        )
         with pytest.raises(DatasetError, match=message):
             read(tmp_path, download=True)
         assert list(tmp_path.iterdir()) == []

@@ -97,7 +97,7 @@ def test_pictures_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="cannot be read as a picture"):
         read_digit("nul\0.png")
     drawing(tmp_path / "blank.png", ink=255, paper=255)
-    with pytest.raises(ImageError, match=r"blank\.png': there is no digit on it"):
+    with pytest.raises(ImageError, match=r"blank\.png': it shows no digit"):
         read_digit(tmp_path / "blank.png")
 
 

@@ -1,4 +1,4 @@
-"""What every dataset of the package can do."""
+"""The interface that every dataset of the package has."""
 
 import dataclasses
 from collections import Counter

@@ -27,7 +27,7 @@ def test_every_file_has_its_checksum_in_the_notice() -> None:
 
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "missing"])
-def test_a_damaged_file_is_told(
+def test_a_damaged_file_raises(
     name: str, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packaged, "FILES", tmp_path)

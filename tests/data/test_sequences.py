@@ -136,7 +136,7 @@ def test_as_many_lengths_as_sequences() -> None:
 
 @pytest.mark.parametrize("order", [[0, 0, 7], [1, 2, 3], [-1, 0, 1]])
 def test_an_order_that_lacks_an_index_is_refused(order: list[int]) -> None:
-    with pytest.raises(SequenceError, match="order must hold each index once"):
+    with pytest.raises(SequenceError, match="order must contain each index once"):
         restore_order(torch.zeros(3), torch.tensor(order))
 
 

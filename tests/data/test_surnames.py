@@ -143,7 +143,7 @@ def test_any_text_is_folded_to_printable_ascii_or_refused(name: str) -> None:
         ([], "there are no names to encode"),
         (["Ada", ""], r"name 1 \(''\) has no letters; give at least one"),
         (["Ada", "Bo", " \u00a0"], r"name 2 \(.*\) has no letters"),
-        ("Ada", r"names is one text; put it into a list: \['Ada'\]"),
+        ("Ada", r"names is a single string; put it into a list: \['Ada'\]"),
         (
             ["Иван"],
             r"'Иван' contains 'И' \(CYRILLIC CAPITAL LETTER I\); write the name in Latin letters",

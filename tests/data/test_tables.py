@@ -50,7 +50,7 @@ def test_a_batch_holds_numbers_or_classes_for_each_row() -> None:
             TableBatch(features, wrong)
 
 
-def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(ImportError, match=r"use pip install 'shapezoo\[data\]'"):
         diabetes()

@@ -75,19 +75,19 @@ def test_lines_end_in_one_character(tmp_path: Path) -> None:
     assert text(tmp_path / "text.txt", window=2).train.classes == ("\n", "a", "b")
 
 
-def test_the_least_that_a_text_can_have(tmp_path: Path) -> None:
+def test_the_shortest_text(tmp_path: Path) -> None:
     (tmp_path / "enough.txt").write_text("a" * 50)
     assert [len(part) for part in text(tmp_path / "enough.txt", window=4)] == [11, 1]
     for length in (0, 1, 49):
         (tmp_path / "short.txt").write_text("a" * length)
-        message = f"a text of {length} characters is too short for window=4; give .* at least 50"
+        message = f"a text of {length} characters is too short for window=4; pass .* at least 50"
         with pytest.raises(SequenceError, match=message):
             text(tmp_path / "short.txt", window=4)
     with pytest.raises(ValueError, match="window must be at least 1, got 0"):
         text(window=0)
 
 
-def test_files_that_are_no_text_are_told(tmp_path: Path) -> None:
+def test_files_that_are_not_text_raise(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"nowhere\.txt' cannot be read: .* No such file"):
         text(tmp_path / "nowhere.txt")
     with pytest.raises(DatasetError, match="cannot be read"):
@@ -95,7 +95,7 @@ def test_files_that_are_no_text_are_told(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="cannot be read"):
         text("nul\0.txt")
     (tmp_path / "latin.txt").write_bytes("é".encode("latin-1") * 100)
-    with pytest.raises(DatasetError, match=r"latin\.txt' .* can't decode .*; give a .* in UTF-8"):
+    with pytest.raises(DatasetError, match=r"latin\.txt' .* can't decode .*; pass a .* in UTF-8"):
         text(tmp_path / "latin.txt")
 
 
@@ -107,7 +107,7 @@ def test_decoding_undoes_encoding(content: str) -> None:
 
 
 def test_strange_characters_and_tokens_are_refused() -> None:
-    message = r"contains 'é' \(U\+00E9\), which is none of the 70 characters of the vocabulary"
+    message = r"contains 'é' \(U\+00E9\), which is not one of the 70 characters of the vocabulary"
     with pytest.raises(SequenceError, match=message):
         encode_text("café, naïve", text().train.classes)
     for token in (-1, 2):

@@ -1,4 +1,4 @@
-"""What was written for PyTorch's DataLoader becomes what a DataLoader would return."""
+"""Adapted datasets return the batches that PyTorch's DataLoader returns."""
 
 import copy
 import functools
@@ -41,7 +41,7 @@ def pairs(count: int = 7) -> list[tuple[Tensor, int]]:
 
 
 class Dicts(Dataset[dict[str, Any]]):
-    """Examples as Hugging Face has them."""
+    """Examples in the format of Hugging Face."""
 
     def __init__(self, *keys: str) -> None:
         self.keys = keys
@@ -226,7 +226,7 @@ def test_a_training_takes_it(options: dict[str, Any]) -> None:
 
 
 class HuggingFace(Dicts):
-    """Has a `select` that means something else."""
+    """A class whose `select` has another meaning."""
 
     def select(self, indices: Tensor) -> "HuggingFace":
         return self

@@ -22,19 +22,25 @@ def shown(markdown: str) -> set[tuple[str, str]]:
 
 
 def test_the_pages_show_every_picture_in_both_themes() -> None:
-    pages = [page.read_text(encoding="utf-8") for page in ROOT.glob("docs/course/*.md")]
+    found = {
+        (f"{page.parent.name}/{name}", theme)
+        for page in ROOT.glob("docs/*/*.md")
+        for name, theme in shown(page.read_text(encoding="utf-8"))
+    }
     expected = {
         (f"{name}-{theme}.svg", theme) for name in hook.PICTURES for theme in ("light", "dark")
     }
-    assert set().union(*map(shown, pages)) == expected
+    assert found == expected
 
 
 def test_the_hook_adds_the_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hook, "PICTURES", ("activations", "optimizers"))  # names take long
+    monkeypatch.setattr(
+        hook, "PICTURES", ("course/activations", "course/optimizers")
+    )  # names take long
     files = CONFIG.plugins.on_files(Files([]), config=CONFIG)
     drawn = {file.src_uri: file.content_string for file in files}
     assert set(drawn) == {
-        f"course/{name}-{theme}.svg" for name in hook.PICTURES for theme in ("light", "dark")
+        f"{name}-{theme}.svg" for name in hook.PICTURES for theme in ("light", "dark")
     }
     for svg in drawn.values():
         root = ElementTree.fromstring(svg)
@@ -45,7 +51,7 @@ def test_the_hook_adds_the_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_picture_is_the_same_at_every_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hook, "PICTURES", ("activations",))
+    monkeypatch.setattr(hook, "PICTURES", ("course/activations",))
     assert list(hook.pictures()) == list(hook.pictures())
 
 

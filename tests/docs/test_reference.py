@@ -16,7 +16,8 @@ from shapezoo.models import Backbone
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = (
-    *("contracts", "data", "layers", "models", "proving", "testing", "tracing", "train", "weights"),
+    *("contracts", "data", "layers", "models", "proving", "recipes", "registry", "testing"),
+    *("tracing", "train", "verdicts", "weights"),
 )
 DOCUMENTED = {
     name
@@ -43,6 +44,13 @@ def public() -> dict[str, object]:
 @pytest.mark.parametrize("name", public())
 def test_every_public_name_has_a_place_in_the_reference(name: str) -> None:
     assert name in DOCUMENTED
+
+
+@pytest.mark.parametrize("name", sorted(DOCUMENTED))
+def test_every_name_in_the_reference_is_public(name: str) -> None:
+    module, _, attribute = name.rpartition(".")
+    assert module.removeprefix("shapezoo").removeprefix(".") in ("", *PACKAGES)
+    assert attribute in importlib.import_module(module).__all__
 
 
 @pytest.mark.parametrize("name", sorted(DOCUMENTED))
@@ -92,12 +100,24 @@ def test_shapes_keep_their_quotes() -> None:
     def written(annotation: object) -> str:
         return str(annotation).replace("'", '"')
 
-    forward = package["models.sequence.gru.GRU.forward"]
+    forward = package["models.course.recurrent.gru.GRU.forward"]
     assert written(forward.parameters["inputs"].annotation) == (
         'Float[Tensor, "seq batch features={self.input_size}"]'
     )
     assert '"layers={self.num_states} batch hidden=' in written(forward.returns)
     assert '"batch"' in written(package["data.images.ImageBatch.labels"].annotation)
+
+
+def test_builders_show_the_arguments_that_their_class_documents() -> None:
+    extension = f"{ROOT}/tools/builder_arguments.py:BuilderArguments"
+    package = griffe.load(
+        "shapezoo",
+        search_paths=[str(ROOT / "src")],
+        extensions=griffe.load_extensions(extension),
+    )
+    docstring = package["models.vision.resnets.resnet.resnet18"].docstring
+    assert docstring.value == inspect.getdoc(shapezoo.models.resnet18)
+    assert "strides: Stride of each stage" in docstring.value
 
 
 def test_the_changelog_tells_of_this_version() -> None:

@@ -36,7 +36,7 @@ def formula(text: str, x: float) -> float:
 
 
 def faults(activation: Activation, x: float) -> set[str]:
-    """What an activation says of itself that is not so at this point."""
+    """Return the attributes of an activation that are wrong at this point."""
     at = tensor(x).requires_grad_()
     y = activation(at)
     (slope,) = torch.autograd.grad(y, at)
@@ -52,7 +52,7 @@ def faults(activation: Activation, x: float) -> set[str]:
 
 
 def loose_bounds(activation: Activation) -> set[str]:
-    """The finite bounds that no value reaches, or comes near if they are not attained."""
+    """Return the finite bounds that are not attained, or not approached."""
     far, distance = (10, 0.0) if activation.attained else (100, 1e-12)
     return {
         side

@@ -130,6 +130,6 @@ def test_a_state_that_changes_is_refused_in_a_graph() -> None:
 
 
 def test_no_time_is_refused() -> None:
-    with pytest.raises(ShapeError, match="inputs need one time at least") as error:
+    with pytest.raises(ShapeError, match="inputs need at least one time") as error:
         scan(decay, torch.zeros(2), torch.zeros(0, 2))
     assert (error.value.argument, error.value.axis) == ("inputs", 0)

@@ -67,7 +67,7 @@ def test_the_argument_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("p", [-0.1, 1, 1.5, math.nan])
-def test_what_is_no_probability_or_1_is_refused(p: float) -> None:
+def test_probabilities_out_of_range_raise(p: float) -> None:
     with pytest.raises(ValueError, match=f"p must be at least 0 and less than 1, got {p}"):
         StochasticDepth(p)
 

@@ -33,7 +33,7 @@ def test_the_contract() -> None:
 
 
 @pytest.mark.parametrize("token", [-1, 6])
-def test_tokens_outside_the_vocabulary_are_told(token: int) -> None:
+def test_tokens_outside_the_vocabulary_raise(token: int) -> None:
     tokens = torch.tensor([2, token])
     message = f"tokens must be from 0 to 5, got {min(2, token)} to {max(2, token)}"
     with pytest.raises(IndexError, match=message):

@@ -1,4 +1,4 @@
-"""Algebra settles what z3 cannot decide, and changes no condition's meaning."""
+"""Algebra decides what z3 cannot, and does not change the meaning of a condition."""
 
 import itertools
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._sympy import functions as F  # noqa: N812  # torch's functions of sizes
 
-from shapezoo.proving import solving
-from shapezoo.proving.algebra import all_settled, degree, settled
+from shapezoo.proving.formulas import solving
+from shapezoo.proving.formulas.algebra import all_settled, degree, settled
 
 b, p, q = sympy.symbols("b p q", integer=True, positive=True)
 POSITIVE = [solving.parse(f"{name} >= 1") for name in "bpq"]

@@ -1,4 +1,4 @@
-"""Real kernels have the last word: what symbols have shown is compared with them in many ways."""
+"""Real kernels have the last word: results of symbolic runs are compared with them."""
 
 import collections
 import types
@@ -12,11 +12,12 @@ from jaxtyping import Bool, Float, Float32, Int64, Num
 from torch import Tensor, nn
 
 from shapezoo import Module, Proved, ProvedInPart, Refuted, Unknown, checked, prove
-from shapezoo.contracts.conditions import Condition
-from shapezoo.proving import auditing, causes, replaying
+from shapezoo.contracts.language.conditions import Condition
+from shapezoo.proving import causes
+from shapezoo.proving.audit import auditing, replaying
 from shapezoo.proving.causes import cause_of, own_files
-from shapezoo.proving.rules import functions
-from shapezoo.proving.rules.einsum import EINSUM
+from shapezoo.proving.rules.functions import function_shapes
+from shapezoo.proving.rules.functions.einsum import EINSUM
 
 
 class Scores(Module):
@@ -40,10 +41,10 @@ def false_einsum(equation: Any, operands: Any) -> Any:
 
 def test_that_both_raise_is_not_enough() -> None:
     assert isinstance(prove(Scores()), Proved)
-    with patch.dict(functions._FUNCTIONS, {EINSUM: false_einsum}):
+    with patch.dict(function_shapes.FUNCTIONS, {EINSUM: false_einsum}):
         assert not isinstance(prove(Scores()), Proved | Refuted)
         with (
-            patch.object(causes.Cause, "is_same", lambda self, other: True),
+            patch.object(causes.Cause, "__eq__", lambda self, other: True),
             patch("shapezoo.proving.judging.audit_limits", lambda *args: []),
         ):
             proof = prove(Scores())  # without the audit a false limit is found
@@ -83,11 +84,11 @@ def test_both_sides_of_a_limit_are_run() -> None:
     sizes: set[int] = set()
     original = replaying.replay
 
-    def replay(subject: Any, variant: Any, call: Any, **how: Any) -> Any:
+    def replay(subject: Any, call: Any, **options: Any) -> Any:
         sizes.add(call.sizes["seq"])
-        return original(subject, variant, call, **how)
+        return original(subject, call, **options)
 
-    with patch("shapezoo.proving.auditing.replay", replay):
+    with patch("shapezoo.proving.audit.auditing.replay", replay):
         proof = prove(Table())
     assert isinstance(proof, Proved)
     assert list(map(str, proof.preconditions)) == ["seq <= 600"]
@@ -132,7 +133,7 @@ def test_a_call_that_depends_on_earlier_ones_is_found() -> None:
     counting = prove(Counting())
     assert isinstance(counting, Proved)
     assert (counting.rests_on.calls, counting.rests_on.kept) == ("first", ("calls",))
-    assert "first call, as it keeps calls" in str(counting)
+    assert "first call only, since a call changes calls" in str(counting)
     assert prove(Table()).rests_on.calls == "any"
 
 
@@ -150,7 +151,7 @@ class Switched(Module):
 
 
 class Kept(Module):
-    """Keeps something, as `keep` does with its attributes."""
+    """Changes its own attributes in a call, as `keep` does."""
 
     def __init__(self, keep: Callable[[Any, int], object]) -> None:
         super().__init__()
@@ -219,7 +220,7 @@ def test_a_later_call_that_breaks_the_contract_refutes_it() -> None:
         proof.counterexample.replay()
 
 
-def test_a_dtype_of_a_family_that_raises_is_told() -> None:
+def test_a_dtype_of_a_family_that_raises_is_listed() -> None:
     def mean(x: Num[Tensor, "batch seq"]) -> Float[Tensor, ""]:
         return x.mean()
 
@@ -240,7 +241,7 @@ def test_a_dtype_of_a_family_that_breaks_the_contract_refutes_it() -> None:
 
 
 class Doubled(Module):
-    """Keeps a part in float32 whatever its own dtype is."""
+    """Keeps a module inside in float32, whatever its own dtype is."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -251,7 +252,7 @@ class Doubled(Module):
         return result
 
 
-def test_an_argument_that_has_to_be_contiguous_is_told() -> None:
+def test_an_argument_that_has_to_be_contiguous_is_listed() -> None:
     @checked
     def flat(
         x: Float[Tensor, "batch seq dim"], y: Float[Tensor, "batch seq"]
@@ -307,12 +308,12 @@ def test_sizes_that_are_run_are_no_larger_than_they_must_be() -> None:
     largest = {"batch": 0, "kv_seq": 0}
     original = replaying.replay
 
-    def replay(subject: Any, variant: Any, call: Any, **how: Any) -> Any:
+    def replay(subject: Any, call: Any, **options: Any) -> Any:
         for axis in largest:
             largest[axis] = max(largest[axis], call.sizes[axis])
-        return original(subject, variant, call, **how)
+        return original(subject, call, **options)
 
-    with patch("shapezoo.proving.auditing.replay", replay):
+    with patch("shapezoo.proving.audit.auditing.replay", replay):
         assert isinstance(prove(long), Proved)
     assert max(largest.values()) < 64
 
@@ -344,7 +345,7 @@ def test_what_raises_for_zeros_only_is_not_refuted() -> None:
 
     proof = prove(Shifted())
     assert isinstance(proof, Unknown)
-    assert "values of arguments decide" in proof.reason
+    assert "depends on the values of the arguments" in proof.reason
 
 
 class Longest(Module):
@@ -375,7 +376,7 @@ class Shifted(Module):
 @pytest.mark.parametrize(
     ("model", "sizes"), [(Longest(), {"height": 9, "width": 8}), (Shifted(), {"n": 9})]
 )
-def test_a_bound_that_is_not_reached_is_no_limit(model: Module, sizes: dict[str, int]) -> None:
+def test_a_bound_that_is_not_reached_is_not_a_limit(model: Module, sizes: dict[str, int]) -> None:
     (case,) = prove(model).cases
     assert all(condition.holds(sizes) for condition in case.preconditions)
     assert not any(

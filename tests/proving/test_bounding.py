@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from shapezoo import Proved, Unknown, prove
-from shapezoo.proving.bounding import Bounded, TooLargeError
+from shapezoo.proving.audit.bounding import Bounded, TooLargeError
 
 SIDE = 1 << 15
 
@@ -53,7 +53,7 @@ def test_what_cannot_be_run_is_not_proved() -> None:
 
 
 def test_what_a_watched_kernel_does_is_not_believed() -> None:
-    """`max_pool1d` takes another kernel while kernels are watched, and that one takes numbers."""
+    """`max_pool1d` runs another kernel while kernels are watched, which accepts integers."""
 
     def pooled(x: Int64[Tensor, "batch seq"]) -> Int64[Tensor, "batch seq//2"]:
         return functional.max_pool1d(x, 2)
@@ -62,7 +62,7 @@ def test_what_a_watched_kernel_does_is_not_believed() -> None:
         pooled(torch.zeros(2, 4, dtype=torch.int64))
     proof = prove(pooled)
     assert isinstance(proof, Unknown)
-    assert "the model raises" in proof.reason
+    assert "a call raises" in proof.reason
 
 
 def test_a_contract_that_breaks_in_a_watched_kernel_only_is_not_refuted() -> None:

@@ -1,4 +1,4 @@
-"""Where a proof is easily wrong: values, texts, rounding, layouts, coincidences."""
+"""Corner cases of proofs: values, texts, rounding, layouts, coincidences."""
 
 import collections
 import logging
@@ -28,7 +28,7 @@ TABLE = 16
 
 
 class Positions(nn.Module):
-    """Looks something up at positions that it makes itself."""
+    """Looks up positions that it creates itself."""
 
     def __init__(self, look_up: Callable[["Positions", Tensor], Tensor]) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ def positions(x: Tensor) -> Tensor:
 
 
 def agrees(proof: Proof, accepts: Callable[[int], bool]) -> bool:
-    """Whether preconditions on one axis say what real kernels do."""
+    """Whether preconditions on one axis agree with real kernels."""
     (axis,) = proof.axes
     return all(
         accepts(size) == all(condition.holds({axis: size}) for condition in proof.preconditions)
@@ -295,7 +295,7 @@ def test_texts_of_messages_and_logs_decide_nothing() -> None:
     assert set(map(str, proof.preconditions)) == {"seq >= 8", "seq % 4 == 0"}
 
 
-def test_an_argument_that_is_called_returns_is_no_result() -> None:
+def test_an_argument_called_returns_is_not_a_result() -> None:
     class Inner(Module):
         def forward(
             self, x: Float[Tensor, "batch"], returns: Float[Tensor, "batch"]
@@ -357,7 +357,7 @@ class Clipped(nn.Module):
         return x[:, : self.channels]
 
 
-def test_an_argument_of_a_constructor_is_no_axis_of_the_same_name() -> None:
+def test_an_argument_of_a_constructor_is_not_an_axis_of_the_same_name() -> None:
     proof = prove(Clipped)
     assert isinstance(proof, Refuted)
     assert proof.axes == ("batch", "channels", "init_channels")

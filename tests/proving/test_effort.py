@@ -1,4 +1,4 @@
-"""What is asked of z3 is counted in steps, and ends when they are used up."""
+"""Work is counted, and a proof ends when its budget is used up."""
 
 import math
 import time
@@ -11,8 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapezoo import Proved, prove
-from shapezoo.proving import solving
-from shapezoo.proving.bounding import FLOPS, Bounded
+from shapezoo.proving.audit.bounding import FLOPS, Bounded
 from shapezoo.proving.effort import (
     KERNEL,
     STEPS,
@@ -21,6 +20,7 @@ from shapezoo.proving.effort import (
     bounded,
     each_at_most,
 )
+from shapezoo.proving.formulas import solving
 
 size, other = z3.Ints("size other")
 HARD = [size * size * size == 2 * other * other * other + 1_000_001, size > 1, other > 1]
@@ -56,14 +56,14 @@ def test_what_is_used_up_raises() -> None:
     assert solving.is_possible(size > 3)
 
 
-def test_an_answer_that_came_in_time_is_given() -> None:
+def test_an_answer_within_the_budget_counts() -> None:
     steps = used(size > 3, size < 5)
     with bounded(Effort(steps + 0.001)) as effort:
         assert solving.is_possible(size > 3, size < 5)
     assert effort.remaining < effort.work
 
 
-def test_a_limit_of_one_question_is_no_end_of_the_work() -> None:
+def test_the_limit_of_one_question_does_not_end_the_work() -> None:
     with bounded(Effort(2)) as effort:
         assert solving.is_possible(*HARD) is None
         assert effort.remaining > 0

@@ -1,4 +1,4 @@
-"""What the prover needs of torch that is private: a change there fails here first."""
+"""The private parts of torch that proofs rely on: a change there fails here first."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,17 +14,17 @@ from torch.fx.experimental import symbolic_shapes
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from shapezoo.contracts.symbolic_runs import hint_of
-from shapezoo.proving import symbolic
-from shapezoo.proving.environment import Environment, canonical, is_deferred
-from shapezoo.proving.rules.functions import outermost_builtins
-from shapezoo.proving.rules.symbols import numeric
-from shapezoo.proving.rules.value_ranges import ValueRanges
+from shapezoo.contracts.matching.proof_mode import hint_of
+from shapezoo.proving.paths import symbolic_run as symbolic
+from shapezoo.proving.paths.environment import Environment, canonical, is_deferred
+from shapezoo.proving.rules.functions.function_rules import outermost_builtins
+from shapezoo.proving.rules.symbols.numeric_symbols import numeric
+from shapezoo.proving.rules.values.value_ranges import ValueRanges
 
 
 @pytest.fixture
 def environment() -> Any:
-    return Environment(ValueRanges(), (), specialize_zero_one=False, duck_shape=False)
+    return Environment(ValueRanges(), ())
 
 
 def symbol(environment: Any, hint: int) -> torch.SymInt:
@@ -56,10 +56,10 @@ def test_each_question_has_the_line_that_asks(environment: Any) -> None:
     assert bool(size > 3)  # here
     lines = Path(__file__).read_text().splitlines()
     line = next(number for number, text in enumerate(lines, 1) if text.endswith("  # here"))
-    assert environment.places == [f"{__file__}:{line}"]
+    assert environment.guard_lines == [f"{__file__}:{line}"]
 
 
-def test_the_hint_is_no_question(environment: Any) -> None:
+def test_reading_the_hint_adds_no_guard(environment: Any) -> None:
     assert hint_of(symbol(environment, 5)) == 5
     assert environment.guards == []
 
@@ -117,7 +117,7 @@ def test_the_cache_of_fake_tensors_can_be_switched_off() -> None:
     assert isinstance(fake_tensor.FakeTensorMode().cache_enabled, bool)
 
 
-@pytest.mark.parametrize("layer", symbolic._QUIET)
+@pytest.mark.parametrize("layer", symbolic._WITHOUT_INITIAL_VALUES)
 def test_layers_have_first_weights_that_can_be_left_out(layer: type[nn.Module]) -> None:
     assert {"reset_parameters", "_reset_parameters"} & vars(layer).keys()
 

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shapezoo import Module, Proof, Proved, Refuted, prove
-from shapezoo.proving import auditing, judging, lemmas
+from shapezoo.proving import judging
+from shapezoo.proving.audit import auditing
+from shapezoo.proving.paths import lemmas
 
 pytestmark = pytest.mark.slow
 
@@ -58,17 +60,17 @@ class Shortened(Module):
 
 
 SHORT = 4
-"""A budget that is enough to find lemmas, and not for the proof."""
+"""A budget that is enough to find lemmas, but not for the proof."""
 
 
 def learned(net: nn.Module, budget: float = 60) -> tuple[Proof, set[str]]:
-    """The proof of a net, and the modules of which lemmas were found."""
+    """Return the proof of a net, and the modules with lemmas."""
     found: set[str] = set()
     original = lemmas.Lemmas.learn
 
-    def learn(self: lemmas.Lemmas, model: object) -> bool:
+    def learn(self: lemmas.Lemmas, model: nn.Module) -> bool:
         result = original(self, model)
-        found.update(path for path, _ in self.by_path)
+        found.update(path for path, _ in self.by_key)
         return result
 
     with patch.object(lemmas.Lemmas, "learn", learn):
@@ -99,8 +101,8 @@ def test_each_case_of_a_block_is_run_as_a_part_of_the_whole() -> None:
     tried: list[Any] = []
     original = auditing.audit
 
-    def audit(subject: Any, exploration: Any) -> None:
-        original(subject, exploration)
+    def audit(exploration: Any) -> None:
+        original(exploration)
         replays = (one for path in exploration.paths for one in path.replays)
         tried.extend(one.call.sizes["seq"] for one in replays if "seq" in one.call.sizes)
 
@@ -120,13 +122,13 @@ def returns_a_view(self: Windows, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("change", [keeps_state, returns_a_view])
-def test_there_is_no_lemma_of_a_module_that_does_more(change: Any) -> None:
+def test_there_is_no_lemma_about_a_module_that_does_more(change: Any) -> None:
     proof, found = learned(Shortened(change).eval(), SHORT)
     assert not found
     assert not isinstance(proof, Refuted)
 
 
-def test_there_is_no_lemma_of_a_module_with_hooks() -> None:
+def test_there_is_no_lemma_about_a_module_with_hooks() -> None:
     net = Shortened().eval()
     for block in net.blocks:
         block.register_forward_hook(lambda module, args, result: result)
@@ -138,7 +140,7 @@ class Reading(Windows):
         return super().forward(x) + OFFSETS[0]
 
 
-def test_there_is_no_lemma_of_a_module_that_reads_what_can_change() -> None:
+def test_there_is_no_lemma_about_a_module_that_reads_what_can_change() -> None:
     net = Shortened().eval()
     for place in range(3):
         net.blocks[place] = Reading()
@@ -151,7 +153,7 @@ class Writing(Windows):
         return super().forward(x)
 
 
-def test_there_is_no_lemma_of_a_module_that_writes_to_its_argument() -> None:
+def test_there_is_no_lemma_about_a_module_that_writes_to_its_argument() -> None:
     net = Shortened().eval()
     for place in range(3):
         net.blocks[place] = Writing()

@@ -15,9 +15,8 @@ from torch import Tensor, nn
 
 from shapezoo import Module, Proved, Refuted, Unknown, prove
 from shapezoo.proving.model_code import code_of_model
+from shapezoo.proving.paths.symbolic_run import run_symbolically
 from shapezoo.proving.subjects import subject_of
-from shapezoo.proving.symbolic import run_symbolically
-from shapezoo.proving.variants import variants
 
 Ask = Callable[[Tensor], Any]
 
@@ -93,7 +92,7 @@ ABOUT_SIZES: dict[str, Ask] = {
 def outcome_and_regions(ask: Ask, size: int) -> tuple[str, list[Any]]:
     subject = subject_of(Asking(ask), None)
     sizes = {"batch": size, "seq": size}
-    run = run_symbolically(subject, variants(subject.contract)[0][0], sizes)
+    run = run_symbolically(subject.variants()[0][0], sizes)
     return run.outcome, run.guards
 
 
@@ -140,7 +139,7 @@ def test_an_error_may_name_its_caller() -> None:
     assert [str(c) for c in proof.preconditions] == ["batch <= 4"]
 
 
-def test_it_is_no_matter_whether_gradients_are_wanted() -> None:
+def test_gradients_are_on_as_in_an_ordinary_call() -> None:
     assert outcome_and_regions(lambda x: torch.is_grad_enabled(), 5)[0] == "breaks"
     with torch.no_grad():
         assert outcome_and_regions(lambda x: torch.is_grad_enabled(), 5)[0] == "holds"

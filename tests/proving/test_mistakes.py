@@ -33,7 +33,7 @@ def test_a_mistake_is_refuted_at_its_smallest_sizes_and_its_twin_is_proved(
 ) -> None:
     proof = prove(mistaken)
     assert isinstance(proof, Refuted), str(proof)
-    assert proof.reason == "a result is not what its contract says"
+    assert proof.reason == "a result does not match its annotation"
     sizes = [f"{axis}={size}" for axis, size in proof.counterexample.sizes.items() if size != 1]
     assert ", ".join(sizes) in smallest.split(" or ")
     with pytest.raises(ShapeError, match=r"result.* breaks its contract"):

@@ -11,28 +11,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._sympy import functions as F  # noqa: N812  # torch's functions of sizes
 
-from shapezoo.proving import solving
 from shapezoo.proving.effort import Effort, WorkOverError, bounded, each_at_most
-from shapezoo.proving.exploring import Exploration, Path
-from shapezoo.proving.preconditions import preconditions
+from shapezoo.proving.formulas import solving
+from shapezoo.proving.limits.preconditions import preconditions
+from shapezoo.proving.paths.exploring import ExecutionPath, Exploration
 
 AXES = ("batch", "height", "width")
 b, h, w = sympy.symbols("batch height width", integer=True, positive=True)
 
 
 def explored(refused: Sequence[Any], axes: Sequence[str] = AXES) -> Exploration:
-    """What is known if one path is refused for each of these conditions, and all else accepted."""
+    """Return an exploration in which each condition is a refused path, and all else accepted."""
     domain = z3.And(*(z3.Int(axis) >= 1 for axis in axes))
     paths, rest = [], [domain]
     for condition in refused:
         guards = sympy.And.make_args(condition)
         region = z3.And(domain, *map(solving.translate, guards))
-        paths.append(Path((), guards, region, "raises", smallest=least(region, axes)))
+        paths.append(ExecutionPath((), guards, region, "raises", smallest=least(region, axes)))
         rest.append(z3.Not(region))
     accepted = z3.And(*rest)
-    paths.append(Path((), (), accepted, "holds", smallest=least(accepted, axes)))
-    variant: Any = type("Variant", (), {"sampled": ()})
-    return Exploration(variant, tuple(axes), domain, paths)
+    paths.append(ExecutionPath((), (), accepted, "holds", smallest=least(accepted, axes)))
+    subject: Any = type("Subject", (), {"axes": tuple(axes), "sampled": ()})
+    return Exploration(subject, domain, paths)
 
 
 def least(region: Any, axes: Sequence[str]) -> Any:

@@ -30,7 +30,7 @@ def copied_first(x: Images) -> Images:
 @pytest.mark.parametrize(
     ("function", "needed"), [(in_pairs, ("x",)), (joined, ("x",)), (copied_first, ())]
 )
-def test_a_layout_that_matters_is_said_to(
+def test_a_layout_that_matters_is_reported(
     function: Callable[[Tensor], Tensor], needed: tuple[str, ...]
 ) -> None:
     """At 3 by 2, pairs can be made of transposed data; and `joined` refuses contiguous ones."""
@@ -40,7 +40,7 @@ def test_a_layout_that_matters_is_said_to(
 
 
 class Learned(nn.Module):
-    """Has a parameter, and does something with it."""
+    """Has a parameter, and uses it as `use` does."""
 
     def __init__(self, use: Callable[[Tensor, nn.Parameter], Tensor]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Expressions are written as Python reads them."""
+"""Expressions are printed as Python code."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._sympy import functions as F  # noqa: N812  # torch's functions of sizes
 
-from shapezoo.proving.printing import as_python
+from shapezoo.proving.formulas.printing import as_python
 
 h, w = sympy.symbols("height width", integer=True, positive=True)
 SIZES = st.integers(1, 12)

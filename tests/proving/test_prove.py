@@ -1,4 +1,4 @@
-"""What `prove` takes, gives and leaves alone."""
+"""What `prove` accepts, returns and leaves unchanged."""
 
 import copy
 import sys
@@ -25,7 +25,8 @@ from shapezoo import (
 )
 from shapezoo.models import InceptionBlock, ResidualBlock
 from shapezoo.proving import SubjectError
-from shapezoo.proving.rules import common, functions
+from shapezoo.proving.rules import shape_rules
+from shapezoo.proving.rules.functions import function_shapes
 
 
 class Stem(nn.Module):
@@ -203,7 +204,7 @@ def test_what_is_assumed_must_not_raise() -> None:
     assert list(map(str, proof.assumptions)) == ["height > 6", "width > 4"]
 
 
-def test_a_loop_is_sampled_and_the_line_is_told() -> None:
+def test_a_loop_is_sampled_and_its_line_is_reported() -> None:
     proof = prove(Steps())
     assert isinstance(proof, ProvedInPart)
     assert {1, 2, 3, 7} <= {*proof.sampled["seq"]}
@@ -280,10 +281,10 @@ def test_a_recurrent_model_still_has_its_weights() -> None:
 
 @pytest.mark.parametrize(
     ("rule", "wrong"),
-    [("_flatten", lambda x, *_: common.empty(x, (x.shape[0], 7))), ("_linear", None)],
+    [("_flatten", lambda x, *_: shape_rules.empty(x, (x.shape[0], 7))), ("_linear", None)],
 )
 def test_a_false_rule_never_ends_as_proved(rule: str, wrong: Any) -> None:
-    """The audit on real kernels finds it out."""
+    """The audit on real kernels notices it."""
 
     class Flat(nn.Module):
         def __init__(self) -> None:
@@ -295,17 +296,17 @@ def test_a_false_rule_never_ends_as_proved(rule: str, wrong: Any) -> None:
             return result
 
     def let_pass(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
-        return common.empty(x, (*x.shape[:-1], weight.shape[0]))
+        return shape_rules.empty(x, (*x.shape[:-1], weight.shape[0]))
 
     false = wrong or let_pass
     changed = {
         function: false if known.__name__ == rule else known
-        for function, known in functions._FUNCTIONS.items()
+        for function, known in function_shapes.FUNCTIONS.items()
     }
-    with patch.dict(functions._FUNCTIONS, changed):
+    with patch.dict(function_shapes.FUNCTIONS, changed):
         proof = prove(Flat())
     assert isinstance(proof, Unknown)
-    assert "but shapezoo's run on symbols gives a result" in proof.reason
+    assert "but shapezoo's symbolic run succeeds" in proof.reason
 
 
 class HookedAtFirst(nn.Module):
@@ -329,7 +330,7 @@ def test_hooks_of_the_first_call_are_taken_away() -> None:
     assert model(torch.zeros(2, 3)).shape == (2, 8)
 
 
-def test_a_call_that_cannot_bind_the_result_is_told() -> None:
+def test_a_call_that_cannot_bind_the_result_is_a_warning() -> None:
     def cached(
         x: Float[Tensor, "batch seq"], past: Float[Tensor, "batch past"] | None = None
     ) -> Float[Tensor, "batch past+seq"]:
@@ -337,7 +338,7 @@ def test_a_call_that_cannot_bind_the_result_is_told() -> None:
 
     proof = prove(cached)
     assert proof.warnings == (
-        "calls without optional arguments raise: only those have axis 'past'",
+        "calls without the optional arguments raise: nothing else has the axis 'past'",
     )
     with pytest.raises(ShapeError, match="past"):
         checked(cached)(torch.zeros(2, 3))
@@ -375,7 +376,7 @@ def test_where_an_index_is_out_of_range_for_some_values_the_others_are_followed(
 def test_what_raises_at_all_sizes_but_not_for_all_values_is_unknown() -> None:
     proof = prove(Counts(50))
     assert isinstance(proof, Unknown | ProvedInPart)
-    assert "the values of arguments decide whether it raises" in proof.reason
+    assert "whether it raises depends on the values of the arguments" in proof.reason
 
 
 @pytest.mark.parametrize(
@@ -385,9 +386,9 @@ def test_what_raises_at_all_sizes_but_not_for_all_values_is_unknown() -> None:
         (lambda: 3, {}, SubjectError, "prove takes a module, .* got 3"),
         (Stem, {"init": {"channels": 3}}, SubjectError, "takes no init|init is for a class"),
         (lambda: Stem, {"init": {"depth": 3}}, SubjectError, "no argument 'depth'; it takes out"),
-        (Mirror, {"assume": "depth > 3"}, ContractError, "no axis 'depth', but batch, height, w"),
+        (Mirror, {"assume": "depth > 3"}, ContractError, "no axis 'depth'; the axes are batch, h"),
         (Mirror, {"assume": "height"}, ContractError, "write, for example, 'height >= 32'"),
-        (lambda: nn.Conv2d, {}, SubjectError, "Conv2d needs 'kernel_size', which is no int"),
+        (lambda: nn.Conv2d, {}, SubjectError, "Conv2d needs 'kernel_size', which is not an int"),
         (lambda: nn.DataParallel(Mirror()), {}, TypeError, r"give its \.module"),
     ],
 )

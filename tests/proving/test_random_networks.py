@@ -1,7 +1,7 @@
-"""Verdicts about random networks, against real kernels at small sizes and at the limits.
+"""Compare verdicts on random networks with real kernels, at small sizes and at the limits.
 
-`tools/red_team.py` tries as many as there is time for; here are some of each theme. That the
-comparison would notice a wrong rule is tested with rules that are wrong.
+`tools/red_team.py` tries as many as there is time for; these are some of each theme. Other tests
+make rules wrong on purpose, and check that the comparison notices.
 """
 
 import contextlib
@@ -21,15 +21,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from shapezoo import Proved, Refuted, Unknown, prove
-from shapezoo.proving import exploring
-from shapezoo.proving.rules import functions
+from shapezoo.proving.paths import exploring
+from shapezoo.proving.rules.functions import function_shapes
 from shapezoo.proving.rules.intervals import ValueRange
 
 FEW, FEW_IN_CI, NETWORKS = 8, 20, 60
 """How many networks are tried in the ordinary checks, in CI, and in all before a release."""
 
 POINTS, WORK = 25, 1.0
-"""How many small sizes are compared, and the budget of each proof; the command has more."""
+"""How many small sizes are compared, and the budget of each proof; the command uses more."""
 
 MISTAKES = {"wrong", "crash", "replay", "division", "state", "dtype", "layout", "gradients"}
 
@@ -59,7 +59,7 @@ def test_each_step_is_drawn(theme: list[Step]) -> None:
 
 @dataclass(frozen=True)
 class Sabotage:
-    """What is made wrong, by where it stands, and a network that needs it."""
+    """What is made wrong, by its dotted name, and a network that depends on it."""
 
     name: str
     wrong: dict[str, Any]
@@ -77,7 +77,7 @@ def _one_more(rule: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _only_usual(axes: Any, rest: Any, usual: list[Any]) -> tuple[Any, str]:
-    """Exploring that is over before all sizes are taken."""
+    """Stop exploring before all sizes are covered."""
     return (usual.pop(0), "") if usual else (None, "")
 
 
@@ -101,19 +101,19 @@ def network(
     )
 
 
-def _one_way(subject: Any, exploration: Any, point: Any, lemmas: Any) -> list[Any]:
+def _one_way(exploration: Any, point: Any, lemmas: Any) -> list[Any]:
     """Run once, whatever the data decide."""
-    return [exploring._run(subject, exploration, point, (), lemmas)]
+    return [exploring._run(exploration, point, (), lemmas)]
 
 
 PROVING, RULES = "shapezoo.proving", "shapezoo.proving.rules"
-RANGES = f"{RULES}.kernel_ranges._RULES"
-ACCEPTED = {f"{PROVING}.auditing._agree": lambda *args: True}
+RANGES = f"{RULES}.values.kernel_ranges._RULES"
+ACCEPTED = {f"{PROVING}.audit.auditing._agree": lambda *args: True}
 TABLE = "torch.ones(20, 4)[torch.arange(x.shape[0])"
 SABOTAGES = [
     Sabotage(
         "an index is not checked",
-        {f"{RULES}.value_ranges.ValueRanges.require": lambda *args: None},
+        {f"{RULES}.values.value_ranges.ValueRanges.require": lambda *args: None},
         network(f"x = x + {TABLE}].sum()", mark=20),
     ),
     Sabotage(
@@ -135,47 +135,51 @@ SABOTAGES = [
     ),
     Sabotage(
         "a value of a buffer is not looked at",
-        {f"{RULES}.value_ranges._is_inside": lambda *args: True},
+        {f"{RULES}.values.constants.Constant.are_within": lambda *args: True},
         network("x = x + torch.ones(20)[torch.tensor([1, 30])[: x.shape[0]]].sum()"),
     ),
     Sabotage(
         "values are taken to be valid",
-        {f"{RULES}.value_checks._CHECKED": {"bernoulli": {}}},
+        {f"{RULES}.values.value_checks._CHECKED": {"bernoulli": {}}},
         network("x = x + torch.bernoulli(torch.ones(3) * (x.shape[0] / 40)).sum()", mark=40),
     ),
     Sabotage(
         "a number of samples is not checked",
-        {f"{RULES}.kernels._CHECKS": {"multinomial": lambda *args, **options: None}},
+        {f"{RULES}.kernels.size_checks.CHECKS": {"multinomial": lambda *args, **options: None}},
         network("x = x + torch.ones(30).multinomial(x.shape[0]).sum()", mark=30),
     ),
     Sabotage(
         "the check of an index is left out",
-        {f"{RULES}.index_checks._CHECKS": {"index_select": lambda *args: None}},
+        {f"{RULES}.values.index_checks._CHECKS": {"index_select": lambda *args: None}},
         network("x = x + torch.ones(20).index_select(0, torch.arange(x.shape[0])).sum()", mark=20),
     ),
     Sabotage(
         "a shape is off by one",
-        {f"{RULES}.functions._FUNCTIONS": {functional.linear: _one_more(functions._linear)}},
+        {
+            f"{RULES}.functions.function_shapes.FUNCTIONS": {
+                functional.linear: _one_more(function_shapes._linear)
+            }
+        },
         network("x = self.layer(x)", setup="self.layer = nn.Linear(4, 4)"),
     ),
     Sabotage(
         "a size is not required",
-        {f"{RULES}.functions.require": lambda *args: None},
+        {f"{RULES}.functions.function_shapes.require": lambda *args: None},
         network("self.layer(x)", setup="self.layer = nn.Linear(4, 4)", shape="seq hidden"),
     ),
     Sabotage(
         "a check is left out",
-        {f"{RULES}.kernels._CHECKS": {"as_strided": lambda *args, **options: None}},
+        {f"{RULES}.kernels.size_checks.CHECKS": {"as_strided": lambda *args, **options: None}},
         network("torch.ones(30).as_strided((x.shape[0],), (2,))"),
     ),
     Sabotage(
         "a broadcast is not asked about",
-        {f"{RULES}.kernels.broadcast": lambda shapes: shapes[0]},
+        {f"{RULES}.kernels.kernel_shapes.broadcast": lambda shapes: shapes[0]},
         network("x + y", shape="seq", more=(Input("y", "Float", ("kv_seq",)),)),
     ),
     Sabotage(
         "a division by zero is not seen",
-        {f"{RULES}.symbols._DIVISIONS": ()},
+        {f"{RULES}.symbols.numeric_symbols._DIVISIONS": ()},
         network("x = x + 6 // (x.shape[0] - 3)"),
     ),
     Sabotage(
@@ -185,12 +189,12 @@ SABOTAGES = [
     ),
     Sabotage(
         "sizes are left out",
-        {f"{PROVING}.exploring._next": _only_usual},
+        {f"{PROVING}.paths.exploring._next": _only_usual},
         network("x.select(0, 3)"),
     ),
     Sabotage(
         "only one way is followed",
-        {f"{PROVING}.exploring._runs": _one_way},
+        {f"{PROVING}.paths.exploring._runs": _one_way},
         network(
             "if mask.all():",
             "    raise ValueError",
@@ -209,27 +213,28 @@ SABOTAGES = [
     ),
     Sabotage(
         "a rounding is printed wrongly",
-        {f"{PROVING}.printing._rounded_up": lambda total: total + 1},
+        {f"{PROVING}.formulas.printing._rounded_up": lambda total: total + 1},
         network("x.select(0, 3).view((x.shape[0] + 1) // 2, -1)"),
     ),
     Sabotage(
         "a replay is not compared",
-        ACCEPTED | {f"{RULES}.kernels._CHECKS": {"multinomial": lambda *args, **options: None}},
+        ACCEPTED
+        | {f"{RULES}.kernels.size_checks.CHECKS": {"multinomial": lambda *args, **options: None}},
         network("x = x + torch.ones(5).multinomial(x.shape[0]).sum()", mark=30),
     ),
     Sabotage(
         "dtypes are not tried",
-        {f"{PROVING}.premises._in_dtypes": lambda *args: iter(())},
+        {f"{PROVING}.audit.premises._in_dtypes": lambda *args: iter(())},
         network("torch.ones(2, 4).to(x) @ torch.ones(4, 1)"),
     ),
     Sabotage(
         "layouts are not tried",
-        {f"{PROVING}.premises._layouts": lambda *args: ((), [])},
+        {f"{PROVING}.audit.premises._layouts": lambda *args: ((), [])},
         network("x.view(-1)"),
     ),
     Sabotage(
         "gradients are not tried",
-        {f"{PROVING}.premises._gradients": lambda *args: ("", [])},
+        {f"{PROVING}.audit.premises._gradients": lambda *args: ("", [])},
         network(
             "if x.shape[0] > 5:",
             "    torch.add(x, self.weight, out=torch.empty(0))",
@@ -239,7 +244,7 @@ SABOTAGES = [
     Sabotage(
         "state is not seen",
         {
-            f"{PROVING}.replaying.attributes_of": lambda *args: {},
+            f"{PROVING}.audit.replaying.attributes_of": lambda *args: {},
             f"{PROVING}.judging.attributes_of": lambda *args: {},
         },
         network(
@@ -270,7 +275,7 @@ def _sabotaged(sabotage: Sabotage) -> Iterator[None]:
     ids=lambda sabotage: sabotage.name,
 )
 def test_a_wrong_rule_is_noticed(sabotage: Sabotage) -> None:
-    """Real kernels say otherwise than the verdict; or the audit did before, so it is less."""
+    """Real kernels contradict the verdict; or the audit already did, and the verdict is weaker."""
     with _sabotaged(sabotage):
         wrong = judged(sabotage.network, POINTS)
     if not wrong.kinds & MISTAKES:

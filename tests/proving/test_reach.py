@@ -23,12 +23,11 @@ from torch.utils._sympy import functions as sympy_functions
 from torch.utils._sympy.functions import FloorDiv, IntTrueDiv
 
 from shapezoo import Module, Proof, Proved, Refuted, prove
-from shapezoo.proving.rules.keys import without_cache_of_einops
-from shapezoo.proving.rules.quotients import cancelled, cheap_quotients
-from shapezoo.proving.solving import sound_sympy
+from shapezoo.proving.formulas.solving import sound_sympy
+from shapezoo.proving.paths.symbolic_run import SymbolicRun, run_symbolically
+from shapezoo.proving.rules.symbols.quotients import cancelled, cheap_quotients
+from shapezoo.proving.rules.symbols.symbol_keys import without_cache_of_einops
 from shapezoo.proving.subjects import subject_of
-from shapezoo.proving.symbolic import SymbolicRun, run_symbolically
-from shapezoo.proving.variants import variants
 
 pytestmark = pytest.mark.slow
 
@@ -376,9 +375,9 @@ def test_quotients_that_are_rounded(name: str, function: Callable[[float], int])
 def run(function: Callable[..., Any], choices: tuple[bool, ...] | None) -> SymbolicRun:
     case = Case(function, ("b n", "!b n"), "b n")
     subject = subject_of(module_of(case, case.result), None)
-    variant = variants(subject.contract)[0][0]
+    subject = subject.variants()[0][0]
     with sound_sympy():
-        return run_symbolically(subject, variant, {"b": 3, "n": 7}, choices)
+        return run_symbolically(subject, {"b": 3, "n": 7}, choices)
 
 
 def unless_nan(x: Tensor, mask: Tensor) -> Tensor:

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from shapezoo import Module
-from shapezoo.proving.auditing import _number
-from shapezoo.proving.proofs import Sizes
-from shapezoo.proving.replaying import Call, replay, worst
+from shapezoo.proving.audit.auditing import _number
+from shapezoo.proving.audit.replaying import replay, worst
+from shapezoo.proving.findings import Sizes
+from shapezoo.proving.paths.symbolic_run import run_symbolically
+from shapezoo.proving.replays import CallSpec
 from shapezoo.proving.subjects import subject_of
-from shapezoo.proving.symbolic import run_symbolically
-from shapezoo.proving.variants import variants
 
 pytestmark = [
     pytest.mark.slow,
@@ -79,9 +79,9 @@ class AnyLengths(Module):
 def assert_agrees(model: nn.Module, sizes: Sizes) -> None:
     """What symbols say is what real kernels do."""
     subject = subject_of(model.eval(), None)
-    (variant,), _ = variants(subject.contract)
-    said = run_symbolically(subject, variant, sizes)
-    found = worst(replay(subject, variant, Call(sizes)))
+    (subject,), _ = subject.variants()
+    said = run_symbolically(subject, sizes)
+    found = worst(replay(subject, CallSpec(sizes)))
     assert said.outcome == found.outcome, (said.error, found.error)
     shapes = [tuple(_number(size, sizes) for size in shape) for shape in said.shapes]
     assert shapes == list(found.shapes)

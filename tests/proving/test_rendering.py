@@ -12,7 +12,7 @@ from shapezoo.proving import Refuted
 
 
 def text(function: Any, **options: Any) -> list[str]:
-    """The lines of a verdict."""
+    """Return the lines of a verdict."""
     return str(prove(function, **options)).splitlines()
 
 

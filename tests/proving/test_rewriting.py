@@ -1,4 +1,4 @@
-"""Ways to write a comparison mean the same, and one of them is short."""
+"""All forms of a comparison are equivalent, and one of them is short."""
 
 import itertools
 from typing import Any
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.proving import test_printing as printed
 from torch.utils._sympy import functions as F  # noqa: N812  # torch's functions of sizes
 
-from shapezoo.proving.printing import as_python
-from shapezoo.proving.rewriting import are_same, forms
+from shapezoo.proving.formulas.printing import as_python
+from shapezoo.proving.formulas.rewriting import are_same, forms
 
 b, h, w = sympy.symbols("batch height width", integer=True, positive=True)
 POOLED = F.FloorDiv(w - 1, 2) * (F.FloorDiv(h - 3, 2) * 4 + 4)

@@ -14,10 +14,9 @@ from jaxtyping import Bool, Float, Float64, Int64, Shaped
 from torch import Tensor
 from torch.nn import functional
 
-from shapezoo.proving.solving import sound_sympy
+from shapezoo.proving.formulas.solving import sound_sympy
+from shapezoo.proving.paths.symbolic_run import run_symbolically
 from shapezoo.proving.subjects import subject_of
-from shapezoo.proving.symbolic import run_symbolically
-from shapezoo.proving.variants import variants
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +56,7 @@ def disagreement(rng: Random, function: Callable[..., Any], inputs: list[Input])
     annotated.__annotations__["return"] = Shaped[Tensor, "..."]
     subject = subject_of(annotated, None)
     with sound_sympy():
-        symbolic = run_symbolically(subject, variants(subject.contract)[0][0], sizes)
+        symbolic = run_symbolically(subject.variants()[0][0], sizes)
     for point in [sizes, *({axis: rng.randint(1, 5) for axis in sizes} for _ in range(6))]:
         if not all(_at(guard, point) for guard in symbolic.guards):
             continue

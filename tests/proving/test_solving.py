@@ -1,4 +1,4 @@
-"""Formulas of sizes say what the expressions that they were made of say."""
+"""Formulas agree with the expressions from which they were translated."""
 
 import fractions
 import itertools
@@ -17,7 +17,7 @@ from torch.utils._sympy import functions as F  # noqa: N812  # torch's functions
 
 from shapezoo import Proved, prove
 from shapezoo.contracts import Condition
-from shapezoo.proving import solving
+from shapezoo.proving.formulas import solving
 
 a, b = sympy.symbols("a b", integer=True)
 SIZES = st.integers(1, 12)
@@ -26,7 +26,7 @@ DIVISORS = NUMBERS.filter(bool)
 
 
 def value(formula: Any, numbers: Mapping[str, int]) -> Any:
-    """What a formula is at these numbers."""
+    """Return the value of a formula at these numbers."""
     places = [(z3.Int(name), z3.IntVal(number)) for name, number in numbers.items()]
     found = z3.simplify(z3.substitute(formula, *places))
     if z3.is_bool(found):
@@ -118,7 +118,7 @@ def test_divisions_round_as_in_python(name: str, x: int, y: int) -> None:
 @given(x=NUMBERS, y=DIVISORS)
 @settings(max_examples=30)
 def test_divisions_by_numbers(name: str, x: int, y: int) -> None:
-    """The divisor is known, which has a formula of its own."""
+    """A constant divisor has a formula of its own."""
     build, expected = DIVISIONS[name]
     formula = solving.translate(build(a, sympy.Integer(y)))
     assert value(formula, {"a": x}) == expected(x, y)
@@ -173,7 +173,7 @@ EXPRESSIONS = st.recursive(
     _combined,
     max_leaves=8,
 )
-"""Whole numbers, in the functions that models lead to."""
+"""Integers, in the functions that occur in guards of models."""
 
 
 @given(EXPRESSIONS, SIZES, SIZES)

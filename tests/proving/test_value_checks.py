@@ -10,7 +10,7 @@ from torch import Tensor, eye, ones
 from torch.nn import functional
 
 from shapezoo import Proof, Proved, Unknown, prove
-from shapezoo.proving.rules import value_checks
+from shapezoo.proving.rules.values import value_checks
 
 LIMIT = 30
 """Calls with more rows raise, or those with just as many."""

@@ -15,14 +15,13 @@ from torch._dynamo.source import ConstantSource
 from torch.fx.experimental import symbolic_shapes
 
 from shapezoo import Proof, Proved, ProvedInPart, Refuted, Unknown, prove
-from shapezoo.contracts.symbolic_runs import hint_of
-from shapezoo.proving import symbolic
-from shapezoo.proving.environment import Environment
-from shapezoo.proving.rules.constants import Constant
-from shapezoo.proving.rules.intervals import BOOL, CALLER, LOST, ValueRange, in_dtype, join
-from shapezoo.proving.rules.kernel_ranges import as_range
-from shapezoo.proving.rules.monotone import MonotoneValues
-from shapezoo.proving.rules.value_ranges import ValueRanges
+from shapezoo.contracts.matching.proof_mode import hint_of
+from shapezoo.proving.paths import symbolic_run as symbolic
+from shapezoo.proving.paths.environment import Environment
+from shapezoo.proving.rules.intervals import BOOL, CALLER, UNKNOWN, ValueRange, in_dtype, join
+from shapezoo.proving.rules.values.constants import Constant, as_range
+from shapezoo.proving.rules.values.monotone import MonotoneValues
+from shapezoo.proving.rules.values.value_ranges import ValueRanges
 
 SIZES = range(1, 61)
 
@@ -548,7 +547,7 @@ def test_true_values_are_within_their_bounds(program: tuple[list[int], list[int]
 
 def check_bounds(leaves: list[int], operations: list[int], size: int) -> None:
     ranges = ValueRanges()
-    environment: Any = Environment(ranges, (), specialize_zero_one=False, duck_shape=False)
+    environment: Any = Environment(ranges, ())
     with symbolic._fakes(environment), symbolic._rules(environment, ranges):
         buffer = torch.empty(BUFFER.shape, dtype=BUFFER.dtype)
         ranges.set_data(buffer, BUFFER)
@@ -594,15 +593,15 @@ def test_bounds_that_are_too_narrow_would_be_noticed() -> None:
 
 
 def test_joined_ranges_keep_what_one_of_them_does_not_know() -> None:
-    assert join([CALLER, LOST]).is_lost
+    assert join([CALLER, UNKNOWN]).is_unknown
     assert join([CALLER, CALLER]).is_caller
     assert join([CALLER, ValueRange(0, 3)]).from_caller
     assert join([ValueRange(0, 3), ValueRange(high=9)]).low is None
 
 
 def test_dtypes_that_hold_no_whole_numbers_keep_no_bounds() -> None:
-    assert in_dtype(BOOL, torch.float8_e4m3fn).is_lost
-    assert in_dtype(BOOL, torch.complex64).is_lost
+    assert in_dtype(BOOL, torch.float8_e4m3fn).is_unknown
+    assert in_dtype(BOOL, torch.complex64).is_unknown
     assert not in_dtype(BOOL, torch.int8).doubts
     assert in_dtype(ValueRange(0, 300), torch.uint8).doubts
 

@@ -1,4 +1,4 @@
-"""The ways of meeting a contract: all of them, and each can be called."""
+"""Variants of a contract are complete, and each can be called."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from shapezoo import checked, signature
-from shapezoo.contracts.examples import example_arguments, free_axes
-from shapezoo.proving.variants import MOST, Variant, variants
+from shapezoo.contracts.examples.arguments import example_arguments, free_axes
+from shapezoo.contracts.examples.variants import MOST, Variant, variants
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ KNOWN: list[tuple[Callable[..., Any], list[str]]] = [
 
 
 def accepts(function: Callable[..., Any], variant: Variant, sizes: dict[str, int]) -> bool:
-    """Whether the function takes what is made from a way of meeting its contract."""
+    """Whether the function accepts the arguments made from a variant of its contract."""
     args, kwargs = example_arguments(variant.contract, sizes)
     function(*args, **kwargs)
     return True
@@ -142,7 +142,7 @@ def test_ways_leave_nothing_open_but_sizes(function: Callable[..., Any]) -> None
 
 
 def shapes(function: Callable[..., Any]) -> list[list[str]]:
-    """The axes of the arguments of each way."""
+    """Return the axes of the arguments of each variant."""
     ways, _ = variants(signature(function))
     return [[str(argument.type) for argument in way.contract.inputs] for way in ways]
 

@@ -63,7 +63,7 @@ def test_examples_that_see_one_another_are_found(body: Body, smallest: int) -> N
         assert_batch_independent(Weighted(body), max_examples=20)
     first = str(caught.value).splitlines()[0]
     assert first.startswith(f"Weighted(x=Tensor float64 ({smallest}, 3)): example ")
-    assert first.endswith(" gives something else alone")
+    assert first.endswith(" has a different result alone")
 
 
 @checked
@@ -259,7 +259,7 @@ def test_a_state_is_told_apart_from_the_batch() -> None:
 
 
 def test_zeros_hide_nothing() -> None:
-    with pytest.raises(AssertionError, match="example 0 gives something else alone"):
+    with pytest.raises(AssertionError, match="example 0 has a different result alone"):
         assert_batch_independent(Zeroed())
 
 

@@ -1,4 +1,4 @@
-"""Calls that are drawn from a contract keep it, are of every kind, and shrink to the smallest."""
+"""Calls that are drawn from a contract keep it, cover all variants, and shrink to the smallest."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,18 +16,18 @@ from torch import Tensor, nn
 
 from shapezoo import ContractError, Module, ShapeError, checked
 from shapezoo.contracts import Condition
-from shapezoo.contracts.limits import set_limits
-from shapezoo.proving.proofs import SubjectError
+from shapezoo.contracts.checking.known_limits import set_limits
+from shapezoo.proving.findings import SubjectError
 from shapezoo.testing import Call, inputs
-from shapezoo.testing.finding import places
-from shapezoo.testing.running import STEADY
+from shapezoo.testing.harness import DETERMINISTIC
+from shapezoo.testing.places import places
 
 
 def drawn(strategy: SearchStrategy[Call], count: int = 40) -> list[Call]:
-    """So many calls, each of which was made."""
+    """Draw some calls, and make each of them."""
     calls = []
 
-    @settings(STEADY, max_examples=count)
+    @settings(DETERMINISTIC, max_examples=count)
     @given(strategy)
     def run(call: Call) -> None:
         call()
@@ -38,7 +38,7 @@ def drawn(strategy: SearchStrategy[Call], count: int = 40) -> list[Call]:
 
 
 def smallest(strategy: SearchStrategy[Call], condition: Callable[[Call], bool]) -> Call:
-    return find(strategy, condition, settings=settings(STEADY, max_examples=200))
+    return find(strategy, condition, settings=settings(DETERMINISTIC, max_examples=200))
 
 
 def any_call(call: Call) -> bool:
@@ -204,7 +204,7 @@ def name_of(target: Any) -> str:
 
 
 def items(value: Any) -> Iterator[Any]:
-    """All values in a value, whatever holds them."""
+    """Yield all values in nested containers."""
     if isinstance(value, tuple | list):
         for item in value:
             yield from items(item)
@@ -371,7 +371,7 @@ def test_building_a_module_leaves_the_random_numbers_alone() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_indices_are_below_what_is_known() -> None:
+def test_indices_are_below_their_bounds() -> None:
     seen: set[int] = set()
     for call in drawn(inputs(Words(5)), 60):
         tokens, lengths = call.args
@@ -449,7 +449,7 @@ def test_values_and_strategies_can_be_given() -> None:
     assert numbers == {2, 3}
 
 
-def test_a_class_gets_what_init_says() -> None:
+def test_a_class_gets_the_arguments_of_init() -> None:
     for call in drawn(inputs(Scaled, init={"num_classes": 5}), 10):
         assert call().shape == (call.sizes["batch"], 5)
     for call in drawn(inputs(Heads, init={"width": 6}, assume="num_heads > 1"), 20):
@@ -497,7 +497,7 @@ def shapeless(x: int) -> int:
         (image, {"init": {}}, SubjectError, ["init is for a class of modules"]),
     ],
 )
-def test_mistakes_are_told_at_once(
+def test_mistakes_raise_errors_at_once(
     target: Any, how: dict[str, Any], error: type[Exception], words: list[str]
 ) -> None:
     with pytest.raises(error) as caught:
@@ -622,6 +622,8 @@ def test_far_conditions_on_several_axes() -> None:
         (lambda: inputs(int), "got <class 'int'>"),
     ],
 )
-def test_what_is_no_size_argument_or_contract(draw: Callable[[], Any], words: str) -> None:
+def test_wrong_sizes_arguments_and_contracts_raise_errors(
+    draw: Callable[[], Any], words: str
+) -> None:
     with pytest.raises(ContractError, match=words):
         draw()

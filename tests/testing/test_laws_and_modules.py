@@ -51,5 +51,5 @@ def test_a_module_that_holds_results_is_left_as_it_was() -> None:
 def test_a_module_that_cannot_be_copied_is_refused() -> None:
     with pytest.raises(TypeError, match=r"Locked cannot be copied: cannot pickle '_thread\.lock'"):
         assert_batch_independent(Locked())
-    with pytest.raises(TypeError, match="this asserts something of a module, got <class"):
+    with pytest.raises(TypeError, match="this assertion takes a module, got <class"):
         assert_gradients(Holding)  # type: ignore[arg-type]  # the fault under test

@@ -240,7 +240,7 @@ class Halved(Module):
 
 
 def test_a_size_that_is_computed_of_time_is_refused() -> None:
-    with pytest.raises(ContractError, match=r"axis \(seq\+1\)//2 is computed of seq"):
+    with pytest.raises(ContractError, match=r"axis \(seq\+1\)//2 is computed from seq"):
         assert_padding_invariant(Halved())
 
 

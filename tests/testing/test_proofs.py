@@ -1,4 +1,4 @@
-"""Proofs as assertions in the tests of users."""
+"""`assert_proved`: proofs as assertions."""
 
 import pytest
 from jaxtyping import Float
@@ -21,13 +21,13 @@ def swapped(x: Float[Tensor, "batch seq"]) -> Float[Tensor, "batch seq"]:
     return x.T
 
 
-def test_a_proved_contract_passes_and_gives_its_proof() -> None:
+def test_a_proved_contract_passes_and_its_proof_is_returned() -> None:
     assert isinstance(assert_proved(Pool()), Proved)
     assert_proved(ResidualBlock, preconditions=[])
     assert_proved(ResidualBlock, init={"channels": 3}, assume="height >= 7")
 
 
-def test_preconditions_must_be_just_these() -> None:
+def test_preconditions_must_be_exactly_these() -> None:
     assert_proved(Pool(), preconditions=["width>=4", "height >= 4"])
     assert_proved(Pool(), preconditions="width > 3 and 4 <= height")
     for wrong in ([], ["height >= 4"], ["height >= 4", "width >= 5"]):
@@ -54,6 +54,6 @@ def test_what_is_proved_in_part_only_fails() -> None:
         assert_proved(looped)
 
 
-def test_a_condition_that_is_none_is_refused() -> None:
+def test_a_text_that_is_not_a_condition_is_refused() -> None:
     with pytest.raises(ContractError, match="is not a condition"):
         assert_proved(Pool(), preconditions="height")

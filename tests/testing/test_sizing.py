@@ -1,4 +1,4 @@
-"""Sizes that meet conditions, against trying all of them."""
+"""Sizes that meet conditions, compared with an exhaustive search."""
 
 import itertools
 from collections.abc import Sequence
@@ -9,22 +9,17 @@ from hypothesis import strategies as st
 
 from shapezoo import ContractError
 from shapezoo.contracts import Condition
-from shapezoo.testing.sizing import Demand, Sizes, solved
+from shapezoo.testing.sizing import Sizes, solved
 
 NAMES = ("batch", "height", "seq", "width")
 MOST = 12
 EVERY = range(1, MOST + 1)
 
 
-def demand(text: str) -> Demand:
-    condition = Condition(text)
-    return Demand(condition.text, frozenset(condition.axes), condition.holds)
-
-
-def every(names: Sequence[str], demands: Sequence[Demand]) -> list[Sizes]:
-    """All sizes that meet these demands, by trying all."""
+def every(names: Sequence[str], conditions: Sequence[Condition]) -> list[Sizes]:
+    """Return all sizes that meet these conditions, by trying all."""
     grid = (dict(zip(names, sizes, strict=True)) for sizes in itertools.product(EVERY, repeat=2))
-    return [sizes for sizes in grid if all(demand.holds(sizes) for demand in demands)]
+    return [sizes for sizes in grid if all(condition.holds(sizes) for condition in conditions)]
 
 
 def in_order(sizes: Sizes) -> list[tuple[str, int]]:
@@ -32,21 +27,21 @@ def in_order(sizes: Sizes) -> list[tuple[str, int]]:
 
 
 @st.composite
-def demands_on(draw: st.DrawFn, names: Sequence[str]) -> Demand:
+def conditions_on(draw: st.DrawFn, names: Sequence[str]) -> Condition:
     left = draw(st.sampled_from([*names, *(f"{name} % 3" for name in names)]))
     right = draw(st.sampled_from([*names, "1", "4", "9", f"{names[0]} // 2", f"{names[-1]} - 2"]))
     text = f"{left} {draw(st.sampled_from(['<', '>=', '==', '!=', '>']))} {right}"
-    return demand(text if Condition(text).axes else f"{names[0]} > 0")
+    return Condition(text if Condition(text).axes else f"{names[0]} > 0")
 
 
 @settings(max_examples=40)
 @given(
-    first=st.lists(demands_on(NAMES[:2]), max_size=3),
-    second=st.lists(demands_on(NAMES[2:]), max_size=3),
+    first=st.lists(conditions_on(NAMES[:2]), max_size=3),
+    second=st.lists(conditions_on(NAMES[2:]), max_size=3),
 )
-def test_sizes_are_those_of_trying_all(first: list[Demand], second: list[Demand]) -> None:
+def test_sizes_are_those_of_trying_all(first: list[Condition], second: list[Condition]) -> None:
     pairs = ((NAMES[:2], first), (NAMES[2:], second))
-    expected = [every(names, demands) for names, demands in pairs]
+    expected = [every(names, conditions) for names, conditions in pairs]
     wanted = dict.fromkeys(NAMES, EVERY)
     if not all(expected):
         with pytest.raises(ContractError, match="no sizes of"):
@@ -66,7 +61,7 @@ def test_sizes_are_those_of_trying_all(first: list[Demand], second: list[Demand]
         assert sum(sum(group[0].values()) for group in own) == smallest
     for some in itertools.islice(itertools.product(*groups), 50):
         sizes = {axis: size for part in some for axis, size in part.items()}
-        assert all(demand.holds(sizes) for demand in [*first, *second])
+        assert all(condition.holds(sizes) for condition in [*first, *second])
 
 
 def test_groups_are_independent_and_joined_by_conditions() -> None:
@@ -74,7 +69,7 @@ def test_groups_are_independent_and_joined_by_conditions() -> None:
     alone = solved(wanted, [])
     assert [[*group[0]] for group in alone] == [["a"], ["b"], ["c"], ["d"]]
     assert [size["a"] for size in alone[0]] == list(range(1, 9))
-    chained = solved(wanted, [demand("a == d"), demand("d < c")])
+    chained = solved(wanted, [Condition("a == d"), Condition("d < c")])
     assert [{*group[0]} for group in chained] == [{"a", "c", "d"}, {"b"}]
     assert chained[0][0] == {"a": 1, "c": 2, "d": 1}
 
@@ -91,19 +86,19 @@ def test_groups_are_independent_and_joined_by_conditions() -> None:
     ],
 )
 def test_the_smallest_sizes_come_first(texts: list[str], smallest: dict[str, int]) -> None:
-    (group,) = solved(dict.fromkeys(smallest), list(map(demand, texts)))
+    (group,) = solved(dict.fromkeys(smallest), list(map(Condition, texts)))
     assert group[0] == smallest
 
 
 def test_given_sizes_are_chosen_from() -> None:
-    (group,) = solved({"height": [9, 3, 700, 4]}, [demand("height > 3")])
+    (group,) = solved({"height": [9, 3, 700, 4]}, [Condition("height > 3")])
     assert group == [{"height": 4}, {"height": 9}, {"height": 700}]
-    (group,) = solved({"height": range(40), "width": [30]}, [demand("height == width")])
+    (group,) = solved({"height": range(40), "width": [30]}, [Condition("height == width")])
     assert group == [{"height": 30, "width": 30}]
 
 
 def test_what_cannot_be_computed_is_not_met() -> None:
-    (group,) = solved({"height": range(4), "width": [6]}, [demand("width // height == 2")])
+    (group,) = solved({"height": range(4), "width": [6]}, [Condition("width // height == 2")])
     assert group == [{"height": 3, "width": 6}]
 
 
@@ -125,7 +120,7 @@ def test_impossible_conditions_are_named(
     wanted: dict[str, Sequence[int] | None], texts: list[str], words: list[str]
 ) -> None:
     with pytest.raises(ContractError) as error:
-        solved(wanted, list(map(demand, texts)))
+        solved(wanted, list(map(Condition, texts)))
     assert all(word in str(error.value) for word in words)
 
 

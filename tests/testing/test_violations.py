@@ -1,4 +1,4 @@
-"""Broken calls are refused, just where they say; nothing that is legal is among them."""
+"""Wrong calls are refused, with an error that names the place; none of them is legal."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from torch import Tensor, nn
 
 from shapezoo import Module, ShapeError, checked, signature, unchecked
 from shapezoo.contracts import TensorType
-from shapezoo.contracts.axes import parse_axes
+from shapezoo.contracts.language.axes import parse_axes
 from shapezoo.testing import Violation, inputs, violations
-from shapezoo.testing.finding import Place, places
-from shapezoo.testing.running import STEADY
+from shapezoo.testing.harness import DETERMINISTIC
+from shapezoo.testing.places import Place, places
 from shapezoo.testing.violations import breaks
 
 
 def drawn(target: Any, count: int = 50) -> list[Violation]:
     found = []
 
-    @settings(STEADY, max_examples=count)
+    @settings(DETERMINISTIC, max_examples=count)
     @given(violations(target))
     def run(violation: Violation) -> None:
         found.append(violation)
@@ -33,7 +33,7 @@ def drawn(target: Any, count: int = 50) -> list[Violation]:
 
 
 def is_accepted(violation: Violation) -> bool:
-    """Whether a call is not refused for just the reason that is promised."""
+    """Whether a call is not refused, or for another reason than promised."""
     try:
         violation()
     except ShapeError as error:
@@ -125,7 +125,7 @@ def literal(n: Literal[2, 3], x: Float[Tensor, "batch {n}"]) -> None: ...
 
 
 def both(*paths: str) -> set[tuple[str, str, int | None]]:
-    """Wrong in rank and dtype."""
+    """Return the violations of rank and dtype."""
     return {(what, path, None) for what in ("rank", "dtype") for path in paths}
 
 
@@ -176,7 +176,7 @@ def name_of(target: Any) -> str:
 def test_every_constraint_is_broken_and_nothing_else(
     target: Any, expected: set[tuple[str, str, int | None]]
 ) -> None:
-    found = drawn(target, 40 + 6 * len(expected))
+    found = drawn(target, 80 + 6 * len(expected))
     assert {(v.what, v.argument, v.axis) for v in found} == expected
     if target is not Record:  # which is not checked
         assert not any(map(is_accepted, found))
@@ -234,12 +234,12 @@ def test_classes_and_devices_stay() -> None:
 
 def test_calls_can_be_chosen_and_shrink() -> None:
     calls = inputs(shared, batch=5, seq=range(2, 4))
-    least = find(violations(shared, calls), lambda v: v.what == "axis", settings=STEADY)
+    least = find(violations(shared, calls), lambda v: v.what == "axis", settings=DETERMINISTIC)
     assert (least.argument, least.axis) == ("y", 0)
     assert least.call.sizes == {"batch": 5, "seq": 2}
     text = "shared(x=Tensor float32 (5, 2), y=Tensor float32 (3, 5)), wrong in the axis 0 of y"
     assert repr(least) == text
-    rank = find(violations(free), lambda v: v.what == "rank", settings=STEADY)
+    rank = find(violations(free), lambda v: v.what == "rank", settings=DETERMINISTIC)
     assert repr(rank).endswith("wrong in the rank of x")
 
 
@@ -261,7 +261,7 @@ def only_first(x: Float[Tensor, "batch seq"], y: Any) -> None: ...
 def test_a_weaker_check_is_found(
     weaker: Callable[..., None], whats: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The contract that is read is that of `shared`, the one that is enforced a weaker one."""
+    """Calls are drawn from the contract of `shared`, but a weaker one is enforced."""
     weak = checked(weaker)
     found = [v for v in drawn(shared, 60) if _is_accepted_by(weak, v)]
     assert {v.what for v in found} == whats
@@ -278,14 +278,14 @@ def _is_accepted_by(function: Callable[..., None], violation: Violation) -> bool
 
 def test_a_check_that_is_off_is_found() -> None:
     with unchecked():
-        assert is_accepted(find(violations(shared), is_accepted, settings=STEADY))
+        assert is_accepted(find(violations(shared), is_accepted, settings=DETERMINISTIC))
     with pytest.raises(NoSuchExample):
-        find(violations(shared), is_accepted, settings=settings(STEADY, max_examples=40))
+        find(violations(shared), is_accepted, settings=settings(DETERMINISTIC, max_examples=40))
 
 
 def place(annotation: Any, tensor: Tensor, path: str = "x") -> Place:
-    kind = TensorType(annotation.__name__, parse_axes(annotation.dim_str), annotation)
-    return Place(path, (path,), (kind,), tensor)
+    type_ = TensorType(annotation.__name__, parse_axes(annotation.dim_str), annotation)
+    return Place(path, (path,), (type_,), tensor)
 
 
 def test_sizes_that_are_bound_before_leave_no_choice() -> None:

@@ -1,4 +1,4 @@
-"""Models that do what few do: threads, writes through views, attributes that they keep, errors."""
+"""Unusual models: threads, writes through views, attributes set in a call, errors."""
 
 import contextlib
 import threading
@@ -37,7 +37,7 @@ def in_a_thread(function: Callable[[], object]) -> None:
     thread.join()
 
 
-def test_other_threads_are_not_seen() -> None:
+def test_other_threads_are_not_recorded() -> None:
     def both(one: nn.Module, two: nn.Module, x: Tensor) -> Tensor:
         in_a_thread(lambda: two(x))
         result: Tensor = one(x)
@@ -68,7 +68,7 @@ class Deep(nn.Module):
         return x[:, :6] * x[:, :5]
 
 
-def test_the_error_tells_operation_shapes_line_and_all_failed_layers() -> None:
+def test_the_error_names_operation_shapes_line_and_all_failed_layers() -> None:
     with pytest.raises(TraceError) as error:
         trace(nn.Sequential(nn.Identity(), Deep()), z(2, 8))
     first, cause, of, at, _, _, *rows = str(error.value).splitlines()
@@ -85,7 +85,7 @@ def test_the_error_tells_operation_shapes_line_and_all_failed_layers() -> None:
 
 
 class Positions(Module):
-    """Keeps a tensor that it makes in its first call, as many do."""
+    """Keeps a tensor that it makes in its first call, as many models do."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ def test_attributes_are_left_as_they_were() -> None:
     assert model.calls == 1
 
 
-def test_what_is_written_through_a_view_flows_into_its_base() -> None:
+def test_a_write_through_a_view_flows_into_its_base() -> None:
     def written(layer: nn.Module, x: Tensor) -> Tensor:
         outputs = torch.zeros(2, 3)
         outputs[0].copy_(layer(x))
@@ -156,7 +156,7 @@ def test_nested_tensors_have_no_sizes() -> None:
     assert "? ? ?" in str(traced)
 
 
-def test_saying_the_same_twice_is_no_loop() -> None:
+def test_the_same_code_twice_is_not_a_loop() -> None:
     traced = trace(Free(lambda q, k, v: q @ k @ v), z(3, 3), z(3, 3), z(3, 3))
     assert [step.times for step in traced.call.steps] == [1, 1]
 
@@ -202,7 +202,7 @@ class Ragged(Module):
 
 
 @pytest.mark.parametrize("model", [Sum(), Many(), Ragged()])
-def test_arguments_of_many_kinds_are_made(model: Module) -> None:
+def test_arguments_of_many_types_are_made(model: Module) -> None:
     assert trace(model).call.outputs[0].sizes[0] == "batch"
 
 
@@ -236,7 +236,7 @@ class Lookup(Module):
         return embedded
 
 
-def test_given_sizes_are_run_for_real() -> None:
+def test_with_all_sizes_the_model_runs_on_real_tensors() -> None:
     assert trace(Lookup(), sizes={"batch": 1, "seq": 16}).call.outputs[0].sizes == (16, 2)
     with pytest.raises(TraceError, match="IndexError"):
         trace(Lookup(), sizes={"batch": 1, "seq": 17})
@@ -251,12 +251,12 @@ class Shallow(Module):
         return x
 
 
-def test_what_holds_from_some_size_on_is_not_said_to_hold_for_all() -> None:
+def test_expressions_that_hold_from_some_size_on_are_not_shown_for_all_sizes() -> None:
     assert trace(Shallow()).multiples["seq"] >= 30
 
 
 @pytest.mark.parametrize(
-    ("model", "sizes", "kind", "words"),
+    ("model", "sizes", "error", "message"),
     [
         (Sum, None, TypeError, "a builder has to be called first"),
         ("lenet", None, TypeError, "got 'lenet'"),
@@ -268,12 +268,14 @@ def test_what_holds_from_some_size_on_is_not_said_to_hold_for_all() -> None:
         (nn.DataParallel(nn.Linear(3, 2)), None, TypeError, "give its .module"),
     ],
 )
-def test_mistakes_are_told(model: Any, sizes: Any, kind: type[Exception], words: str) -> None:
-    with pytest.raises(kind, match=words):
+def test_mistakes_raise_errors(
+    model: Any, sizes: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
         trace(model, sizes=sizes)
 
 
-def test_data_tells_calls_from_operations() -> None:
+def test_data_have_a_type_for_calls_and_operations() -> None:
     data = trace(nn.Sequential(nn.ReLU()), z(2)).to_dict()
     (inner,) = data["call"]["steps"]
     assert (data["call"]["type"], inner["type"], inner["steps"][0]["type"]) == (

@@ -18,11 +18,11 @@ from tests.zoo.subjects import before_a_release, shell
 from torch import Tensor, nn
 
 from shapezoo import Trace, create_model, list_models, signature, trace
-from shapezoo.contracts.examples import free_axes
+from shapezoo.contracts.examples.arguments import free_axes
 from shapezoo.models import Backbone
-from shapezoo.models.vision.inception import InceptionBlock
+from shapezoo.models.course.inception_small import InceptionBlock
+from shapezoo.tracing.blocks import Graph, graph_of
 from shapezoo.tracing.diagram import BLOCK_FONT, CHARACTER, LABEL_FONT
-from shapezoo.tracing.graph import Graph, Kind, graph_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -45,7 +45,7 @@ ODD_NAMES = ("[red]", "a|b", "c*d*_e_", "<&>\"'", "`f`g", "#h;", "1")
 
 
 class Named(nn.Module):
-    """Layers whose names hold what some format sets apart."""
+    """Layers with names that contain special characters of some format."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Named(nn.Module):
 
 
 class Fan(nn.Module):
-    """Branches side by side, all read the same and are concatenated."""
+    """Parallel branches that read the same tensor and are concatenated."""
 
     def __init__(self, branches: int) -> None:
         super().__init__()
@@ -76,6 +76,10 @@ def traced(name: str) -> Trace:
         sizes = {axis: 1 if axis == "batch" else 224 for axis in free_axes(signature(model))}
         return trace(model, sizes=sizes)
     return trace(create_model(name.removesuffix(FOR_ALL_SIZES)).eval())
+
+
+def graph_at(traced: Trace) -> Graph:
+    return graph_of(traced.call, traced.inputs, traced.outputs, None)
 
 
 # Mermaid's text
@@ -99,7 +103,7 @@ def plain(text: str) -> str:
 
 
 def read(text: str) -> Flowchart:
-    """A flowchart in a strict reading: first all nodes, then arrows, and nothing else."""
+    """Parse a flowchart strictly: first all nodes, then arrows, and nothing else."""
     first, *lines = text.removesuffix("\n").split("\n")
     if first != "flowchart TD" or (CLASS in lines) != (":::tensor" in text):
         raise ValueError(text)
@@ -116,7 +120,7 @@ def read(text: str) -> Flowchart:
 
 
 def flowchart(graph: Graph) -> Flowchart:
-    """What the text of a graph ought to be read as."""
+    """Return what the text of a graph should be parsed as."""
     names = [block.name for block in graph.blocks]
     return Flowchart(
         [[block.name, block.detail] if block.detail else [block.name] for block in graph.blocks],
@@ -127,7 +131,7 @@ def flowchart(graph: Graph) -> Flowchart:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*SUBJECTS, "googlenet", "swin_t"])
 def test_mermaid_text_reads_as_the_graph(name: str) -> None:
-    graph = graph_of(traced(name), None)
+    graph = graph_at(traced(name))
     assert read(traced(name).to_mermaid()) == flowchart(graph)
 
 
@@ -145,10 +149,10 @@ def test_mermaid_text_at_a_depth() -> None:
     )
 
 
-def test_mermaid_text_escapes_what_mermaid_reads_otherwise() -> None:
+def test_mermaid_text_escapes_special_characters() -> None:
     """A number between # and ; is a character; no other entity is safe for all of these."""
     odd = trace(Named(), torch.zeros(2, 3))
-    assert read(odd.to_mermaid()) == flowchart(graph_of(odd, None))
+    assert read(odd.to_mermaid()) == flowchart(graph_at(odd))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +202,7 @@ def numbers(element: ElementTree.Element, *names: str) -> list[float]:
 
 
 def around(text: ElementTree.Element) -> Box:
-    """Where a text is, as wide as the code takes its characters to be."""
+    """Return the box of a text, with the width that the code assumes for its characters."""
     size = LABEL_FONT if text.get("class") == "shape" else BLOCK_FONT
     x, y = numbers(text, "x", "y")
     half = len(text.text or "") * size * CHARACTER / 2
@@ -206,7 +210,7 @@ def around(text: ElementTree.Element) -> Box:
 
 
 def along(path: ElementTree.Element) -> list[tuple[float, float]]:
-    """Points on an arrow, some pixels from each other; corners are taken as sharp."""
+    """Return points on an arrow, some pixels apart; corners are taken as sharp."""
     found = re.findall(r"(-?[\d.]+) (-?[\d.]+)", path.attrib["d"])
     corners = [(float(x), float(y)) for x, y in found]
     points = []
@@ -218,7 +222,7 @@ def along(path: ElementTree.Element) -> list[tuple[float, float]]:
 
 
 def faults(svg: str) -> set[str]:
-    """What is wrong with a picture."""
+    """Return what is wrong with a picture."""
     root = ElementTree.fromstring(svg)
     blocks, found = [], set()
     texts = list(root.iter(f"{SVG}text"))
@@ -237,12 +241,12 @@ def faults(svg: str) -> set[str]:
         inside = [b for b in blocks if b.left <= box.left and box.right <= b.right]
         if text.get("class") != "shape" and not any(box.meets(b) for b in inside):
             found.add("a text is wider than its block")
-    for kind, pairs in {
+    for fault, pairs in {
         "two blocks overlap": itertools.combinations(blocks, 2),
         "two labels overlap": itertools.combinations(labels, 2),
         "a label overlaps a block": itertools.product(labels, blocks),
     }.items():
-        found |= {kind for one, other in pairs if one.meets(other)}
+        found |= {fault for first, second in pairs if first.meets(second)}
     left, top, width, height = map(float, root.attrib["viewBox"].split())
     window = Box(left, top, left + width, top + height)
     corners = [point for b in (*blocks, *labels) for point in (b[:2], b[2:])]
@@ -312,16 +316,16 @@ def test_lines_and_labels_upon_others_are_found() -> None:
 
 
 def test_a_picture_holds_the_blocks_and_shapes_of_the_graph() -> None:
-    graph = graph_of(traced("inception_small"), None)
+    graph = graph_at(traced("inception_small"))
     texts = list(ElementTree.fromstring(traced("inception_small").to_svg()).iter(f"{SVG}text"))
-    blocks = [block for block in graph.blocks if block.kind is not Kind.TENSOR]
-    tensors = [block.name for block in graph.blocks if block.kind is Kind.TENSOR]
-    for kind, written in {
+    blocks = [block for block in graph.blocks if block.type_ != "tensor"]
+    tensors = [block.name for block in graph.blocks if block.type_ == "tensor"]
+    for class_, written in {
         "name": [block.name for block in blocks],
         "detail": [block.detail for block in blocks if block.detail],
         "shape": [*tensors, *(arrow.label for arrow in graph.arrows if arrow.label)],
     }.items():
-        assert [text.text for text in texts if text.get("class") == kind] == written
+        assert [text.text for text in texts if text.get("class") == class_] == written
 
 
 def test_names_may_hold_markup() -> None:
@@ -332,7 +336,7 @@ def test_names_may_hold_markup() -> None:
 
 
 def test_pictures_on_one_page_share_no_ids() -> None:
-    """Else the second would be drawn with the mask of the first."""
+    """Otherwise the second would be drawn with the mask of the first."""
     one, other = traced("lenet").to_svg(), traced("resnet_small").to_svg()
     ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (one, other)]
     assert not ids[0] & ids[1]
@@ -340,7 +344,7 @@ def test_pictures_on_one_page_share_no_ids() -> None:
     assert traced("resnet_small").to_svg(depth=1) != other
 
 
-def test_the_same_trace_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_equal_traces_have_equal_pictures(tmp_path: Path) -> None:
     again = trace(create_model("inception_small").eval())
     assert again.to_svg() == traced("inception_small").to_svg()
     again.save_svg(tmp_path / "a.svg", depth=1)

@@ -1,4 +1,4 @@
-"""Models that fail while they are traced, and that a model is afterwards as it was before."""
+"""Models that fail while they are traced; models are left unchanged."""
 
 import pickle
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def wrong_inside() -> nn.Module:
     return nn.Sequential(nn.Linear(3, 4), inner, nn.ReLU())
 
 
-def test_the_error_names_the_layer_and_what_it_got() -> None:
+def test_the_error_names_the_layer_and_its_inputs() -> None:
     error = failure(wrong_inside(), z(2, 3))
     cause = error.__cause__
     assert type(cause) is RuntimeError
@@ -122,7 +122,7 @@ def one_or_the_other(bad: nn.Module, good: nn.Module, x: Tensor) -> Tensor:
     return x * 2
 
 
-def test_an_error_that_is_caught_ends_its_layer_only() -> None:
+def test_a_caught_error_ends_only_its_layer() -> None:
     traced = trace(Free(one_or_the_other, wrong_inside(), nn.Linear(3, 2)), z(5, 3))
     bad, good = traced.call.calls
     assert [bad.path, good.path] == ["layers.0", "layers.1"]
@@ -174,7 +174,7 @@ def test_models_that_cannot_be_looked_into() -> None:
 
 
 class Everything(Module):
-    """What could be left behind: statistics, masks, random numbers, state."""
+    """Changes statistics, buffers, random numbers and state in a call."""
 
     count: Tensor
 
@@ -194,7 +194,7 @@ class Everything(Module):
 
 
 def picture(model: nn.Module) -> list[Any]:
-    """All that a trace could change."""
+    """Return everything that a trace could change."""
     modules = list(model.modules())
     tensors = [*model.named_parameters(), *model.named_buffers()]
     return [
@@ -204,6 +204,13 @@ def picture(model: nn.Module) -> list[Any]:
         torch.get_rng_state().tolist(),
         torch.is_grad_enabled(),
     ]
+
+
+def test_a_line_of_code_without_a_file_is_named() -> None:
+    names: dict[str, Any] = {"nn": nn}
+    code = "class Typed(nn.Module):\n    def forward(self, x):\n        return x.view(7)\n"
+    exec(code, names)
+    assert "at: <string>:3" in str(failure(names["Typed"](), torch.zeros(2, 3)))
 
 
 def everything(*, is_wrong: bool) -> Everything:
@@ -236,7 +243,7 @@ def test_a_model_is_left_as_it_was(is_wrong: bool, inputs: tuple[Tensor, ...]) -
 
 
 def test_only_the_model_itself_is_recorded() -> None:
-    """Torch's flop counter looks at gradients of inputs and states that need some."""
+    """Torch's flop counter would call functions on inputs that require gradients."""
     traced = trace(nn.Sequential(nn.Linear(3, 2)), z(2, 3).requires_grad_())
     assert traced == trace(nn.Sequential(nn.Linear(3, 2)), z(2, 3))
 

@@ -1,4 +1,4 @@
-"""Where tensors flow, and loops, whose rounds become one."""
+"""Flows of tensors, and loops, whose iterations become one."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -41,7 +41,7 @@ def sources(traced: Trace, flows: Sequence[Flow]) -> list[str]:
 
 
 def steps(traced: Trace) -> list[tuple[str, int]]:
-    """What stands in the model itself, and how often each was called."""
+    """Return the steps of the model itself, and how often each was called."""
     found = (s.path if isinstance(s, Call) else s.name for s in traced.call.steps)
     return list(zip(found, (int(step.times) for step in traced.call.steps), strict=True))
 
@@ -136,7 +136,7 @@ def test_what_comes_from_outside_of_a_loop_is_not_carried() -> None:
     assert not any(flow.is_carried for flow in flows)
 
 
-def test_two_of_the_same_are_no_loop_if_neither_needs_the_other() -> None:
+def test_two_equal_calls_are_not_a_loop_if_neither_needs_the_other() -> None:
     traced = trace(Free(lambda e, a, b: e(a) - e(b), nn.Linear(4, 3)), z(2, 4), z(2, 4))
     assert steps(traced) == [("layers.0", 1), ("layers.0", 1), ("sub", 1)]
     assert len(found(traced, "sub").inputs) == 2
@@ -160,7 +160,7 @@ def looped(layer: nn.Module, x: Tensor, body: Sequence[str], rounds: int) -> Ten
 
 
 def a_round(call: Call, rounds: int, *, is_whole: bool = True) -> Call:
-    """A call in a loop, with what one of its rounds takes."""
+    """Return a call in a loop with the costs of one iteration."""
     inner: list[Call | Operation] = []
     for step in call.steps:
         assert int(step.times) % rounds == 0, step
@@ -183,7 +183,7 @@ def a_round(call: Call, rounds: int, *, is_whole: bool = True) -> Call:
     body=st.lists(st.sampled_from(sorted(BODIES)), min_size=1, max_size=6),
     rounds=st.lists(st.integers(3, 7), min_size=2, max_size=2, unique=True),
 )
-def test_more_rounds_change_counts_only(body: list[str], rounds: list[int]) -> None:
+def test_more_iterations_change_counts_only(body: list[str], rounds: list[int]) -> None:
     model = Free(looped, nn.Linear(3, 3))
     one, other = (trace(model, z(3, 3), body=body, rounds=n) for n in rounds)
     assert a_round(one.call, rounds[0]) == a_round(other.call, rounds[1])
@@ -191,7 +191,7 @@ def test_more_rounds_change_counts_only(body: list[str], rounds: list[int]) -> N
     assert len(one.call.steps) <= len(body)
 
 
-def test_a_round_may_begin_with_two_like_steps() -> None:
+def test_an_iteration_may_begin_with_two_equal_steps() -> None:
     def stepped(cell: nn.RNNCell, x: Tensor, h: Tensor) -> Tensor:
         for t in range(len(x)):
             h = cell(torch.cat([x[t], x[-t]], 1), h)
@@ -260,7 +260,7 @@ def test_a_state_may_begin_as_a_parameter() -> None:
     assert [flow.is_carried for flow in found(traced, "rnn_tanh_cell").inputs] == [False, True]
 
 
-def test_a_step_before_a_loop_is_no_part_of_it() -> None:
+def test_a_step_before_a_loop_is_not_part_of_it() -> None:
     def stepped(cell: nn.RNNCell, x: Tensor) -> Tensor:
         h = x[0]
         for t in range(len(x)):
@@ -271,7 +271,7 @@ def test_a_step_before_a_loop_is_no_part_of_it() -> None:
     assert steps(traced) == [("getitem", 1), ("getitem", SEQ), ("layers.0", SEQ)]
 
 
-def test_a_round_that_fails_stands_alone() -> None:
+def test_an_iteration_that_fails_is_not_folded() -> None:
     def fail(layer: nn.Module, x: Tensor) -> Tensor:
         for n in (3, 3, 3, 3, 4):
             layer(x.expand(2, n) if n == 3 else x.new_zeros(2, n))
@@ -283,7 +283,7 @@ def test_a_round_that_fails_stands_alone() -> None:
     assert [(call.times, call.has_failed) for call in calls] == [(4, False), (1, True)]
 
 
-def test_rounds_of_any_length_up_to_a_limit() -> None:
+def test_iterations_of_any_length_up_to_a_limit() -> None:
     model = Free(looped, nn.Linear(3, 3))
     body = ["relu"] + ["softmax", "sin"] * 10
     long = trace(model, z(3, 3), body=body, rounds=4)

@@ -15,18 +15,18 @@ from torch import Tensor, nn
 
 from shapezoo import Module, Trace, TraceError, trace
 from shapezoo.tracing import SizesError
-from shapezoo.tracing.symbolic import DifferenceError, generalise
+from shapezoo.tracing.polynomials import DifferenceError, generalise
 
 Sizes = dict[str, int]
 
 
 def at(size: object, sizes: Mapping[str, int]) -> Any:
-    """The value of a size of a symbolic trace."""
+    """Return the value of a size of a symbolic trace."""
     return eval(size, {"__builtins__": {}}, dict(sizes)) if isinstance(size, str) else size
 
 
 def records(traced: Trace, sizes: Mapping[str, int]) -> Iterator[tuple[object, ...]]:
-    """What a trace says of each call at these sizes."""
+    """Yield the record of each call at these sizes."""
     for depth, call in traced.call.walk():
         shapes = [[at(size, sizes) for size in s.sizes] for s in (*call.inputs, *call.outputs)]
         counts = [at(n, sizes) for n in (call.macs, call.activation_bytes, call.times)]
@@ -35,13 +35,13 @@ def records(traced: Trace, sizes: Mapping[str, int]) -> Iterator[tuple[object, .
 
 
 def assert_agrees(symbolic: Trace, model: nn.Module, sizes: Sizes, *inputs: Tensor) -> None:
-    """Hold a symbolic trace against a run."""
+    """Compare a symbolic trace with a run."""
     real = trace(model, *inputs)
     assert list(records(symbolic, sizes)) == list(records(real, {}))
 
 
 def suitable(traced: Trace, axis: str, least: int, number: int) -> int:
-    """A size of an axis for which the expressions hold: the least such one, or a later one."""
+    """Return the smallest size from `least` on for which the expressions hold, or a later one."""
     multiple = traced.multiples.get(axis, 1)
     return (math.ceil(least / multiple) + number) * multiple
 
@@ -230,13 +230,13 @@ class Irregular(Module):
         return images[:, : math.isqrt(images.shape[1]), : math.isqrt(sum(images.shape[1:]))]
 
 
-def test_what_is_no_polynomial_is_a_function() -> None:
+def test_a_size_that_is_not_a_polynomial_is_a_function() -> None:
     outputs = trace(Irregular()).call.outputs
     assert outputs[0].sizes == ("batch", "f(height)", "f(height,width)")
 
 
 class Values(Module):
-    """It cannot run on the meta device, for it reads values."""
+    """Cannot run on the meta device, because it reads values."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -247,14 +247,14 @@ class Values(Module):
         return result
 
 
-def test_a_model_that_reads_values_runs_for_real() -> None:
+def test_a_model_that_reads_values_runs_on_real_tensors() -> None:
     symbolic = trace(Values())
     assert symbolic.call.outputs[0].sizes == ("batch", 2)
     assert_agrees(symbolic, Values(), {"batch": 7}, torch.zeros(7, 3))
 
 
 class Certain(Module):
-    """It takes images of one size."""
+    """Accepts images of one size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -278,7 +278,7 @@ def test_sizes_that_a_model_needs() -> None:
 
 
 class Growing(Module):
-    """It has one layer at some sizes and two at others."""
+    """Has one layer at some sizes and two at others."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -311,7 +311,7 @@ class Shorter(Module):
 
 
 @pytest.mark.parametrize(("model", "size"), [(Thirds(), "height/3"), (Shorter(), "seq-9")])
-def test_sizes_that_a_contract_does_not_allow_are_passed_over(model: Module, size: str) -> None:
+def test_sizes_that_a_contract_does_not_allow_are_skipped(model: Module, size: str) -> None:
     assert trace(model).call.inputs[1].sizes == ("batch", size)
 
 
@@ -368,7 +368,9 @@ FUNCTIONS: dict[str, Callable[[int, int], int]] = {
 
 @pytest.mark.parametrize("unit", [64, 6720, 2, 1])
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
-def test_what_is_said_to_hold_holds(function: Callable[[int, int], int], unit: int) -> None:
+def test_expressions_hold_at_their_multiples(
+    function: Callable[[int, int], int], unit: int
+) -> None:
     """Up to the largest size that was tried."""
     found: Any = generalise(
         lambda sizes: (function(sizes["height"], sizes["width"]),),
@@ -382,13 +384,13 @@ def test_what_is_said_to_hold_holds(function: Callable[[int, int], int], unit: i
             assert at(text, sizes) == function(*sizes.values()), sizes
 
 
-def test_what_no_grid_shows_is_a_function_of_all_axes() -> None:
+def test_a_number_that_is_constant_on_the_grid_is_a_function_of_all_axes() -> None:
     found: Any = generalise(lambda sizes: (sizes["batch"] // 12, 1), {"batch": 2, "seq": 2})
     assert found.value == ("f(batch,seq)", 1)
 
 
 @pytest.mark.parametrize("power", [3, 4])
-def test_other_functions_are_told(power: int) -> None:
+def test_other_functions_are_shown_as_such(power: int) -> None:
     found: Any = generalise(lambda sizes: (sizes["height"] ** power, 1), {"height": 8, "width": 8})
     assert (found.value, found.irregular) == (("f(height)", 1), 1)
 
@@ -412,7 +414,7 @@ class States(Module):
         return torch.cat(self.rnn(x))
 
 
-def test_results_that_look_alike_by_chance_are_told_apart() -> None:
+def test_results_that_look_alike_by_chance_are_distinguished() -> None:
     seen: list[int] = []
     model = States()
     model.register_forward_hook(lambda _, args, __: seen.append(args[0].shape[0]))
@@ -424,7 +426,7 @@ def test_results_that_look_alike_by_chance_are_told_apart() -> None:
     assert max(seen) < 60  # otherwise the first attempt has failed
 
 
-def test_small_sizes_that_are_not_alike_are_passed_over() -> None:
+def test_small_sizes_with_another_structure_are_skipped() -> None:
     """As where the outputs of a recurrent layer have the shape of its state, by chance."""
     found: Any = generalise(lambda s: ("few",) if s["seq"] == 2 else (s["seq"],), {"seq": 2})
     assert (found.value, found.multiples) == (("seq",), {"seq": 1})

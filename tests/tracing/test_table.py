@@ -38,7 +38,7 @@ ODD_NAMES = ("[red]", ":book:", "a|b", "c*d*_e_", "<&>\"'", "`f`g", "#h;")
 
 
 class Named(nn.Module):
-    """Layers whose names hold what some format sets apart."""
+    """Layers with names that contain special characters of some format."""
 
     def __init__(self, names: tuple[str, ...] = ODD_NAMES) -> None:
         super().__init__()
@@ -77,17 +77,17 @@ def columns(text: str) -> list[str]:
 
 
 def letters(text: str) -> str:
-    """All that is not space, in the order of the alphabet: wrapping keeps it."""
+    """Return all characters except spaces, sorted: wrapping does not change them."""
     return "".join(sorted(text.replace(" ", "").replace("\n", "")))
 
 
 def cells(line: str) -> list[str]:
-    """What is in a row of a pipe table, where a backslash keeps a pipe from ending a cell."""
+    """Return the cells of a row of a pipe table, where a backslash escapes a pipe."""
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
 
 def rendered(text: str) -> list[list[str]]:
-    """The rows of a Markdown table as a reader sees them."""
+    """Return the rows of a Markdown table as a reader sees them."""
     page = markdown.markdown(text, extensions=["tables"])
     rows = re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)
     found = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL) for row in rows]
@@ -125,7 +125,7 @@ def test_depth_ends_the_tree(traced: Trace) -> None:
     assert len(traced.to_markdown(depth=1).splitlines()) == 2 + 3 + 1 + 3
 
 
-def test_a_loop_is_one_line_with_its_rounds() -> None:
+def test_a_loop_is_one_line_with_its_iterations() -> None:
     text = trace(create_model("stepped_rnn").eval()).to_text()
     assert re.search(r"└─ cell: RNNCell ×seq +batch 4, batch 2 +batch 2 ", text)
     text = trace(create_model("stepped_rnn").eval(), torch.zeros(5, 3, 4)).to_text()
@@ -157,7 +157,7 @@ def test_large_numbers_are_short(traced: Trace) -> None:
     assert text.endswith("\nactivations  3.00 TB")
 
 
-def test_multiples_are_told(traced: Trace) -> None:
+def test_multiples_are_listed(traced: Trace) -> None:
     text = replace(traced, multiples={"height": 32, "width": 8}).to_text()
     assert text.endswith("\nheight       a multiple of 32\nwidth        a multiple of 8")
 
@@ -193,7 +193,7 @@ def test_markdown_holds_every_call(traced: Trace) -> None:
     ]
 
 
-def test_markdown_tells_rounds_and_failures() -> None:
+def test_markdown_shows_iterations_and_failures() -> None:
     text = trace(create_model("stepped_rnn").eval()).to_markdown()
     assert "| `cell` ×seq | RNNCell |" in text
     assert "| `1` | Linear | 2 4 | failed |" in failed().to_markdown()

@@ -48,7 +48,7 @@ def test_the_counts_are_those_that_torchvision_publishes(name: str) -> None:
 
 
 def test_a_larger_image_takes_more() -> None:
-    """The figures are no accident of the model alone."""
+    """The numbers depend on the size of the image, not only on the model."""
     with torch.device("meta"):
         model = torchvision.models.resnet18().eval()
         small, large = (trace(model, torch.empty(1, 3, size, size)) for size in (224, 448))

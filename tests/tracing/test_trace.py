@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequen
 from shapezoo import Module, Trace, trace
 from shapezoo.tracing import Flow, Operation, Shape
 from shapezoo.tracing.counting import flop_counter
-from shapezoo.tracing.recording import _shares_memory
+from shapezoo.tracing.recording import shares_memory
 
 FLOAT = 4
 """The bytes of a float32."""
@@ -80,7 +80,7 @@ def test_calls_are_nested_and_in_order() -> None:
 
 
 class Tagger(Module):
-    """A contract beside layers without one."""
+    """A module with a contract around layers without one."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ def test_axes_have_the_names_of_the_contract() -> None:
     assert str(tagger.outputs[0]) == "seq=7 batch=3 classes=5"
 
 
-def test_optional_arguments_are_seen_where_they_are_given() -> None:
+def test_optional_arguments_are_recorded_if_they_are_passed() -> None:
     tokens = torch.zeros(7, 3, dtype=torch.int64)
     assert sizes(trace(Tagger(5), tokens, None).call.inputs) == [(7, 3)]
     assert sizes(trace(Tagger(5), tokens, bias=z(3, 1)).call.inputs) == [(7, 3), (3, 1)]
@@ -262,7 +262,7 @@ def test_macs(model: nn.Module, inputs: tuple[Any, ...], macs: int) -> None:
 
 @pytest.mark.parametrize("is_training", [False, True])
 def test_transformers(is_training: bool) -> None:
-    """No fast path hides the layers, and attention counts."""
+    """No fast path hides the layers, and attention is counted."""
     batch, seq, hidden, inner = 4, 5, 8, 16
     layer = nn.TransformerEncoderLayer(hidden, 2, inner, batch_first=True).train(is_training)
     traced = trace(layer, z(batch, seq, hidden))
@@ -288,7 +288,7 @@ class Batch:
 
 
 class Containers(Module):
-    """Every kind of container, in and out."""
+    """Containers of every type, in arguments and results."""
 
     def forward(
         self,
@@ -337,7 +337,7 @@ def test_a_shared_module_is_called_twice() -> None:
     assert [call.times for call in siamese.call.calls] == [1, 1]
 
 
-def test_results_that_are_no_tensors() -> None:
+def test_results_that_are_not_tensors() -> None:
     assert trace(Free(lambda x: None), z(2)).call.outputs == ()
     assert sizes(trace(Free(lambda x: (x.shape[0], "a", [x])), z(2)).call.outputs) == [(2,)]
 
@@ -352,18 +352,18 @@ def test_huge_models_on_the_meta_device() -> None:
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_views_share_memory(device: str, mode: Callable[[], Any]) -> None:
-    """What we rely on: torch's private word for tensors that share their memory."""
+    """We rely on a private function of torch that says which tensors share memory."""
     with mode():
         x = z(2, 4, 3).to(device)
         for view in (x, x[0], x.flatten(1), x.mT, x.expand(7, 2, 4, 3), x.chunk(2)[0], x.relu_()):
-            assert _shares_memory(view, [z(2), x])
+            assert shares_memory(view, [z(2), x])
         layer = nn.Linear(3, 5, device=device)
         for other in (x + 1, x.clone(), layer(x)):
-            assert not _shares_memory(other, [x, *layer.parameters()])
+            assert not shares_memory(other, [x, *layer.parameters()])
 
 
 def test_the_flop_counter_calls_no_functions_of_its_own() -> None:
-    """What we rely on: an attribute of torch's flop counter that tells modules apart."""
+    """We rely on a private attribute of torch's flop counter that tracks modules."""
     layer = nn.Linear(3, 2)
     x = z(4, 3).requires_grad_()
     assert [o.name for o in trace(nn.Sequential(layer), x).call.operations()] == ["linear"]

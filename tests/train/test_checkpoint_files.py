@@ -20,13 +20,12 @@ from shapezoo.train import (
     Checkpoint,
     CheckpointError,
     State,
-    checkpoint_trees,
-    checkpoints,
     choose_optimizer,
     init,
     load_checkpoint,
     save_checkpoint,
 )
+from shapezoo.train.loop import checkpoint_trees, checkpoints
 
 
 def holding(tree: Any) -> Checkpoint:
@@ -41,7 +40,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def written(file: Path) -> bytes:
-    """What a checkpoint of a small model is written as; it stands in the file."""
+    """Write a checkpoint of a small model to the file, and return its bytes."""
     model = nn.Sequential(nn.Linear(2, 1), nn.BatchNorm1d(1))
     state = init(model, choose_optimizer("adam"))
     save_checkpoint(Checkpoint(state, 0.5, 3, Best(2, 0.25, state)), file, about="a note: é")
@@ -98,7 +97,7 @@ def test_forged_headers_are_refused(dtype: str, shape: list[int], count: int, fi
 
 
 def forge(path: Path, tree: object, tensors: dict[str, Tensor] | None = None) -> None:
-    """Write a file with a right digest; it is no signature."""
+    """Write a file with a correct digest, which is not a signature."""
     record = {"version": checkpoints._VERSION, "about": "", "tree": tree}
     record["digest"] = checkpoints._digest(record, tensors or {})
     save_file(tensors or {}, path, {checkpoints._KEY: checkpoints._dumped(record)})
@@ -109,7 +108,7 @@ def encoded() -> tuple[Any, dict[str, Tensor]]:
 
 
 def test_a_forged_file_is_as_good_as_a_written_one(file: Path) -> None:
-    """Or else the tests below would prove nothing."""
+    """Otherwise the tests below would prove nothing."""
     forge(file, *encoded())
     kept = load_checkpoint(file)[0].state.optimizer["kept"]
     assert kept["a"].tolist() == [[1.0] * 3] * 2
@@ -185,7 +184,7 @@ def test_deep_trees_are_refused(depth: int, file: Path) -> None:
             load_checkpoint(file)
 
 
-def test_what_is_nested_too_deeply_is_not_written(file: Path) -> None:
+def test_checkpoints_nested_too_deeply_are_not_written(file: Path) -> None:
     whole = written(file)
     tree: list[Any] = []
     tree.append(tree)
@@ -201,21 +200,21 @@ ONES = torch.ones(2, 3)
     ("kept", "tensors", "message"),
     [
         ({"tensor": ["1", []]}, {}, "a tensor is missing"),
-        ({"tensor": ["0", [0]]}, {"0": ONES}, "other axes"),
-        ({"tensor": ["0", [0, 2]]}, {"0": ONES}, "other axes"),
-        ({"tensor": ["0", [0, 0]]}, {"0": ONES}, "other axes"),
-        ({"tensor": ["0", [False, True]]}, {"0": ONES}, "other axes"),
+        ({"tensor": ["0", [0]]}, {"0": ONES}, "the wrong axes"),
+        ({"tensor": ["0", [0, 2]]}, {"0": ONES}, "the wrong axes"),
+        ({"tensor": ["0", [0, 0]]}, {"0": ONES}, "the wrong axes"),
+        ({"tensor": ["0", [False, True]]}, {"0": ONES}, "the wrong axes"),
         ({"list": [{"tensor": ["0", [0, 1]]}] * 2}, {"0": ONES}, "used twice"),
-        (None, {"0": ONES}, "'0' belongs nowhere"),
+        (None, {"0": ONES}, "'0' is not used"),
         ({"dict": [[{"list": []}, 1]]}, {}, "a list cannot be a key"),
         ({"dict": [[1, 1], [1, 2]]}, {}, "twice"),
         ({"dict": [[1, 1, 1]]}, {}, "3 parts"),
         ({"set": []}, {}, "no type 'set'"),
         ({"list": [], "tuple": []}, {}, "one key"),
-        ({"Best": {"dict": []}}, {}, "Best has other fields"),
+        ({"Best": {"dict": []}}, {}, "Best has the wrong fields"),
     ],
 )
-def test_what_is_wrong_with_a_tree_is_named(
+def test_the_error_says_what_is_wrong_with_a_tree(
     kept: Any, tensors: dict[str, Tensor], message: str, file: Path
 ) -> None:
     tree, _ = checkpoint_trees.encoded(holding("HERE"))

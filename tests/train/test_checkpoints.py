@@ -1,4 +1,4 @@
-"""A checkpoint comes back as it was, or not at all."""
+"""A loaded checkpoint equals the saved one, or loading raises."""
 
 import collections
 import os
@@ -47,7 +47,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def whole(file: Path) -> bytes:
-    """What a checkpoint of a small model is written as; it stands in the file."""
+    """Write a checkpoint of a small model to the file, and return its bytes."""
     model = nn.Sequential(nn.Linear(2, 1), nn.BatchNorm1d(1))
     state = init(model, choose_optimizer("adam"))
     small = State(state.parameters, state.buffers, state.optimizer, {"cpu": torch.ones(3)}, 7)
@@ -157,7 +157,7 @@ def test_no_part_is_accepted(file: Path, whole: bytes) -> None:
         load_checkpoint(file)
 
 
-def test_files_that_are_no_checkpoint_are_told(tmp_path: Path) -> None:
+def test_files_that_are_not_checkpoints_raise(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "text").write_text("no checkpoint" * 99)
     (tmp_path / "zeros").write_bytes(bytes(99))
@@ -250,7 +250,7 @@ def test_a_file_has_its_name_only_when_it_is_whole(
         path.write_bytes(whole[:50])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("shapezoo.train.checkpoints.save_file", fails)
+    monkeypatch.setattr("shapezoo.weights.weight_files.save_file", fails)
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(holding(None), file)
     assert file.read_bytes() == whole

@@ -32,12 +32,12 @@ def test_automatic_choice_takes_the_accelerator_that_is_there(
 
 
 @pytest.mark.parametrize("name", ["", "gpu", "tpu", "meta", "cuda:x"])
-def test_names_that_are_no_device_are_told(name: str) -> None:
-    with pytest.raises(DeviceError, match="is none that PyTorch can compute on; use auto, cpu"):
+def test_names_that_are_not_devices_raise(name: str) -> None:
+    with pytest.raises(DeviceError, match="is not a device of PyTorch; use auto, cpu"):
         choose_device(name)
 
 
-def test_a_device_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_the_machine_lacks_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = SimpleNamespace(is_available=lambda: True, device_count=lambda: 2)
     monkeypatch.setattr(torch, "get_device_module", lambda device: cast(ModuleType, backend))
     assert choose_device("cuda:1") == torch.device("cuda:1")
@@ -61,7 +61,7 @@ def test_a_state_is_put_where_it_is_wanted_and_comes_back() -> None:
 
 @dataclass(frozen=True, eq=False)
 class Watched(ImageBatch):
-    """A batch that tells where it was moved to."""
+    """A batch that records the device it was moved to."""
 
     def to(self, device: torch.device) -> "Watched":
         moved.append(device)

@@ -39,7 +39,7 @@ from shapezoo.train import (
     save_checkpoint,
     train_step,
 )
-from shapezoo.train.loop import _generator
+from shapezoo.train.loop.fit import _generator
 
 Fingerprint = Callable[..., str]
 
@@ -92,7 +92,7 @@ def test_the_seed_decides_the_outcome() -> None:
 
 
 class Elsewhere(ImageDataset):
-    """Picks its examples in worker processes only."""
+    """A dataset that raises unless a worker process selects its examples."""
 
     def select(self, indices: Tensor) -> ImageBatch:
         assert data.get_worker_info()

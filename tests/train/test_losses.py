@@ -92,7 +92,7 @@ def test_auxiliary_logits_are_for_the_same_examples_and_classes() -> None:
 
 
 @pytest.mark.parametrize("label", [-100, -1, 2])
-def test_labels_that_are_no_class_are_refused(label: int) -> None:
+def test_labels_out_of_range_raise(label: int) -> None:
     labels = torch.tensor([0, label])
     with pytest.raises(IndexError, match="out of bounds"):
         cross_entropy(torch.zeros(2, 2), labels)
@@ -101,7 +101,7 @@ def test_labels_that_are_no_class_are_refused(label: int) -> None:
     assert binary_correct(torch.tensor([[-1.0], [1.0]]), labels) == 1
 
 
-def test_scores_that_are_no_numbers_are_not_right() -> None:
+def test_nan_scores_are_not_correct() -> None:
     nan = torch.full((2, 3), torch.nan)
     assert correct(nan, torch.zeros(2).long()) == 0
     assert binary_correct(nan[:, :1], torch.zeros(2).long()) == 0

@@ -1,4 +1,4 @@
-"""What a training no longer needs is freed at once, without waiting for the garbage collector."""
+"""Memory that a training no longer needs is freed at once, without the garbage collector."""
 
 import gc
 import subprocess
@@ -24,7 +24,7 @@ from shapezoo.train import (
     init,
     save_checkpoint,
 )
-from shapezoo.train.step import Training
+from shapezoo.train.steps.step import Training
 
 ADAM = choose_optimizer("adam", lr=0.01)
 
@@ -72,7 +72,7 @@ def tensors_of(state: State) -> list[Tensor]:
 
 
 class Watch:
-    """Says which tensors of states that are not needed any more are still there."""
+    """Records which tensors of states that are no longer needed are still alive."""
 
     def __init__(self) -> None:
         self._references: list[weakref.ref[Tensor]] = []
@@ -149,7 +149,7 @@ def test_the_best_state_is_the_saved_one_and_there_is_only_one() -> None:
     assert set(alive) == {alive[0]}
 
 
-def test_gradients_do_not_lie_beside_what_is_measured_and_saved(
+def test_gradients_are_freed_before_evaluating_and_saving(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Their memory is what the copies of an evaluation take."""

@@ -32,7 +32,7 @@ BATCH = TableBatch(
 
 
 def error_after(steps: int, name: str, **settings: Any) -> float:
-    """How far the line is from y = 2 x + 0."""
+    """Return the distance of the line from y = 2 x + 0."""
     model = linear_regression().double()
     make_optimizer = choose_optimizer(name, **settings)
     state = init(model, make_optimizer)
@@ -69,7 +69,7 @@ def test_settings_and_defaults_reach_the_optimizer(name: str) -> None:
     assert optimizer.defaults == {**OPTIMIZERS[name](parameters).defaults, "lr": 0.125}  # type: ignore[call-arg]  # the base class has no defaults
 
 
-def test_what_is_chosen_can_be_pickled() -> None:
+def test_a_chosen_optimizer_can_be_pickled() -> None:
     make_optimizer = pickle.loads(pickle.dumps(choose_optimizer("sgd", lr=0.1, momentum=0.9)))
     optimizer = make_optimizer([torch.nn.Parameter(torch.zeros(2))])
     assert (optimizer.defaults["lr"], optimizer.defaults["momentum"]) == (0.1, 0.9)
@@ -79,11 +79,11 @@ def test_what_is_chosen_can_be_pickled() -> None:
     ("name", "hint"),
     [("adamm", "did you mean 'adam' or 'adamw'"), ("SGD", "did you mean 'sgd'"), ("lion", "")],
 )
-def test_an_unknown_name_is_refused_with_the_nearest_and_all(name: str, hint: str) -> None:
+def test_an_unknown_name_raises_with_close_matches_and_all_names(name: str, hint: str) -> None:
     with pytest.raises(UnknownOptimizerError) as error:
         choose_optimizer(name)
     assert str(error.value).startswith(f"no optimizer is called {name!r}; {hint}")
-    assert str(error.value).endswith(f"there are {', '.join(OPTIMIZERS)}")
+    assert str(error.value).endswith(f"valid names: {', '.join(OPTIMIZERS)}")
 
 
 @pytest.mark.parametrize("setting", ["momentum", "learning_rate", "params", "self"])

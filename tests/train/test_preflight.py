@@ -1,4 +1,4 @@
-"""What cannot work is refused before the first step, and a model with frozen layers keeps them."""
+"""Errors come before the first step, and frozen layers stay frozen."""
 
 import math
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from shapezoo.train import (
     init,
     train_step,
 )
-from shapezoo.train.preflight import better_batch_size, has_single_example
+from shapezoo.train.loop.preflight import better_batch_size, has_single_example
 
 ADAM = choose_optimizer("adam", lr=0.01)
 
@@ -54,7 +54,7 @@ def fitted(model: nn.Module, train: Any, test: Any, **settings: Any) -> State:
 
 
 class Untouched:
-    """Examples that no test of a refusal may ask for."""
+    """A dataset that must not be read before an error is raised."""
 
     def __len__(self) -> int:
         return 9
@@ -110,7 +110,7 @@ def test_settings_out_of_range_are_refused(
         ({}, r"got a dict; pass init\(model, make_optimizer\)"),
     ],
 )
-def test_what_is_no_start_is_refused_with_advice(start: Any, advice: str) -> None:
+def test_a_wrong_start_raises_with_advice(start: Any, advice: str) -> None:
     with pytest.raises(TypeError, match=f"start must be a State or a Checkpoint.*{advice}"):
         fit(normalised(), ADAM, start, Untouched(), Untouched(), epochs=1, batch_size=4)
 
@@ -120,7 +120,7 @@ def groups_of_the_model(model: nn.Sequential) -> Any:
 
 
 def test_an_optimizer_for_other_parameters_is_refused() -> None:
-    """It would train the model itself, which nobody looks at, and so nothing."""
+    """It would train the parameters of the model, which are not used."""
     model = normalised()
     state = init(model, ADAM)
     for make_optimizer in (
@@ -133,7 +133,9 @@ def test_an_optimizer_for_other_parameters_is_refused() -> None:
                 model, make, state, images(8).select(torch.arange(8))
             ),
         ):
-            with pytest.raises(ValueError, match=r"make_optimizer: .* that it was not given"):
+            with pytest.raises(
+                ValueError, match=r"make_optimizer: .* other than those passed to it"
+            ):
                 call()
 
 
@@ -382,7 +384,7 @@ class BadRow:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_loss_that_is_no_number_can_stop_a_training(value: float, accumulate: int) -> None:
+def test_a_loss_that_is_not_finite_can_stop_a_training(value: float, accumulate: int) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(6, 2))
     saved: list[State] = []
     settings: dict[str, Any] = {
@@ -398,7 +400,7 @@ def test_a_loss_that_is_no_number_can_stop_a_training(value: float, accumulate: 
     assert any(value.isnan().any() for value in reached.parameters.values())
 
 
-def test_no_step_is_taken_on_a_loss_that_is_no_number() -> None:
+def test_no_step_is_taken_on_a_loss_that_is_not_finite() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(6, 2))
     start = init(model, ADAM)
     batch = BadRow(math.nan).select(torch.arange(9))

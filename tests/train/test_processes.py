@@ -39,7 +39,7 @@ ACCELERATE = [
 
 
 def together(size: int, run: Callable[[Processes], T]) -> list[T]:
-    """What each of several threads gives that stand for processes."""
+    """Return the results of several threads that simulate processes."""
     barrier, given = threading.Barrier(size, timeout=60), dict[int, Tensor]()
 
     def started(rank: int) -> T:
@@ -140,7 +140,7 @@ def test_evaluation_over_shares_equals_one_process() -> None:
         assert (metrics.accuracy, metrics.examples) == (one.accuracy, 7)
 
 
-def test_no_examples_anywhere_are_told_everywhere() -> None:
+def test_a_batch_without_examples_raises_in_every_process() -> None:
     def run(processes: Processes) -> None:
         model = classifier()
         nothing = table(0).select(torch.arange(0))
@@ -211,7 +211,7 @@ def launched(launcher: list[str], tasks: str, folder: Path) -> subprocess.Comple
 
 
 def done(launcher: list[str], tasks: str, folder: Path) -> tuple[Any, Any]:
-    """What both processes found in each task."""
+    """The results of both processes for each task."""
     ended = launched(launcher, tasks, folder)
     assert ended.returncode == 0, ended.stderr
     first, second = (json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1))
@@ -273,11 +273,11 @@ def test_dropout_and_batch_norm_in_parts_are_as_in_one_piece(parts: tuple[Any, A
 
 
 @pytest.mark.slow
-def test_what_models_in_parts_cannot_do_is_told(parts: tuple[Any, Any]) -> None:
+def test_what_sharded_models_cannot_do_raises(parts: tuple[Any, Any]) -> None:
     messages = parts[0]["refused"]
     assert messages == parts[1]["refused"]
-    assert "LBFGS cannot train parameters that lie in parts" in messages["lbfgs"]
-    assert "Rprop cannot train parameters that lie in parts" in messages["rprop"]
+    assert "LBFGS cannot train parameters that are sharded" in messages["lbfgs"]
+    assert "Rprop cannot train parameters that are sharded" in messages["rprop"]
     assert "a DTensor cannot be stored in a checkpoint" in messages["checkpoint"]
 
 

@@ -1,4 +1,4 @@
-"""Random augmentation is the same however the examples are shared out, and after a resume."""
+"""Random augmentation does not depend on workers, processes and resuming."""
 
 import contextlib
 import functools
@@ -41,7 +41,7 @@ def drawn() -> Tensor:
 
 @dataclass(frozen=True)
 class Examples:
-    """Drawn at random, each on its own; they say which they are and who picked them."""
+    """Random examples that contain their index and the process that selected them."""
 
     def __len__(self) -> int:
         return COUNT
@@ -294,7 +294,7 @@ def test_outside_of_a_training_nothing_is_seeded() -> None:
 
 
 class Noisy(InMemory[TensorBatch]):
-    """Overrides a `select` that is known to draw nothing."""
+    """Overrides a `select` that is marked as drawing nothing."""
 
     def __len__(self) -> int:
         return COUNT

@@ -127,7 +127,7 @@ def test_every_schedule_has_factors_from_0_to_1_and_can_be_pickled(
     assert [copy(step) for step in range(steps)] == factors
 
 
-def test_a_schedule_tells_its_settings() -> None:
+def test_the_repr_of_a_schedule_shows_its_settings() -> None:
     schedule = choose_schedule("cosine", 100, warmup_steps=10)
     assert repr(schedule) == "Warmup(steps=10, then=CosineDecay(steps=90, final=0.0))"
 
@@ -153,9 +153,7 @@ def test_a_schedule_tells_its_settings() -> None:
         ),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(
-    make: Callable[[], Schedule], message: str
-) -> None:
+def test_settings_out_of_range_raise(make: Callable[[], Schedule], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         make()
 
@@ -163,8 +161,8 @@ def test_settings_that_make_no_sense_are_refused(
 @pytest.mark.parametrize(
     ("name", "hint"), [("cosin", "did you mean 'cosine'? "), ("Step", "did you"), ("poly", "")]
 )
-def test_an_unknown_name_is_refused_with_the_nearest_and_all(name: str, hint: str) -> None:
+def test_an_unknown_name_raises_with_close_matches_and_all_names(name: str, hint: str) -> None:
     with pytest.raises(UnknownScheduleError) as error:
         choose_schedule(name, 10)
     assert str(error.value).startswith(f"no schedule is called {name!r}; {hint}")
-    assert str(error.value).endswith("there are constant, cosine, linear, step")
+    assert str(error.value).endswith("valid names: constant, cosine, linear, step")

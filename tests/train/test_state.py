@@ -1,4 +1,4 @@
-"""A model lends its computation to a state, and is as it was afterwards."""
+"""A model computes with the tensors of a state, and has its own again afterwards."""
 
 import functools
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from shapezoo.train import MakeOptimizer, State, choose_optimizer, evaluate, init, install
-from shapezoo.train.state import lent
+from shapezoo.train.steps.state import lent
 
 ADAM = choose_optimizer("adam", lr=0.01)
 Fingerprint = Callable[..., str]
@@ -173,7 +173,7 @@ def test_the_state_of_another_model_is_refused_and_nothing_is_taken(
     assert fingerprint(model.state_dict()) == before
 
 
-def test_a_buffer_is_no_parameter() -> None:
+def test_a_buffer_is_not_a_parameter() -> None:
     as_parameter = init(PARAMETER, SGD)
     as_buffer = State({}, as_parameter.parameters, as_parameter.optimizer, {}, 0)
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""A step is that of ordinary training in place, and modifies nothing."""
+"""A step equals ordinary training in place, and modifies nothing."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -82,7 +82,7 @@ def ordinary(
     clip_norm: float | None = None,
     autocast: torch.dtype | None = None,
 ) -> Iterator[float]:
-    """Training as everybody writes it."""
+    """An ordinary training loop in PyTorch."""
     torch.manual_seed(3)
     optimizer = make_optimizer(list(model.parameters()))
     scheduler = LambdaLR(optimizer, schedule or (lambda step: 1.0))
@@ -495,7 +495,7 @@ def test_an_optimizer_sees_the_attributes_of_parameters() -> None:
 
 
 class Caching(nn.Module):
-    """Makes a buffer in its first forward, as causal masks often are."""
+    """Creates a buffer in its first forward, as is common for causal masks."""
 
     mask: Tensor | None
 
@@ -514,7 +514,7 @@ class Caching(nn.Module):
 
 
 @pytest.mark.parametrize("is_registered", [True, False])
-def test_a_buffer_that_forward_makes_is_none_of_the_state(is_registered: bool) -> None:
+def test_a_buffer_created_by_forward_is_not_in_the_state(is_registered: bool) -> None:
     model = Caching(is_registered=is_registered)
     state, _ = run(model, ADAM, batches(3))
     assert state.buffers == {}
@@ -526,7 +526,7 @@ def test_a_buffer_that_forward_makes_is_none_of_the_state(is_registered: bool) -
     assert vars(model)["_buffers"] == ({"mask": None} if is_registered else {})
 
 
-def test_gradients_that_are_no_numbers_can_stop_a_training() -> None:
+def test_gradients_that_are_not_finite_can_stop_a_training() -> None:
     """The loss is finite: a square root has an infinite derivative at 0."""
     layer = nn.Linear(6, 3, bias=False)
     nn.init.zeros_(layer.weight)

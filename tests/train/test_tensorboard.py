@@ -12,7 +12,7 @@ Curves = dict[str, list[tuple[int, float]]]
 
 
 def written(folder: Path) -> Curves:
-    """What TensorBoard shows: for each tag the values, with the number of steps taken."""
+    """Return what TensorBoard shows: for each tag, the steps and values."""
     events = EventAccumulator(str(folder)).Reload()
     return {
         tag: [(scalar.step, scalar.value) for scalar in events.Scalars(tag)]

@@ -1,4 +1,4 @@
-"""What the processes of test_processes.py do: ``torchrun worker.py TASK[,TASK] FOLDER``.
+"""The tasks of the processes in test_processes.py: ``torchrun worker.py TASK[,TASK] FOLDER``.
 
 Each process writes what it found in each task to ``FOLDER/RANK.json``.
 """
@@ -58,7 +58,7 @@ MAKE: dict[str, MakeOptimizer] = {
 
 
 class Options(TypedDict, total=False):
-    """What `fit` is also told."""
+    """Further arguments of `fit`."""
 
     processes: Processes
     accumulate: int
@@ -205,7 +205,7 @@ def digest(state: State) -> str:
 
 
 def compared(alone: tuple[State, list[float]], several: tuple[State, list[float]]) -> Any:
-    """How far several processes are from one, and what state they have reached."""
+    """Return the difference of several processes from one, and their state."""
     (one, expected), (state, numbers) = alone, (whole(several[0]), several[1])
     assert len(expected) == len(numbers), (expected, numbers)
     return {
@@ -272,7 +272,7 @@ def stopped(processes: Processes) -> dict[str, Any]:
 
 
 def parts(processes: Processes) -> dict[str, Any]:
-    """Models in parts reach what one process reaches."""
+    """Sharded models reach the results of one process."""
     found = dict[str, Any]()
     for make_model, names, data in (
         (Partly, sorted(MAKE.keys() - {"lbfgs", "rprop"}), (points(11), points(6))),
@@ -294,13 +294,13 @@ def parts(processes: Processes) -> dict[str, Any]:
 
 
 def refused(processes: Processes) -> dict[str, Any]:
-    """What cannot be done with models in parts."""
+    """Errors for what sharded models do not support."""
     model, data, found = sharded(built(Partly), processes), points(6), dict[str, Any]()
     for name in ("lbfgs", "rprop"):
-        with pytest.raises(ValueError, match="in parts") as error:
+        with pytest.raises(ValueError, match="sharded") as error:
             train_step(model, MAKE[name], init(model, MAKE[name]), data, processes=processes)
         found[name] = str(error.value)
-    with pytest.raises(ValueError, match="in parts") as error:
+    with pytest.raises(ValueError, match="sharded") as error:
         save_checkpoint(Checkpoint(init(model, MAKE["sgd"])), FOLDER / "refused")
     return {**found, "checkpoint": str(error.value)}
 
@@ -354,7 +354,7 @@ TASKS: dict[str, Callable[[Processes], dict[str, Any]]] = {
 
 
 def joining() -> AbstractContextManager[Processes]:
-    """Those that ``torchrun`` has started, or ``accelerate launch``."""
+    """Return the processes started by ``torchrun`` or ``accelerate launch``."""
     if "ACCELERATE_MIXED_PRECISION" in os.environ:
         return contextlib.nullcontext(accelerated(Accelerator(cpu=True)))
     return joined(timeout=timedelta(seconds=5 if NAMES == ["hangs"] else 60))

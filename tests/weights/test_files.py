@@ -101,11 +101,11 @@ def test_a_failed_save_leaves_the_old_file_and_no_other(
     weights.save(lenet(), file)
     before = file.read_bytes()
 
-    def fail_half_way(tensors: object, path: Path) -> None:
+    def fail_half_way(tensors: object, path: Path, metadata: object) -> None:
         path.write_bytes(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr("shapezoo.weights.files.save_file", fail_half_way)
+    monkeypatch.setattr("shapezoo.weights.weight_files.save_file", fail_half_way)
     with pytest.raises(OSError, match="no space left"):
         weights.save(lenet(), file)
     assert file.read_bytes() == before
@@ -139,10 +139,10 @@ def test_floats_are_not_taken_for_whole_numbers(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_an_os_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(tensors: object, path: Path) -> None:
+    def fail(tensors: object, path: Path, metadata: object) -> None:
         raise SafetensorError("No space left on device")
 
-    monkeypatch.setattr("shapezoo.weights.files.save_file", fail)
+    monkeypatch.setattr("shapezoo.weights.weight_files.save_file", fail)
     with pytest.raises(OSError, match="cannot be written: No space left"):
         weights.save(lenet(), tmp_path / "w.safetensors")
     assert list(tmp_path.iterdir()) == []

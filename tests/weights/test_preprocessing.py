@@ -21,7 +21,7 @@ from shapezoo import ShapeError, create_model, list_models, model_info, signatur
 from shapezoo.models import resnet_micro
 from shapezoo.weights import PublishedWeights, WeightsError, preprocess
 from shapezoo.weights.adapting import with_channels
-from shapezoo.weights.published import find
+from shapezoo.weights.published import find_published
 
 WEIGHTS = [weights for name in list_models(published=True) for weights in model_info(name).weights]
 
@@ -230,7 +230,9 @@ def test_members_of_the_enums_of_torchvision_are_taken(name: str) -> None:
     """Also of models that the zoo does not have: the preprocessing is that of the weights."""
     member = torchvision.models.get_model_weights(name).DEFAULT
     picture = torch.randint(256, (3, 41, 33), dtype=torch.uint8)
-    assert torch.equal(preprocess(picture, member), preprocess(picture, find(name, "DEFAULT")))
+    assert torch.equal(
+        preprocess(picture, member), preprocess(picture, find_published(name, "DEFAULT"))
+    )
     if name not in ("googlenet", "inception_v3"):  # theirs is checked above
         torch.testing.assert_close(preprocess(picture, member), member.transforms()(picture))
 

@@ -27,7 +27,7 @@ import shapezoo.weights.published as published_module
 from shapezoo import create_model, list_models, model_info
 from shapezoo.models import ResNet, resnet18
 from shapezoo.weights import PublishedWeights, WeightsError, save
-from shapezoo.weights.published import download, find, published
+from shapezoo.weights.published import download, find_published, published_weights
 
 FILE = "resnet18-f37072fd.pth"
 Weights = dict[str, Tensor]
@@ -107,7 +107,7 @@ def test_an_old_file_of_a_vision_transformer_fits_images_of_another_size(cache: 
         for key, tensor in theirs.items()
     }
     cache.mkdir(parents=True)
-    torch.save(old, find("vit_b_32", "DEFAULT").file)
+    torch.save(old, find_published("vit_b_32", "DEFAULT").file)
     same = create_model("vit_b_32", weights="DEFAULT").state_dict()
     assert all(torch.equal(tensor, theirs[key]) for key, tensor in same.items())
     larger = create_model("vit_b_32", weights="DEFAULT", image_size=256, num_classes=3)
@@ -126,7 +126,7 @@ def test_the_size_of_images_is_that_of_the_weights(
         wanted.append(weights)
         return {}
 
-    monkeypatch.setattr("shapezoo.weights.building.download", nothing)
+    monkeypatch.setattr("shapezoo.weights.pretrained.download", nothing)
     for name, size in {"IMAGENET1K_SWAG_E2E_V1": 384, "IMAGENET1K_V1": 224}.items():
         with pytest.raises(WeightsError, match="holds no state dict"):
             create_model("vit_b_16", weights=name)
@@ -230,7 +230,7 @@ def served(server: str, folder: Path, content: bytes, start: str) -> PublishedWe
     """Weights that are on a server, under a name with this start of their sum."""
     file = f"tiny-{start}.pth"
     (folder / file).write_bytes(content)
-    return replace(find("resnet18", "DEFAULT"), url=f"{server}/{file}")
+    return replace(find_published("resnet18", "DEFAULT"), url=f"{server}/{file}")
 
 
 def test_a_download_is_verified_and_kept(server: str, tmp_path: Path, cache: Path) -> None:
@@ -247,14 +247,14 @@ def test_a_download_is_verified_and_kept(server: str, tmp_path: Path, cache: Pat
 def test_a_damaged_download_is_told_and_not_kept(server: str, tmp_path: Path, cache: Path) -> None:
     weights = served(server, tmp_path / "served", b"rubbish", "01234567")
     with pytest.raises(
-        WeightsError, match=r"of resnet18: what came from http.* is damaged: its SHA"
+        WeightsError, match=r"of resnet18: the download from http.* is damaged: its SHA"
     ):
         download(weights)
     assert list(cache.iterdir()) == []
 
 
 def test_a_network_without_the_file_is_told(server: str, cache: Path) -> None:
-    weights = replace(find("resnet18", "DEFAULT"), url=f"{server}/nothing-01234567.pth")
+    weights = replace(find_published("resnet18", "DEFAULT"), url=f"{server}/nothing-01234567.pth")
     advice = re.escape(f"put the file at {str(cache / 'nothing-01234567.pth')!r}")
     with pytest.raises(WeightsError, match=f"(?s)cannot be downloaded from .*404.*{advice}"):
         download(weights)
@@ -289,7 +289,7 @@ def test_a_server_that_stops_sending_is_given_up(
         running.ended = threading.Event()  # type: ignore[attr-defined]  # read above
         threading.Thread(target=running.serve_forever).start()
         url = f"http://127.0.0.1:{running.server_port}/{name}-01234567.pth"
-        weights = replace(find("resnet18", "DEFAULT"), url=url)
+        weights = replace(find_published("resnet18", "DEFAULT"), url=url)
         try:
             with pytest.raises(WeightsError, match=r"the server sent nothing for 0\.2 seconds"):
                 download(weights)
@@ -325,7 +325,7 @@ NAMED = {
     "full default": "ResNet18_Weights.DEFAULT",
     "name": "IMAGENET1K_V1",
     "name of the default": "DEFAULT",
-    "object": find("resnet18", "DEFAULT"),
+    "object": find_published("resnet18", "DEFAULT"),
 }
 
 
@@ -346,12 +346,12 @@ OTHERS: list[tuple[str, Any, str]] = [
         r"ResNet50_Weights\.IMAGENET1K_V2 are weights of resnet50; .*model_info\('resnet18'\)",
     ),
     ("resnet18", "ResNet50_Weights.DEFAULT", "are weights of resnet50"),
-    ("resnet18", find("resnet50", "DEFAULT"), "IMAGENET1K_V2 are weights of resnet50"),
+    ("resnet18", find_published("resnet50", "DEFAULT"), "IMAGENET1K_V2 are weights of resnet50"),
     ("resnet18", Colour.RED, r"Colour\.RED are not weights of a model of the zoo"),
     ("resnet18", "ResNet19_Weights.DEFAULT", "are not weights of a model of the zoo"),
     ("resnet18", "ResNet18_Weights.IMAGENET1K_V9", "'IMAGENET1K_V9'; there are IMAGENET1K_V1"),
     ("lenet", ENUM.DEFAULT, "nobody publishes weights for lenet, got ResNet18_Weights"),
-    ("lenet", find("resnet50", "DEFAULT"), "are weights of resnet50"),
+    ("lenet", find_published("resnet50", "DEFAULT"), "are weights of resnet50"),
     ("resnet18", "ResNet18_Weights.pth", "no weights file at 'ResNet18_Weights.pth'"),
 ]
 
@@ -378,7 +378,7 @@ def test_weights_of_others_are_refused(number: int, cache: Path) -> None:
             r"OrderedDict of 122 tensors; use model\.load_state_dict\(weights\), or save it",
         ),
         (resnet18(), r"ResNet; use model\.load_state_dict\(weights\.state_dict\(\)\)$"),
-        (published("resnet50"), r"a tuple of 2 PublishedWeights; .* such as weights\[1\]$"),
+        (published_weights("resnet50"), r"a tuple of 2 PublishedWeights; .* such as weights\[1\]$"),
         (ENUM, r"<enum 'ResNet18_Weights'>; .* such as ResNet18_Weights\.DEFAULT$"),
     ],
 )
@@ -413,4 +413,4 @@ def test_models_without_published_weights_have_none() -> None:
 def test_a_licence_that_is_not_known_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(published_module, "_LICENCES", {})
     with pytest.raises(KeyError):
-        published("resnet18")
+        published_weights("resnet18")

@@ -25,7 +25,7 @@ from shapezoo.models import resnet_micro
 from shapezoo.registry import entries
 from shapezoo.train import Checkpoint, init, save_checkpoint
 from shapezoo.weights import WeightsError
-from shapezoo.weights.building import build_with
+from shapezoo.weights.pretrained import build_pretrained
 
 
 def assert_loads(content: Any, expected: State, folder: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_missing_name_under_a_prefix_is_the_only_one_named(tmp_path: Path) -> 
     assert str(error.value).splitlines()[1:] == [
         "  1.1.bias: in the model, not in the file",
         "  compared with the entry 'net'",
-        "  compared without 'module.', with which all names in it start",
+        "  compared without 'module.', which starts all its keys",
     ]
 
 
@@ -169,7 +169,7 @@ def test_each_side_of_a_mismatch_is_shown(tmp_path: Path) -> None:
     theirs = [line for line in lines if line.endswith("in the file, not in the model")]
     assert len(ours) == len(theirs) == 6
     assert ours[-1] == "  and 3 more in the model, not in the file"
-    assert lines[-1] == "  all names in it start with 'encoder.'"
+    assert lines[-1] == "  all its keys start with 'encoder.'"
 
 
 def test_names_cannot_write_to_a_terminal(tmp_path: Path) -> None:
@@ -186,11 +186,11 @@ def test_nothing_is_loaded_but_what_an_exact_prefix_gives(
     names: list[str], data: st.DataObject
 ) -> None:
     """Whatever the names are: either all tensors of the file arrive, in one order, or an error."""
-    from shapezoo.weights.unwrapping import unwrap
+    from shapezoo.weights.state_dict_search import find_weights
 
     wanted = data.draw(st.lists(NAMES, min_size=1, max_size=5, unique=True))
     state = {name: torch.tensor(number) for number, name in enumerate(names)}
-    found = unwrap(state, {name: torch.ones(1) for name in wanted}, __file__).tensors
+    found = find_weights(state, {name: torch.ones(1) for name in wanted}, __file__).tensors
     if found.keys() == {*wanted}:
         (prefix,) = {name.removesuffix(short) for name, short in _pairs(state, found)}
         assert state.keys() == {prefix + name for name in wanted}
@@ -283,9 +283,9 @@ def test_an_average_beside_the_weights_is_not_guessed_after_names_are_adapted(
     entry = next(entry for entry in entries() if entry.name == "googlenet_micro")
     published = dataclasses.replace(entry, published_by="torchvision")
     with pytest.raises(WeightsError, match="fit the model several times"):
-        build_with(published, file, {"aux_logits": False})
+        build_pretrained(published, file, {"aux_logits": False})
     file = saved({"state_dict": state, "step": torch.ones(1)}, tmp_path)
-    build_with(published, file, {"aux_logits": False})
+    build_pretrained(published, file, {"aux_logits": False})
 
 
 def test_a_file_for_images_of_another_size_is_named(tmp_path: Path) -> None:
@@ -297,9 +297,9 @@ def test_a_file_for_images_of_another_size_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         WeightsError, match=r"pos_embedding is \(1, 145, 32\) in the file.*image_size"
     ):
-        build_with(published, file, {})
-    assert_equal(build_with(published, file, {"image_size": 48}).state_dict(), state)
-    build_with(published, file, {"image_size": 32})
+        build_pretrained(published, file, {})
+    assert_equal(build_pretrained(published, file, {"image_size": 48}).state_dict(), state)
+    build_pretrained(published, file, {"image_size": 32})
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_channels_of_odd_weights_are_refused(
     state = create_model("resnet_micro").state_dict()
     file = saved({**state, "conv1.weight": changed(state["conv1.weight"])}, tmp_path)
     with pytest.raises(WeightsError, match=r"conv1\.weight: "):
-        build_with(published, file, {"in_channels": 1})
+        build_pretrained(published, file, {"in_channels": 1})
 
 
 # What else may be in a file.
@@ -628,7 +628,7 @@ def test_channels_of_models_without_published_weights_are_never_adapted(tmp_path
 def test_position_embeddings_of_a_wrong_rank_are_refused(tmp_path: Path) -> None:
     state = create_model("vit_micro").state_dict()
     name = "encoder.pos_embedding"
-    from shapezoo.weights.building import _adapted
+    from shapezoo.weights.pretrained import _adapted
 
     for odd in (torch.ones(3), torch.ones(1, 4, 8), torch.tensor(1.0)):
         with pytest.raises(WeightsError, match="'w' does not fit VisionTransformer: "):

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from shapezoo import Module, create_model, model_info
+from shapezoo._modules import without_values
 from shapezoo.models import Backbone
-from shapezoo.registry import without_values
 
 LARGE = 20_000_000
 """Parameters of which the memory, 80 MB, is wanted back before the next model."""

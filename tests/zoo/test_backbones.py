@@ -7,7 +7,7 @@ from tests.zoo.subjects import one_before_a_release_all, shell
 from torch import Tensor
 
 from shapezoo import Module, create_model, list_models, signature
-from shapezoo.contracts.examples import example_arguments, free_axes
+from shapezoo.contracts.examples.arguments import example_arguments, free_axes
 from shapezoo.models import Backbone
 from shapezoo.testing import assert_contract, assert_proved, inputs
 from shapezoo.verdicts import verdicts

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import shapezoo
 from shapezoo import ContractError, create_model, list_models, signature
 from shapezoo.contracts import AXES, Module, RecordType, is_checked
-from shapezoo.contracts.types import bindable_names, tensors
+from shapezoo.contracts.language.types import bindable_names, tensors
 
 
 def package_modules() -> list[ModuleType]:

@@ -10,7 +10,7 @@ from torch.fx.proxy import TraceError
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from shapezoo import Module, create_model, list_models, model_info, signature
-from shapezoo.contracts.examples import example_arguments, free_axes
+from shapezoo.contracts.examples.arguments import example_arguments, free_axes
 from shapezoo.models import Backbone
 
 pytestmark = pytest.mark.filterwarnings("ignore:NOTE. The nodes obtained by tracing")

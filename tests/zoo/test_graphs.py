@@ -7,7 +7,7 @@ from hypothesis.strategies import SearchStrategy
 from tests.zoo.subjects import by_class, small_images, vary
 
 from shapezoo import Module, create_model, list_models, signature
-from shapezoo.contracts.examples import free_axes
+from shapezoo.contracts.examples.arguments import free_axes
 from shapezoo.testing import Call, assert_compiles, assert_exports, inputs
 
 NAMES = [names[0] for names in by_class(list_models(published=True)).values()]

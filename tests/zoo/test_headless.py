@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from shapezoo import Module, create_model, list_models, model_info, signature, trace
-from shapezoo.contracts.examples import example_arguments, free_axes
+from shapezoo.contracts.examples.arguments import example_arguments, free_axes
 from shapezoo.models import Backbone, HasPooledFeatures, Headless, VisionTransformer
 from shapezoo.testing import (
     assert_compiles,

@@ -13,7 +13,7 @@ from tests.zoo.subjects import by_class, shell
 
 from shapezoo import create_model, list_models, model_info, signature
 from shapezoo.contracts import UnionType
-from shapezoo.contracts.examples import counted_axis, free_axes
+from shapezoo.contracts.examples.arguments import counted_axis, free_axes
 from shapezoo.models import Backbone
 from shapezoo.testing import (
     assert_batch_first_equivalent,

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 
 from shapezoo import create_model, list_models, model_info, models, signature, weights
-from shapezoo.proving.values import tensors_of
+from shapezoo._containers import tensors_of
 from shapezoo.registry import Entry, entries
 from shapezoo.testing import Call, inputs
 from shapezoo.train import choose_device

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from shapezoo import Module, create_model, list_models, model_info, signature, trace
-from shapezoo.contracts.examples import example_arguments
+from shapezoo._containers import tensors_of
+from shapezoo.contracts.examples.arguments import example_arguments
 from shapezoo.layers import StochasticDepth
-from shapezoo.proving.values import tensors_of
 from shapezoo.verdicts import verdicts
 from shapezoo.weights import PublishedWeights
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from shapezoo import Trace, create_model, list_models, model_info, signature, trace
 from shapezoo.contracts import Signature, TensorType, UnionType
-from shapezoo.contracts.examples import example_arguments, free_axes
-from shapezoo.contracts.types import tensors
+from shapezoo.contracts.examples.arguments import example_arguments, free_axes
+from shapezoo.contracts.language.types import tensors
 from shapezoo.tracing import Flow, Operation
 from shapezoo.verdicts import verdicts
 

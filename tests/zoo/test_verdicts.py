@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from shapezoo import Module, ShapeError, create_model, list_models, model_info, registry, signature
 from shapezoo import verdicts as stored
-from shapezoo.contracts.examples import example_arguments, free_axes
+from shapezoo.contracts.examples.arguments import example_arguments, free_axes
 from shapezoo.registry import origin_of, register
 from shapezoo.verdicts import INDIFFERENT, Mode, Verdict, verdicts
 

@@ -1,15 +1,19 @@
-"""Shape contracts: reading them from annotations, and enforcing them."""
+"""Shape contracts: reading them from annotations, and enforcing them.
 
-from shapezoo.contracts.axes import AXES, Axis
-from shapezoo.contracts.bodies import assert_shape
-from shapezoo.contracts.check import checked, is_checked
-from shapezoo.contracts.conditions import Condition
-from shapezoo.contracts.errors import ContractError, ShapeError
-from shapezoo.contracts.module import Module
-from shapezoo.contracts.reading import signature
-from shapezoo.contracts.signatures import Argument, ArgumentKind, Signature
-from shapezoo.contracts.switch import unchecked
-from shapezoo.contracts.types import (
+docs/internals/enforcement.md explains how an annotation becomes a check.
+"""
+
+from shapezoo.contracts.checking.bodies import assert_shape
+from shapezoo.contracts.checking.check import checked, is_checked
+from shapezoo.contracts.checking.introspection import signature
+from shapezoo.contracts.checking.module import Module
+from shapezoo.contracts.checking.switch import unchecked
+from shapezoo.contracts.language.axes import Axis
+from shapezoo.contracts.language.axis_names import AXES
+from shapezoo.contracts.language.conditions import Condition
+from shapezoo.contracts.language.errors import ContractError, ShapeError
+from shapezoo.contracts.language.signatures import Argument, ArgumentKind, Signature
+from shapezoo.contracts.language.types import (
     DictType,
     PlainType,
     RecordType,

@@ -1,4 +1,4 @@
-"""Datasets as typed batches."""
+"""Datasets that return typed batches."""
 
 from shapezoo._datasets import Selectable
 from shapezoo._seeding import seeded_example

@@ -1,4 +1,4 @@
-"""Making a batch from a list of examples, with errors that show how to mend the dataset."""
+"""Collating a list of examples into a batch, with errors that show how to fix the dataset."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from torch.utils.data import default_collate
 from shapezoo._datasets import Batch
 
 Collate = Callable[[list[Any]], Any]
-_TARGETS = ("label", "labels", "target", "targets", "y")  # usual keys in dataset dicts
+_TARGET_KEYS = ("label", "labels", "target", "targets", "y")  # common in examples that are dicts
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class TensorBatch:
 
     Attributes:
         inputs: The arguments of the model.
-        targets: What the loss compares the output of the model with.
+        targets: The targets that the loss compares with the output of the model.
 
     Raises:
         TypeError: `inputs` is not a tuple of tensors, or `targets` is not a tensor.
@@ -66,10 +66,10 @@ class TensorBatch:
 
 
 def collated(examples: list[Any], collate: Collate) -> Batch:
-    """Make a batch of examples.
+    """Return a batch of examples.
 
     Args:
-        examples: At least one example.
+        examples: One or more examples.
         collate: See `as_dataset`.
 
     Raises:
@@ -83,9 +83,9 @@ def collated(examples: list[Any], collate: Collate) -> Batch:
         result = default_collate(examples)
     except (TypeError, RuntimeError, KeyError) as error:
         for path, value in _unsupported(examples[0], "example"):
+            got, advice = _unsupported_value(value)
             raise TypeError(
-                f"dataset: expected examples of tensors and numbers, got {_described(value)} at "
-                f"{path}; {_advice_for(value)}"
+                f"dataset: expected examples of tensors and numbers, got {got} at {path}; {advice}"
             ) from error
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(
@@ -97,7 +97,7 @@ def collated(examples: list[Any], collate: Collate) -> Batch:
 
 
 def _batch(result: object) -> Batch:
-    """Return what a collate function returned, as a batch."""
+    """Return the result of a collate function as a batch."""
     match result:
         case tuple() | list() if len(result) > 1 and _are_tensors(result):
             return TensorBatch(tuple(result[:-1]), result[-1])
@@ -106,11 +106,11 @@ def _batch(result: object) -> Batch:
         case Mapping():
             raise TypeError(_advice_for_dict(list(result)))
         case tuple() | list():
-            came = f"({', '.join(type(part).__name__ for part in result)})"
+            got = f"({', '.join(type(part).__name__ for part in result)})"
         case _:
-            came = f"a {type(result).__name__}"
+            got = f"a {type(result).__name__}"
     raise TypeError(
-        f"collate: expected it to return tensors (*inputs, targets), got {came}; pass "
+        f"collate: expected it to return tensors (*inputs, targets), got {got}; pass "
         "as_dataset(..., collate=...) a function that makes such a tuple from a list of examples"
     )
 
@@ -120,8 +120,8 @@ def _are_tensors(parts: Sequence[object]) -> TypeGuard[Sequence[Tensor]]:
 
 
 def _advice_for_dict(keys: list[object]) -> str:
-    """Return an error that shows a collate function for dicts with these keys."""
-    target = next((key for key in keys if key in _TARGETS), keys[-1] if keys else "label")
+    """Return an error with the code of a collate function for dicts with these keys."""
+    target = next((key for key in keys if key in _TARGET_KEYS), keys[-1] if keys else "label")
     order = [*(key for key in keys if key != target), target]
     returned = ", ".join(f"batch[{key!r}]" for key in order)
     return (
@@ -136,7 +136,7 @@ def _advice_for_dict(keys: list[object]) -> str:
 
 
 def _unsupported(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yield the parts of an example that `default_collate` does not support, and where they are."""
+    """Yield the paths and values of parts of an example that `default_collate` does not support."""
     match value:
         case Tensor() | np.ndarray() | np.generic() | int() | float() | str() | bytes():
             return
@@ -151,23 +151,14 @@ def _unsupported(value: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield from _unsupported(part, f"{path}[{key!r}]")
 
 
-def _is_picture(value: object) -> bool:
-    """Whether a value is a PIL image; PIL is not imported for this."""
-    pil = sys.modules.get("PIL.Image")
-    return pil is not None and isinstance(value, pil.Image)
-
-
-def _described(value: object) -> str:
-    if value is None:
-        return "None"
-    return "a PIL image" if _is_picture(value) else f"an object of {type(value).__name__}"
-
-
-def _advice_for(value: object) -> str:
-    if _is_picture(value):
-        return (
+def _unsupported_value(value: object) -> tuple[str, str]:
+    """Return a description of a value that `default_collate` does not support, and advice."""
+    pil = sys.modules.get("PIL.Image")  # not imported: without it there is no PIL image
+    if pil is not None and isinstance(value, pil.Image):
+        return "a PIL image", (
             "with v2 from torchvision.transforms, pass the dataset transform=v2.Compose("
             "[v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]), or convert the images in "
             "as_dataset(..., collate=...)"
         )
-    return "convert it in the dataset, or in as_dataset(..., collate=...)"
+    description = "None" if value is None else f"an object of {type(value).__name__}"
+    return description, "convert it in the dataset, or in as_dataset(..., collate=...)"

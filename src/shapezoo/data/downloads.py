@@ -1,4 +1,4 @@
-"""Datasets that torchvision downloads and reads."""
+"""Image datasets that are downloaded and read by torchvision."""
 
 import contextlib
 import gzip
@@ -49,15 +49,14 @@ CIFAR10_CLASSES = (
 
 
 def mnist(root: str | os.PathLike[str], *, download: bool = False) -> Split[ImageDataset]:
-    """60,000 handwritten digits to learn from, and 10,000 by other writers to test on.
+    """Return MNIST: 60,000 handwritten digits for training, 10,000 by other writers for testing.
 
     LeCun, Cortes, Burges, "The MNIST database of handwritten digits", 1998.
 
     Args:
-        root: The folder that holds, or shall hold, torchvision's ``MNIST/raw`` with the four
-            files of the dataset. Where their ``.gz`` files are there too, they are compared with
-            these.
-        download: Whether to download what is missing, about 12 MB, and to verify it.
+        root: The folder with torchvision's ``MNIST/raw``, which contains the four files of the
+            dataset. If their ``.gz`` files are there too, they are compared with these.
+        download: Whether to download and verify missing files, about 12 MB.
 
     Raises:
         DatasetError: The files are missing, cannot be downloaded, or are damaged.
@@ -66,16 +65,15 @@ def mnist(root: str | os.PathLike[str], *, download: bool = False) -> Split[Imag
 
 
 def fashion_mnist(root: str | os.PathLike[str], *, download: bool = False) -> Split[ImageDataset]:
-    """60,000 pictures of clothes in ten classes to learn from, and 10,000 to test on.
+    """Return Fashion-MNIST: pictures of clothes, 60,000 for training and 10,000 for testing.
 
     Xiao, Rasul, Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
     Algorithms", arXiv:1708.07747.
 
     Args:
-        root: The folder that holds, or shall hold, torchvision's ``FashionMNIST/raw`` with the
-            four files of the dataset. Where their ``.gz`` files are there too, they are compared
-            with these.
-        download: Whether to download what is missing, about 31 MB, and to verify it.
+        root: The folder with torchvision's ``FashionMNIST/raw``, which contains the four files
+            of the dataset. If their ``.gz`` files are there too, they are compared with these.
+        download: Whether to download and verify missing files, about 31 MB.
 
     Raises:
         DatasetError: The files are missing, cannot be downloaded, or are damaged.
@@ -84,20 +82,20 @@ def fashion_mnist(root: str | os.PathLike[str], *, download: bool = False) -> Sp
 
 
 def cifar10(root: str | os.PathLike[str], *, download: bool = False) -> Split[ImageDataset]:
-    """50,000 colour photographs of ten kinds of things to learn from, and 10,000 to test on.
+    """Return CIFAR-10: colour photographs of ten classes, 50,000 for training, 10,000 for testing.
 
     Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", technical report,
     University of Toronto, 2009.
 
     Args:
-        root: The folder that holds, or shall hold, the folder ``cifar-10-batches-py`` of the
-            dataset. Its files can run code when they are read, so they are verified first.
-        download: Whether to download what is missing, about 170 MB, and to verify it.
+        root: The folder with ``cifar-10-batches-py``. Its files are pickles, which can run code
+            when they are read, so their checksums are verified first.
+        download: Whether to download and verify missing files, about 170 MB.
 
     Raises:
         DatasetError: The files are missing, cannot be downloaded, or are damaged.
     """
-    from torchvision.datasets import CIFAR10  # takes two seconds
+    from torchvision.datasets import CIFAR10  # takes two seconds to import
     from torchvision.datasets.utils import check_integrity
 
     meta = (CIFAR10.meta["filename"], CIFAR10.meta["md5"])
@@ -111,16 +109,16 @@ def cifar10(root: str | os.PathLike[str], *, download: bool = False) -> Split[Im
 def _read_idx(
     name: str, classes: tuple[str, ...], root: str | os.PathLike[str], download: bool
 ) -> Split[ImageDataset]:
-    """A dataset of torchvision in the four files of MNIST."""
-    import torchvision.datasets  # takes two seconds
+    """Return a dataset of torchvision that has the files of MNIST."""
+    import torchvision.datasets  # takes two seconds to import
 
-    kind = getattr(torchvision.datasets, name)
-    files = {f"{name}/raw/{file.removesuffix('.gz')}": md5 for file, md5 in kind.resources}
-    return _read(kind, files, _is_whole_idx, _in_grey, classes, root, download)
+    class_ = getattr(torchvision.datasets, name)
+    files = {f"{name}/raw/{file.removesuffix('.gz')}": md5 for file, md5 in class_.resources}
+    return _read(class_, files, _is_intact_idx, _in_grey, classes, root, download)
 
 
 def _read(
-    kind: Any,
+    class_: Any,
     files: Mapping[str, str],
     is_intact: Callable[[Path, str], bool],
     channels_first: Callable[[Tensor], Tensor],
@@ -128,25 +126,25 @@ def _read(
     root: str | os.PathLike[str],
     download: bool,
 ) -> Split[ImageDataset]:
-    """A dataset of torchvision.
+    """Return a dataset of torchvision after verifying its files.
 
     Args:
-        kind: Its class.
-        files: Where its files are under the root, each with an MD5 checksum.
-        is_intact: Whether a file is, by its checksum.
-        channels_first: Arranges the images of torchvision.
+        class_: The class in torchvision.
+        files: The MD5 checksum of each file, by its path under the root.
+        is_intact: Whether a file has a checksum.
+        channels_first: Converts the images of torchvision.
         classes: The names of the labels.
-        root: The folder that holds the files.
-        download: Whether to download what is missing.
+        root: The folder with the files.
+        download: Whether to download missing files.
     """
     folder = Path(root).expanduser()
     folders = {folder / parent for file in files for parent in Path(file).parents}
     missing = sorted((path for path in folders if not path.exists()), reverse=True)
 
     def part(*, train: bool) -> ImageDataset:
-        read = kind(folder, train=train, download=download)
-        images = channels_first(torch.as_tensor(read.data))
-        return ImageDataset(images, torch.as_tensor(read.targets), classes)
+        dataset = class_(folder, train=train, download=download)
+        images = channels_first(torch.as_tensor(dataset.data))
+        return ImageDataset(images, torch.as_tensor(dataset.targets), classes)
 
     try:
         for file, md5 in files.items():
@@ -158,22 +156,23 @@ def _read(
             elif not download:
                 raise ValueError(f"{file} is missing")
         return Split(part(train=True), part(train=False))
-    except Exception as error:  # torchvision's readers raise many kinds
-        for path in missing:  # the inner ones first
-            with contextlib.suppress(OSError):  # it is not empty, or still missing
+    except Exception as error:  # torchvision's readers raise many types
+        # torchvision creates folders before it downloads; innermost first
+        for path in missing:
+            with contextlib.suppress(OSError):  # not empty, or still missing
                 path.rmdir()
         advice = "check the network" if download else "download it (download=True, or --download)"
         raise DatasetError(
-            f"no {kind.__name__} that can be read under {os.fspath(root)!r}: {error}; "
-            f"delete what is damaged, if anything, and {advice}"
+            f"{class_.__name__} cannot be read from {os.fspath(root)!r}: {error}; "
+            f"delete damaged files, if any, and {advice}"
         ) from error
 
 
-def _is_whole_idx(path: Path, md5: str) -> bool:
-    """Whether a file of bytes in the IDX format has the size that it states.
+def _is_intact_idx(path: Path, md5: str) -> bool:
+    """Whether a file of bytes in the IDX format has the size in its header.
 
-    Where the compressed file that it came from stands beside it, that must have this checksum
-    and the same content.
+    torchvision has checksums of the compressed files only. If the compressed file is in the same
+    folder, it must have this checksum and the same content.
     """
     from torchvision.datasets.utils import check_md5
 

@@ -1,4 +1,4 @@
-"""Handwritten digits that come with the package: 1,797 pictures by 13 writers.
+"""Handwritten digits included in the package: 1,797 pictures by 13 writers.
 
 Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning
 Repository, 1998 (test set). Each pixel of the original 8 x 8 counts the ink in a block of 4 x 4.
@@ -24,15 +24,15 @@ CLASSES = tuple("0123456789")
 def digits(
     *, split_by: Literal["example", "writer"] = "example", seed: int = 0
 ) -> Split[ImageDataset]:
-    """The digits as images of 28 x 28 pixels, a fifth of them set aside for testing.
+    """Return the digits as images of 28 x 28 pixels, a fifth of them for testing.
 
     Args:
-        split_by: ``"example"`` draws the test examples at random. ``"writer"`` takes the last
-            ones, by people whose hand the training set has hardly seen, which is harder.
-        seed: Seeds the draw; by writer there is none.
+        split_by: ``"example"`` chooses the test examples randomly. ``"writer"`` takes the last
+            ones, by writers of whom the training set has hardly any, which is harder.
+        seed: Seeds the random choice.
 
     Raises:
-        ValueError: There is no such split.
+        ValueError: `split_by` has another value.
         DatasetError: The file of the package is missing or damaged.
     """
     if split_by not in ("example", "writer"):
@@ -46,16 +46,16 @@ def digits(
 
 @checked
 def read_digit(path: str | os.PathLike[str]) -> Float[Tensor, "1 1 28 28"]:
-    """A picture of one digit, prepared as the digits of the dataset are.
+    """Read a picture of one digit and prepare it like the digits of the dataset.
 
-    The ink is cut out, set into a square and reduced to the 8 x 8 blocks of the dataset. Dark
-    ink on light paper and light ink on a dark ground are both understood.
+    The picture is cropped to the ink, padded to a square and reduced to the 8 x 8 blocks of the
+    dataset. The ink may be dark on a light background or light on a dark background.
 
     Args:
-        path: A picture file with one digit on an even background.
+        path: A picture file with one digit on a uniform background.
 
     Raises:
-        ImageError: The file is missing, is no picture, or is blank.
+        ImageError: The file is missing, is not a picture, or is blank.
     """
     grey = read_grey(path)
     try:
@@ -69,7 +69,7 @@ def _prepare(grey: UInt8[Tensor, "height width"]) -> Float[Tensor, "1 1 28 28"]:
     border = torch.cat([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     ink = (grey.float() - border.float().median()).abs()
     if ink.max() < 16:
-        raise ImageError("there is no digit on it: all pixels have nearly the same brightness")
+        raise ImageError("it shows no digit: all pixels have nearly the same brightness")
     rows, columns = (torch.nonzero(ink > ink.max() / 2)[:, axis] for axis in (0, 1))
     ink = ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] / ink.max()
     height, width = ink.shape

@@ -1,4 +1,4 @@
-"""Labelled images, held in memory as bytes and handed out as batches of floats."""
+"""Labelled images, stored in memory as bytes and returned as batches of floats."""
 
 import os
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ class ImageBatch:
     """Images with their labels.
 
     Attributes:
-        images: Pixels from 0 (black, and the background of digits and clothes) to 1.
+        images: Pixels from 0 (black; the background of digits and clothes) to 1.
         labels: Indices of classes.
     """
 
@@ -40,16 +40,16 @@ class ImageBatch:
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What a model takes."""
+        """The arguments of the model."""
         return (self.images,)
 
     @property
     def targets(self) -> Tensor:
-        """What a loss compares with."""
+        """The labels, which the loss compares with the output of the model."""
         return self.labels
 
     def to(self, device: torch.device) -> Self:
-        """The same examples on a device."""
+        """Return the same examples on a device."""
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
 
@@ -59,12 +59,12 @@ class ImageDataset(InMemory[ImageBatch]):
     """Labelled images in memory.
 
     Attributes:
-        images: Pixels from 0 (black, and the background of digits and clothes) to 255.
+        images: Pixels from 0 (black; the background of digits and clothes) to 255.
         labels: Indices into `classes`.
         classes: The names of the labels.
 
     Raises:
-        ValueError: A label has no class.
+        ValueError: A label is not an index into `classes`.
     """
 
     images: UInt8[Tensor, "batch channels height width"]
@@ -79,11 +79,11 @@ class ImageDataset(InMemory[ImageBatch]):
 
     @draws_nothing
     def select(self, indices: Tensor) -> ImageBatch:
-        """The examples at these indices, as a batch."""
+        """Return the examples at these indices as a batch."""
         return ImageBatch(self.images[indices] / 255, self.labels[indices])
 
     def subset(self, indices: Tensor) -> Self:
-        """The examples at these indices, as a dataset."""
+        """Return the examples at these indices as a dataset."""
         return replace(self, images=self.images[indices], labels=self.labels[indices])
 
 
@@ -93,22 +93,21 @@ def read_picture(
 ) -> Float[Tensor, "1 channels={channels} height={height} width={width}"]:
     """Read a picture file as an image from 0 (black) to 1.
 
-    The picture is scaled until it covers the height and the width, and what stands out at two
-    sides is cut off. Transparent parts are taken as white. Grey pictures of 16 bits keep their
-    brightness.
+    The picture is scaled to cover the height and the width, and cropped at the centre. Transparent
+    parts become white. Grey pictures of 16 bits keep their brightness.
 
     Args:
         path: A picture file.
-        height: Rows of the image.
-        width: Columns of the image.
+        height: The height of the image.
+        width: The width of the image.
         channels: 3 for red, green and blue, 1 for grey.
 
     Raises:
         ValueError: The image cannot have this size.
         ImageError: The file is missing, is not a picture, or has an unknown range of values, as
-            pictures of floats.
+            pictures of floats have.
     """
-    from PIL import ImageOps  # only who reads pictures waits for it
+    from PIL import ImageOps  # slow to import
 
     if channels not in (1, 3) or min(height, width) < 1:
         raise ValueError(
@@ -124,7 +123,7 @@ def read_picture(
 def read_grey(path: str | os.PathLike[str]) -> Tensor:
     """Return the rows and columns of a picture file, from 0 (black) to 255 (white).
 
-    Transparent parts are taken as white. A large picture is reduced to 512 pixels a side.
+    Transparent parts become white. A large picture is reduced to 512 pixels per side.
 
     Raises:
         ImageError: The file is missing, is not a picture, or has an unknown range of values.
@@ -133,8 +132,8 @@ def read_grey(path: str | os.PathLike[str]) -> Tensor:
 
 
 def _open(path: str | os.PathLike[str], mode: Literal["L", "RGB"], *, longest: int) -> "Image":
-    """A picture file on white, reduced where a side is longer than this many pixels."""
-    from PIL import Image, ImageOps  # only who reads pictures waits for it
+    """Open a picture file on a white background, with sides of at most `longest` pixels."""
+    from PIL import Image, ImageOps  # slow to import
 
     name = repr(os.fspath(path))
     try:
@@ -145,5 +144,5 @@ def _open(path: str | os.PathLike[str], mode: Literal["L", "RGB"], *, longest: i
             return on_white(ImageOps.exif_transpose(reduced), mode)
     except FileNotFoundError as error:
         raise ImageError(f"no picture at {name}") from error
-    except Exception as error:  # of many types, depending on the format and where it is damaged
+    except Exception as error:  # Pillow raises many types for damaged files
         raise ImageError(f"{name} cannot be read as a picture: {error}") from error

@@ -1,6 +1,7 @@
-"""Batches prepared by worker processes, which pays where preparing an example takes long."""
+"""Loading batches in worker processes, which pays off if preparing an example takes long."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -14,30 +15,31 @@ from shapezoo.data.memory import index_batches
 B = TypeVar("B")
 
 
+@dataclass(frozen=True, eq=False)
 class _Batches(Dataset[B]):
-    """A dataset whose items are whole batches, each found by the indices of its examples."""
+    """A dataset whose items are whole batches, found by the indices of their examples."""
 
-    def __init__(self, dataset: Selectable[B]) -> None:
-        self._dataset = dataset
+    dataset: Selectable[B]
 
     def __getitem__(self, indices: Tensor) -> B:
-        return self._dataset.select(indices)
+        return self.dataset.select(indices)
 
 
+@dataclass(frozen=True, eq=False)
 class _Indices(Sampler[Tensor]):
-    """The indices of each batch, drawn anew for each epoch."""
+    """The indices of the examples in each batch, drawn again for each epoch."""
 
-    def __init__(self, count: int, batch_size: int, generator: torch.Generator | None) -> None:
-        self._count = count
-        self._batch_size = batch_size
-        self._generator = generator
+    count: int
+    batch_size: int
+    generator: torch.Generator | None
 
     def __iter__(self) -> Iterator[Tensor]:
-        # lazily: with workers, DataLoader makes two of these an epoch and uses the second
-        yield from index_batches(self._count, self._batch_size, self._generator)
+        # a generator function, since it draws only when iterated: with workers, DataLoader calls
+        # this twice per epoch and uses the second iterator
+        yield from index_batches(self.count, self.batch_size, self.generator)
 
     def __len__(self) -> int:
-        return -(-self._count // self._batch_size)
+        return -(-self.count // self.batch_size)
 
 
 def loader(
@@ -48,23 +50,22 @@ def loader(
     num_workers: int = 0,
     start_method: str | None = None,
 ) -> DataLoader[B]:
-    """PyTorch's DataLoader over the typed batches of a dataset.
+    """Return a DataLoader of PyTorch over the typed batches of a dataset.
 
-    The batches of a dataset in memory are those of ``dataset.batches(batch_size, generator)``,
-    epoch by epoch. Where
-    worker processes are spawned, which is how they start on Windows and macOS, the script that
-    uses the loader must do so under ``if __name__ == "__main__":``, for each worker imports it.
+    The batches of a dataset in memory equal ``dataset.batches(batch_size, generator)``, epoch by
+    epoch. If worker processes are spawned, as on Windows and macOS, each worker imports the script,
+    which must therefore use the loader under ``if __name__ == "__main__":``.
 
     Args:
-        dataset: The examples: one of `shapezoo.data`, or what `as_dataset` returns.
-        batch_size: Examples of a batch, at least 1.
-        generator: Draws the order; without it the examples come as they are stored.
-        num_workers: How many processes prepare batches; with 0 the caller's does.
-        start_method: How they start: ``"spawn"``, ``"fork"`` or ``"forkserver"``; without it
-            as is usual on this system.
+        dataset: The dataset: one of `shapezoo.data`, or the result of `as_dataset`.
+        batch_size: The number of examples in a batch, at least 1.
+        generator: Shuffles the examples; without it they keep the order in which they are stored.
+        num_workers: The number of worker processes; with 0, the caller's process is used.
+        start_method: How workers start: ``"spawn"``, ``"fork"`` or ``"forkserver"``; by default
+            the method of the system.
 
     Raises:
-        TypeError: The dataset cannot select examples; `as_dataset` makes one that can.
+        TypeError: The dataset has no ``select``; `as_dataset` adds it.
         ValueError: The batch size is not positive.
     """
     require_selectable("dataset", dataset)
@@ -75,6 +76,6 @@ def loader(
         batch_size=None,  # an item is a batch already
         sampler=_Indices(len(dataset), batch_size, generator),
         num_workers=num_workers,
-        generator=torch.Generator(),  # or else it draws from the global one
+        generator=torch.Generator(),  # otherwise DataLoader draws from the global generator
         multiprocessing_context=start_method if num_workers else None,
     )

@@ -1,4 +1,4 @@
-"""The files that come with the package, verified whenever they are read."""
+"""The data files of the package, verified whenever they are read."""
 
 import hashlib
 from pathlib import Path
@@ -9,20 +9,20 @@ CHECKSUMS = {
     "digits.safetensors": "2368626786ff35f80b63c9e5aefbf839091368ee2e6274f3cc17d63b184883fb",
     "names.tsv": "e40beb49e622a64af72bc1b855d04b4dc00b026f161e3bdc86af21e5b9ea9e55",
 }
-"""The SHA-256 checksum of each file; the NOTICE beside them has it too."""
+"""The SHA-256 checksum of each file; also in the NOTICE in their folder."""
 
 
 class DatasetError(ValueError):
-    """A dataset is not there, or its files cannot be read."""
+    """A dataset is missing, or its files cannot be read."""
 
     __module__ = "shapezoo.data"
 
 
 def read_packaged(name: str) -> bytes:
-    """The content of a file of the package.
+    """Return the content of a data file of the package.
 
     Raises:
-        DatasetError: It is missing, or is not what was packaged.
+        DatasetError: It is missing or damaged.
     """
     path = FILES / name
     try:

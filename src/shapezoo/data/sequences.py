@@ -1,4 +1,4 @@
-"""Sequences of different lengths as one tensor: padded, sorted by length, and put back."""
+"""Sequences of different lengths in one tensor: padding, sorting by length, undoing the sort."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,15 +16,15 @@ from shapezoo.layers import SequenceError, require_lengths
 @checked
 @dataclass(frozen=True, eq=False)
 class PaddedSequences:
-    """Sequences in the rows of one tensor, each followed by zeros where it is shorter.
+    """Sequences in the rows of one tensor, padded with zeros.
 
     Attributes:
         tokens: The sequences.
-        lengths: How many positions of each row are not padding: at least 1. They stay on the
-            CPU, where packing wants them.
+        lengths: The length of each sequence without padding, at least 1. They are on the CPU, as
+            `torch.nn.utils.rnn.pack_padded_sequence` requires.
 
     Raises:
-        SequenceError: A length is below 1 or beyond the end of its row.
+        SequenceError: A length is less than 1 or greater than that of its row.
     """
 
     tokens: Int64[Tensor, "batch seq"]
@@ -35,7 +35,7 @@ class PaddedSequences:
             require_lengths(self.tokens, self.lengths)
 
     def select(self, indices: Tensor) -> Self:
-        """The sequences at these indices, padded to the longest of them."""
+        """Return the sequences at these indices, padded to the longest of them."""
         lengths = self.lengths[indices]
         longest = max(lengths.tolist(), default=0)
         return type(self)(self.tokens[indices, :longest], lengths)
@@ -44,7 +44,7 @@ class PaddedSequences:
 @checked
 @dataclass(frozen=True, eq=False)
 class TokenBatch:
-    """Sequences of one length, with a class for each of their tokens.
+    """Sequences of the same length, with a class for each token.
 
     Attributes:
         tokens: Indices into a vocabulary.
@@ -56,28 +56,28 @@ class TokenBatch:
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What a model takes."""
+        """The arguments of the model."""
         return (self.tokens,)
 
     @property
     def targets(self) -> Tensor:
-        """What a loss compares with."""
+        """The labels, which the loss compares with the output of the model."""
         return self.labels
 
     def to(self, device: torch.device) -> Self:
-        """The same examples on a device."""
+        """Return the same examples on a device."""
         return replace(self, tokens=self.tokens.to(device), labels=self.labels.to(device))
 
 
 @checked
 def pad_sequences(sequences: Sequence[Int64[Tensor, "_"]]) -> PaddedSequences:
-    """Put sequences into one tensor, with zeros after those that are shorter than the longest.
+    """Pad sequences with zeros to the length of the longest one.
 
     Args:
-        sequences: At least one, each with at least one position.
+        sequences: One or more sequences, each of length 1 or more.
 
     Raises:
-        SequenceError: There is no sequence, or one is empty.
+        SequenceError: There are no sequences, or one is empty.
     """
     if not sequences:
         raise SequenceError("there are no sequences to pad")
@@ -92,15 +92,15 @@ def pad_sequences(sequences: Sequence[Int64[Tensor, "_"]]) -> PaddedSequences:
 def sort_by_length(
     sequences: PaddedSequences,
 ) -> tuple[PaddedSequences, Int64[Tensor, "batch"]]:
-    """Sort sequences, the longest first, as `torch.nn.utils.rnn.pack_padded_sequence` wants them.
+    """Sort sequences by length, longest first, for `torch.nn.utils.rnn.pack_padded_sequence`.
 
     Sequences of the same length keep their order.
 
     Args:
-        sequences: In any order.
+        sequences: The sequences, in any order.
 
     Returns:
-        The sorted sequences, and where each stood before; `restore_order` takes the latter.
+        The sorted sequences, and the previous index of each, for `restore_order`.
     """
     order = torch.argsort(sequences.lengths, descending=True, stable=True)
     return PaddedSequences(sequences.tokens[order], sequences.lengths[order]), order
@@ -110,15 +110,15 @@ def sort_by_length(
 def restore_order(
     values: Num[Tensor, "batch *features"], order: Int64[Tensor, "batch"]
 ) -> Num[Tensor, "batch *features"]:
-    """Put what was computed from sorted sequences back into the order before the sort.
+    """Return values computed from sorted sequences in the order before sorting.
 
     Args:
         values: One row for each sorted sequence.
-        order: Where each stood before, as `sort_by_length` returns it.
+        order: The previous index of each sequence, as `sort_by_length` returns it.
 
     Raises:
-        SequenceError: The order lacks an index.
+        SequenceError: The order is not a permutation.
     """
     if not torch.equal(order.sort().values, torch.arange(len(order), device=order.device)):
-        raise SequenceError(f"order must hold each index once, got {order.tolist()}")
+        raise SequenceError(f"order must contain each index once, got {order.tolist()}")
     return values[order.argsort()]

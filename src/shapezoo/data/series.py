@@ -1,8 +1,8 @@
-"""A made-up weather record, for forecasts: some days of it, and the day that followed.
+"""A synthetic weather record for forecasting: windows of a few days, and the day after each.
 
-Each quantity is a yearly cycle and a disturbance. High and low pressure follow one another about
-every six days, as depressions do in the westerlies; the pressure of a day moves the temperature
-and the humidity of the next one, and both fall back towards their cycles.
+Each quantity is the sum of a yearly cycle and a disturbance. High and low pressure alternate about
+every six days, like depressions in the westerlies; the pressure of a day changes the temperature
+and the humidity of the next day, and both return towards their cycles.
 """
 
 from dataclasses import dataclass, replace
@@ -24,11 +24,11 @@ _Days = tuple[Tensor, Tensor]
 @checked
 @dataclass(frozen=True, eq=False)
 class SeriesBatch:
-    """Stretches of a series, each with what followed.
+    """Windows of a series, each with the values that follow it.
 
     Attributes:
-        windows: The stretches.
-        targets: The values that followed.
+        windows: The windows.
+        targets: The values that follow.
     """
 
     windows: Float[Tensor, "seq batch features"]
@@ -36,25 +36,25 @@ class SeriesBatch:
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What a model takes."""
+        """The arguments of the model."""
         return (self.windows,)
 
     def to(self, device: torch.device) -> Self:
-        """The same examples on a device."""
+        """Return the same examples on a device."""
         return replace(self, windows=self.windows.to(device), targets=self.targets.to(device))
 
 
 @checked
 @dataclass(frozen=True, eq=False)
 class SeriesDataset(InMemory[SeriesBatch]):
-    """All stretches of a series, in their order, each with what followed.
+    """All windows of a series, in order, each with the values that follow it.
 
     Attributes:
-        windows: The stretches, standardised: without `mean`, in units of `deviation`.
-        targets: The values that followed, standardised alike.
+        windows: The windows, standardised with `mean` and `deviation`.
+        targets: The values that follow, standardised in the same way.
         columns: The names of the features, with their units.
-        mean: The mean of each feature over the days of training, in its own unit.
-        deviation: The standard deviation of each feature over these days, in its own unit.
+        mean: The mean of each feature over the training days, in its own unit.
+        deviation: The standard deviation of each feature over the training days, in its own unit.
     """
 
     windows: Float[Tensor, "seq batch features"]
@@ -68,29 +68,29 @@ class SeriesDataset(InMemory[SeriesBatch]):
 
     @draws_nothing
     def select(self, indices: Tensor) -> SeriesBatch:
-        """The examples at these indices, as a batch."""
+        """Return the examples at these indices as a batch."""
         return SeriesBatch(self.windows[:, indices], self.targets[indices])
 
     def subset(self, indices: Tensor) -> Self:
-        """The examples at these indices, as a dataset."""
+        """Return the examples at these indices as a dataset."""
         return replace(self, windows=self.windows[:, indices], targets=self.targets[indices])
 
     @checked
     def in_units(
         self, values: Float[Tensor, "*batch features"]
     ) -> Float[Tensor, "*batch features"]:
-        """Standardised values in the units of the columns."""
+        """Convert standardised values to the units of the columns."""
         return values * self.deviation + self.mean
 
 
 def weather(*, num_days: int = 4 * 365, window: int = 3, seed: int = 0) -> Split[SeriesDataset]:
-    """Some days of a made-up weather record, and the day that followed, over and over.
+    """Return windows of a synthetic weather record, each with the day after it.
 
-    The last quarter of the days is set aside for testing; no day stands in both parts.
+    The last quarter of the days is for testing; no day is in both parts.
 
     Args:
-        num_days: How many days the record has, from the first of January.
-        window: How many days to forecast from.
+        num_days: The number of days, from the first of January.
+        window: The number of days in a window.
         seed: Seeds the weather.
 
     Raises:
@@ -107,14 +107,9 @@ def weather(*, num_days: int = 4 * 365, window: int = 3, seed: int = 0) -> Split
 
     def examples(part: Tensor) -> SeriesDataset:
         part = (part - mean) / deviation
-        windows = (
-            part[:-1]
-            .unfold(0, window, 1)
-            .movedim(-1, 0)
-            .clone(  # not views of each other
-                memory_format=torch.contiguous_format
-            )
-        )
+        windows = part[:-1].unfold(0, window, 1).movedim(-1, 0)
+        # a copy, because windows that overlap in memory cannot be written to or saved
+        windows = windows.clone(memory_format=torch.contiguous_format)
         columns = ("temperature (°C)", "pressure (hPa)", "humidity (%)")
         return SeriesDataset(windows, part[window:], columns, mean, deviation)
 
@@ -122,18 +117,19 @@ def weather(*, num_days: int = 4 * 365, window: int = 3, seed: int = 0) -> Split
 
 
 def _record(num_days: int, generator: torch.Generator) -> Tensor:
-    """Temperature, pressure and humidity of each day, in their units."""
+    """Return the temperature, pressure and humidity of each day, in their units."""
     season = (torch.arange(num_days) - 20) * 2 * pi / 365  # coldest on the 21st of January
     swing = torch.cos(season)[:, None] * torch.tensor([-9.0, 0.0, 6.0])
-    of_yesterday = torch.tensor([[0.7, 0.2, 0.0], [0.0, 0.9, 0.0], [0.0, -0.4, 0.5]])
-    of_the_day_before = torch.tensor([0.0, -0.81, 0.0])  # swings the pressure back
+    # an autoregressive process of order 2; the negative second weight makes the pressure oscillate
+    weights_1 = torch.tensor([[0.7, 0.2, 0.0], [0.0, 0.9, 0.0], [0.0, -0.4, 0.5]])
+    weights_2 = torch.tensor([0.0, -0.81, 0.0])
 
-    def step(last: _Days, chance: Tensor) -> tuple[_Days, Tensor]:
-        before, yesterday = last
-        today = of_yesterday @ yesterday + of_the_day_before * before + chance
+    def step(last_days: _Days, noise: Tensor) -> tuple[_Days, Tensor]:
+        before, yesterday = last_days
+        today = weights_1 @ yesterday + weights_2 * before + noise
         return (yesterday, today), today
 
-    chances = torch.randn(num_days, 3, generator=generator) * torch.tensor([1.2, 4.0, 3.0])
-    _, disturbances = scan(step, (torch.zeros(3), torch.zeros(3)), chances)
+    noise = torch.randn(num_days, 3, generator=generator) * torch.tensor([1.2, 4.0, 3.0])
+    _, disturbances = scan(step, (torch.zeros(3), torch.zeros(3)), noise)
     days = torch.tensor([10.0, 1013.0, 75.0]) + swing + disturbances
     return days.clamp(max=torch.tensor([inf, inf, 100.0]))

@@ -1,6 +1,6 @@
-"""Surnames that come with the package, each with a country where people bear it.
+"""Surnames included in the package, each with a country where it is common.
 
-They are from the lists of Faker; the NOTICE beside the file has its version and licence.
+They are from the lists of Faker; the NOTICE in the folder of the file has its version and licence.
 """
 
 import string
@@ -43,38 +43,25 @@ COUNTRIES = (
 """The countries of `names`, in the order of the labels."""
 
 _ALLOWED = frozenset(string.ascii_letters + " -'")
+# The letters without a decomposition in Unicode. \u0131 is the Turkish i without a dot, "·" is
+# Catalan, as in Gal·la; the last lines are apostrophes, hyphens and invisible characters.
 _SPELLED = str.maketrans(
     {
+        **dict(zip("ÐØðøĐđĦħ\u0131ĸŁłŦŧƏə", "DOdoDdHhikLlTtEe", strict=True)),
         "Æ": "Ae",
-        "Ð": "D",
-        "Ø": "O",
-        "Þ": "Th",
-        "ß": "ss",
         "æ": "ae",
-        "ð": "d",
-        "ø": "o",
-        "þ": "th",
-        "Đ": "D",
-        "đ": "d",
-        "Ħ": "H",
-        "ħ": "h",
-        "\u0131": "i",  # Turkish, without its dot
-        "ĸ": "k",
-        "Ł": "L",
-        "ł": "l",
-        "Ŋ": "Ng",
-        "ŋ": "ng",
         "Œ": "Oe",
         "œ": "oe",
-        "Ŧ": "T",
-        "ŧ": "t",
-        "Ə": "E",
-        "ə": "e",
+        "Þ": "Th",
+        "þ": "th",
+        "Ŋ": "Ng",
+        "ŋ": "ng",
+        "ß": "ss",
         "ẞ": "SS",
-        "·": "",  # Catalan, as in Gal·la
-        **dict.fromkeys("`\u00b4\u02bb\u02bc\u2018\u2019", "'"),  # apostrophes
-        **dict.fromkeys("\u2010\u2011\u2013", "-"),  # hyphens, and the dash for one
-        **dict.fromkeys("\u00ad\u200b\u200c\u200d", ""),  # invisible
+        "·": "",
+        **dict.fromkeys("`\u00b4\u02bb\u02bc\u2018\u2019", "'"),
+        **dict.fromkeys("\u2010\u2011\u2013", "-"),
+        **dict.fromkeys("\u00ad\u200b\u200c\u200d", ""),
     }
 )
 
@@ -85,9 +72,9 @@ class NameBatch:
     """Names with their countries.
 
     Attributes:
-        characters: The codes of the characters, as `encode_names` gives them.
-        lengths: How many characters each name has. They stay on the CPU, where packing
-            wants them.
+        characters: The codes of the characters, as `encode_names` returns them.
+        lengths: The number of characters in each name. They stay on the CPU, as
+            `torch.nn.utils.rnn.pack_padded_sequence` requires.
         labels: Indices of countries.
     """
 
@@ -97,16 +84,16 @@ class NameBatch:
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What a model takes."""
+        """The arguments of the model."""
         return (self.characters, self.lengths)
 
     @property
     def targets(self) -> Tensor:
-        """What a loss compares with."""
+        """The labels, which the loss compares with the output of the model."""
         return self.labels
 
     def to(self, device: torch.device) -> Self:
-        """The same examples on a device."""
+        """Return the same examples on a device."""
         return replace(self, characters=self.characters.to(device), labels=self.labels.to(device))
 
 
@@ -116,7 +103,7 @@ class NameDataset(InMemory[NameBatch]):
     """Names in memory.
 
     Attributes:
-        names: The codes of the characters, as `encode_names` gives them.
+        names: The codes of the characters, as `encode_names` returns them.
         labels: Indices into `classes`.
         classes: The names of the labels.
     """
@@ -130,25 +117,25 @@ class NameDataset(InMemory[NameBatch]):
 
     @draws_nothing
     def select(self, indices: Tensor) -> NameBatch:
-        """The examples at these indices, as a batch as wide as its longest name."""
+        """Return the examples at these indices as a batch as wide as its longest name."""
         names = self.names.select(indices)
         return NameBatch(names.tokens, names.lengths, self.labels[indices])
 
     def subset(self, indices: Tensor) -> Self:
-        """The examples at these indices, as a dataset."""
+        """Return the examples at these indices as a dataset."""
         return replace(self, names=self.names.select(indices), labels=self.labels[indices])
 
 
 def names(*, seed: int = 0) -> Split[NameDataset]:
-    """16,242 pairs of a surname and one of 18 countries, a fifth of them set aside for testing.
+    """Return 16,242 pairs of a surname and one of 18 countries, a fifth of them for testing.
 
-    24 % of the names are Polish, 49 names Japanese. 7 % stand in more than one country: they are
-    an example of each, and may be in both parts. No model can be right about all; a logistic
-    regression on pieces of one to five characters is right about 75 % of the test names
+    24 % of the names are Polish, 49 names Japanese. 7 % occur in several countries: they are an
+    example of each, and may be in both parts. So no model can be correct for all of them; a
+    logistic regression on n-grams of one to five characters is correct for 75 % of the test names
     (``benchmarks/course.py``).
 
     Args:
-        seed: Seeds the draw of the names that are set aside.
+        seed: Seeds the choice of the test names.
 
     Raises:
         DatasetError: The file of the package is missing or damaged.
@@ -165,21 +152,21 @@ def names(*, seed: int = 0) -> Split[NameDataset]:
 
 @checked
 def encode_names(names: Sequence[str]) -> PaddedSequences:
-    """Names as sequences of ASCII codes; 0 is padding.
+    """Encode names as sequences of ASCII codes, padded with 0.
 
-    Each name is folded first: accents are dropped (é becomes e), other Latin letters are spelled
-    out (ß becomes ss, ø o), capitals stay, spaces at the ends go. What is left are letters, spaces,
-    hyphens and apostrophes.
+    Each name is first reduced to ASCII letters, spaces, hyphens and apostrophes: accents are
+    removed (é becomes e), other Latin letters are replaced (ß by ss, ø by o), and spaces at the
+    ends are stripped. Upper case is kept.
 
     Args:
-        names: At least one.
+        names: One or more names.
 
     Raises:
-        SequenceError: There is no name, one has no letters, or one has a character that cannot
-            stand in a name.
+        SequenceError: There are no names, one has no letters, or one has a character that names
+            do not have.
     """
     if isinstance(names, str):
-        raise SequenceError(f"names is one text; put it into a list: [{names!r}]")
+        raise SequenceError(f"names is a single string; put it into a list: [{names!r}]")
     if not names:
         raise SequenceError("there are no names to encode")
     folded = [fold(name) for name in names]
@@ -193,10 +180,10 @@ def encode_names(names: Sequence[str]) -> PaddedSequences:
 
 
 def fold(name: str) -> str:
-    """A name in ASCII, as described at `encode_names`.
+    """Return a name in ASCII, as described at `encode_names`.
 
     Raises:
-        SequenceError: It has a character that cannot stand in a name.
+        SequenceError: It has a character that names do not have.
     """
     if set(name) <= _ALLOWED:
         return name.strip()
@@ -207,9 +194,9 @@ def _fold_character(character: str, name: str) -> str:
     parts = unicodedata.normalize("NFKD", character.translate(_SPELLED)).translate(_SPELLED)
     folded = "".join(part for part in parts if not unicodedata.combining(part))
     if not set(folded) <= _ALLOWED:
-        known_as = unicodedata.name(character, f"U+{ord(character):04X}")
+        unicode_name = unicodedata.name(character, f"U+{ord(character):04X}")
         raise SequenceError(
-            f"name {name!r} contains {character!r} ({known_as}); "
+            f"name {name!r} contains {character!r} ({unicode_name}); "
             "write the name in Latin letters, with spaces, hyphens and apostrophes"
         )
     return folded

@@ -1,9 +1,8 @@
-"""Tables of numbers: one example a row, with a class or a number to predict.
+"""Tables of numbers: one example per row, with a class or a number to predict.
 
-They come with scikit-learn, which ``pip install 'shapezoo[data]'`` installs.
+They are part of scikit-learn, which ``pip install 'shapezoo[data]'`` installs.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -19,10 +18,10 @@ from shapezoo.data.memory import InMemory, Split, order, require_classes
 @checked
 @dataclass(frozen=True, eq=False)
 class TableBatch:
-    """Rows of a table, with what to predict for each.
+    """Rows of a table, with the value to predict for each.
 
     Attributes:
-        features: What is known.
+        features: The features.
         targets: Numbers for a regression, indices of classes for a classification.
     """
 
@@ -31,11 +30,11 @@ class TableBatch:
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What a model takes."""
+        """The arguments of the model."""
         return (self.features,)
 
     def to(self, device: torch.device) -> Self:
-        """The same examples on a device."""
+        """Return the same examples on a device."""
         return replace(self, features=self.features.to(device), targets=self.targets.to(device))
 
 
@@ -45,16 +44,17 @@ class TableDataset(InMemory[TableBatch]):
     """A table in memory.
 
     Attributes:
-        features: What is known, each feature with mean 0 and standard deviation 1 over the
-            training examples.
+        features: The features, each with mean 0 and standard deviation 1 over the training
+            examples.
         targets: Numbers for a regression, indices into `classes` for a classification.
         mean: The mean of each feature over the training examples, in its own unit.
-        deviation: The standard deviation of each feature over these, in its own unit.
+        deviation: The standard deviation of each feature over the training examples, in its own
+            unit.
         columns: The names of the features.
-        classes: The names of the classes; none for a regression.
+        classes: The names of the classes; empty for a regression.
 
     Raises:
-        ValueError: A target has no class.
+        ValueError: A target is not an index into `classes`.
     """
 
     features: Float[Tensor, "batch features"]
@@ -73,22 +73,22 @@ class TableDataset(InMemory[TableBatch]):
 
     @draws_nothing
     def select(self, indices: Tensor) -> TableBatch:
-        """The examples at these indices, as a batch."""
+        """Return the examples at these indices as a batch."""
         return TableBatch(self.features[indices], self.targets[indices])
 
     def subset(self, indices: Tensor) -> Self:
-        """The examples at these indices, as a dataset."""
+        """Return the examples at these indices as a dataset."""
         return replace(self, features=self.features[indices], targets=self.targets[indices])
 
 
 def breast_cancer(*, seed: int = 0) -> Split[TableDataset]:
-    """569 tumours, each with 30 measures of its cell nuclei: malignant (0) or benign (1)?
+    """Return 569 tumours with 30 measures of cell nuclei: are they malignant (0) or benign (1)?
 
     Wolberg, Mangasarian, Street, "Breast Cancer Wisconsin (Diagnostic)", UCI Machine Learning
     Repository, 1995.
 
     Args:
-        seed: Seeds the draw of the fifth that is set aside for testing.
+        seed: Seeds the choice of the fifth that is for testing.
 
     Raises:
         ImportError: scikit-learn is not installed.
@@ -99,13 +99,13 @@ def breast_cancer(*, seed: int = 0) -> Split[TableDataset]:
 
 
 def diabetes(*, seed: int = 0) -> Split[TableDataset]:
-    """442 patients, each with 10 measures: how far has diabetes progressed a year later?
+    """Return 442 patients with 10 measures each: how far has diabetes progressed after a year?
 
-    The target is a score from 25 to 346, in its own unit. Efron, Hastie, Johnstone, Tibshirani,
+    The target is a score from 25 to 346. Efron, Hastie, Johnstone, Tibshirani,
     "Least angle regression", Annals of Statistics 32(2), 2004.
 
     Args:
-        seed: Seeds the draw of the fifth that is set aside for testing.
+        seed: Seeds the choice of the fifth that is for testing.
 
     Raises:
         ImportError: scikit-learn is not installed.
@@ -119,17 +119,16 @@ def _fetch(loader: str) -> Any:
         import sklearn.datasets  # an extra, and slow to import
     except ImportError as error:
         raise ImportError(
-            "this table comes with scikit-learn, which is not installed; "
+            "this table is part of scikit-learn, which is not installed; "
             "use pip install 'shapezoo[data]'"
         ) from error
-    load: Callable[[], Any] = getattr(sklearn.datasets, loader)
-    return load()
+    return getattr(sklearn.datasets, loader)()
 
 
 def _prepared(
     table: Any, targets: Tensor, classes: tuple[str, ...], seed: int
 ) -> Split[TableDataset]:
-    """The table in two parts, standardised by the first."""
+    """Split a table, and standardise both parts with the statistics of the first."""
     features = torch.from_numpy(table.data).float()
     columns = tuple(str(name) for name in table.feature_names)
     generator = torch.Generator().manual_seed(seed)

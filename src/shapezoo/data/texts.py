@@ -1,4 +1,4 @@
-"""Texts as sequences of characters, each to be followed by the next."""
+"""Texts for language models: sequences of characters, each labelled with the next character."""
 
 import os
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ from shapezoo.layers import SequenceError
 @checked
 @dataclass(frozen=True, eq=False)
 class TextDataset(InMemory[TokenBatch]):
-    """Stretches of a text in memory, each with the characters that follow its own.
+    """Windows of a text in memory, with the next character for each character.
 
     Attributes:
-        tokens: Indices into `classes`.
-        labels: The character one later than each of these, as an index into `classes`.
+        tokens: The characters, as indices into `classes`.
+        labels: The character after each of these, as an index into `classes`.
         classes: The characters of the vocabulary.
 
     Raises:
-        ValueError: A token or a label is no character of the vocabulary.
+        ValueError: A token or a label is not an index into `classes`.
     """
 
     tokens: Int64[Tensor, "seq batch"]
@@ -45,31 +45,31 @@ class TextDataset(InMemory[TokenBatch]):
 
     @draws_nothing
     def select(self, indices: Tensor) -> TokenBatch:
-        """The examples at these indices, as a batch."""
+        """Return the examples at these indices as a batch."""
         return TokenBatch(self.tokens[:, indices], self.labels[:, indices])
 
     def subset(self, indices: Tensor) -> Self:
-        """The examples at these indices, as a dataset."""
+        """Return the examples at these indices as a dataset."""
         return replace(self, tokens=self.tokens[:, indices], labels=self.labels[:, indices])
 
 
 def text(path: str | os.PathLike[str] | None = None, *, window: int = 64) -> Split[TextDataset]:
-    """A text in stretches that follow one another, of which the last tenth is for testing.
+    """Return a text in consecutive windows, the last tenth of it for testing.
 
-    No position of the text stands in both parts. What is left at the end of a part, less than a
-    stretch, is dropped. The vocabulary is that of the whole text, in the order of Unicode.
+    No position of the text is in both parts. Characters at the end of a part that do not fill a
+    window are dropped. The vocabulary is that of the whole text, in the order of Unicode.
 
-    Without a path it is Carroll, "Alice's Adventures in Wonderland", Macmillan, 1865: 148,303
+    The default text is Carroll, "Alice's Adventures in Wonderland", Macmillan, 1865: 148,303
     characters, 70 of them different.
 
     Args:
         path: A text file in UTF-8.
-        window: How many characters a stretch has, at least 1.
+        window: The number of characters in a window, at least 1.
 
     Raises:
         ValueError: The window is not positive.
-        DatasetError: The file is missing, or is not in UTF-8; or that of the package is damaged.
-        SequenceError: The text is too short for a stretch in each part.
+        DatasetError: The file is missing or not in UTF-8, or the file of the package is damaged.
+        SequenceError: The text is too short for a window in each part.
     """
     if window < 1:
         raise ValueError(f"window must be at least 1, got {window}")
@@ -78,21 +78,16 @@ def text(path: str | os.PathLike[str] | None = None, *, window: int = 64) -> Spl
     if len(whole) < least:
         raise SequenceError(
             f"a text of {len(whole)} characters is too short for window={window}; "
-            f"give one of at least {least}, or a smaller window"
+            f"pass one of at least {least} characters, or a smaller window"
         )
     classes = tuple(sorted(set(whole)))
     past, future = encode_text(whole, classes).tensor_split([len(whole) - len(whole) // 10])
 
     def examples(part: Tensor) -> TextDataset:
-        count = (len(part) - 1) // window
-        tokens, labels = (
-            part[start : start + count * window]
-            .view(count, window)
-            .T.clone(  # not views of each other
-                memory_format=torch.contiguous_format
-            )
-            for start in (0, 1)
-        )
+        end = (len(part) - 1) // window * window
+        windows = (part[start : start + end].view(-1, window).T for start in (0, 1))
+        # copies, because tensors that share memory cannot be saved
+        tokens, labels = (w.clone(memory_format=torch.contiguous_format) for w in windows)
         return TextDataset(tokens, labels, classes)
 
     return Split(examples(past), examples(future))
@@ -100,19 +95,19 @@ def text(path: str | os.PathLike[str] | None = None, *, window: int = 64) -> Spl
 
 def _read(path: str | os.PathLike[str]) -> str:
     try:
-        return Path(path).read_text("utf-8-sig")  # without the mark that some editors put first
+        return Path(path).read_text("utf-8-sig")  # without the byte order mark of some editors
     except (OSError, ValueError) as error:
         raise DatasetError(
-            f"{os.fspath(path)!r} cannot be read: {error}; give a text file in UTF-8"
+            f"{os.fspath(path)!r} cannot be read: {error}; pass a text file in UTF-8"
         ) from error
 
 
 @checked
 def encode_text(text: str, vocabulary: Sequence[str]) -> Int64[Tensor, "seq={len(text)}"]:
-    """The characters of a text as indices into a vocabulary.
+    """Encode the characters of a text as indices into a vocabulary.
 
     Args:
-        text: Any text, also an empty one.
+        text: A text, which may be empty.
         vocabulary: Different characters, such as the ``classes`` of a `TextDataset`.
 
     Raises:
@@ -121,22 +116,22 @@ def encode_text(text: str, vocabulary: Sequence[str]) -> Int64[Tensor, "seq={len
     index = {character: i for i, character in enumerate(vocabulary)}
     for character in sorted(set(text) - index.keys(), key=text.index)[:1]:
         raise SequenceError(
-            f"the text contains {character!r} (U+{ord(character):04X}), which is none of the "
-            f"{len(vocabulary)} characters of the vocabulary; leave it out or replace it"
+            f"the text contains {character!r} (U+{ord(character):04X}), which is not one of the "
+            f"{len(vocabulary)} characters of the vocabulary; remove or replace it"
         )
     return torch.tensor([index[character] for character in text], dtype=torch.int64)
 
 
 @checked
 def decode_text(tokens: Int64[Tensor, "seq"], vocabulary: Sequence[str]) -> str:
-    """The text that `encode_text` turns into these indices.
+    """Decode indices that `encode_text` returned.
 
     Args:
         tokens: Indices into the vocabulary.
         vocabulary: Different characters, such as the ``classes`` of a `TextDataset`.
 
     Raises:
-        ValueError: A token is no index into the vocabulary.
+        ValueError: A token is not an index into the vocabulary.
     """
     require_classes(tokens, vocabulary, "tokens")
     indices: list[int] = tokens.tolist()

@@ -1,4 +1,4 @@
-"""Datasets written for PyTorch's DataLoader, adapted for `fit`."""
+"""Adapting datasets written for PyTorch's DataLoader to `fit`."""
 
 from collections.abc import Iterable, Sized
 from dataclasses import dataclass, replace
@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset, TensorDataset, default_collate
 
-from shapezoo._dataset_errors import require_dataset, require_examples
+from shapezoo._dataset_errors import require_dataset
 from shapezoo._datasets import Batch, MapStyle, Selectable, is_selectable
-from shapezoo._seeding import draws_nothing, kept_for_examples, seed_example
+from shapezoo._seeding import draws_nothing, restored_after_examples, seed_example
 from shapezoo.data.collating import Collate, TensorBatch, collated
 from shapezoo.data.memory import InMemory
 
@@ -20,7 +20,7 @@ def as_dataset(dataset: object) -> Selectable[TensorBatch]: ...
 @overload
 def as_dataset(dataset: object, *, collate: Collate) -> Selectable[Any]: ...
 def as_dataset(dataset: object, *, collate: Collate = default_collate) -> Selectable[Any]:
-    """Make a map-style dataset of PyTorch usable with `shapezoo.train.fit`.
+    """Adapt a map-style dataset of PyTorch to `shapezoo.train.fit`.
 
     Accepts torchvision's datasets, `TensorDataset`, `Subset`, lists of tuples and any other object
     with a length and integer indices. Random transforms are seeded by `fit` for each example, as
@@ -28,16 +28,16 @@ def as_dataset(dataset: object, *, collate: Collate = default_collate) -> Select
 
     Args:
         dataset: The examples. The tensors of a `TensorDataset` are indexed as a whole, which is
-            much faster. A `Subset` may also be of a dataset that `as_dataset` returned, or one of
+            much faster. A `Subset` may also contain a dataset returned by `as_dataset`, or one of
             `shapezoo.data`, so `torch.utils.data.random_split` works before and after.
         collate: Makes a batch from a list of examples, like the ``collate_fn`` of a DataLoader. It
-            returns tensors ``(*inputs, targets)``, of which the last is what the loss compares
-            with, or an object with ``inputs``, ``targets`` and ``to(device)``.
+            returns tensors ``(*inputs, targets)``, the last of which is compared by the loss, or an
+            object with ``inputs``, ``targets`` and ``to(device)``.
 
     Raises:
-        TypeError: The dataset has no length or no indices, or it is something else: a DataLoader,
-            a path, or tensors such as ``(images, labels)``. Selecting examples raises it for types
-            that `collate` cannot handle, and if `collate` returns something other than the above.
+        TypeError: The dataset has no length or no indices, or is not a dataset: a DataLoader, a
+            path, or tensors such as ``(images, labels)``. Selecting examples raises it for types
+            that `collate` does not support, and if `collate` returns something else.
 
     Example:
         ```pycon
@@ -49,9 +49,8 @@ def as_dataset(dataset: object, *, collate: Collate = default_collate) -> Select
 
         ```
     """
-    require_dataset("dataset", dataset)
-    if collate is default_collate:  # another function may well take the rows of a tensor
-        require_examples("dataset", dataset)
+    # another collate function may take the rows of a tensor as examples
+    require_dataset("dataset", dataset, may_be_tensors=collate is not default_collate)
     if type(dataset) is Subset and (subset := _selectable_subset(dataset)) is not None:
         if collate is not default_collate:
             raise TypeError(
@@ -90,7 +89,7 @@ class TensorRows(InMemory[TensorBatch]):
 
 @dataclass(frozen=True, eq=False)
 class _Collated:
-    """Examples that are picked one by one and collated."""
+    """Examples that are selected one by one and collated."""
 
     examples: MapStyle
     collate: Collate
@@ -102,24 +101,24 @@ class _Collated:
         """Return the examples at these indices as a batch."""
         if len(indices) == 0:
             return self._empty()
-        return collated(self._picked(indices.tolist()), self.collate)
+        return collated(self._selected(indices.tolist()), self.collate)
 
-    def _picked(self, indices: list[int]) -> list[Any]:
-        if _draw_nothing(self.examples):  # seeding takes 9 µs an example
+    def _selected(self, indices: list[int]) -> list[Any]:
+        if _is_deterministic(self.examples):  # seeding takes 9 µs per example
             return [self.examples[index] for index in indices]
-        picked = []
-        with kept_for_examples():
+        selected = []
+        with restored_after_examples():
             for index in indices:
                 seed_example(index)
-                picked.append(self.examples[index])
-        return picked
+                selected.append(self.examples[index])
+        return selected
 
     def _empty(self) -> TensorBatch:
         """Return an empty batch with the shapes of an example; an empty list cannot be collated."""
         if len(self) == 0:
             raise ValueError("dataset: it is empty; expected at least one example")
-        one = self.select(torch.tensor([0]))
-        return TensorBatch(tuple(tensor[:0] for tensor in one.inputs), one.targets[:0])
+        first = self.select(torch.tensor([0]))
+        return TensorBatch(tuple(tensor[:0] for tensor in first.inputs), first.targets[:0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +137,7 @@ class _Selected:
 
 
 def _selectable_subset(subset: Subset[Any]) -> Selectable[Any] | None:
-    """Return the same examples as a dataset with ``select``, if only that can return them."""
+    """Return a subset as a dataset with ``select``, or None if indices of PyTorch's will do."""
     dataset: object = subset.dataset
     if type(dataset) is Subset:
         dataset = _selectable_subset(dataset)
@@ -148,12 +147,12 @@ def _selectable_subset(subset: Subset[Any]) -> Selectable[Any] | None:
     return dataset.subset(indices) if isinstance(dataset, InMemory) else _Selected(dataset, indices)
 
 
-def _draw_nothing(examples: object) -> bool:
-    """Whether picking these examples is known to draw no random numbers."""
+def _is_deterministic(examples: object) -> bool:
+    """Whether selecting these examples is known to draw no random numbers."""
     if type(examples) is Subset:
-        return _draw_nothing(examples.dataset)
+        return _is_deterministic(examples.dataset)
     if type(examples) is ConcatDataset:
-        return all(map(_draw_nothing, examples.datasets))
+        return all(map(_is_deterministic, examples.datasets))
     return type(examples) in (list, tuple, TensorDataset)
 
 

@@ -1,15 +1,15 @@
-"""Reusable blocks and functions that models are built from."""
+"""Layers and functions that several models share."""
 
 from shapezoo.layers.activations import ACTIVATIONS, Activation, ActivationLayer
-from shapezoo.layers.attention import SelfAttention
 from shapezoo.layers.conv_norm import ConvNormReLU
 from shapezoo.layers.convolution import ConvFeatures
 from shapezoo.layers.fourier import FourierMagnitudes
 from shapezoo.layers.initialisation import init_truncated_normal
 from shapezoo.layers.layer_norm import LayerNorm2d
 from shapezoo.layers.lengths import SequenceError, require_lengths
-from shapezoo.layers.mlp import MLPBlock
+from shapezoo.layers.mlp_block import MLPBlock
 from shapezoo.layers.scanning import scan
+from shapezoo.layers.self_attention import SelfAttention
 from shapezoo.layers.stochastic_depth import StochasticDepth
 from shapezoo.layers.tokens import Embedding, one_hot
 from shapezoo.layers.wavelets import HaarTransform, haar_transform, inverse_haar_transform

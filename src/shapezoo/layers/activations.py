@@ -1,6 +1,6 @@
-"""Activation functions: what bends the straight lines between the layers of a network.
+"""Activation functions with their formulas, derivatives and bounds.
 
-The eight are those of Raschka's table of activation functions, which courses show.
+The eight functions are those of Raschka's table of activation functions, which is used in courses.
 """
 
 import math
@@ -18,19 +18,19 @@ from shapezoo.contracts import Module, checked
 
 @dataclass(frozen=True)
 class Activation:
-    """A function that is applied to every number of a tensor.
+    """An elementwise function.
 
-    Call it with a tensor, or put it between the layers of a model as an `ActivationLayer`.
+    Call it with a tensor, or use it as a layer of a model with `ActivationLayer`.
 
     Attributes:
         name: Its key in `ACTIVATIONS`.
-        formula: Its value at ``x``, in Python's notation.
-        derivative: Its derivative at ``x``, in Python's notation; where there is none, at a step
-            or a kink, what automatic differentiation gives instead.
+        formula: Its value at ``x``, as a Python expression.
+        derivative: Its derivative at ``x``, as a Python expression; at steps and kinks, the value
+            that automatic differentiation returns.
         lower: The lower bound of its values, which may be infinite.
         upper: The upper bound of its values, which may be infinite.
-        attained: Whether the finite bounds are values themselves. Rounding can reach the others.
-        function: Computes it.
+        attained: Whether the finite bounds are attained. Rounding can attain the others too.
+        function: Computes the value.
     """
 
     name: str
@@ -43,22 +43,22 @@ class Activation:
 
     @property
     def interval(self) -> str:
-        """What its values lie in; a square bracket stands at a bound that is attained."""
+        """The interval of its values, with square brackets at bounds that are attained."""
         closed = [self.attained and math.isfinite(bound) for bound in (self.lower, self.upper)]
         bounds = f"{self.lower:g}, {self.upper:g}".replace("inf", "∞")
         return f"{'[' if closed[0] else '('}{bounds}{']' if closed[1] else ')'}"
 
     @checked
     def __call__(self, x: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-        """The value for each number."""
+        """Return the value for each element."""
         return self.function(x)
 
 
 class ActivationLayer(Module):
-    """An activation as a layer of a model.
+    """An activation function as a layer of a model.
 
     Args:
-        activation: What to apply.
+        activation: The activation function.
     """
 
     def __init__(self, activation: Activation) -> None:
@@ -66,16 +66,16 @@ class ActivationLayer(Module):
         self.activation = activation
 
     def forward(self, x: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-        """The value for each number."""
+        """Return the value for each element."""
         return self.activation.function(x)
 
     def extra_repr(self) -> str:
-        """The name, for ``print(model)``."""
+        """Return the name, for ``print(model)``."""
         return self.activation.name
 
 
 def _unit_step(x: Tensor) -> Tensor:
-    # torch.heaviside refuses to be differentiated; torch.sign has a derivative of 0
+    # torch.heaviside cannot be differentiated; torch.sign has a derivative of 0
     return (torch.sign(x) + 1) / 2
 
 
@@ -87,79 +87,39 @@ def _piecewise_linear(x: Tensor) -> Tensor:
     return functional.hardtanh(x + 0.5, 0, 1)
 
 
-_EIGHT = (
-    Activation(
-        "unit_step",
-        formula="0 if x < 0 else 1/2 if x == 0 else 1",
-        derivative="0",
-        lower=0,
-        upper=1,
-        attained=True,
-        function=_unit_step,
-    ),
-    Activation(
-        "sign",
-        formula="-1 if x < 0 else 0 if x == 0 else 1",
-        derivative="0",
-        lower=-1,
-        upper=1,
-        attained=True,
-        function=torch.sign,
-    ),
-    Activation(
-        "linear",
-        formula="x",
-        derivative="1",
-        lower=-math.inf,
-        upper=math.inf,
-        attained=False,
-        function=_linear,
-    ),
+# name, formula, derivative, lower bound, upper bound, whether finite bounds are attained, function
+_ALL = (
+    Activation("unit_step", "0 if x < 0 else 1/2 if x == 0 else 1", "0", 0, 1, True, _unit_step),
+    Activation("sign", "-1 if x < 0 else 0 if x == 0 else 1", "0", -1, 1, True, torch.sign),
+    Activation("linear", "x", "1", -math.inf, math.inf, False, _linear),
     Activation(
         "piecewise_linear",
-        formula="min(max(x + 1/2, 0), 1)",
-        derivative="1 if -1/2 < x < 1/2 else 0",
-        lower=0,
-        upper=1,
-        attained=True,
-        function=_piecewise_linear,
+        "min(max(x + 1/2, 0), 1)",
+        "1 if -1/2 < x < 1/2 else 0",
+        0,
+        1,
+        True,
+        _piecewise_linear,
     ),
     Activation(
-        "logistic",
-        formula="1 / (1 + exp(-x))",
-        derivative="exp(-x) / (1 + exp(-x))**2",
-        lower=0,
-        upper=1,
-        attained=False,
-        function=torch.sigmoid,
+        "logistic", "1 / (1 + exp(-x))", "exp(-x) / (1 + exp(-x))**2", 0, 1, False, torch.sigmoid
     ),
     Activation(
         "tanh",
-        formula="(exp(x) - exp(-x)) / (exp(x) + exp(-x))",
-        derivative="1 - tanh(x)**2",
-        lower=-1,
-        upper=1,
-        attained=False,
-        function=torch.tanh,
+        "(exp(x) - exp(-x)) / (exp(x) + exp(-x))",
+        "1 - tanh(x)**2",
+        -1,
+        1,
+        False,
+        torch.tanh,
     ),
+    Activation("relu", "max(0, x)", "1 if x > 0 else 0", 0, math.inf, True, torch.relu),
     Activation(
-        "relu",
-        formula="max(0, x)",
-        derivative="1 if x > 0 else 0",
-        lower=0,
-        upper=math.inf,
-        attained=True,
-        function=torch.relu,
-    ),
-    Activation(
-        "softplus",
-        formula="log(1 + exp(x))",
-        derivative="1 / (1 + exp(-x))",
-        lower=0,
-        upper=math.inf,
-        attained=False,
-        function=functional.softplus,
+        "softplus", "log(1 + exp(x))", "1 / (1 + exp(-x))", 0, math.inf, False, functional.softplus
     ),
 )
-ACTIVATIONS: Mapping[str, Activation] = MappingProxyType({each.name: each for each in _EIGHT})
-"""The activations by name. Past 20, PyTorch's softplus returns x itself: up to 2e-9 too little."""
+ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
+    {activation.name: activation for activation in _ALL}
+)
+"""The activation functions by name. Above 20, PyTorch's softplus returns ``x``, which is up to 2e-9
+less than the formula."""

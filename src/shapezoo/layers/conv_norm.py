@@ -1,4 +1,4 @@
-"""A convolution that is normalised and rectified: what the Inception networks are made of.
+"""Convolution, batch normalisation and ReLU: the building block of the Inception networks.
 
 Szegedy et al., "Rethinking the Inception architecture for computer vision", 2015, arXiv:1512.00567,
 Section 6; normalisation as in Ioffe, Szegedy, "Batch normalization", 2015, arXiv:1502.03167.
@@ -14,11 +14,11 @@ class ConvNormReLU(Module):
     """A convolution, batch normalisation and ReLU.
 
     Args:
-        in_channels: Maps to read.
-        out_channels: Maps to give.
-        kernel_size: Rows and columns of a pattern; one number for both.
-        stride: By how many rows and columns patterns are apart.
-        padding: Zeros above and below, and to the left and right; one number for both.
+        in_channels: Input channels.
+        out_channels: Output channels.
+        kernel_size: Height and width of the kernel; one number for both.
+        stride: Stride of the convolution.
+        padding: Zeros added at the top and bottom, and at the left and right; one number for both.
     """
 
     def __init__(
@@ -52,6 +52,6 @@ class ConvNormReLU(Module):
             "width=(width-{self.kernel_size[1]-2*self.padding[1]})//{self.stride}+1"
         ),
     ]:
-        """How strongly each pattern shows."""
+        """Return the feature maps."""
         maps: Tensor = self.relu(self.bn(self.conv(x)))
         return maps

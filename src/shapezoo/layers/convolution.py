@@ -1,4 +1,4 @@
-"""One stage of a convolutional network, as a feature extractor."""
+"""One stage of a convolutional network as a feature extractor."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -7,13 +7,13 @@ from shapezoo.contracts import Module
 
 
 class ConvFeatures(Module):
-    """Learned local patterns: a convolution, ReLU, and the maximum of each block of four.
+    """A convolution, ReLU and max pooling of 2 x 2.
 
-    An image needs two rows and two columns at least; of an odd number the last is dropped.
+    Images need at least two rows and two columns; an odd last row or column is dropped.
 
     Args:
-        in_channels: Channels of the images.
-        out_channels: Patterns to learn.
+        in_channels: Input channels.
+        out_channels: Output channels.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -29,6 +29,6 @@ class ConvFeatures(Module):
     def forward(
         self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> Float[Tensor, "batch channels={self.out_channels} height//2 width//2"]:
-        """How strongly each pattern shows, at half the resolution."""
+        """Return the feature maps at half the resolution."""
         features: Tensor = self.layers(images)
         return features

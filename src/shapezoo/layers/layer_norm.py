@@ -1,7 +1,7 @@
 """Layer normalisation of feature maps.
 
-Ba, Kiros, Hinton, "Layer normalization", 2016, arXiv:1607.06450, for each pixel alone, as in Liu et
-al., "A ConvNet for the 2020s", 2022, arXiv:2201.03545.
+Ba, Kiros, Hinton, "Layer normalization", 2016, arXiv:1607.06450; for each pixel separately, as in
+Liu et al., "A ConvNet for the 2020s", 2022, arXiv:2201.03545.
 """
 
 from jaxtyping import Float
@@ -11,11 +11,11 @@ from shapezoo.contracts import checked
 
 
 class LayerNorm2d(nn.LayerNorm):
-    """`torch.nn.LayerNorm` over the channels of feature maps, for each pixel alone.
+    """`torch.nn.LayerNorm` over the channels of feature maps, for each pixel separately.
 
     Args:
-        channels: The number of maps.
-        eps: What is added to the variance of a pixel.
+        channels: The number of channels.
+        eps: Added to the variance of a pixel.
     """
 
     def __init__(self, channels: int, *, eps: float = 1e-6) -> None:
@@ -26,5 +26,5 @@ class LayerNorm2d(nn.LayerNorm):
     def forward(
         self, x: Float[Tensor, "batch channels={self.channels} height width"]
     ) -> Float[Tensor, "batch channels={self.channels} height width"]:
-        """The maps, of which each pixel has mean 0 and variance 1 before weight and bias."""
+        """Return the normalised maps: mean 0 and variance 1 per pixel before weight and bias."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

@@ -1,36 +1,36 @@
-"""The lengths of sequences that are padded to one size."""
+"""The lengths of padded sequences."""
 
 from jaxtyping import Int64
 from torch import Tensor
 
 from shapezoo.contracts import checked
-from shapezoo.contracts.symbolic_runs import is_proving
+from shapezoo.contracts.matching.proof_mode import is_proving
 
 
 class SequenceError(ValueError):
-    """Sequences are missing or empty, or cannot have the lengths they are said to have."""
+    """Sequences are missing or empty, or do not match their lengths."""
 
     __module__ = "shapezoo.layers"
 
 
 @checked
 def require_lengths(tokens: Int64[Tensor, "batch seq"], lengths: Int64[Tensor, "batch"]) -> None:
-    """Refuse lengths that padded sequences cannot have.
+    """Raise unless padded sequences can have these lengths.
 
-    PyTorch accepts some of them and fails later, with another message.
+    PyTorch accepts some wrong lengths and fails later, with another message.
 
     Args:
         tokens: The padded sequences.
-        lengths: How many positions of each are no padding.
+        lengths: The length of each sequence without padding.
 
     Raises:
-        SequenceError: There are no sequences, or a length is not between 1 and that of the padded
-            ones.
+        SequenceError: There are no sequences, or a length is less than 1 or greater than the
+            length with padding.
     """
     if lengths.shape[0] == 0:
         raise SequenceError("lengths: there are no sequences")
     if is_proving():
-        return  # there are no values
+        return  # a proof runs on tensors without values
     seq = tokens.shape[1]
     for index in ((lengths < 1) | (lengths > seq)).nonzero()[:1].flatten().tolist():
         raise SequenceError(

@@ -1,4 +1,8 @@
-"""A loop over time whose state is held to one shape."""
+"""A loop over time whose state keeps its shape.
+
+Because the shape stays the same, a proof needs to run only one step instead of one per time: what
+holds for one step holds, by induction, for all of them.
+"""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -7,8 +11,8 @@ import torch
 from torch import Tensor
 
 from shapezoo.contracts import ShapeError
-from shapezoo.contracts.describing import describe
-from shapezoo.contracts.symbolic_runs import is_proving
+from shapezoo.contracts.matching.proof_mode import is_proving
+from shapezoo.contracts.messages.describing import describe
 
 S = TypeVar("S", bound=Tensor | tuple[Tensor, ...])
 
@@ -16,22 +20,22 @@ S = TypeVar("S", bound=Tensor | tuple[Tensor, ...])
 def scan(
     step: Callable[[S, Tensor], tuple[S, Tensor]], state: S, inputs: Tensor
 ) -> tuple[S, Tensor]:
-    """Step through time, the first axis of the inputs, with a state that keeps its shape.
+    """Loop over time, the first axis of the inputs, with a state that keeps its shape.
 
-    Since it does, one step stands for all of them where a contract is proved; a step must depend
-    on its arguments alone.
+    When a contract is proved, only one step is run, for all of them; so a step may depend only on
+    its arguments.
 
     Args:
-        step: Maps the state and the input of one time to the state after it and an output.
-        state: The state to start from: a tensor or a tuple of tensors.
-        inputs: The inputs of all times.
+        step: Maps the state and the input at one time to the next state and an output.
+        state: The initial state: a tensor or a tuple of tensors.
+        inputs: The inputs at all times.
 
     Returns:
-        The last state, and the outputs of all times, stacked along the first axis.
+        The last state, and the outputs at all times, stacked along the first axis.
 
     Raises:
-        ShapeError: A step has changed the shape, dtype or device of the state, or there is no
-            time to step through.
+        ShapeError: A step changes the shape, dtype or device of the state, or there are no
+            inputs.
 
     Example:
         ```pycon
@@ -46,9 +50,9 @@ def scan(
         ```
     """
     if inputs.shape[0] == 0:
-        message = f"shapezoo.scan: inputs need one time at least\n  got       {describe(inputs)}"
+        message = f"shapezoo.scan: inputs need at least one time\n  got       {describe(inputs)}"
         raise ShapeError(message, argument="inputs", axis=0)
-    if is_proving():  # by induction: what holds for one step holds for all
+    if is_proving():
         state, output = _checked_step(step, state, inputs[0], 0)
         return state, output.new_empty(inputs.shape[0], *output.shape)
     outputs = []
@@ -62,7 +66,7 @@ def _checked_step(
     step: Callable[[S, Tensor], tuple[S, Tensor]], state: S, x: Tensor, time: int
 ) -> tuple[S, Tensor]:
     after, output = step(state, x)
-    if _kind(after) != _kind(state):
+    if _signature(after) != _signature(state):
         raise ShapeError(
             f"shapezoo.scan: the step at time {time} changes the state\n"
             f"  was       {describe(state)}\n"
@@ -72,8 +76,8 @@ def _checked_step(
     return after, output
 
 
-def _kind(state: Tensor | tuple[Tensor, ...]) -> object:
-    """All that must stay the same."""
+def _signature(state: Tensor | tuple[Tensor, ...]) -> object:
+    """Return everything about a state that must stay the same."""
     if isinstance(state, tuple):
-        return type(state), *map(_kind, state)
+        return type(state), *map(_signature, state)
     return state.shape, state.dtype, state.device

@@ -1,4 +1,4 @@
-"""Stochastic depth: residual branches that are left out at random.
+"""Stochastic depth: residual branches that are skipped randomly.
 
 Huang, Sun, Liu, Sedra, Weinberger, "Deep networks with stochastic depth", 2016, arXiv:1603.09382.
 """
@@ -11,16 +11,16 @@ from shapezoo.contracts import Module
 
 
 class StochasticDepth(Module):
-    """In train mode, zeros for some examples at random, and the others scaled to the same mean.
+    """Set random examples to zero in train mode, and scale the others to keep the mean.
 
-    It stands at the end of a residual branch, which is left out where it gives zeros. The paper
-    scales in eval mode instead (Equation 5). Like dropout, it draws from torch's global generator.
+    Used at the end of a residual branch, it skips the branch for these examples. The paper scales
+    in eval mode instead (Equation 5). Like dropout, it draws from torch's global generator.
 
     Args:
-        p: The probability that an example becomes zeros.
+        p: The probability that an example is set to zero.
 
     Raises:
-        ValueError: p is no probability, or 1.
+        ValueError: `p` is less than 0, or 1 or more.
     """
 
     def __init__(self, p: float) -> None:
@@ -30,18 +30,18 @@ class StochasticDepth(Module):
         self.p = p
 
     def forward(self, x: Float[Tensor, "batch *features"]) -> Float[Tensor, "batch *features"]:
-        """The branch, or zeros, for each example."""
+        """Return the branch or zeros for each example."""
         if not self.training or self.p == 0:
             return x
         return x * _scales(x, self.p)
 
     def extra_repr(self) -> str:
-        """What `repr` shows."""
+        """Return the arguments, for ``print(model)``."""
         return f"p={self.p}"
 
 
-@torch.fx.wrap  # one node: while torch.fx traces, the number of axes of x is not a number
+@torch.fx.wrap  # makes it one node: while torch.fx traces, x.dim() is not a number
 def _scales(x: Tensor, p: float) -> Tensor:
-    """Draw a factor for each example: 0, or what keeps the mean."""
+    """Draw a factor for each example: 0, or the factor that keeps the mean."""
     kept = x.new_empty(x.shape[0], *(1,) * (x.dim() - 1)).bernoulli_(1 - p)
     return kept.div_(1 - p)

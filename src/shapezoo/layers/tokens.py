@@ -1,7 +1,7 @@
-"""Tokens as vectors, with an error that tells of a token outside the vocabulary.
+"""Vectors for tokens, with an error that shows the range of tokens outside the vocabulary.
 
-On an accelerator the tokens cannot be looked at without waiting for it; PyTorch's own assertion
-stops the program there.
+The error is for the CPU. Checking tokens on an accelerator would mean waiting for it, so there
+PyTorch's own assertion aborts the program.
 """
 
 from jaxtyping import Float, Int64
@@ -18,7 +18,7 @@ class Embedding(nn.Embedding):
     def forward(
         self, tokens: Int64[Tensor, "*batch"]
     ) -> Float[Tensor, "*batch features={self.embedding_dim}"]:
-        """The vector of each token.
+        """Return the vector of each token.
 
         Raises:
             IndexError: A token is outside the vocabulary.
@@ -26,18 +26,18 @@ class Embedding(nn.Embedding):
         try:
             return super().forward(tokens)
         except IndexError as error:
-            raise _outside(tokens, self.num_embeddings) from error
+            raise _out_of_range(tokens, self.num_embeddings) from error
 
 
 @checked
 def one_hot(
     tokens: Int64[Tensor, "*batch"], vocab_size: int
 ) -> Int64[Tensor, "*batch vocab={vocab_size}"]:
-    """For each token a vector that is 1 at its index, and 0 elsewhere.
+    """Return a vector for each token that is 1 at its index and 0 elsewhere.
 
     Args:
         tokens: Indices into the vocabulary.
-        vocab_size: How many tokens there are.
+        vocab_size: The number of tokens in the vocabulary.
 
     Raises:
         IndexError: A token is outside the vocabulary.
@@ -45,9 +45,9 @@ def one_hot(
     try:
         return functional.one_hot(tokens, vocab_size)
     except RuntimeError as error:
-        raise _outside(tokens, vocab_size) from error
+        raise _out_of_range(tokens, vocab_size) from error
 
 
-def _outside(tokens: Tensor, vocab_size: int) -> IndexError:
-    span = f"{tokens.min()} to {tokens.max()}"
-    return IndexError(f"tokens must be from 0 to {vocab_size - 1}, got {span}")
+def _out_of_range(tokens: Tensor, vocab_size: int) -> IndexError:
+    got = f"{tokens.min()} to {tokens.max()}"
+    return IndexError(f"tokens must be from 0 to {vocab_size - 1}, got {got}")

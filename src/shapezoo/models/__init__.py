@@ -1,16 +1,41 @@
-"""The architectures of the zoo, and the builders that configure them."""
+"""The architectures of the zoo, and the builder functions that configure them.
 
-from shapezoo.models.sequence.forecaster import Forecaster, rnn_forecaster
-from shapezoo.models.sequence.gru import GRU, BatchFirstGRU, gru
-from shapezoo.models.sequence.lstm import LSTM, BatchFirstLSTM, lstm
-from shapezoo.models.sequence.name_classifier import NameClassifier, name_classifier
-from shapezoo.models.sequence.rnn import RNN, BatchFirstRNN, rnn
-from shapezoo.models.sequence.stepped_rnn import (
+There are three kinds of models:
+
+- Models of an introductory PyTorch course, in `course`. Each teaches one idea. Those for images are
+  toys for digits of 28 x 28 pixels (`lenet`, `lenet_small`, `inception_small`, `resnet_small`), not
+  the networks of the papers that they cite.
+- Models of papers, in `vision`, layer by layer as torchvision has them, so that its published
+  weights load: `alexnet`, `vgg16`, `googlenet`, `inception_v3`, `resnet50`, `convnext_tiny`,
+  `vit_b_16` and others.
+- Tiny models of the same classes, in the same files: `resnet_micro`, `vit_micro`. They have few and
+  narrow layers, for tests and experiments, and no published weights.
+"""
+
+from shapezoo.models.course.features import (
+    FeatureClassifier,
+    conv_linear,
+    fourier_linear,
+    haar_linear,
+)
+from shapezoo.models.course.forecaster import Forecaster, rnn_forecaster
+from shapezoo.models.course.inception_small import InceptionBlock, SmallInception, inception_small
+from shapezoo.models.course.lenet import LeNet, SmallLeNet, lenet, lenet_small
+from shapezoo.models.course.linear_regression import LinearRegression, linear_regression
+from shapezoo.models.course.logistic_regression import LogisticRegression, logistic_regression
+from shapezoo.models.course.mlp import MLP, mlp
+from shapezoo.models.course.name_classifier import NameClassifier, name_classifier
+from shapezoo.models.course.recurrent.gru import GRU, BatchFirstGRU, gru
+from shapezoo.models.course.recurrent.lstm import LSTM, BatchFirstLSTM, lstm
+from shapezoo.models.course.recurrent.rnn import RNN, BatchFirstRNN, rnn
+from shapezoo.models.course.recurrent.stepped_rnn import (
     BatchFirstSteppedRNN,
     SteppedRNN,
     stepped_rnn,
 )
-from shapezoo.models.sequence.tagging import (
+from shapezoo.models.course.resnet_small import ResidualBlock, SmallResNet, resnet_small
+from shapezoo.models.course.softmax_classifier import SoftmaxClassifier, softmax_classifier
+from shapezoo.models.course.tagging import (
     EmbeddingTagger,
     OneHotTagger,
     character_rnn,
@@ -18,9 +43,6 @@ from shapezoo.models.sequence.tagging import (
     onehot_cell_tagger,
     onehot_tagger,
 )
-from shapezoo.models.tabular.linear_regression import LinearRegression, linear_regression
-from shapezoo.models.tabular.logistic_regression import LogisticRegression, logistic_regression
-from shapezoo.models.tabular.mlp import MLP, mlp
 from shapezoo.models.vision.alexnet import AlexNet, alexnet, alexnet_micro
 from shapezoo.models.vision.backbone import Backbone
 from shapezoo.models.vision.convnext import (
@@ -32,37 +54,28 @@ from shapezoo.models.vision.convnext import (
     convnext_small,
     convnext_tiny,
 )
-from shapezoo.models.vision.features import (
-    FeatureClassifier,
-    conv_linear,
-    fourier_linear,
-    haar_linear,
-)
-from shapezoo.models.vision.googlenet import (
+from shapezoo.models.vision.headless import HasPooledFeatures, Headless
+from shapezoo.models.vision.inceptions.googlenet import (
     GoogLeNet,
     GoogLeNetAuxiliary,
     InceptionModule,
     googlenet,
     googlenet_micro,
 )
-from shapezoo.models.vision.headless import HasPooledFeatures, Headless
-from shapezoo.models.vision.inception import InceptionBlock, SmallInception, inception_small
-from shapezoo.models.vision.inception_modules import (
+from shapezoo.models.vision.inceptions.inception_modules import (
     InceptionA,
     InceptionB,
     InceptionC,
     ReductionA,
     ReductionB,
 )
-from shapezoo.models.vision.inception_v3 import (
+from shapezoo.models.vision.inceptions.inception_v3 import (
     InceptionV3,
     InceptionV3Auxiliary,
     inception_v3,
     inception_v3_micro,
 )
-from shapezoo.models.vision.lenet import LeNet, SmallLeNet, lenet, lenet_small
-from shapezoo.models.vision.residual import ResidualBlock, SmallResNet, resnet_small
-from shapezoo.models.vision.resnet import (
+from shapezoo.models.vision.resnets.resnet import (
     ResNet,
     resnet18,
     resnet34,
@@ -71,9 +84,23 @@ from shapezoo.models.vision.resnet import (
     resnet152,
     resnet_micro,
 )
-from shapezoo.models.vision.resnet_blocks import BasicBlock, Bottleneck
-from shapezoo.models.vision.resnext import resnext50_32x4d, resnext101_32x8d, resnext101_64x4d
-from shapezoo.models.vision.softmax_classifier import SoftmaxClassifier, softmax_classifier
+from shapezoo.models.vision.resnets.resnet_blocks import BasicBlock, Bottleneck
+from shapezoo.models.vision.resnets.resnext import (
+    resnext50_32x4d,
+    resnext101_32x8d,
+    resnext101_64x4d,
+)
+from shapezoo.models.vision.resnets.wide_resnet import wide_resnet50_2, wide_resnet101_2
+from shapezoo.models.vision.transformers.vit import (
+    VisionTransformer,
+    vit_b_16,
+    vit_b_32,
+    vit_h_14,
+    vit_l_16,
+    vit_l_32,
+    vit_micro,
+)
+from shapezoo.models.vision.transformers.vit_encoder import Encoder, EncoderBlock
 from shapezoo.models.vision.vgg import (
     VGG,
     vgg11,
@@ -87,17 +114,6 @@ from shapezoo.models.vision.vgg import (
     vgg_bn_micro,
     vgg_micro,
 )
-from shapezoo.models.vision.vit import (
-    VisionTransformer,
-    vit_b_16,
-    vit_b_32,
-    vit_h_14,
-    vit_l_16,
-    vit_l_32,
-    vit_micro,
-)
-from shapezoo.models.vision.vit_encoder import Encoder, EncoderBlock
-from shapezoo.models.vision.wide_resnet import wide_resnet50_2, wide_resnet101_2
 
 __all__ = [
     "GRU",

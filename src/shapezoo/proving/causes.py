@@ -1,8 +1,8 @@
 """Why a run raised: where in the model's own code, and whether two runs raised for one reason.
 
-Fake kernels word their errors in other ways than real ones, and check in another order. That both
-raise says little; that both raise at one line of the model, or that one check of the model's own
-raises in both, says that it is the same limit.
+Fake kernels word their errors differently from real ones, and check in a different order. So it
+proves little that both raise. If both raise at the same line of the model, or if the same check in
+the model's own code raises in both, they hit the same limit.
 """
 
 import dis
@@ -15,28 +15,26 @@ from typing import Any
 
 from torch import nn
 
-from shapezoo.proving.rules.common import LIBRARIES
+from shapezoo._frames import is_library
 
 _LAYERS = f"torch{sep}nn{sep}modules{sep}"
+
+_LONGEST_CHAIN = 10
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Where and how a run raised.
+    """Where and how a run raised. Two runs with equal causes raised for the same reason.
 
     Attributes:
-        line: The innermost line of the model's own code, as file and number; that of the layer of
-            PyTorch where the model has no code of its own; empty if there is neither.
-        check: The class of the error, if a line of the model's own raised it; None if a kernel or
-            a library did.
+        line: The innermost line of the model's own code, as ``file:number``; the line of the
+            PyTorch layer if the model has no code of its own; empty if there is neither.
+        check: The class of the error if a line of the model's own code raised it; None if a kernel
+            or a library did.
     """
 
     line: str
     check: type[BaseException] | None = None
-
-    def is_same(self, other: "Cause") -> bool:
-        """Whether two runs raised for one reason."""
-        return self == other
 
 
 NOWHERE = Cause("")
@@ -71,20 +69,36 @@ def _line(step: TracebackType) -> str:
 
 
 def _has_raised(step: TracebackType) -> bool:
-    """Whether this frame ran ``raise`` or ``assert``, and did not call what has raised."""
+    """Whether this frame itself ran ``raise`` or ``assert``, rather than what it called."""
     return step.tb_frame.f_code.co_code[step.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
-def own_files(made: Callable[..., Any]) -> frozenset[str]:
-    """Find the files of a model's own code: that of its modules which are not a library's.
+def own_files(target: Callable[..., Any]) -> frozenset[str]:
+    """Return the files of a model's own code: its modules that do not belong to a library.
 
     Args:
-        made: The module or function.
+        target: A module or a function.
     """
-    modules = made.modules() if isinstance(made, nn.Module) else ()
-    functions = [type(module).forward for module in modules] or [made]
-    if isinstance(made, nn.Module) and "forward" in vars(made):
-        functions.append(made.forward)  # a method that is proved in its place
+    modules = target.modules() if isinstance(target, nn.Module) else ()
+    functions = [type(module).forward for module in modules] or [target]
+    if isinstance(target, nn.Module) and "forward" in vars(target):
+        functions.append(target.forward)  # a method that is proved in place of forward
     codes = (getattr(inspect.unwrap(function), "__code__", None) for function in functions)
     files = {code.co_filename for code in codes if code is not None}
-    return frozenset(file for file in files if not file.startswith(LIBRARIES))
+    return frozenset(file for file in files if not is_library(file))
+
+
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and the errors that led to it."""
+    for _ in range(_LONGEST_CHAIN):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def first_line(error: BaseException | None) -> str:
+    """Return the first line of an error's message, or its class name if it has none."""
+    if error is None:
+        return ""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

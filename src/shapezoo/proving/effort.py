@@ -1,9 +1,9 @@
-"""How much work a proof may do.
+"""Count the work of a proof, and stop it when the budget is used up.
 
-Work is counted, not timed: steps of z3, kernels run on symbols and what they ask of sizes, modules
-and products of matrices on real kernels. The count is the same on a busy and on a quiet machine, so
-the verdict is too. One unit of work takes about a second of one core. Seconds of CPU time are a
-safety stop only.
+Work is counted, not timed: steps of z3, kernels on symbolic sizes and the questions they ask, and
+modules and matrix products on real kernels. A time limit would make a verdict depend on how busy
+the machine is; the count is the same everywhere. One unit of work takes about a second on one core.
+CPU time is only a safety stop, at twice what the work should take.
 """
 
 import contextlib
@@ -17,36 +17,36 @@ from typing import Any
 import z3
 
 STEPS = 3_000_000
-"""How many steps of z3 one question may take (see `each_at_most`); so many are a unit of work."""
+"""Steps of z3 per unit of work, and the most that one question may take (see `each_at_most`)."""
 
 KERNEL = 1 / 1600
-"""The work of a kernel on symbols."""
+"""The work of one kernel on symbolic sizes."""
 
 QUESTION = 1 / 5000
-"""The work of a question about sizes, of which a kernel may ask several."""
+"""The work of one question about sizes; a kernel may ask several."""
 
 MODULE = 1 / 10_000
-"""The work of a module on real kernels, which run at small sizes."""
+"""The work of one module on real kernels, which run at small sizes."""
 
 SAFETY = 2.0
-"""Seconds of CPU time that a unit of work may take on a slow machine."""
+"""CPU seconds allowed per unit of work, for slow machines."""
 
 
 class WorkOverError(BaseException):
-    """The work that a proof may do is done; the message says what has run out.
+    """The budget is used up; the message says which one.
 
-    It is no Exception, since a model that catches those must not catch it.
+    It is not an Exception, so that a model which catches those does not catch it.
     """
 
 
 @dataclass
 class Effort:
-    """What work may be done, and what was.
+    """A budget of work.
 
     Attributes:
-        work: How much may be done, in units.
+        work: The budget, in units.
         deadline: When to stop in any case, in seconds of `time.thread_time`.
-        used: How much was done.
+        used: The work done so far.
     """
 
     work: float
@@ -55,116 +55,91 @@ class Effort:
 
     @property
     def remaining(self) -> float:
-        """How much is left."""
+        """The work that is left."""
         return max(0.0, self.work - self.used)
 
-    def require_some(self) -> None:
-        """Raise if nothing is left.
 
-        Raises:
-            WorkOverError: The work is done, or the deadline has passed.
-        """
-        if not self.remaining:
-            raise WorkOverError(f"the budget ({self.work:.3g}) is used up; a larger one finds more")
-        if time.thread_time() > self.deadline:
-            raise WorkOverError("the CPU time is used up; a larger budget finds more")
+_UNBOUNDED = Effort(math.inf)  # outside of a proof; only counts
+
+_EFFORT = contextvars.ContextVar("effort", default=_UNBOUNDED)
 
 
-_EFFORT: contextvars.ContextVar[Effort | None] = contextvars.ContextVar("effort", default=None)
-
-
-def budgeted(budget: float) -> Effort:
-    """Return the effort of a proof, with its safety stop from now on."""
-    return Effort(budget, time.thread_time() + SAFETY * budget)
-
-
-def remaining() -> float:
-    """Return how much work is left."""
-    effort = _EFFORT.get()
-    return math.inf if effort is None else effort.remaining
-
-
-def spend(work: float) -> None:
-    """Count work that is to be done.
-
-    Raises:
-        WorkOverError: None is left.
-    """
-    require_some()
-    note(work)
+def used() -> float:
+    """Return the work done so far within the current effort."""
+    return _EFFORT.get().used
 
 
 def require_some() -> None:
     """Raise if no work is left.
 
     Raises:
-        WorkOverError: None is left.
+        WorkOverError: The budget is used up, or the deadline has passed.
     """
     effort = _EFFORT.get()
-    if effort is not None:
-        effort.require_some()
+    if not effort.remaining:
+        raise WorkOverError(f"the budget ({effort.work:.3g}) is used up; try a larger one")
+    if time.thread_time() > effort.deadline:
+        raise WorkOverError("the CPU time is used up; try a larger budget")
 
 
 def note(work: float) -> None:
-    """Count work that is to be done, where an exception would end the process, as in C++."""
-    effort = _EFFORT.get()
-    if effort is not None:
-        effort.used += work
+    """Count work without raising.
+
+    For callbacks from PyTorch's C++ code, where an exception would abort the process.
+    """
+    _EFFORT.get().used += work
 
 
 @contextlib.contextmanager
 def bounded(effort: Effort) -> Iterator[Effort]:
-    """Let all that is done in a ``with`` block draw from an effort.
+    """Bound the work inside a ``with`` block by an effort.
 
-    The block ends with WorkOverError when nothing is left. Blocks can be nested: what is used in
-    the inner one counts in the outer one too, and the inner one has no more than is left there.
+    The block ends with WorkOverError when nothing is left. Blocks can be nested: work in the inner
+    block counts for the outer one too, and the inner block gets no more than the outer one has
+    left.
     """
     outer = _EFFORT.get()
-    if outer is not None:
-        effort.work = min(effort.work, effort.used + outer.remaining)
-        effort.deadline = min(effort.deadline, outer.deadline)
+    effort.work = min(effort.work, effort.used + outer.remaining)
+    effort.deadline = min(effort.deadline, outer.deadline)
     before, token = effort.used, _EFFORT.set(effort)
     try:
         yield effort
     finally:
         _EFFORT.reset(token)
-        if outer is not None:
-            outer.used += effort.used - before
+        outer.used += effort.used - before
 
 
-_MOST: contextvars.ContextVar[int] = contextvars.ContextVar("most", default=STEPS)
+_MOST_STEPS = contextvars.ContextVar("most_steps", default=STEPS)
 
 
 @contextlib.contextmanager
 def each_at_most(steps: int) -> Iterator[None]:
-    """Let each question in a ``with`` block take so many steps at most, instead of `STEPS`."""
-    token = _MOST.set(min(steps, _MOST.get()))
+    """Limit each question in a ``with`` block to a number of steps, instead of `STEPS`."""
+    token = _MOST_STEPS.set(min(steps, _MOST_STEPS.get()))
     try:
         yield
     finally:
-        _MOST.reset(token)
+        _MOST_STEPS.reset(token)
 
 
 class MeteredSolver(z3.Solver):  # type: ignore[misc]  # z3 has no types
-    """A solver that gives up long questions, and draws from the current effort."""
+    """A solver that gives up on long questions, and counts its steps as work."""
 
     def check(self, *assumptions: Any) -> Any:
-        """Ask whether there are sizes for which all that was added holds.
+        """Ask whether there are sizes that satisfy everything that was added.
 
         Raises:
             WorkOverError: No work is left, before or after the question.
         """
         effort = _EFFORT.get()
-        if effort is None:
-            self.set("rlimit", _MOST.get())
-            return super().check(*assumptions)
-        effort.require_some()
-        self.set("rlimit", math.ceil(min(_MOST.get(), effort.remaining * STEPS)))
+        require_some()
+        self.set("rlimit", math.ceil(min(_MOST_STEPS.get(), effort.remaining * STEPS)))
         before = self._count()
         answer = super().check(*assumptions)
         effort.used += (self._count() - before) / STEPS
-        if answer == z3.unknown:  # if the work ran out, this is not z3's answer
-            effort.require_some()
+        # "unknown" may mean that the work ran out rather than that z3 gave up
+        if answer == z3.unknown:
+            require_some()
         return answer
 
     def _count(self) -> int:

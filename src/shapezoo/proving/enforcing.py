@@ -1,4 +1,4 @@
-"""Checking every contract inside a module, also those that are only written down."""
+"""Check every contract inside a module, even where forward is not decorated with `checked`."""
 
 import contextlib
 import functools
@@ -8,37 +8,38 @@ from typing import Any
 from torch import nn
 
 from shapezoo.contracts import ContractError, checked, is_checked
-from shapezoo.contracts.reading import function_signature
+from shapezoo.contracts.checking.introspection import function_signature
 
 Record = Callable[[str, Exception | None], None]
-"""Gets the path of a module, and what its call has raised."""
+"""Receives the path of a module, and the error of its call or None."""
 
 
 def enforce(model: nn.Module, record: Record) -> None:
-    """Check every contract inside a module, also those that are only written down.
+    """Check every contract inside a module from now on.
 
-    `undisturbed` takes the checks away.
+    The checks are instance attributes named ``forward``, which `undisturbed` removes.
 
     Args:
         model: The module.
-        record: Is told of every call of a module with a contract.
+        record: Called after every call of a module with a contract.
     """
-    for path, module in model.named_modules():
+    for module_path, module in model.named_modules():
         if _can_be_enforced(module):
             forward = checked(type(module).forward).__get__(module)
-            module.forward = _recorded(forward, functools.partial(record, path))
+            module.forward = _recorded(forward, module_path, record)
 
 
 @contextlib.contextmanager
 def enforced(model: nn.Module) -> Iterator[None]:
-    """Check every contract inside a module in a ``with`` block, also those only written down.
+    """Check every contract inside a module in a ``with`` block.
 
     Args:
-        model: The module. Its annotations are enough; neither it nor those in it need be checked.
+        model: The module. Annotations are enough: neither it nor the modules inside it need to be
+            checked modules.
     """
     modules = [module for module in model.modules() if _can_be_enforced(module)]
     try:
-        enforce(model, lambda path, error: None)
+        enforce(model, lambda module_path, error: None)
         yield
     finally:
         for module in modules:
@@ -62,17 +63,15 @@ def has_contract(module: nn.Module) -> bool:
         return False
 
 
-def _recorded(
-    forward: Callable[..., Any], record: Callable[[Exception | None], None]
-) -> Callable[..., Any]:
+def _recorded(forward: Callable[..., Any], module_path: str, record: Record) -> Callable[..., Any]:
     @functools.wraps(forward)
     def recorded(*args: Any, **kwargs: Any) -> Any:
         try:
             result = forward(*args, **kwargs)
         except Exception as error:
-            record(error)
+            record(module_path, error)
             raise
-        record(None)
+        record(module_path, None)
         return result
 
     return recorded

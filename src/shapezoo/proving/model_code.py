@@ -1,14 +1,15 @@
-"""The code of a model, and the lines in it that could tell symbols from numbers.
+"""Collect the code that a model may run, and find lines that could tell symbols from numbers.
 
-A proof holds only if the symbolic run takes the ways that an ordinary call takes. A model that asks
-whether its tensors are fake could take others. So what its forward may call is collected by name:
-every function that a function names, and every method of a reachable class whose name occurs. That
-is more than what runs, and it needs no execution. Their bytecode is then searched, not their
-source, which need not exist. Installed packages are trusted, but for those that the model's own
-classes are from.
+A proof holds only if the symbolic run takes the same path as an ordinary call. A model that asks
+whether its tensors are fake could take another one. So everything its forward may call is collected
+by name: every function that a function names, and every method of a reachable class whose name
+occurs. That is more than what runs, and finding it does not need to run anything. The bytecode is
+searched rather than the source, which may not be available. Installed packages are trusted, except
+for those that define the model's own classes.
 """
 
 import collections
+import contextlib
 import dis
 import functools
 import itertools
@@ -21,7 +22,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from shapezoo.proving.rules.common import LIBRARIES, PACKAGES
+from shapezoo._frames import LIBRARIES, SHAPEZOO, is_installed, is_library
 from shapezoo.proving.rules.messages import is_within_error
 
 _TRUSTED = (
@@ -29,10 +30,9 @@ _TRUSTED = (
     *(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")),
     "<frozen ",
 )
-_ZOO = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 MOST = 20_000
-"""So many functions are read at most."""
+"""How many functions are read."""
 
 Globals = dict[str, Any]
 
@@ -44,7 +44,7 @@ class ModelCode:
     Attributes:
         functions: The functions.
         modules: The modules that they name or close over.
-        reveals: The first line that could tell symbols from numbers, and how; else empty.
+        reveals: A sentence about the first line that could tell symbols from numbers, or empty.
     """
 
     functions: tuple[types.FunctionType, ...]
@@ -52,12 +52,12 @@ class ModelCode:
     reveals: str
 
     def namespaces(self) -> dict[int, tuple[Globals, list[types.CodeType]]]:
-        """The globals of the functions by their id, each with the code that uses them."""
-        found: dict[int, tuple[Globals, list[types.CodeType]]] = {}
+        """Return the globals of the functions by their id, each with the code that uses them."""
+        spaces: dict[int, tuple[Globals, list[types.CodeType]]] = {}
         for function in self.functions:
             space = function.__globals__
-            found.setdefault(id(space), (space, []))[1].extend(codes_in(function.__code__))
-        return found
+            spaces.setdefault(id(space), (space, []))[1].extend(codes_in(function.__code__))
+        return spaces
 
 
 def code_of_model(model: Callable[..., Any]) -> ModelCode:
@@ -70,34 +70,35 @@ def _read(roots: tuple[Any, ...]) -> ModelCode:
     walk = _Walk({(root.__module__ or "").partition(".")[0] for root in roots})
     for root in roots:
         walk.visit(root)
-    walk.finish()
+    walk.look_up_names()
     functions = tuple(walk.functions.values())
     reveals = "the model has too much code to be read" if len(functions) > MOST else ""
     for function in functions:
-        reveals = reveals or next(map(_worded, _revealing(function)), "")
+        reveals = reveals or next(_revealing(function), "")
     return ModelCode(functions, tuple(walk.modules.values()), reveals)
 
 
 def _roots(model: Callable[..., Any]) -> Iterator[Any]:
-    """Classes and functions that a call of a model may reach without naming them."""
+    """Yield classes and functions that a call of a model may reach without naming them."""
     if not isinstance(model, nn.Module):
         yield model
         return
     for module in model.modules():
         yield type(module)
         for name, value in vars(module).items():
-            if name != "_modules":  # they come by themselves
-                yield from itertools.chain.from_iterable(map(_code_of, _held(value)))
+            if name != "_modules":  # `modules` has yielded them
+                yield from itertools.chain.from_iterable(map(_code_of, _items(value)))
 
 
-def _held(value: Any) -> Iterable[Any]:
+def _items(value: Any) -> Iterable[Any]:
+    """Return a value, and the items of a container."""
     if isinstance(value, dict):
         return (value, *value.values())
     return (value, *value) if isinstance(value, list | tuple) else (value,)
 
 
 def _code_of(value: Any) -> Iterable[Any]:
-    """The functions and classes through which a value may run code; all can be hashed."""
+    """Return the functions and classes through which a value may run code; all are hashable."""
     if type(value) in _PLAIN:
         return ()
     if isinstance(value, type | types.FunctionType | functools.partial):
@@ -111,7 +112,7 @@ def _code_of(value: Any) -> Iterable[Any]:
 _PLAIN = frozenset(
     (type(None), bool, int, float, str, tuple, list, set, dict, collections.OrderedDict)
 )
-"""Classes that are not written in Python; most of what a module holds is of one of them."""
+"""Classes that are not written in Python: most of what a module holds is of one of them."""
 
 
 def _has_functions(cls: type) -> bool:
@@ -119,37 +120,37 @@ def _has_functions(cls: type) -> bool:
 
 
 class _Walk:
-    """Collects functions until no name leads to another."""
+    """Collects functions until no name leads to a new one."""
 
     def __init__(self, packages: Set[str]) -> None:
         self.packages = packages
-        self.functions: dict[int, types.FunctionType] = {}  # by their code
+        self.functions: dict[int, types.FunctionType] = {}  # by the id of their code
         self.modules: dict[int, nn.Module] = {}
         self.classes: dict[type, None] = {}
         self.spaces: dict[int, types.ModuleType] = {}
         self.names = {"forward", "__call__"}
-        self._seen: dict[int, Any] = {}  # keeps what was seen, and so its id
+        self._visited: dict[int, Any] = {}  # keeps what was visited alive, so that ids stay unique
 
     def is_trusted(self, file: str, module: str) -> bool:
-        """Whether code belongs to a library that gives symbols what numbers get."""
-        if any(package in file for package in PACKAGES):
-            return file.startswith(LIBRARIES) or module.partition(".")[0] not in self.packages
+        """Whether code belongs to a library that treats symbols like numbers."""
+        if is_installed(file):
+            return is_library(file) or module.partition(".")[0] not in self.packages
         return file.startswith(_TRUSTED)
 
     def visit(self, value: Any) -> None:
-        """Note a value that code may use."""
-        todo = [value]
-        while todo and len(self.functions) <= MOST:
-            value = todo.pop()
-            if id(value) not in self._seen:
-                self._seen[id(value)] = value
-                todo += self._parts(value)
+        """Collect what a value leads to."""
+        waiting = [value]
+        while waiting and len(self.functions) <= MOST:
+            value = waiting.pop()
+            if id(value) not in self._visited:
+                self._visited[id(value)] = value
+                waiting += self._parts(value)
 
-    def finish(self) -> None:
-        """Look names up in the classes and modules that were found, until there are no more."""
-        known = -1
-        while known != len(self._seen):
-            known = len(self._seen)
+    def look_up_names(self) -> None:
+        """Look all names up in the classes and Python modules, until nothing new turns up."""
+        count = -1
+        while count != len(self._visited):
+            count = len(self._visited)
             for space in list(self.spaces.values()):
                 self._look_up(vars(space), self.names)
             for cls in list(self.classes):
@@ -176,23 +177,20 @@ class _Walk:
         if isinstance(value, functools.partial):
             return (value.func, *value.args, *value.keywords.values())
         parts = [part for name in _INSIDE.get(type(value), ()) if (part := getattr(value, name))]
-        held = itertools.chain.from_iterable(map(_held, getattr(value, "__dict__", {}).values()))
-        return [*parts, type(value), *(part for part in held if isinstance(part, _WITH_CODE))]
+        items = itertools.chain.from_iterable(map(_items, getattr(value, "__dict__", {}).values()))
+        return [*parts, type(value), *(item for item in items if isinstance(item, _WITH_CODE))]
 
     def _of_function(self, function: types.FunctionType) -> Iterator[Any]:
         yield from filter(None, [getattr(function, "__wrapped__", None)])
-        for cell in function.__closure__ or ():
-            try:
-                yield from _held(cell.cell_contents)
-            except ValueError:  # it is still empty
-                continue
+        for contents in cell_contents(function):
+            yield from _items(contents)
         if self.is_trusted(function.__code__.co_filename, function.__module__ or ""):
             return
         self.functions[id(function.__code__)] = function
         for code in codes_in(function.__code__):
             self.names.update(code.co_names)
-            found = [function.__globals__.get(name) for name in code.co_names]
-            for value in itertools.chain(found, *map(_held, found)):
+            values = [function.__globals__.get(name) for name in code.co_names]
+            for value in itertools.chain(values, *map(_items, values)):
                 if isinstance(value, nn.Module | types.ModuleType | type) or callable(value):
                     yield value
 
@@ -211,29 +209,38 @@ _INSIDE: dict[type, tuple[str, ...]] = {
 """Where objects of Python's own classes keep functions."""
 
 
+def cell_contents(function: types.FunctionType) -> Iterator[Any]:
+    """Yield the values of the outer variables of a function that are assigned already."""
+    for cell in function.__closure__ or ():
+        with contextlib.suppress(ValueError):  # there is no way to ask whether a cell is empty
+            yield cell.cell_contents
+
+
 def codes_in(code: types.CodeType) -> Iterator[types.CodeType]:
-    """Code, and the code of functions and comprehensions in it."""
+    """Yield code, and the code of functions and comprehensions in it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from codes_in(constant)
 
 
-def _revealing(function: types.FunctionType) -> Iterator[tuple[str, int, str]]:
-    """File, line and name of what could tell symbols from numbers."""
+def _revealing(function: types.FunctionType) -> Iterator[str]:
+    """Yield a sentence about each line that could tell symbols from numbers."""
     for code in codes_in(function.__code__):
         texts = {text for text in code.co_consts if isinstance(text, str)}
-        is_suspect = _REVEALING & {*code.co_names, *texts} or _has(code, "MATCH_CLASS", "IS_OP")
-        if is_suspect and not code.co_filename.startswith((_ZOO, "<string>")):  # of a dataclass
-            found = _found(code, function.__globals__)
-            yield from ((code.co_filename, line, what) for line, what in found)
+        is_suspect = _REVEALING & {*code.co_names, *texts} or _SUSPECT & {*code.co_code[::2]}
+        if is_suspect and not code.co_filename.startswith((SHAPEZOO, "<string>")):  # of a dataclass
+            for line, name in _revealing_steps(code, function.__globals__):
+                yield (
+                    f"{code.co_filename}:{line} asks for {name!r}, which can tell a symbolic run "
+                    f"from an ordinary call; without it the model could be proved"
+                )
 
 
-def _has(code: types.CodeType, *operations: str) -> bool:
-    return not {dis.opmap[name] for name in operations}.isdisjoint(code.co_code[::2])
+_SUSPECT = {dis.opmap["MATCH_CLASS"], dis.opmap["IS_OP"]}
 
 
-def _found(code: types.CodeType, space: Globals) -> Iterator[tuple[int, str]]:
+def _revealing_steps(code: types.CodeType, space: Globals) -> Iterator[tuple[int, str]]:
     steps = [step for step in dis.get_instructions(code) if step.opname != "PRECALL"]
     line = code.co_firstlineno
     for at, step in enumerate(steps):
@@ -243,7 +250,7 @@ def _found(code: types.CodeType, space: Globals) -> Iterator[tuple[int, str]]:
             for load in before:
                 if load.argval in _NUMBERS:
                     yield line, f"case {load.argval}()"
-        elif step.opname == "IS_OP":  # no symbol is the object of a number
+        elif step.opname == "IS_OP":  # a symbol is never the same object as a number
             yield from ((line, f"is {load.argval}") for load in before if _is_int(load, space))
         elif (
             step.opname.startswith("LOAD")
@@ -260,22 +267,24 @@ def _is_int(load: dis.Instruction, space: Globals) -> bool:
 
 
 def _is_in_error(code: types.CodeType, step: dis.Instruction) -> bool:
-    """Whether a step only makes a message, such as an error that names the caller."""
+    """Whether a step is only part of an error message, such as one that names the caller."""
     return step.positions is not None and is_within_error(code.co_filename, *step.positions)
 
 
 def _is_revealing(name: Any, before: list[dis.Instruction], after: list[dis.Instruction]) -> bool:
+    """Whether loading a name reveals symbols, given the instructions around it."""
     if not isinstance(name, str) or name not in _REVEALING:
         return False
-    if name == "modules":  # of sys, not of a model
+    if name == "modules":  # only `"torch..." in sys.modules`, not `model.modules()`
         is_import = before[-1:] != [] and before[-1].argval == "sys" and _compares(after[0])
         return is_import and str(before[0].argval).startswith(("torch", "shapezoo", "z3", "sympy"))
-    if name == "__class__":
+    if name == "__class__":  # `self.__class__` is the model's own
         is_own = before[-1:] != [] and before[-1].argval == "self"
         is_load = after[0].opname in ("LOAD_GLOBAL", "LOAD_FAST", "LOAD_DEREF")
         use = after[-1] if is_load else after[0]
         return not is_own and (use.opname.startswith("STORE") or _compares(use))
-    is_operand = (after[0].opname, after[0].argval) == ("CALL", 2)  # isinstance hides this class
+    # `isinstance(x, FakeTensor)` is answered with False during a run
+    is_operand = (after[0].opname, after[0].argval) == ("CALL", 2)
     return not (name == "FakeTensor" and is_operand)
 
 
@@ -294,12 +303,4 @@ _REVEALING = {
     *("data_ptr", "getrefcount", "singledispatch", "__class__", "modules", "is_"),
     *("tb_frame", "f_back", "swap_tensors", "_len_torch_dispatch_stack", "get_fastpath_enabled"),
 }
-"""Names that tell symbols from numbers, or that give what does."""
-
-
-def _worded(found: tuple[str, int, str]) -> str:
-    file, line, name = found
-    return (
-        f"{file}:{line} asks for {name!r}, which can tell a symbolic run from an ordinary call; "
-        f"without it the model could be proved"
-    )
+"""Names that tell symbols from numbers, or lead to something that does."""

@@ -1,180 +1,28 @@
-"""What `prove` gives: a verdict, and all that it rests on."""
+"""What `prove` returns: a verdict, and everything that it rests on."""
 
-import ast
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from shapezoo.contracts import ShapeError, Signature
-from shapezoo.contracts.conditions import Condition
-
-Sizes = Mapping[str, int]
-
-
-def sizes_as_text(sizes: Sizes) -> str:
-    """Sizes as keywords of Python: ``batch=1, seq=5``."""
-    return ", ".join(f"{axis}={size}" for axis, size in sizes.items()) or "any call"
-
-
-class SubjectError(TypeError):
-    """This is nothing that can be proved, or it cannot be made with these arguments."""
-
-    __module__ = "shapezoo.proving"
-
-
-Outcome = Literal["holds", "raises", "breaks", "void", "unknown"]
-"""How a run ended: the contract held, something was raised, the result broke a contract, there
-are no such arguments, or the symbols could not follow."""
-
-
-def outcome_of(error: BaseException) -> Outcome:
-    """Whether an error says that a result breaks its contract, or is any other."""
-    is_result = isinstance(error, ShapeError) and re.fullmatch(r"return(\W.*)?", error.argument)
-    return "breaks" if is_result else "raises"
-
-
-ModuleOutcome = Literal["holds", "broken", "not called", "in part"]
-"""What is known of a module: its contract has held for all sizes that the model sends it, was
-broken, was never called, or holds in the regions that were closed."""
-
-
-@dataclass(frozen=True)
-class Region:
-    """Sizes that take the same path through a model.
-
-    Attributes:
-        outcome: How the run ended for all of them; ``unknown`` where the symbols could not
-            follow, or real kernels have ended otherwise.
-        guards: What holds for the sizes in it, apart from what the regions before have taken.
-        smallest: The smallest sizes in it, at which it was run on real kernels; None where that
-            was not possible.
-        error: What was raised, if anything was.
-    """
-
-    outcome: Outcome
-    guards: tuple[str, ...]
-    smallest: Sizes | None
-    error: str = ""
-
-
-@dataclass(frozen=True)
-class Case:
-    """A contract with all its choices made: which options are given, how many axes ``*batch`` is.
-
-    Attributes:
-        label: What tells the case from others: ``state given``; empty where there is one only.
-        axes: The axes that may have any size, and the arguments of the constructor that may.
-        preconditions: What the sizes must meet.
-        is_exact: Whether all sizes that meet them are accepted.
-        regions: The regions that were explored.
-        sampled: Axes of which only some sizes were tried, with these sizes.
-        gaps: Why there are sizes of which nothing is known; empty where there are none.
-        sizes_zero: What happens when one axis has size zero: how the run ends, by axis.
-    """
-
-    label: str
-    axes: tuple[str, ...]
-    preconditions: tuple[Condition, ...]
-    is_exact: bool
-    regions: tuple[Region, ...]
-    sampled: Mapping[str, tuple[int, ...]]
-    gaps: tuple[str, ...]
-    sizes_zero: Mapping[str, Outcome]
-
-
-@dataclass(frozen=True)
-class RestsOn:
-    """What a verdict rests on besides sizes.
-
-    Attributes:
-        mode: Whether the model was in eval or in train mode.
-        dtypes: The dtypes for which it holds, where an argument may have several.
-        refused_dtypes: Those of them for which the model raises.
-        contiguous: The arguments that have to be contiguous.
-        gradients: Whether gradients have to be on, or off; empty where that does not matter.
-        kept: The attributes that a call changes, so that it may matter for the next one.
-        checks: The lines that raise for some values of arguments, and not for others.
-    """
-
-    mode: Literal["eval", "train"]
-    dtypes: tuple[str, ...] = ()
-    refused_dtypes: tuple[str, ...] = ()
-    contiguous: tuple[str, ...] = ()
-    gradients: Literal["", "on", "off"] = ""
-    kept: tuple[str, ...] = ()
-    checks: tuple[str, ...] = ()
-
-    @property
-    def calls(self) -> Literal["any", "first"]:
-        """Whether the verdict is about any call, or about the first one only."""
-        return "first" if self.kept else "any"
-
-
-@dataclass(frozen=True)
-class ModuleProof:
-    """What was proved of one module inside the model.
-
-    Attributes:
-        path: Where it stands; empty for the model itself.
-        contract: Its contract.
-        outcome: What is known of it.
-    """
-
-    path: str
-    contract: Signature
-    outcome: ModuleOutcome
-
-
-@dataclass(frozen=True)
-class Counterexample:
-    """Sizes for which a model breaks a contract, tried on real kernels.
-
-    Attributes:
-        sizes: The smallest such sizes that were found, by axis.
-        case: The label of the case.
-        error: What was raised.
-        snippet: Python that raises it. Where nothing is known of how the model was made, it must
-            be there as ``model``.
-        model: The module or function in which it was found, which `replay` puts there.
-    """
-
-    sizes: Sizes
-    case: str
-    error: Exception = field(repr=False)
-    snippet: str
-    model: Callable[..., Any] = field(repr=False, compare=False)
-
-    def replay(self, **names: object) -> None:
-        """Run the snippet.
-
-        Args:
-            **names: What it needs besides the model in which it was found.
-        """
-        exec(self.snippet, {"model": self.model, **names})
-
-
-def _equal_axes(condition: Condition) -> tuple[str, str] | None:
-    """The two axes that a condition wants to be equal, if it does."""
-    match ast.parse(condition.text, mode="eval").body:
-        case ast.Compare(left=ast.Name(id=left), ops=[ast.Eq()], comparators=[ast.Name(id=right)]):
-            return left, right
-    return None
+from shapezoo.contracts import Signature
+from shapezoo.contracts.language.conditions import Condition
+from shapezoo.proving import rendering
+from shapezoo.proving.findings import Case, Counterexample, ModuleProof, Region, RestsOn
+from shapezoo.proving.rendering import row
 
 
 @dataclass(frozen=True)
 class Result:
-    """What every verdict tells.
+    """What all verdicts have in common.
 
     Attributes:
         name: The dotted name of what was proved.
         contract: Its contract.
         mode: Whether the model was in eval or in train mode.
         cases: The contract with each choice that it leaves.
-        modules: What was proved of each module with a contract.
-        assumptions: What was assumed of the sizes.
-        rests_on: What it rests on besides sizes.
-        seconds: The CPU time that it took, in seconds.
+        modules: The verdict on each module with a contract.
+        assumptions: What was assumed about the sizes.
+        rests_on: What the verdict rests on besides sizes.
+        seconds: The CPU time of the proof, in seconds.
     """
 
     name: str
@@ -189,48 +37,58 @@ class Result:
     verdict: ClassVar[str]
 
     def __str__(self) -> str:
-        from shapezoo.proving.rendering import text_of  # which needs the classes of this module
-
-        return text_of(self)
+        title = f"{self.name}: {self.verdict} ({self.mode} mode)"
+        lines = [title, row("contract", str(self.contract))]
+        if isinstance(self, ProvedInPart | Refuted | Unknown):
+            lines.append(row("because", self.reason))
+        if self.assumptions:
+            lines.append(row("assuming", ", ".join(map(str, self.assumptions))))
+        if not isinstance(self, Refuted):
+            for case in self.cases:
+                lines += rendering.case_rows(case)
+        lines += rendering.module_rows(self.modules)
+        lines.append(row("rests on", rendering.rests_on_text(self.rests_on)))
+        lines += [row("warning", warning) for warning in self.warnings]
+        lines.append(row("seconds", f"{self.seconds:.2f}"))
+        if isinstance(self, Refuted):
+            lines += rendering.counterexample_rows(self.counterexample, self.regions)
+        return "\n".join(lines)
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """All that may have any size, in order of first use."""
+        """Everything that may have any size, in order of first use."""
         return tuple(dict.fromkeys(axis for case in self.cases for axis in case.axes))
 
     @property
     def preconditions(self) -> tuple[Condition, ...]:
-        """What sizes must meet in every case; those of one case alone stand in `cases`."""
+        """What sizes must meet in every case; `cases` has the conditions of single cases."""
         first, *others = [case.preconditions for case in self.cases] or [()]
         return tuple(c for c in first if all(c in other for other in others))
 
     @property
     def is_exact(self) -> bool:
-        """Whether the preconditions say just which sizes are accepted, in every case."""
+        """Whether the preconditions describe exactly which sizes are accepted, in every case."""
         same = len({frozenset(case.preconditions) for case in self.cases}) == 1
         return same and all(case.is_exact for case in self.cases)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is more likely a mistake than meant.
+        """What is probably a mistake.
 
-        Axes of different names that must be equal, and axes of the result that a call without
-        optional arguments does not have.
+        Axes of different names that must be equal, and axes of the result that calls without the
+        optional arguments leave unbound.
         """
-        pairs = (pair for c in self.preconditions if (pair := _equal_axes(c)) is not None)
-        equal = [
-            f"{left} and {right} must be equal; if that is meant, give the two axes one name"
+        pairs = (c.axes for c in self.preconditions if c.text == " == ".join(c.axes[:2]))
+        required = [a for a in self.contract.inputs if a.default is None]
+        warnings = [
+            f"{left} and {right} must be equal; if that is intended, give both the same name"
             for left, right in pairs
         ]
-        required = [a for a in self.contract.inputs if a.default is None]
-        missing = sorted(self.contract.unbound(required))
-        return (
-            *equal,
-            *(
-                f"calls without optional arguments raise: only those have axis {m!r}"
-                for m in missing
-            ),
-        )
+        warnings += [
+            f"calls without the optional arguments raise: nothing else has the axis {axis!r}"
+            for axis in sorted(self.contract.unbound(required))
+        ]
+        return tuple(warnings)
 
     @property
     def regions(self) -> tuple[Region, ...]:
@@ -239,16 +97,17 @@ class Result:
 
     @property
     def sampled(self) -> dict[str, tuple[int, ...]]:
-        """What was tried with some sizes only, with these."""
+        """The axes that were tried with some sizes only, with these sizes."""
         return {axis: tried for case in self.cases for axis, tried in case.sampled.items()}
 
 
 @dataclass(frozen=True)
 class Proved(Result):
-    """The contract holds for all sizes for which the call does not raise, and these are told.
+    """The contract holds for every size that the model accepts; see `preconditions`.
 
-    For sizes that do not meet the preconditions the call raises. If these are exact, the contract
-    holds for all that meet them; if not, some of those raise too, and `regions` tells which.
+    For sizes that do not meet the preconditions the call raises. If the preconditions are exact,
+    the contract holds for all sizes that meet them; if not, some of these raise too, and `regions`
+    says which.
     """
 
     verdict = "proved"
@@ -256,7 +115,7 @@ class Proved(Result):
 
 @dataclass(frozen=True)
 class ProvedInPart(Result):
-    """The contract holds in all regions that were closed, but these are not all sizes.
+    """The contract holds in all regions that could be explored, but these are not all sizes.
 
     Attributes:
         reason: What is missing.
@@ -269,14 +128,14 @@ class ProvedInPart(Result):
 
 @dataclass(frozen=True)
 class Refuted(Result):
-    """There are sizes for which a contract is broken; preconditions are not looked for.
+    """There are sizes for which a contract is broken; preconditions are not searched for.
 
-    That is: a result is not what its annotation says; or no size at all is accepted; or one is
-    refused that the assumptions allow.
+    A contract is broken if a result does not match its annotation, if no size at all is accepted,
+    or if a size that the assumptions allow raises.
 
     Attributes:
         counterexample: The smallest sizes that were found, tried on real kernels.
-        reason: Which of these it is.
+        reason: Which of these is the case.
     """
 
     verdict = "refuted"
@@ -290,7 +149,7 @@ class Unknown(Result):
     """Nothing was proved, and nothing refuted.
 
     Attributes:
-        reason: Why.
+        reason: Why not.
     """
 
     verdict = "unknown"
@@ -299,4 +158,4 @@ class Unknown(Result):
 
 
 Proof = Proved | ProvedInPart | Refuted | Unknown
-"""What `prove` gives."""
+"""What `prove` returns."""

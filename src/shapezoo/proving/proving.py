@@ -1,4 +1,4 @@
-"""Proving a contract for all sizes, or finding the sizes for which it fails."""
+"""Prove a contract for all sizes, or find the sizes for which it fails."""
 
 import importlib.util
 import random
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shapezoo.contracts.conditions import Condition
+from shapezoo.contracts.language.conditions import Condition
 from shapezoo.proving.proofs import Proof
 
 
@@ -22,32 +22,31 @@ def prove(
 ) -> Proof:
     """Prove the contract of a model for all sizes, or find sizes for which it fails.
 
-    The model's own forward runs on symbols that stand for sizes. What the run asks of them says
-    which sizes take the same path; z3 names sizes that no path has taken yet, until there are
-    none. Each path is run on real kernels too, at its smallest sizes. Shapes are proved, not
-    values; for this model, in this mode, and for sizes of 1 and more.
+    The model's own forward runs on symbolic sizes. The questions that the run asks about them
+    determine which sizes take the same path through the code; z3 finds sizes that no path has
+    taken yet, until there are none left. Each path is also run on real kernels.
+    Shapes are proved, not values; for this model, in this mode, and for sizes of at least 1.
 
     Args:
         obj: A module; a method of one; a class of modules; or a function whose annotations are a
-            contract. Contracts inside it are proved for all that it sends them, also those of
-            modules that are not checked otherwise.
-        init: Arguments for the class. Those that are given as ``...``, and those of type int
-            that are missing, stand for any size.
-        assume: Conditions that sizes meet, such as ``"height >= 32"``; then no size that meets
-            them may raise.
-        budget: How much work the proof may take, in units of about a second of one core. Work is
-            counted, so that the verdict does not depend on how busy the machine is.
+            contract. Contracts of modules inside it are proved for everything that it passes to
+            them, even if those modules are not checked otherwise.
+        init: Arguments for the class. An argument given as ``...``, and a missing one of type int,
+            stands for any size.
+        assume: Conditions such as ``"height >= 32"``. Only sizes that meet them are considered, and
+            one that raises refutes the contract.
+        budget: How much work the proof may take, in units of about a second on one core. Work is
+            counted, so the verdict does not depend on how busy the machine is.
 
     Returns:
         `Proved`, `ProvedInPart`, `Refuted` or `Unknown`.
 
     Raises:
-        ImportError: z3 is missing.
-        ContractError: There is no contract, or an assumption cannot be read.
-        SubjectError: This is nothing to prove, or init does not fit the class.
-        TypeError: A part of the module cannot be looked into: one of TorchScript, a
-            `nn.DataParallel`, one that makes its parameters when it is called first. Or the
-            module of a method cannot be copied.
+        ImportError: z3 is not installed.
+        ContractError: There is no contract, or an assumption cannot be parsed.
+        SubjectError: The object cannot be proved, or init does not fit the class.
+        TypeError: A module inside cannot be inspected: a TorchScript module, `nn.DataParallel`, or
+            a lazy module without parameters. Or the module of a method cannot be copied.
         RuntimeError: Checks are switched off.
 
     Example:

@@ -1,17 +1,17 @@
-"""Verdicts as text."""
+"""The parts of a proof as text."""
 
 import textwrap
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
-from shapezoo.contracts.conditions import all_of
-from shapezoo.proving.proofs import (
+from shapezoo.contracts.language.conditions import all_of
+from shapezoo.proving.findings import (
     Case,
-    ProvedInPart,
-    Refuted,
+    Counterexample,
+    ModuleProof,
+    Region,
     RestsOn,
-    Result,
     Sizes,
-    Unknown,
     sizes_as_text,
 )
 
@@ -19,108 +19,101 @@ MOST_ERRORS = 4
 """How many errors are shown besides the first."""
 
 MOST_SIZES = 3
-"""At how many sizes a model is said to work, where not all is known."""
+"""At how many sizes a model is said to work, if some sizes are unknown."""
+
+_SINGULAR = {"void": "without valid arguments", "in part": "holds in part"}
+_PLURAL = {"holds": "hold", "raises": "raise", "breaks": "break", "in part": "hold in part"}
 
 
-def _row(title: str, text: str) -> str:
+def row(title: str, text: str) -> str:
+    """Return a line with a title in front of it."""
     return f"  {title:<14}{text}"
 
 
-def text_of(proof: Result) -> str:
-    """Return a verdict as lines of text."""
-    title = f"{proof.name}: {proof.verdict} ({proof.mode} mode)"
-    lines = [title, _row("contract", str(proof.contract))]
-    if isinstance(proof, ProvedInPart | Refuted | Unknown):
-        lines.append(_row("because", proof.reason))
-    if proof.assumptions:
-        lines.append(_row("assuming", ", ".join(map(str, proof.assumptions))))
-    if not isinstance(proof, Refuted):
-        for case in proof.cases:
-            lines += _case(case)
-    modules = [module for module in proof.modules if module.path]
-    if modules:
-        counts = {module.outcome: 0 for module in modules}
-        for module in modules:
-            counts[module.outcome] += 1
-        words = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-        lines.append(_row("modules", f"{len(modules)} with contracts: {words}"))
-        lines += [
-            _row("", f"{module.path}: {module.outcome}")
-            for module in modules
-            if module.outcome != "holds"
-        ]
-    lines += [_row("rests on", _rests_on(proof.rests_on))]
-    lines += [_row("warning", warning) for warning in proof.warnings]
-    lines.append(_row("seconds", f"{proof.seconds:.2f}"))
-    if isinstance(proof, Refuted):
-        lines += _counterexample(proof)
-    return "\n".join(lines)
+def _phrase(outcome: str, count: int = 1) -> str:
+    singular = _SINGULAR.get(outcome, outcome)
+    return singular if count == 1 else _PLURAL.get(outcome, singular)
 
 
-def _counterexample(proof: Refuted) -> Iterator[str]:
-    found = proof.counterexample
-    case = f" ({found.case})" if found.case else ""
-    yield _row("smallest", f"{sizes_as_text(found.sizes)}{case}")
-    yield textwrap.indent(str(found.error), "    ")
-    yield "  replay"
-    yield textwrap.indent(found.snippet, "    ")
-    errors = _other_errors(proof)
-    for error, sizes in errors[:MOST_ERRORS]:
-        yield _row("also raises", f"{sizes_as_text(sizes)}: {error}")
-    if (more := len(errors) - MOST_ERRORS) > 0:
-        yield _row("", f"and {more} more")
+def _counts(outcomes: Iterable[str]) -> str:
+    """Return how often each outcome occurs: ``1 holds, 3 raise``."""
+    return ", ".join(f"{n} {_phrase(outcome, n)}" for outcome, n in Counter(outcomes).items())
 
 
-def _other_errors(proof: Refuted) -> list[tuple[str, Sizes]]:
-    """Return the other errors with the smallest sizes that raise each, where all sizes raise."""
-    found: dict[str, Sizes] = {}
-    regions = [region for region in proof.regions if region.smallest and region.error]
-    if any(region.outcome != "raises" for region in proof.regions):
-        return []
-    for region in sorted(regions, key=lambda region: sum((region.smallest or {}).values())):
-        found.setdefault(region.error, region.smallest or {})
-    known = str(proof.counterexample.error)
-    return [(error, sizes) for error, sizes in found.items() if error not in known]
-
-
-def _rests_on(found: RestsOn) -> str:
-    parts = [f"{found.mode} mode"]
-    if found.dtypes:
-        refused = f" (not {', '.join(found.refused_dtypes)})" if found.refused_dtypes else ""
-        parts.append(", ".join(found.dtypes) + refused)
-    parts.append(f"first call, as it keeps {', '.join(found.kept)}" if found.kept else "any call")
-    parts += [f"{name} contiguous" for name in found.contiguous]
-    parts += [f"values that {line} does not refuse" for line in found.checks]
-    parts += [f"gradients {found.gradients}"] if found.gradients else []
+def rests_on_text(rests_on: RestsOn) -> str:
+    """Return what a verdict rests on, in one line."""
+    parts = [f"{rests_on.mode} mode"]
+    if rests_on.dtypes:
+        refused = ", ".join(rests_on.refused_dtypes)
+        parts.append(", ".join(rests_on.dtypes) + (f" (not {refused})" if refused else ""))
+    kept = ", ".join(rests_on.kept)
+    parts.append(f"first call only, since a call changes {kept}" if kept else "any call")
+    parts += [f"{name} contiguous" for name in rests_on.contiguous]
+    parts += [f"values that pass the check at {line}" for line in rests_on.checks]
+    parts += [f"gradients {rests_on.gradients}"] if rests_on.gradients else []
     return "; ".join(parts)
 
 
-def _case(case: Case) -> list[str]:
-    lines = [_row("case", case.label)] if case.label else []
+def case_rows(case: Case) -> list[str]:
+    """Return the lines about one case."""
+    lines = [row("case", case.label)] if case.label else []
     sizes = ", ".join(axis for axis in case.axes if axis not in case.sampled)
-    lines.append(_row("for all", sizes or "calls, which leave no size open"))
+    lines.append(row("for all", sizes or "calls, since no size is free"))
     for axis, tried in case.sampled.items():
-        sizes = ", ".join(map(str, tried))
-        lines.append(_row("sampled", f"{axis} = {sizes}" if tried else axis))
+        lines.append(row("sampled", f"{axis} = {', '.join(map(str, tried))}" if tried else axis))
+    outcomes = [region.outcome for region in case.regions]
     if case.preconditions:
-        words = all_of(case.preconditions)
-        lines.append(_row("where", words if case.is_exact else f"{words}, and more"))
-    elif not case.is_exact and any(region.outcome == "raises" for region in case.regions):
-        lines.append(_row("where", "some sizes raise, which no short condition tells"))
-    if case.gaps and (held := _held(case)):
-        lines.append(_row("works at", "; ".join(held)))
-    counts = {region.outcome: 0 for region in case.regions}
-    for region in case.regions:
-        counts[region.outcome] += 1
-    words = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-    lines.append(_row("regions", words or "none"))
-    zero = [f"{axis}=0 {outcome}" for axis, outcome in case.sizes_zero.items()]
-    if zero:
-        lines.append(_row("size zero", ", ".join(zero)))
+        exception = "" if case.is_exact else ", but some of these sizes may raise as well"
+        lines.append(row("where", all_of(case.preconditions) + exception))
+    elif not case.is_exact and "raises" in outcomes:
+        lines.append(row("where", "some sizes raise; no short condition describes them"))
+    if case.gaps and (accepted := _accepted(case)):
+        lines.append(row("works at", "; ".join(accepted)))
+    lines.append(row("regions", _counts(outcomes) or "none"))
+    if case.sizes_zero:
+        zero = (f"{axis}=0 {_phrase(outcome)}" for axis, outcome in case.sizes_zero.items())
+        lines.append(row("size zero", ", ".join(zero)))
     return lines
 
 
-def _held(case: Case) -> list[str]:
+def _accepted(case: Case) -> list[str]:
     """Return the smallest sizes of some regions in which the contract holds."""
-    held = (region.smallest for region in case.regions if region.outcome == "holds")
-    return [sizes_as_text(sizes) for sizes in held if sizes][:MOST_SIZES]
+    smallest = (region.smallest for region in case.regions if region.outcome == "holds")
+    return [sizes_as_text(sizes) for sizes in smallest if sizes][:MOST_SIZES]
+
+
+def module_rows(modules: Iterable[ModuleProof]) -> Iterator[str]:
+    """Yield the lines about the modules inside a model."""
+    inside = [module for module in modules if module.path]
+    if inside:
+        counts = _counts(module.outcome for module in inside)
+        yield row("modules", f"{len(inside)} with contracts: {counts}")
+    for module in inside:
+        if module.outcome != "holds":
+            yield row("", f"{module.path}: {_phrase(module.outcome)}")
+
+
+def counterexample_rows(example: Counterexample, regions: Sequence[Region]) -> Iterator[str]:
+    """Yield the lines about a counterexample, and about the other errors if all sizes raise."""
+    case = f" ({example.case})" if example.case else ""
+    yield row("smallest", f"{sizes_as_text(example.sizes)}{case}")
+    yield textwrap.indent(str(example.error), "    ")
+    yield "  replay"
+    yield textwrap.indent(example.snippet, "    ")
+    errors = _other_errors(example, regions)
+    for error, sizes in errors[:MOST_ERRORS]:
+        yield row("also raises", f"{sizes_as_text(sizes)}: {error}")
+    if (more := len(errors) - MOST_ERRORS) > 0:
+        yield row("", f"and {more} more")
+
+
+def _other_errors(example: Counterexample, regions: Sequence[Region]) -> list[tuple[str, Sizes]]:
+    """Return the other errors with the smallest sizes that raise each, if all sizes raise."""
+    if any(region.outcome != "raises" for region in regions):
+        return []
+    errors: dict[str, Sizes] = {}
+    for region in sorted(regions, key=lambda region: sum((region.smallest or {}).values())):
+        if region.smallest and region.error:
+            errors.setdefault(region.error, region.smallest)
+    shown = str(example.error)
+    return [(error, sizes) for error, sizes in errors.items() if error not in shown]

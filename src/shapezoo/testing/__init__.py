@@ -1,4 +1,4 @@
-"""Contracts in tests: generators of what they allow and forbid, and assertions with them."""
+"""Contracts in tests: strategies of right and wrong calls, and assertions that use them."""
 
 import importlib.util
 
@@ -6,9 +6,8 @@ if importlib.util.find_spec("hypothesis") is None:
     raise ImportError("shapezoo.testing needs hypothesis: pip install 'shapezoo[testing]'")
 
 from shapezoo.testing.calls import Call
-from shapezoo.testing.contracts import assert_contract
-from shapezoo.testing.finding import Place
-from shapezoo.testing.graphs import assert_compiles, assert_exports
+from shapezoo.testing.compilation import assert_compiles, assert_exports
+from shapezoo.testing.enforcement import assert_contract, assert_proved
 from shapezoo.testing.inputs import inputs
 from shapezoo.testing.laws import (
     assert_batch_first_equivalent,
@@ -16,7 +15,7 @@ from shapezoo.testing.laws import (
     assert_gradients,
     assert_padding_invariant,
 )
-from shapezoo.testing.proofs import assert_proved
+from shapezoo.testing.places import Place
 from shapezoo.testing.violations import Violation, violations
 
 __all__ = [

@@ -9,27 +9,27 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from shapezoo._modules import as_written
+from shapezoo._modules import uncompiled
 from shapezoo.contracts import Signature
-from shapezoo.contracts.describing import describe
-from shapezoo.testing.finding import Place, places, replaced
+from shapezoo.contracts.messages.describing import describe
+from shapezoo.testing.places import Place, places, replaced
 
 MOST_SHOWN = 16
-"""How many numbers of a tensor are shown."""
+"""The largest number of elements for which the numbers in a tensor are shown."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Call:
-    """What is called, and with what. Calling it does it.
+    """A function and its arguments. Calling it makes the call.
 
     Attributes:
         function: A module, a class or a function.
         args: The positional arguments.
-        kwargs: The keywords.
+        kwargs: The keyword arguments.
         sizes: The size of each axis that the contract leaves open, and of each argument of a
-            constructor that was drawn. Axes without a name, and those of ``*name``, have made up
+            constructor that was drawn. Axes without a name, and those of ``*name``, have generated
             names.
-        contract: The contract, with numbers for parts in braces.
+        contract: The contract, with numbers for the parts in braces.
     """
 
     function: Callable[..., Any]
@@ -39,19 +39,19 @@ class Call:
     contract: Signature
 
     def __call__(self) -> Any:
-        """The result. What is given are copies, so that the call can be made again."""
+        """Make the call with copies of the arguments, so that it can be repeated."""
         args, kwargs = copy.deepcopy((self.args, self.kwargs))
         return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
         owner = self.function
         if isinstance(owner, nn.Module):
-            owner = type(as_written(owner))
+            owner = type(uncompiled(owner))
         shown = (f"{key}={_shown(value)}" for key, value in self.arguments.items())
         return f"{owner.__name__}({', '.join(shown)})"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """How hypothesis prints it."""
+        """Print the call; hypothesis uses this method of IPython."""
         printer.text(repr(self))
 
     @property
@@ -61,17 +61,19 @@ class Call:
 
     @property
     def places(self) -> list[Place]:
-        """The places of tensors in the arguments, in the order in which they are checked."""
-        given = self.arguments
-        kinds = {argument.name: argument.collected for argument in self.contract.inputs}
-        found = (places(kinds[name], value, name, (name,)) for name, value in given.items())
-        return [place for some in found for place in some]
+        """The tensors in the arguments and where they are, in the order of their checks."""
+        types = {argument.name: argument.collected for argument in self.contract.inputs}
+        return [
+            place
+            for name, value in self.arguments.items()
+            for place in places(types[name], value, name, (name,))
+        ]
 
     def replaced(self, changes: Iterable[tuple[Place, Any]]) -> "Call":
-        """The same call with other values in some places.
+        """Return the same call with other values in some places.
 
         Raises:
-            ShapeError: A record refuses them when it is made.
+            ShapeError: A checked dataclass does not accept its new values.
         """
         bound = self._bound()
         changed = replaced(bound.arguments, {place.keys: value for place, value in changes})
@@ -79,7 +81,7 @@ class Call:
         return dataclasses.replace(self, args=bound.args, kwargs=bound.kwargs)
 
     def results(self, result: Any) -> list[Place]:
-        """The places of tensors in a result of this call."""
+        """Return the tensors in a result of this call, and where they are."""
         return list(places(self.contract.output, result, "return"))
 
     def _bound(self) -> inspect.BoundArguments:
@@ -90,9 +92,9 @@ class Call:
 
 
 def function_of(target: Callable[..., Any]) -> Callable[..., Any]:
-    """The function whose annotations are the contract: a forward, or what makes a dataclass."""
+    """Return the function with the annotations: a forward, or the ``__init__`` of a dataclass."""
     if isinstance(target, nn.Module):
-        return type(as_written(target)).forward
+        return type(uncompiled(target)).forward
     if isinstance(target, type):
         function: Callable[..., Any] = inspect.getattr_static(target, "__init__")
         return function
@@ -100,16 +102,15 @@ def function_of(target: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def owner_of(function: object) -> object:
-    """The object whose ``self`` a function gets: a module, or what a method is bound to."""
+    """Return the ``self`` of a function: a module, or the object that a method is bound to."""
     if isinstance(function, nn.Module):
-        return as_written(function)
+        return uncompiled(function)
     return getattr(function, "__self__", None)
 
 
 def _shown(value: object) -> str:
-    """A value in a few words; the numbers of short tensors that are not floating-point."""
-    if not isinstance(value, Tensor) or value.is_floating_point() or value.is_meta:
+    """Describe a value in a few words, with the numbers of short integer and boolean tensors."""
+    if not isinstance(value, Tensor) or value.numel() > MOST_SHOWN:
         return describe(value)
-    if value.numel() > MOST_SHOWN:
-        return describe(value)
-    return f"{describe(value)} {value.tolist()}"
+    is_exact = not (value.is_floating_point() or value.is_meta)
+    return f"{describe(value)} {value.tolist()}" if is_exact else describe(value)

@@ -1,27 +1,27 @@
-"""Arguments that keep a contract, for hypothesis."""
+"""Calls that keep a contract, as a strategy for hypothesis."""
 
 import dataclasses
 import operator
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, SupportsIndex
 
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
+from hypothesis.strategies import SearchStrategy
 from torch import nn
 
-from shapezoo._modules import as_written
-from shapezoo.contracts import Condition, ContractError, signature
-from shapezoo.contracts.reading import function_signature
-from shapezoo.contracts.signatures import ArgumentKind
-from shapezoo.proving.proofs import SubjectError
+from shapezoo._modules import uncompiled
+from shapezoo.contracts import Condition, ContractError, Signature, signature
+from shapezoo.contracts.checking.introspection import function_signature
+from shapezoo.contracts.language.signatures import ArgumentKind
+from shapezoo.proving.findings import SubjectError
 from shapezoo.proving.subjects import subject_of_class
 from shapezoo.testing.calls import Call, function_of
-from shapezoo.testing.drawing import Drawing, Source
-from shapezoo.testing.seeding import seeded
+from shapezoo.testing.drawing import Drawing, ResolvedTarget
+from shapezoo.testing.fixed_seed import seeded
 
 Target = nn.Module | type | Callable[..., Any]
-"""What has a contract: a module, a class of modules, a dataclass, or a function."""
+"""An object with a contract: a module, a class of modules, a dataclass, or a function."""
 
 
 def inputs(
@@ -34,30 +34,32 @@ def inputs(
     below: Mapping[str, int | str] | None = None,
     **sizes: int | Sequence[int],
 ) -> SearchStrategy[Call]:
-    """Calls that keep a contract, as a strategy of hypothesis.
+    """Return a strategy of hypothesis for calls that keep a contract.
 
-    Sizes are the smallest that the contract and the known limits of a model allow, eight of each
-    axis where none are given. Optional arguments are given or left out, a union is any of its
-    options, ``*batch`` stands for up to 3 axes, ``*args`` for 1 argument, a list has 2 items. What
-    has a default and no known values, such as a ``torch.Generator``, keeps it; ``**kwargs`` are
-    left out.
+    Sizes are the smallest ones that the contract and the known limits of a model allow: eight of
+    each axis if none are given. Optional arguments are passed or left out, a union is any of its
+    options, ``*batch`` stands for up to 3 axes, ``*args`` for 1 argument, and a list has 2 items.
+    An argument whose values are not known, such as a ``torch.Generator``, keeps its default, and
+    ``**kwargs`` are left out.
 
-    Numbers are normally distributed, or all zero. Whole numbers are indices: below the size of an
-    axis ``classes`` or ``vocab`` in another tensor, or else below every ``num_embeddings`` and
-    ``vocab_size`` in the module, or else below 2; those of uint8 are pixels. The tensor ``lengths``
-    is between 1 and the size of the axis that stands beside its own in another argument. Booleans
-    hold a true and a false value in each row; a row of one is true, or false in an argument that
-    has ``padding`` in its name. ``map`` and ``filter`` of the strategy change what it gives.
+    Floating-point numbers are normally distributed, or all zero. Integers are indices: below the
+    size of an axis ``classes`` or ``vocab`` in another tensor, or else below every
+    ``num_embeddings`` and ``vocab_size`` in the module, or else below 2; those of uint8 are pixels.
+    The tensor ``lengths`` is between 1 and the size of the axis next to its own in another
+    argument. Each row of booleans contains both values; a row of one element is true, or false in
+    an argument with ``padding`` in its name. To change the values, use ``map`` and ``filter`` of
+    the strategy.
 
     Args:
-        obj: A module; a class of modules, built anew, in eval mode, for each size of its
-            constructor; a dataclass; or a function.
+        obj: A module; a class of modules, of which an instance in eval mode is made for each size
+            of its constructor; a dataclass; or a function.
         init: Arguments for the class of modules, as in `prove`.
-        assume: Conditions that sizes meet, such as ``"height >= 32"``, beside the known limits.
+        assume: Conditions that sizes meet, such as ``"height >= 32"``, in addition to the known
+            limits.
         given: Values of arguments by name, or strategies of them. An argument without shapes and
-            default, such as a number, needs one.
-        below: What the whole numbers of an argument are below, by its name: a number, or an axis
-            for its size.
+            without a default, such as a number, needs one.
+        below: Upper bounds (exclusive) of the integers in arguments, by name: a number, or the
+            name of an axis for its size.
         **sizes: The size of an axis, or the sizes to choose from.
 
     Returns:
@@ -65,8 +67,8 @@ def inputs(
         arguments.
 
     Raises:
-        ContractError: There is no contract, an axis is not in it, nothing is known of an
-            argument, or no sizes were found; the last two when the strategy is used.
+        ContractError: There is no contract, it does not have an axis, an argument cannot be made,
+            or no sizes were found; the last two when the strategy is used.
         SubjectError: The arguments do not fit the class.
 
     Example:
@@ -83,80 +85,75 @@ def inputs(
 
         ```
     """
-    source = _source(obj, init)
-    texts = [assume] if isinstance(assume, str) else assume
-    conditions = tuple(map(Condition, texts))
-    wanted = {axis: _choices(axis, size) for axis, size in sizes.items()}
+    target = _resolved(obj, init)
+    conditions = tuple(map(Condition, [assume] if isinstance(assume, str) else assume))
+    choices = {axis: _choices(axis, size) for axis, size in sizes.items()}
     given, below = dict(given or {}), dict(below or {})
-    named = [limit for limit in below.values() if isinstance(limit, str)]
-    _require_axes(source, [*wanted, *named, *(axis for c in conditions for axis in c.axes)])
-    _require_arguments(source, [*given, *below])
-    for name, limit in below.items():
-        if isinstance(limit, int) and limit < 1:
-            raise ContractError(f"below of {name} must be 1 or more, got {limit}")
-    drawing = Drawing(source, conditions, given, below, wanted)
-
-    @st.composite
-    def calls(draw: DrawFn) -> Call:
-        return drawing.call(draw)
-
-    return calls()
+    bounds = [bound for bound in below.values() if isinstance(bound, str)]
+    axes = [*choices, *bounds, *(axis for c in conditions for axis in c.axes)]
+    require_open_axes(target.contract, target.axes, axes)
+    _require_arguments(target, [*given, *below])
+    for name, bound in below.items():
+        if isinstance(bound, int) and bound < 1:
+            raise ContractError(f"below of {name} must be 1 or more, got {bound}")
+    return st.composite(Drawing(target, conditions, given, below, choices).call)()
 
 
 def _choices(axis: str, size: int | Sequence[int]) -> Sequence[int]:
-    """The sizes to choose from.
+    """Return the sizes to choose from.
 
     Raises:
-        ContractError: They are no sizes.
+        ContractError: One of them is not a size.
     """
     try:
         sizes = [size] if isinstance(size, SupportsIndex) else list(size)
-        found = [operator.index(one) for one in sizes]
+        choices = list(map(operator.index, sizes))
     except TypeError as error:
         raise ContractError(
             f"{axis} must be a size, or the sizes to choose from: {error}"
         ) from None
-    if min(found, default=0) < 0:
-        raise ContractError(f"size of {axis} must be 0 or more, got {found}")
-    return found
+    if min(choices, default=0) < 0:
+        raise ContractError(f"size of {axis} must be 0 or more, got {choices}")
+    return choices
 
 
-def _source(obj: Target, init: Mapping[str, Any] | None) -> Source:
+def _resolved(obj: Target, init: Mapping[str, Any] | None) -> ResolvedTarget:
     if isinstance(obj, type) and issubclass(obj, nn.Module):
         with seeded():
             subject = subject_of_class(obj, init or {})
-        return Source(subject.contract, subject.free, subject.make)
+        return ResolvedTarget(subject.contract, subject.free, subject.make)
     if init is not None:
         raise SubjectError(f"init is for a class of modules, got {obj!r}")
     if isinstance(obj, nn.Module):
-        contract = signature(as_written(obj))
+        contract = signature(uncompiled(obj))
     elif isinstance(obj, type) and dataclasses.is_dataclass(obj):
         contract = function_signature(function_of(obj))
     elif isinstance(obj, types.FunctionType | types.MethodType):
         contract = signature(obj)
     else:
         raise ContractError(
-            f"a contract is that of a module, a class of modules, a dataclass or a function; "
+            f"only a module, a class of modules, a dataclass or a function has a contract; "
             f"got {obj!r}"
         )
     if not contract.tensors:
         raise ContractError(f"{contract.name}: its annotations name no shape")
-    return Source(contract, (), lambda _: obj)
+    return ResolvedTarget(contract, (), lambda _: obj)
 
 
-def _require_axes(source: Source, axes: Sequence[str]) -> None:
+def require_open_axes(contract: Signature, valid: Collection[str], axes: Iterable[str]) -> None:
+    """Raise ContractError if an axis is not one of those whose size a contract leaves open."""
     for axis in axes:
-        if axis not in source.axes:
+        if axis not in valid:
             raise ContractError(
-                f"{source.contract.name} has no axis {axis!r} whose size is open; "
-                f"it has {', '.join(source.axes) or 'none'}"
+                f"{contract.name} has no axis {axis!r} whose size is open; "
+                f"it has {', '.join(valid) or 'none'}"
             )
 
 
-def _require_arguments(source: Source, names: Sequence[str]) -> None:
-    kinds = {argument.name: argument.kind for argument in source.contract.inputs}
+def _require_arguments(target: ResolvedTarget, names: Sequence[str]) -> None:
+    arguments = {argument.name: argument for argument in target.contract.inputs}
     for name in names:
-        if name not in kinds:
-            raise ContractError(f"{source.contract.name} has no argument {name!r}")
-        if kinds[name] in (ArgumentKind.VAR_POSITIONAL, ArgumentKind.VAR_KEYWORD):
+        if name not in arguments:
+            raise ContractError(f"{target.contract.name} has no argument {name!r}")
+        if arguments[name].kind in (ArgumentKind.VAR_POSITIONAL, ArgumentKind.VAR_KEYWORD):
             raise ContractError(f"{name!r} stands for several arguments, which cannot be given")

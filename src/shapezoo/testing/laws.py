@@ -1,4 +1,4 @@
-"""Assertions about what a module computes: gradients, and what a result depends on."""
+"""Assertions about what a module computes: its gradients, and what its results depend on."""
 
 from dataclasses import replace
 from functools import partial
@@ -7,14 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shapezoo._modules import as_written, copied, floating_dtype
+from shapezoo._containers import leaves_of, tensors_of
+from shapezoo._modules import copied, floating_dtype, uncompiled
 from shapezoo.contracts import ContractError, signature
-from shapezoo.contracts.examples import LENGTHS, counted_axis
-from shapezoo.proving.values import leaves_of, tensors_of
+from shapezoo.contracts.examples.arguments import LENGTHS, counted_axis
+from shapezoo.contracts.language.axis_names import BATCH
 from shapezoo.testing.calls import Call
-from shapezoo.testing.finding import Place
-from shapezoo.testing.inputs import inputs
-from shapezoo.testing.running import (
+from shapezoo.testing.harness import (
     Calls,
     assert_same,
     calls_of,
@@ -25,31 +24,32 @@ from shapezoo.testing.running import (
     require_module,
     smallest,
 )
+from shapezoo.testing.inputs import inputs
+from shapezoo.testing.places import Place
 
-BATCH = "batch"
 BATCHES = range(2, 6)
 
-MORE = 2
-"""How much longer sequences are padded."""
+MORE_PADDING = 2
+"""How many positions of padding are added."""
 
 
 def assert_gradients(
     module: nn.Module, calls: Calls | None = None, *, max_examples: int = 10
 ) -> None:
-    """Assert that every parameter gets a gradient, and always a finite one.
+    """Assert that every parameter gets a gradient, and that all gradients are finite.
 
     The gradient is that of a random linear function of all results. Each parameter that requires
-    one must get it in some call.
+    a gradient must get one in at least one call.
 
     Args:
-        module: A module, in the mode that it is in. It is copied before.
-        calls: The calls that are tried, as `inputs` gives them; without it all that it gives.
-        max_examples: How many are tried.
+        module: A module, which is copied and keeps its mode.
+        calls: The calls to try, as returned by `inputs`; by default ``inputs(module)``.
+        max_examples: How many calls to try.
 
     Raises:
         AssertionError: A parameter gets no gradient, or one that is not finite.
         ContractError: There is no contract, or no arguments can be made for it.
-        TypeError: This is no module, or one that cannot be copied.
+        TypeError: This is not a module, or it cannot be copied.
 
     Example:
         ```pycon
@@ -69,9 +69,9 @@ def assert_gradients(
         model = call.function
         assert isinstance(model, nn.Module)
         model.zero_grad()
-        found = [tensor for tensor in tensors_of(outcome(call)) if tensor.requires_grad]
+        results = [tensor for tensor in tensors_of(outcome(call)) if tensor.requires_grad]
         with failing(f"{call!r}: gradients cannot be computed"):
-            torch.autograd.backward(found, [torch.randn_like(tensor) for tensor in found])
+            torch.autograd.backward(results, [torch.randn_like(result) for result in results])
         for name, parameter in model.named_parameters():
             if parameter.grad is not None:
                 missing.discard(name)
@@ -80,33 +80,32 @@ def assert_gradients(
 
     with torch.inference_mode(False), torch.enable_grad():
         calls = calls_of(module, calls)
-        weights = as_written(module).named_parameters()
+        weights = uncompiled(module).named_parameters()
         missing |= {name for name, parameter in weights if parameter.requires_grad}
         for_all(calls, check, max_examples)
     if missing:
-        name = type(as_written(module)).__name__
+        name = type(uncompiled(module)).__name__
         raise AssertionError(f"{name}: no gradient reaches {', '.join(sorted(missing))}")
 
 
 def assert_batch_independent(
     module: nn.Module, calls: Calls | None = None, *, max_examples: int = 10
 ) -> None:
-    """Assert that each example of a batch gives what it gives alone, in eval mode.
+    """Assert that the result of each example does not depend on the rest of the batch.
 
     Every argument with an axis ``batch`` is cut to one example, and so is every result. Numbers are
-    compared as `torch.testing.assert_close` does, in float64 where the module takes that.
+    compared as by `torch.testing.assert_close`, in float64 if the module accepts that.
 
     Args:
-        module: A module. It is copied before.
-        calls: The calls that are tried, as `inputs` gives them; without it those with 2 to 5
-            examples.
-        max_examples: How many are tried.
+        module: A module, which is copied and put into eval mode.
+        calls: The calls to try, as returned by `inputs`; by default those with 2 to 5 examples.
+        max_examples: How many calls to try.
 
     Raises:
         AssertionError: A result depends on the rest of the batch.
-        ContractError: No argument or no result has just one axis ``batch``, or no arguments can be
-            made.
-        TypeError: This is no module, or one that cannot be copied.
+        ContractError: No argument or no result has exactly one axis ``batch``, or no arguments can
+            be made.
+        TypeError: This is not a module, or it cannot be copied.
 
     Example:
         ```pycon
@@ -121,15 +120,15 @@ def assert_batch_independent(
     __tracebackhide__ = True
 
     def check(call: Call) -> None:
-        cut, together = _with_batch(call.places), _with_batch(_results(call))
-        if not cut or not together:
+        arguments, results = _with_batch(call.places), _with_batch(_results(call))
+        if not arguments or not results:
             raise ContractError(f"{call.contract.name}: no {BATCH} in the arguments or the results")
         for row in range(call.sizes[BATCH]):
-            alone = call.replaced((place, _row(place, axis, row)) for place, axis in cut)
+            alone = call.replaced((place, _row(place, axis, row)) for place, axis in arguments)
             assert_same(
-                {place.path: _row(place, axis, row) for place, axis in together},
+                {place.path: _row(place, axis, row) for place, axis in results},
                 {place.path: place.tensor for place, _ in _with_batch(_results(alone))},
-                f"{call!r}: example {row} gives something else alone",
+                f"{call!r}: example {row} has a different result alone",
             )
 
     calls = _precise(module, calls, batch=BATCHES)
@@ -141,23 +140,23 @@ def assert_batch_independent(
 def assert_padding_invariant(
     module: nn.Module, calls: Calls | None = None, *, max_examples: int = 10
 ) -> None:
-    """Assert that results depend neither on what padding holds nor on how much there is.
+    """Assert that results depend neither on the values of padding nor on its length.
 
-    The module must have an argument ``lengths``: how many positions of each sequence are no
-    padding. Other arguments with that axis get other values there and, where the module takes
-    longer sequences, more of them. Of results with that axis, only what is no padding is compared,
-    in float64 where the module takes that.
+    The module must have an argument ``lengths``: the number of positions of each sequence that are
+    not padding. In other arguments with that axis, the padding gets other values and, if the module
+    accepts longer sequences, more positions. In results with that axis, only the positions that
+    are not padding are compared, in float64 if the module accepts that.
 
     Args:
-        module: A module. It is copied before, and put into eval mode.
-        calls: The calls that are tried, as `inputs` gives them; without it all that it gives.
-        max_examples: How many are tried.
+        module: A module, which is copied and put into eval mode.
+        calls: The calls to try, as returned by `inputs`; by default ``inputs(module)``.
+        max_examples: How many calls to try.
 
     Raises:
         AssertionError: A result depends on padding.
-        ContractError: There is no ``lengths``, no other argument has the axis that they count, or
-            a size is computed of it.
-        TypeError: This is no module, or one that cannot be copied.
+        ContractError: There are no ``lengths``, no other argument has the axis that they count, or
+            a size is computed from it.
+        TypeError: This is not a module, or it cannot be copied.
 
     Example:
         ```pycon
@@ -170,32 +169,32 @@ def assert_padding_invariant(
         ```
     """
     __tracebackhide__ = True
-    contract = signature(as_written(module))
+    contract = signature(uncompiled(module))
     counted = counted_axis(contract)
     if not counted:
         raise ContractError(f"{contract.name} has no argument {LENGTHS!r}")
     for axis in (axis for tensor in contract.tensors for axis in tensor.axes):
         if counted in axis.needs:
-            raise ContractError(f"{contract.name}: axis {axis} is computed of {counted}")
+            raise ContractError(f"{contract.name}: axis {axis} is computed from {counted}")
 
     def check(call: Call) -> None:
         lengths = next(place for place in call.places if place.path == LENGTHS)
         padded = [place for place in call.places if place.axes(counted)]
         if not padded:
             raise ContractError(f"{contract.name} has no other argument with axis {counted}")
-        ours = _unpadded(call, _results(call), counted, lengths)
-        for more in (MORE, 0):
-            other = call.replaced((p, _padded(p, counted, lengths, more)) for p in padded)
+        expected = _unpadded(call, _results(call), counted, lengths)
+        for more in (MORE_PADDING, 0):
+            changed = call.replaced((p, _padded(p, counted, lengths, more)) for p in padded)
             try:
-                theirs = _unpadded(other, _results(other), counted, lengths)
+                actual = _unpadded(changed, _results(changed), counted, lengths)
             except AssertionError:
                 if more:
-                    continue  # it need not take longer sequences
+                    continue  # the module need not accept longer sequences
                 raise
-            assert_same(ours, theirs, f"{call!r}: a result depends on the padding")
+            assert_same(expected, actual, f"{call!r}: a result depends on the padding")
 
-    given = _precise(module, calls).filter(lambda call: call.arguments.get(LENGTHS) is not None)
-    for_all(given, check, max_examples)
+    cases = _precise(module, calls).filter(lambda call: call.arguments.get(LENGTHS) is not None)
+    for_all(cases, check, max_examples)
 
 
 def assert_batch_first_equivalent(
@@ -205,23 +204,23 @@ def assert_batch_first_equivalent(
     *,
     max_examples: int = 10,
 ) -> None:
-    """Assert that two modules compute the same, but for the order of axes.
+    """Assert that two modules compute the same, except for the order of axes.
 
-    The second gets the weights of the first, and its arguments with their axes in the order of its
-    own contract; results are compared in that order, in float64 where the modules take that.
+    The second module gets the weights of the first, and arguments with their axes in the order of
+    its own contract. Results are compared in that order, in float64 if the modules accept that.
 
     Args:
-        module: A module, as a recurrent one that takes ``seq batch``. Both are copied before,
+        module: A module, such as a recurrent one with inputs ``seq batch``. Both modules are copied
             and put into eval mode.
-        batch_first: The same with another order, as ``batch seq``.
-        calls: The calls of the first that are tried, as `inputs` gives them; without it all that
-            it gives.
-        max_examples: How many are tried.
+        batch_first: The same module with another order of axes, such as ``batch seq``.
+        calls: The calls of the first module to try, as returned by `inputs`; by default
+            ``inputs(module)``.
+        max_examples: How many calls to try.
 
     Raises:
         AssertionError: The two differ.
         ContractError: Their contracts differ in more than the order of axes, or not in that.
-        TypeError: This is no module, or one that cannot be copied.
+        TypeError: This is not a module, or it cannot be copied.
 
     Example:
         ```pycon
@@ -240,22 +239,22 @@ def assert_batch_first_equivalent(
     contract = signature(second)
     orders: set[tuple[int, ...]] = set()
 
-    def moved(ours: list[Place], theirs: list[Place]) -> list[tuple[Place, Tensor]]:
+    def permuted(ours: list[Place], theirs: list[Place]) -> list[tuple[Place, Tensor]]:
         if [place.path for place in ours] != [place.path for place in theirs]:
             raise ContractError(f"{contract.name}: the contracts have other arguments or results")
-        found = [(one, _order(one, two)) for one, two in zip(ours, theirs, strict=True)]
-        orders.update(order for _, order in found)
-        return [(place, place.tensor.permute(order)) for place, order in found]
+        pairs = [(mine, _order(mine, its)) for mine, its in zip(ours, theirs, strict=True)]
+        orders.update(order for _, order in pairs)
+        return [(place, place.tensor.permute(order)) for place, order in pairs]
 
     def check(call: Call) -> None:
         assert isinstance(call.function, nn.Module)
         second.to(floating_dtype(call.function)).load_state_dict(call.function.state_dict())
-        there = replace(call, function=second, contract=contract)
-        there = there.replaced(moved(call.places, there.places))
-        theirs = _results(there)
+        second_call = replace(call, function=second, contract=contract)
+        second_call = second_call.replaced(permuted(call.places, second_call.places))
+        results = _results(second_call)
         assert_same(
-            {place.path: tensor for place, tensor in moved(_results(call), theirs)},
-            {place.path: place.tensor for place in theirs},
+            {place.path: tensor for place, tensor in permuted(_results(call), results)},
+            {place.path: place.tensor for place in results},
             f"{call!r}: the two modules give different results",
         )
 
@@ -265,21 +264,23 @@ def assert_batch_first_equivalent(
 
 
 def _results(call: Call) -> list[Place]:
-    """The places of tensors in the result, which is the same each time.
+    """Return the places of the tensors in the result, which must be the same each time.
 
     Raises:
-        AssertionError: The call fails, or gives something else the second time.
+        AssertionError: The call fails, or returns something else the second time.
     """
-    first, second = outcome(call), outcome(call)
-    ours, theirs = (dict(leaves_of(result)) for result in (first, second))
-    tensors = {path: leaf for path, leaf in ours.items() if isinstance(leaf, Tensor)}
-    again = {path: theirs.get(path) for path in tensors}
-    assert_same(tensors, again, f"{call!r} gives something else the second time; it has a state")
-    return call.results(first)
+    result, again = outcome(call), dict(leaves_of(outcome(call)))
+    tensors = {path: leaf for path, leaf in leaves_of(result) if isinstance(leaf, Tensor)}
+    message = f"{call!r} has a different result the second time; it has a state"
+    assert_same(tensors, {path: again.get(path) for path in tensors}, message)
+    return call.results(result)
 
 
 def _varied(model: nn.Module) -> nn.Module:
-    """The module, with constant parameters varied: zeros in a last layer would hide all else."""
+    """Return the module with noise on constant parameters.
+
+    A last layer that is initialised to zeros would hide everything before it.
+    """
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in model.parameters():
@@ -291,15 +292,19 @@ def _varied(model: nn.Module) -> nn.Module:
 
 
 def _precise(module: nn.Module, calls: Calls | None, **sizes: Any) -> Calls:
-    """Calls of a copy in eval mode, in float64 where it takes that."""
+    """Return calls of a copy in eval mode, in float64 if it accepts that."""
+
+    def calls_of_model(model: nn.Module) -> Calls:
+        return inputs(model, **sizes) if calls is None else calls.map(partial(_cast, model))
+
     model = _varied(copy_of(module).eval())
-    plain = inputs(model, **sizes) if calls is None else calls.map(partial(_cast, model))
-    kinds = signature(model).tensors
-    weights = [parameter for parameter in model.parameters() if parameter.is_floating_point()]
-    if not weights or not all(k.allows(torch.float64) for k in kinds if k.allows(torch.float32)):
+    plain, types = calls_of_model(model), signature(model).tensors
+    has_weights = any(parameter.is_floating_point() for parameter in model.parameters())
+    if not has_weights or any(
+        type_.allows(torch.float32) and not type_.allows(torch.float64) for type_ in types
+    ):
         return plain
-    double = copied(model).double()
-    precise = inputs(double, **sizes) if calls is None else calls.map(partial(_cast, double))
+    precise = calls_of_model(copied(model).double())
     call = smallest(precise)
     assert call is not None
     try:
@@ -310,20 +315,20 @@ def _precise(module: nn.Module, calls: Calls | None, **sizes: Any) -> Calls:
 
 
 def _cast(model: nn.Module, call: Call) -> Call:
-    """A call of a model in its dtype."""
+    """Return a call of another module, in its dtype."""
     call, dtype = replace(call, function=model), floating_dtype(model)
     floating = [place for place in call.places if place.tensor.is_floating_point()]
     return call.replaced((place, place.tensor.to(dtype)) for place in floating)
 
 
-def _with_batch(found: list[Place]) -> list[tuple[Place, int]]:
-    """The places that have an axis ``batch``, with its position.
+def _with_batch(candidates: list[Place]) -> list[tuple[Place, int]]:
+    """Return the places with an axis ``batch``, and its position.
 
     Raises:
-        ContractError: One has several, or an axis that is computed of it.
+        ContractError: A tensor has several of them, or an axis that is computed from it.
     """
     pairs = []
-    for place in found:
+    for place in candidates:
         axes = place.axes(BATCH)
         if len(axes) > 1 or any(BATCH in axis.needs for axis in place.kind.axes):
             raise ContractError(f"{place.path}: {place.kind} cannot be cut to one example")
@@ -332,56 +337,59 @@ def _with_batch(found: list[Place]) -> list[tuple[Place, int]]:
 
 
 def _row(place: Place, axis: int, row: int) -> Tensor:
-    """One row of a tensor; one that broadcasts has just one."""
+    """Return one row of a tensor; a tensor that broadcasts has only one."""
     return place.tensor.narrow(axis, min(row, place.tensor.shape[axis] - 1), 1)
 
 
 def _padded(place: Place, counted: str, lengths: Place, more: int) -> Tensor:
-    """A tensor with other values where it holds padding, and more of that."""
-    for axis in place.axes(counted):
-        inside = _is_inside(place, axis, lengths)
-        size, shape = place.tensor.shape[axis], list(place.tensor.shape)
-        shape[axis] += more
-        longer = _other(place.tensor, shape)
-        kept = torch.where(inside, place.tensor, longer.narrow(axis, 0, size))
-        tensor = torch.cat([kept, longer.narrow(axis, size, more)], axis)
-        place = replace(place, tensor=tensor)
-    return place.tensor
+    """Return a tensor with other values in the padding, and with more padding."""
+    counted_axes, sizes = place.axes(counted), place.tensor.shape
+    shape = [size + more * (axis in counted_axes) for axis, size in enumerate(sizes)]
+    longer = _random_like(place.tensor, shape)
+    old = tuple(map(slice, sizes))
+    longer[old] = torch.where(_mask(place, counted, lengths), place.tensor, longer[old])
+    return longer
 
 
 def _unpadded(call: Call, results: list[Place], counted: str, lengths: Place) -> dict[str, Tensor]:
-    """What of the results is no padding."""
-    found = {}
-    for place in results:
-        inside = torch.ones_like(place.tensor, dtype=torch.bool)
-        for axis in place.axes(counted):
-            inside = inside & _is_inside(place, axis, lengths)
-        found[place.path] = place.tensor[inside]
-    if not found:
+    """Return the elements of the results that are not padding."""
+    if not results:
         raise ContractError(f"{call.contract.name}: no result has a shape")
-    return found
+    return {place.path: place.tensor[_mask(place, counted, lengths)] for place in results}
+
+
+def _mask(place: Place, counted: str, lengths: Place) -> Tensor:
+    """Return which elements of a tensor are not padding."""
+    mask = torch.ones_like(place.tensor, dtype=torch.bool)
+    for axis in place.axes(counted):
+        mask &= _is_inside(place, axis, lengths)
+    return mask
 
 
 def _is_inside(place: Place, axis: int, lengths: Place) -> Tensor:
-    """Where a tensor holds no padding along an axis, in a shape that broadcasts with its own."""
-    shape = [1] * place.tensor.dim()
+    """Return which positions along an axis are not padding, in a shape that broadcasts.
+
+    The axes of the lengths, usually ``batch``, are found in the tensor by their names. A tensor
+    without them, such as positions that the whole batch shares, is padded after the longest one.
+    """
+    tensor = place.tensor
+    shape = [1] * tensor.dim()
     shape[axis] = -1
-    device = place.tensor.device
-    positions = torch.arange(place.tensor.shape[axis], device=device).view(shape)
-    counts = lengths.tensor.to(device)
+    positions = torch.arange(tensor.shape[axis], device=tensor.device).view(shape)
+    counts = lengths.tensor.to(tensor.device)
     rows = [place.axis(name.key or "") for name in lengths.kind.axes]
-    known = [row for row in rows if row is not None]
-    if len(known) < counts.dim():
+    named = [row for row in rows if row is not None]
+    if len(named) < counts.dim():
         return positions < counts.max()
-    shape = [1] * place.tensor.dim()
-    for row, size in zip(known, counts.shape, strict=True):
+    shape = [1] * tensor.dim()
+    for row, size in zip(named, counts.shape, strict=True):
         shape[row] = size
-    order = sorted(range(counts.dim()), key=known.__getitem__)
+    order = sorted(range(counts.dim()), key=named.__getitem__)
     return positions < counts.permute(order).reshape(shape)
 
 
-def _other(tensor: Tensor, shape: list[int]) -> Tensor:
-    """Random values; whole ones are among those that a tensor has, or 0."""
+def _random_like(tensor: Tensor, shape: list[int]) -> Tensor:
+    """Return random values; integers are not larger than the largest one in a tensor."""
     if tensor.is_floating_point() or tensor.is_complex():
         return torch.randn(shape, dtype=tensor.dtype, device=tensor.device)
     high = int(tensor.max()) + 1 if tensor.numel() else 1
@@ -389,10 +397,10 @@ def _other(tensor: Tensor, shape: list[int]) -> Tensor:
 
 
 def _order(place: Place, other: Place) -> tuple[int, ...]:
-    """Where each axis of a place stands in another."""
+    """Return where each axis of another place is in this one."""
     ours, theirs = ([axis.label or str(axis) for axis in p.kind.axes] for p in (place, other))
-    is_known = len({*ours}) == len(ours) == place.tensor.dim()
-    if sorted(ours) != sorted(theirs) or not is_known:
+    are_distinct = len({*ours}) == len(ours) == place.tensor.dim()
+    if sorted(ours) != sorted(theirs) or not are_distinct:
         raise ContractError(
             f"{place.path} has axes {' '.join(ours)} in one module, {' '.join(theirs)} in the other"
         )

@@ -1,4 +1,4 @@
-"""Counting multiply-accumulate operations, with torch's flop counter."""
+"""Count multiply-accumulate operations with torch's flop counter."""
 
 import contextlib
 import math
@@ -7,40 +7,45 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-Sizes = tuple[int, ...]
+KernelShape = tuple[int, ...]
+"""The shape of a tensor, as the flop counter passes it to a formula."""
 
 
 def flop_counter() -> FlopCounterMode:
-    """A flop counter that knows the fused kernels too which torch's own formulas leave out."""
+    """Return a flop counter that also knows fused kernels for which torch has no formula."""
+    # A fused kernel is an operator whose name begins with an underscore; there is no other name.
     aten = torch.ops.aten
     formulas = {
-        aten._scaled_dot_product_flash_attention_for_cpu: _attention,
-        aten.mkldnn_rnn_layer: _mkldnn_rnn_layer,
-        aten._cudnn_rnn: _cudnn_rnn,
+        aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+        aten.mkldnn_rnn_layer: _mkldnn_rnn_layer_flops,
+        aten._cudnn_rnn: _cudnn_rnn_flops,
     }
     counter = FlopCounterMode(display=False, custom_mapping=formulas)
-    counter.mod_tracker = _NoTracker()  # type: ignore[assignment]  # torch's calls `view_as` on inputs
+    # The tracker of torch calls `view_as` on inputs with gradients, which the trace would show as
+    # an operation of the model. There is no option to leave it out.
+    counter.mod_tracker = _NoTracker()  # type: ignore[assignment]  # it has what the counter uses
     return counter
 
 
 class _NoTracker(contextlib.nullcontext[None]):
-    """In the place of what tells modules apart, which here the recorder does."""
+    """Replaces torch's module tracker; the recorder tells modules apart itself."""
 
     parents = frozenset({"Global"})
 
 
-def _attention(query: Sizes, key: Sizes, value: Sizes, *_: Any, **__: Any) -> int:
-    """Twice the multiply-accumulate operations of attention, as the other formulas of torch."""
-    flops: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]  # it has no types
-    return flops
+def _attention_flops(*arguments: Any, **_: Any) -> int:
+    """Count the products of the query, key and value, which are the first three arguments."""
+    return int(sdpa_flop_count(*arguments[:3]))  # type: ignore[no-untyped-call]  # it has no types
 
 
-def _mkldnn_rnn_layer(inputs: Sizes, of_input: Sizes, of_state: Sizes, *_: Any, **__: Any) -> int:
-    """Those of one layer in one direction, with one matrix for the inputs and one for the state."""
-    return 2 * math.prod(inputs[:-1]) * (math.prod(of_input) + math.prod(of_state))
+def _mkldnn_rnn_layer_flops(
+    inputs: KernelShape, input_weight: KernelShape, state_weight: KernelShape, *_: Any, **__: Any
+) -> int:
+    """Count one layer in one direction."""
+    return 2 * math.prod(inputs[:-1]) * (math.prod(input_weight) + math.prod(state_weight))
 
 
-def _cudnn_rnn(inputs: Sizes, weights: list[Sizes], *_: Any, **__: Any) -> int:
-    """Those of all layers, whose weights are matrices and biases in a list."""
+def _cudnn_rnn_flops(inputs: KernelShape, weights: list[KernelShape], *_: Any, **__: Any) -> int:
+    """Count all layers, whose weights and biases are in one list; biases are vectors."""
     matrices = (math.prod(weight) for weight in weights if len(weight) == 2)
     return 2 * math.prod(inputs[:-1]) * sum(matrices)

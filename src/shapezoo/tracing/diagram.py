@@ -1,20 +1,21 @@
-"""Block diagrams: as text for Mermaid, and as SVG that graphlay lays out."""
+"""Block diagrams: as text for Mermaid, and as SVG with a layout by graphlay."""
 
 import hashlib
 import html
+import itertools
 import math
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from shapezoo.tracing.graph import Arrow, Block, Graph, Kind
+from shapezoo.tracing.blocks import Arrow, Block, Graph
 
 BLOCK_FONT, LABEL_FONT = 13, 11
 CHARACTER = 0.62
-"""The width of a character of any common monospaced font, to its size; rounded up."""
+"""The width of a character relative to the font size, in any common monospaced font; rounded up."""
 
 LINE = 18
-"""The distance between the two lines of a block."""
+"""The distance between the two lines of text in a block."""
 
 MARGIN = 12
 
@@ -23,10 +24,18 @@ OPTIONS = {
     "spacing": {"layer_gap": 14, "node_gap": 28},
     "routing": {"style": "diagonal"},
 }
-"""How graphlay is to lay out; all other options are as its preset has them."""
+"""Options for graphlay that differ from its preset."""
 
-CLASSES = {Kind.TENSOR: "fill:none,stroke:none", Kind.FAILED: "fill:#d6454524,stroke:#d64545"}
-"""How Mermaid is to draw some kinds of blocks."""
+BRACKETS = {
+    "layer": ("[", "]"),
+    "failed": ("[", "]:::failed"),
+    "function": ("(", ")"),
+    "tensor": ("[", "]:::tensor"),
+}
+"""What Mermaid draws as each type of block; other types have round ends."""
+
+CLASSES = {"tensor": "fill:none,stroke:none", "failed": "fill:#d6454524,stroke:#d64545"}
+"""Styles for Mermaid."""
 
 STYLE = f"""
 :root.shapezoo-trace {{ color: #1f2430; }}
@@ -49,50 +58,52 @@ Point = tuple[float, float]
 
 
 class Box(NamedTuple):
-    """A rectangle, by its centre."""
+    """A rectangle, given by its centre."""
 
     x: float
     y: float
     width: float
     height: float
 
+    @property
+    def left(self) -> float:
+        """The x coordinate of its left side."""
+        return self.x - self.width / 2
+
+    @property
+    def top(self) -> float:
+        """The y coordinate of its upper side."""
+        return self.y - self.height / 2
+
     def __str__(self) -> str:
         return (
-            f'x="{self.x - self.width / 2:.1f}" y="{self.y - self.height / 2:.1f}" '
+            f'x="{self.left:.1f}" y="{self.top:.1f}" '
             f'width="{self.width:.1f}" height="{self.height:.1f}"'
         )
 
 
-class Places(NamedTuple):
-    """Where the parts of a graph are to be.
+class Layout(NamedTuple):
+    """The positions of the parts of a graph.
 
     Attributes:
-        blocks: The places of its blocks.
-        labels: Those of the labels that its arrows have.
+        blocks: The boxes of its blocks.
+        labels: The labels of arrows, with their boxes.
         lines: The corners of its arrows.
     """
 
     blocks: list[Box]
-    labels: list[Box]
+    labels: list[tuple[str, Box]]
     lines: list[list[Point]]
 
 
 def mermaid(graph: Graph) -> str:
-    """The graph as a flowchart in Mermaid's language."""
-    brackets = {
-        Kind.LAYER: ("[", "]"),
-        Kind.FAILED: ("[", "]:::failed"),
-        Kind.FUNCTION: ("(", ")"),
-        Kind.TENSOR: ("[", "]:::tensor"),
-    }
+    """Return the graph as a flowchart in Mermaid's language."""
+    types = {block.type_ for block in graph.blocks}
     lines = ["flowchart TD"]
-    kinds = {block.kind for block in graph.blocks}
-    lines += [
-        f"  classDef {kind.value} {style}" for kind, style in CLASSES.items() if kind in kinds
-    ]
+    lines += [f"  classDef {t} {style}" for t, style in CLASSES.items() if t in types]
     for number, block in enumerate(graph.blocks):
-        left, right = brackets.get(block.kind, ("([", "])"))
-        text = "<br>".join(map(_entities, _lines(block)))
+        left, right = BRACKETS.get(block.type_, ("([", "])"))
+        text = "<br>".join(map(_entities, block.lines))
         lines.append(f'  n{number}{left}"{text}"{right}')
     for arrow in graph.arrows:
         line = "-->" if _has_head(arrow, graph) else "---"
@@ -102,39 +113,39 @@ def mermaid(graph: Graph) -> str:
 
 
 def svg(graph: Graph, title: str) -> str:
-    """The graph as an SVG picture.
+    """Return the graph as an SVG picture.
 
     Args:
         graph: The graph.
-        title: What readers of screens are told.
+        title: The title, which screen readers read.
 
     Raises:
         ImportError: graphlay is not installed.
     """
-    places = _layout(graph)
-    ends = (Box(*point, 0, 0) for line in places.lines for point in line)
-    whole = _around([*places.blocks, *places.labels, *ends])
-    labels = [arrow.label for arrow in graph.arrows if arrow.label]
+    layout = _layout(graph)
+    corners = (Box(*point, 0, 0) for line in layout.lines for point in line)
+    page = _around([*layout.blocks, *(box for _, box in layout.labels), *corners])
     drawn = [
-        *(_block(block, box) for block, box in zip(graph.blocks, places.blocks, strict=True)),
-        *(_text(t, box.x, box.y, "shape") for t, box in zip(labels, places.labels, strict=True)),
+        *(_block(block, box) for block, box in zip(graph.blocks, layout.blocks, strict=True)),
+        *(_text(label, box.x, box.y, "shape") for label, box in layout.labels),
     ]
     arrows = [
         _arrow(line, has_head=_has_head(arrow, graph))
-        for arrow, line in zip(graph.arrows, places.lines, strict=True)
+        for arrow, line in zip(graph.arrows, layout.lines, strict=True)
     ]
-    gaps = [f'<path fill="#000" d="{_outline(box)}"/>' for box in places.labels]
+    gaps = [f'<path fill="#000" d="{_outline(box)}"/>' for _, box in layout.labels]
+    # Ids are global to a page: two pictures must not use each other's mask.
     mask = hashlib.sha256("".join([*drawn, *arrows]).encode()).hexdigest()[:12]
-    corner = f"{whole.x - whole.width / 2:.1f} {whole.y - whole.height / 2:.1f}"
-    window = f'viewBox="{corner} {whole.width:.1f} {whole.height:.1f}" width="{whole.width:.0f}"'
+    corner = f"{page.left:.1f} {page.top:.1f}"
+    window = f'viewBox="{corner} {page.width:.1f} {page.height:.1f}" width="{page.width:.0f}"'
     return "\n".join(
         [
             '<svg xmlns="http://www.w3.org/2000/svg" class="shapezoo-trace" role="img"',
             f'  {window} style="max-width: 100%; height: auto">',
             f"<title>{html.escape(title)}</title>",
             f"<style>{STYLE}</style>",
-            f'<mask id="{mask}" maskUnits="userSpaceOnUse" {whole}>',
-            f'<path fill="#fff" d="{_outline(whole)}"/>',
+            f'<mask id="{mask}" maskUnits="userSpaceOnUse" {page}>',
+            f'<path fill="#fff" d="{_outline(page)}"/>',
             *gaps,
             f'</mask>\n<g mask="url(#{mask})">',
             *arrows,
@@ -145,7 +156,7 @@ def svg(graph: Graph, title: str) -> str:
     )
 
 
-def _layout(graph: Graph) -> Places:
+def _layout(graph: Graph) -> Layout:
     try:
         import graphlay
     except ImportError as error:
@@ -153,56 +164,47 @@ def _layout(graph: Graph) -> Places:
         raise ImportError(message) from error
     request = graphlay.Graph()
     for number, block in enumerate(graph.blocks):
-        width, height = _label_size(block.name)
-        if block.kind is not Kind.TENSOR:
-            lines = _lines(block)
-            width = max(map(len, lines)) * BLOCK_FONT * CHARACTER + 2 * MARGIN
-            height = len(lines) * LINE + MARGIN
-        request.node(number, width=width, height=height)
+        request.node(number, **_block_size(block))
     for number, arrow in enumerate(graph.arrows):
-        width, height = _label_size(arrow.label)
         if arrow.source == arrow.target:
-            label = {"width": width, "height": height}
-            request.edge(arrow.source, arrow.target, label_size=label)
-        elif arrow.label:  # a node on the way, so that nothing else is there
-            middle = request.node(f"label {number}", width=width, height=height)
-            request.edge(arrow.source, middle)
-            request.edge(middle, arrow.target)
-        else:
-            request.edge(arrow.source, arrow.target)
-    layout = graphlay.layout(request, options=OPTIONS)
-    boxes = [
-        Box(*_point(n["center"]), n["size"]["width"], n["size"]["height"]) for n in layout.nodes
-    ]
-    places = Places(boxes[: len(graph.blocks)], [], [])
-    middles, edges = iter(boxes[len(graph.blocks) :]), iter(layout.edges)
+            request.edge(arrow.source, arrow.target, label_size=_label_size(arrow.label))
+            continue
+        way = [arrow.source, arrow.target]
+        if arrow.label:  # as a node on the way, so that nothing else is put there
+            way.insert(1, request.node(f"label {number}", **_label_size(arrow.label)))
+        for start, end in itertools.pairwise(way):
+            request.edge(start, end)
+    result = graphlay.layout(request, options=OPTIONS)
+    boxes = [Box(**node["center"], **node["size"]) for node in result.nodes]
+    layout = Layout(boxes[: len(graph.blocks)], [], [])
+    middles, edges = iter(boxes[len(graph.blocks) :]), iter(result.edges)
     for arrow in graph.arrows:
         edge = next(edges)
         points = edge["points"]
         if arrow.source == arrow.target:
-            places.labels.append(Box(*_point(edge["label_anchor"]), *_label_size(arrow.label)))
+            box = Box(**edge["label_anchor"], **_label_size(arrow.label))
+            layout.labels.append((arrow.label, box))
         elif arrow.label:
-            places.labels.append(next(middles))
+            layout.labels.append((arrow.label, next(middles)))
             points = [*points, *next(edges)["points"]]
-        places.lines.append([_point(point) for point in points])
-    return places
+        layout.lines.append([(point["x"], point["y"]) for point in points])
+    return layout
 
 
 def _block(block: Block, box: Box) -> str:
-    if block.kind is Kind.TENSOR:
+    if block.type_ == "tensor":
         return _text(block.name, box.x, box.y, "shape")
-    radius = 5 if block.kind in (Kind.LAYER, Kind.FAILED) else box.height / 2
-    lines = _lines(block)
-    first = box.y - (len(lines) - 1) * LINE / 2
+    radius = 5 if block.type_ in ("layer", "failed") else box.height / 2
+    first = box.y - (len(block.lines) - 1) * LINE / 2
     texts = [
         _text(line, box.x, first + row * LINE, "detail" if row else "name")
-        for row, line in enumerate(lines)
+        for row, line in enumerate(block.lines)
     ]
-    return f'<rect class="{block.kind.value}" {box} rx="{radius:.1f}"/>{"".join(texts)}'
+    return f'<rect class="{block.type_}" {box} rx="{radius:.1f}"/>{"".join(texts)}'
 
 
 def _arrow(points: Sequence[Point], *, has_head: bool) -> str:
-    """A line with round corners, and its head if it has one."""
+    """Return a line with rounded corners, and with a head where it has one."""
     path = [_at("M", points[0])]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         radius = min(10, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
@@ -218,26 +220,25 @@ def _arrow(points: Sequence[Point], *, has_head: bool) -> str:
     return f'<path class="arrow" d="{line}"/><path class="head" d="{head}Z"/>'
 
 
-def _text(text: str, x: float, y: float, kind: str) -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" dy="0.35em">{html.escape(text)}</text>'
+def _text(text: str, x: float, y: float, class_: str) -> str:
+    return f'<text class="{class_}" x="{x:.1f}" y="{y:.1f}" dy="0.35em">{html.escape(text)}</text>'
 
 
 def _outline(box: Box) -> str:
-    left, top = box.x - box.width / 2, box.y - box.height / 2
-    return f"M{left:.1f} {top:.1f}h{box.width:.1f}v{box.height:.1f}h{-box.width:.1f}z"
+    return f"M{box.left:.1f} {box.top:.1f}h{box.width:.1f}v{box.height:.1f}h{-box.width:.1f}z"
 
 
 def _around(boxes: Sequence[Box]) -> Box:
-    """The least box around others, with a margin."""
-    left = min(box.x - box.width / 2 for box in boxes) - MARGIN
+    """Return the smallest box around others, with a margin."""
+    left = min(box.left for box in boxes) - MARGIN
     right = max(box.x + box.width / 2 for box in boxes) + MARGIN
-    top = min(box.y - box.height / 2 for box in boxes) - MARGIN
+    top = min(box.top for box in boxes) - MARGIN
     bottom = max(box.y + box.height / 2 for box in boxes) + MARGIN
     return Box((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
 
 
 def _towards(start: Point, end: Point, distance: float) -> Point:
-    """The point at a distance from the start of a line."""
+    """Return the point at a distance from the start of a line."""
     share = distance / (math.dist(start, end) or 1)
     return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
 
@@ -246,24 +247,22 @@ def _at(command: str, point: Point) -> str:
     return f"{command}{point[0]:.1f} {point[1]:.1f} "
 
 
-def _point(point: Any) -> Point:
-    return point["x"], point["y"]
+def _block_size(block: Block) -> dict[str, Any]:
+    if block.type_ == "tensor":
+        return _label_size(block.name)
+    width = max(map(len, block.lines)) * BLOCK_FONT * CHARACTER + 2 * MARGIN
+    return {"width": width, "height": len(block.lines) * LINE + MARGIN}
 
 
-def _label_size(text: str) -> tuple[float, float]:
-    return len(text) * LABEL_FONT * CHARACTER, LABEL_FONT + 4
-
-
-def _lines(block: Block) -> list[str]:
-    """What is written in a block."""
-    return [block.name, block.detail] if block.detail else [block.name]
+def _label_size(text: str) -> dict[str, Any]:
+    return {"width": len(text) * LABEL_FONT * CHARACTER, "height": LABEL_FONT + 4}
 
 
 def _entities(text: str) -> str:
-    """Text as Mermaid wants it between quotation marks."""
+    """Return a text with the entities that Mermaid needs between quotation marks."""
     return re.sub(r"[&<>\"'`#]", lambda match: f"#{ord(match[0])};", text)
 
 
 def _has_head(arrow: Arrow, graph: Graph) -> bool:
-    """Whether the tensor arrives here, and does not fan out only."""
-    return graph.blocks[arrow.target].kind is not Kind.TENSOR
+    """Whether an arrow ends at a block that reads the tensor, not at the label of the tensor."""
+    return graph.blocks[arrow.target].type_ != "tensor"

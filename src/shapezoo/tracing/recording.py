@@ -1,4 +1,14 @@
-"""Running a model once, and recording what is called in it."""
+"""Record the modules and functions that a model calls while it runs.
+
+Three mechanisms of PyTorch are combined:
+
+- Forward hooks on every module tell when a call begins and ends. They nest, so the calls that have
+  begun and not ended are a stack (`Recorder._open`).
+- A `TorchFunctionMode` sees every function of torch, with its arguments and results. Which
+  operation made a tensor is looked up by the ``id`` of the tensor. That is safe only together with
+  a weak reference, as Python gives the ``id`` of a freed object to a new one.
+- The flop counter of torch is read at the beginning and at the end of each call.
+"""
 
 import contextlib
 import functools
@@ -13,26 +23,28 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
-from shapezoo.tracing.records import NOWHERE, Call, Flow, Operation, Shape
-from shapezoo.tracing.values import Leaf, argument_leaves, leaves, named_arguments, result_leaves
+from shapezoo._containers import tensors_of
+from shapezoo.tracing.records import NOWHERE, Call, Flow, Operation, Shape, Size
+from shapezoo.tracing.typed_tensors import TypedTensor, argument_tensors, result_tensors
 
 ARITHMETIC = ("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow")
 SWAPPED = frozenset({*ARITHMETIC, "lshift", "rshift", "and", "xor", "or"})
 """Operators with forms such as ``__radd__`` and ``__iadd__``."""
 
-
 MANY = 4
-"""From how many results of a function on they are not told apart: it may be as an axis is long."""
+"""From this many results on, a function's results are not told apart.
+
+Their number may be the size of an axis, and traces at several sizes must look alike.
+"""
 
 
 @dataclass
 class _OpenCall:
-    """A call that has begun."""
+    """A call that has begun and not ended."""
 
     module: nn.Module
-    path: str
     inputs: tuple[Shape, ...]
-    axes: dict[str, Any]
+    axes: dict[str, Size]
     flops: int
     error: BaseException | None
     steps: list[Call | Operation] = field(default_factory=list)
@@ -46,15 +58,16 @@ class Recorder(TorchFunctionMode):
         model: The model.
 
     Attributes:
-        call: The call of the model, once it has ended.
-        inputs: Its inputs, as operations without inputs.
-        outputs: Its outputs.
-        error: The error that was raised last in a module.
+        call: The call of the model; None until it has ended.
+        inputs: The arguments of the model, as operations without inputs.
+        outputs: The results of the model.
+        error: The last error that was raised in a module.
         failed: The call in which it was raised.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        from shapezoo.tracing.counting import flop_counter  # imports what few need
+        # A slow import, which `import shapezoo` should not wait for.
+        from shapezoo.tracing.counting import flop_counter
 
         super().__init__()
         self.call: Call | None = None
@@ -71,112 +84,109 @@ class Recorder(TorchFunctionMode):
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
-        """Record what happens inside."""
-        with contextlib.ExitStack() as stack:
+        """Record the calls made in a ``with`` block."""
+        with contextlib.ExitStack() as stack, self._counter, self:
             for module in self._paths:
-                before = module.register_forward_pre_hook(
-                    self._begin, prepend=True, with_kwargs=True
-                )
-                stack.callback(before.remove)
-                after = module.register_forward_hook(self._end, with_kwargs=True, always_call=True)
-                stack.callback(after.remove)
-            with self._counter, self:
-                yield
+                pre = module.register_forward_pre_hook(self._begin, prepend=True, with_kwargs=True)
+                post = module.register_forward_hook(self._end, with_kwargs=True, always_call=True)
+                stack.enter_context(pre)
+                stack.enter_context(post)
+            yield
 
-    def __torch_function__(
-        self,
-        func: Any,
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Call one of torch's functions, and record that."""
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function of torch, and record it as an operation."""
         kwargs = kwargs or {}
         if not self._open:
             return func(*args, **kwargs)
+        open_call = self._open[-1]
         try:
             result = func(*args, **kwargs)
         except Exception:
-            inputs = [leaf.tensor for leaf in leaves((args, kwargs))]
-            self._open[-1].steps.append(self._operation(_name(func), inputs, ()))
+            open_call.steps.append(self._operation(_name(func), tensors_of((args, kwargs)), ()))
             raise
         name = _name(func)
-        outputs = [leaf.tensor for leaf in leaves(args[0] if name == "setitem" else result)]
+        # `x[i] = y` returns None; what it makes is a new state of `x`.
+        outputs = list(tensors_of(args[0] if name == "setitem" else result))
         if outputs:
-            inputs = [leaf.tensor for leaf in leaves((args, kwargs))]
+            inputs = list(tensors_of((args, kwargs)))
             operation = self._operation(name, inputs, outputs)
-            self._open[-1].steps.append(operation)
+            open_call.steps.append(operation)
             if name == "setitem" or name.endswith("_"):
                 self._spread(outputs[0], operation)
-            made = [output for output in outputs if not _shares_memory(output, inputs)]
-            self._open[-1].activation_bytes += sum(t.numel() * t.element_size() for t in made)
+            created = [output for output in outputs if not shares_memory(output, inputs)]
+            open_call.activation_bytes += sum(t.numel() * t.element_size() for t in created)
         return result
 
     def _operation(
         self, name: str, inputs: Iterable[Tensor], outputs: Sequence[Tensor]
     ) -> Operation:
-        """An operation, which makes its outputs known as such."""
+        """Return a new operation, and remember it as the source of its outputs."""
         self._count += 1
-        flows = self._flows_of(inputs)
+        flows = self._flows(inputs)
         are_many = len(outputs) >= MANY
         for position, output in enumerate(outputs):
             result = 0 if are_many else position
             self._sources[id(output)] = weakref.ref(output), str(self._count), result
-        shapes = tuple(map(_shape, outputs))
-        told = tuple(dict.fromkeys(shapes)) if are_many else shapes
-        return Operation(str(self._count), name, flows, told)
+        shapes = tuple(TypedTensor(output).shape for output in outputs)
+        if are_many:
+            shapes = tuple(dict.fromkeys(shapes))
+        return Operation(str(self._count), name, flows, shapes)
 
     def _spread(self, written: Tensor, operation: Operation) -> None:
-        """Make known that an operation has written into all tensors that share this memory."""
-        for key, (alive, _, result) in self._sources.items():
-            tensor = alive()
-            if tensor is not None and _shares_memory(tensor, [written]):
-                self._sources[key] = alive, operation.id, result
+        """Make an operation the source of all tensors that share the memory it has written to."""
+        for key, (reference, _, result) in self._sources.items():
+            tensor = reference()
+            if tensor is not None and shares_memory(tensor, [written]):
+                self._sources[key] = reference, operation.id, result
 
-    def _flows_of(self, tensors: Iterable[Tensor]) -> tuple[Flow, ...]:
-        return tuple(map(self._flow_of, tensors))
-
-    def _flow_of(self, tensor: Tensor) -> Flow:
-        """Where a tensor came from; a parameter or a constant, from nowhere."""
-        alive, source, result = self._sources.get(id(tensor), (None, NOWHERE, 0))
-        if alive is None or alive() is not tensor:
-            source, result = NOWHERE, 0
-        return Flow(source, _shape(tensor), result)
+    def _flows(self, tensors: Iterable[Tensor]) -> tuple[Flow, ...]:
+        """Return where tensors come from: `NOWHERE` for parameters and constants."""
+        flows = []
+        for tensor in tensors:
+            reference, source, result = self._sources.get(id(tensor), (None, NOWHERE, 0))
+            if reference is None or reference() is not tensor:
+                source, result = NOWHERE, 0
+            flows.append(Flow(source, TypedTensor(tensor).shape, result))
+        return tuple(flows)
 
     def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if threading.get_ident() != self._thread:
             return
-        arguments = named_arguments(module, args, kwargs)
+        arguments = argument_tensors(module, args, kwargs)
         if not self._open:
-            given = {name: [leaf.tensor for leaf in leaves(v)] for name, v in arguments.items()}
-            self.inputs = tuple(self._operation(n, (), given[n]) for n in given if given[n])
-        found = argument_leaves(module, arguments)
-        axes = {name: size for leaf in found for name, size in leaf.bound.items()}
-        shapes = tuple(leaf.shape for leaf in found)
+            self.inputs = tuple(
+                self._operation(name, (), [typed.tensor for typed in tensors])
+                for name, tensors in arguments.items()
+                if tensors
+            )
+        inputs = [typed for tensors in arguments.values() for typed in tensors]
+        axes = {name: size for typed in inputs for name, size in typed.bound_axes.items()}
+        shapes = tuple(typed.shape for typed in inputs)
         flops = self._counter.get_total_flops()
-        error = sys.exception()  # one that a caller is handling
-        self._open.append(_OpenCall(module, self._paths[module], shapes, axes, flops, error))
+        # The call may be made in an `except` block, whose error is not one of this call.
+        error = sys.exception()
+        self._open.append(_OpenCall(module, shapes, axes, flops, error))
 
     def _end(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object
     ) -> None:
         if threading.get_ident() != self._thread:
             return
-        error = sys.exception()  # the hook is called for failures too
+        error = sys.exception()  # `always_call` makes torch call this hook for failures too
         if error is not self._open[-1].error:
             call = self._close((), has_failed=True)
             if error is not self.error:
                 self.error, self.failed = error, call
             return
-        found = result_leaves(module, result)
+        outputs = result_tensors(module, result)
         if len(self._open) == 1:
-            self.outputs = self._flows_of(leaf.tensor for leaf in found)
-        self._close(tuple(leaf.shape for leaf in found))
+            self.outputs = self._flows(typed.tensor for typed in outputs)
+        self._close(tuple(typed.shape for typed in outputs))
 
     def _close(self, outputs: tuple[Shape, ...], *, has_failed: bool = False) -> Call:
         ended = self._open.pop()
         call = Call(
-            path=ended.path,
+            path=self._paths[ended.module],
             kind=type(ended.module).__name__,
             inputs=ended.inputs,
             outputs=outputs,
@@ -195,15 +205,12 @@ class Recorder(TorchFunctionMode):
         return call
 
 
-def _shape(tensor: Tensor) -> Shape:
-    return Leaf(tensor, None).shape
-
-
 @functools.lru_cache(1024)
 def _name(func: Any) -> str:
-    """The name of one of torch's functions: ``add`` for ``Tensor.__radd__``."""
+    """Return the name of a function of torch: ``add`` for ``Tensor.__radd__``."""
+    # torch has no public name for the class of `torch.ops.aten.mul.Tensor`.
     if isinstance(func, torch._ops.OpOverload):
-        func = func.overloadpacket  # its name is that of the function
+        func = func.overloadpacket  # the name of an overload is that of its arguments: `Tensor`
     path: str = (resolve_name(func) or func.__name__).removesuffix(".__get__")
     name = path.rpartition(".")[2]
     plain = name.removeprefix("__").removesuffix("__")
@@ -211,7 +218,9 @@ def _name(func: Any) -> str:
     return plain[1:] if is_swapped else plain
 
 
-def _shares_memory(output: Tensor, inputs: Iterable[Tensor]) -> bool:
-    """Whether an output is an input or a view of one; torch has no public word for the latter."""
-    is_alias = torch._C._is_alias_of  # type: ignore[attr-defined]  # torch's stubs leave it out
+def shares_memory(output: Tensor, inputs: Iterable[Tensor]) -> bool:
+    """Whether an output is an input or a view of one."""
+    # Comparing the public `untyped_storage().data_ptr()` fails on the meta device, where all
+    # pointers are 0, and `_base` is None in inference mode.
+    is_alias = torch._C._is_alias_of  # type: ignore[attr-defined]  # missing in torch's stubs
     return any(is_alias(output, tensor) for tensor in inputs)

@@ -1,25 +1,18 @@
-"""Running a model once, undisturbed, to see what happens in it."""
+"""Run a model once without side effects, and turn what happened into a trace."""
 
-import os
-import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 from torch.func import functional_call
 
-from shapezoo import contracts, tracing
+from shapezoo._frames import users_line
 from shapezoo._modules import undisturbed
 from shapezoo.tracing import table
 from shapezoo.tracing.folding import fold
 from shapezoo.tracing.recording import Recorder
 from shapezoo.tracing.records import Call, Operation
 from shapezoo.tracing.traces import Trace, TraceError
-
-PACKAGES = tuple(str(Path(module.__path__[0])) + os.sep for module in (torch, tracing, contracts))
-"""Where the lines are that tell nothing about an error in a model."""
 
 LAST_ROWS = 8
 """How many layers the error of a model that failed shows."""
@@ -28,17 +21,18 @@ LAST_ROWS = 8
 def run_once(
     model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], *, on_meta: bool = False
 ) -> Trace:
-    """Run a model once.
+    """Run a model once and return the trace.
 
     Args:
         model: The model.
-        args: Its arguments.
-        kwargs: Its keywords.
-        on_meta: Whether its parameters and buffers are put on the meta device for that.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+        on_meta: Whether to run it with its parameters and buffers on the meta device.
 
     Raises:
-        TraceError: It has failed.
+        TraceError: The model failed.
     """
+    # Buffers are replaced in any case: batch normalisation updates its statistics in place.
     parameters = dict(model.named_parameters()) if on_meta else {}
     state = {name: tensor.to("meta") for name, tensor in parameters.items()}
     for name, buffer in model.named_buffers():
@@ -48,7 +42,7 @@ def run_once(
         with undisturbed(model), recorder.recording():
             functional_call(model, state, tuple(args), kwargs)
     except Exception as error:
-        if recorder.call is None:
+        if recorder.call is None:  # it failed before the model was called
             raise
         failed = recorder.failed if recorder.error is error else None
         raise _failure(_trace(recorder), failed or recorder.call, error) from error
@@ -57,37 +51,29 @@ def run_once(
 
 def _trace(recorder: Recorder) -> Trace:
     assert recorder.call is not None
-    inputs, call, outputs = fold(recorder.inputs, recorder.call, recorder.outputs)
-    return Trace(call, inputs, outputs)
+    return Trace(*fold(recorder.call, recorder.inputs, recorder.outputs))
 
 
 def _failure(trace: Trace, call: Call, error: Exception) -> TraceError:
-    """The error that says where a model has failed.
+    """Return the error that names the layer in which a model failed.
 
     Args:
-        trace: The trace up to there.
-        call: The call in which it has failed.
-        error: What was raised.
+        trace: The trace up to the failure.
+        call: The call that failed.
+        error: The error that was raised in it.
     """
-    place = f" in {call.path} ({call.kind})" if call.path else ""
+    layer = f" in {call.path} ({call.kind})" if call.path else ""
     lines = [
-        f"{trace.call.kind} failed{place}, which got {table.shapes(call.inputs) or 'no tensor'}",
+        f"{trace.call.kind} failed{layer}, which got {table.shapes(call.inputs) or 'no tensor'}",
         *f"{type(error).__name__}: {error}".splitlines(),
     ]
     last = call.steps[-1] if call.steps else None
     if isinstance(last, Operation) and not last.outputs:
         lines.append(f"of: {last.name}, which got {table.shapes([f.shape for f in last.inputs])}")
-    if line := _line(error):
+    if line := users_line(error, needs_file=False):
         lines.append(f"at: {line}")
-    rows = table.rows(trace)
+    rows = table.rows(trace.call)
     first = len(rows) - LAST_ROWS
     shown = [row for number, row in enumerate(rows) if number >= first or row.call.has_failed]
     lines += ["the last layers:", *table.text(shown).splitlines()]
     return TraceError("\n  ".join(lines), trace)
-
-
-def _line(error: Exception) -> str:
-    """The innermost line that is neither torch's nor ours."""
-    frames = traceback.extract_tb(error.__traceback__)
-    others = [frame for frame in frames if not frame.filename.startswith(PACKAGES)]
-    return f"{others[-1].filename}:{others[-1].lineno}" if others else ""

@@ -1,63 +1,54 @@
-"""A trace as a table: for terminals, for Markdown and for notebooks."""
+"""Tables of traces: for terminals, for Markdown and for notebooks."""
 
 import html as markup
 import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from shapezoo.tracing.records import Call, Shape, Size, require_depth
 
-if TYPE_CHECKING:
-    from shapezoo.tracing.traces import Trace
-
 COLUMNS = ("layer", "input", "output", "parameters", "MACs", "activations")
 OPTIONAL = ("activations", "MACs", "input")
-"""Columns that are left out, in this order, where a table would be too wide."""
+"""Columns that are left out if a table is too wide, in this order."""
 
 NUMBERS = ("parameters", "MACs", "activations")
 
 NO_LIMIT = 10_000
-"""The width of a line where there is no terminal."""
+"""The width of a line if the output does not go to a terminal."""
 
 
 class Row(NamedTuple):
-    """A call of a module in words.
+    """The row of a call.
 
     Attributes:
         call: The call.
-        branch: The lines of the tree before it.
-        cells: What stands in each of `COLUMNS`.
+        cells: The text in each of `COLUMNS`. The first one begins with the branch of the tree that
+            leads to the call: ``│  └─``.
     """
 
     call: Call
-    branch: str
     cells: tuple[str, ...]
 
 
-def rows(trace: "Trace", depth: int | None = None) -> list[Row]:
-    """The calls in order, down to a depth."""
+def rows(call: Call, depth: int | None = None) -> list[Row]:
+    """Return the rows of a call and of the calls in it, in order, down to a depth."""
     require_depth(depth)
-    return list(_rows(trace.call, "", "", "", depth))
+    return list(_rows(call, "", "", "", depth))
 
 
-def summary(trace: "Trace") -> str:
-    """The totals, and for which sizes the expressions hold."""
-    totals = {
-        "parameters": f"{trace.parameters:,}",
-        "MACs": _count(trace.macs),
-        "activations": _bytes(trace.activation_bytes),
-    }
-    lines = [f"{name:<12} {total}" for name, total in totals.items()]
-    lines += [f"{axis:<12} a multiple of {n}" for axis, n in trace.multiples.items()]
-    return "\n".join(lines)
+def summary(call: Call, multiples: Mapping[str, int]) -> str:
+    """Return the totals, and what the axes must be multiples of for the expressions to hold."""
+    lines = [*zip(NUMBERS, _numbers(call), strict=True)]
+    lines += [(axis, f"a multiple of {n}") for axis, n in multiples.items()]
+    return "\n".join(f"{name:<12} {value}" for name, value in lines)
 
 
 def text(rows: Sequence[Row], width: int | None = None) -> str:
-    """The rows as plain text, by default as wide as the terminal, if there is one."""
-    from rich.console import Console, JustifyMethod
+    """Return the rows as plain text, by default as wide as the terminal, if there is one."""
+    from rich.console import Console
     from rich.table import Table
 
     if width is None:
@@ -65,11 +56,10 @@ def text(rows: Sequence[Row], width: int | None = None) -> str:
     columns = _fitting(rows, width)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in columns:
-        justify: JustifyMethod = "right" if name in NUMBERS else "left"
-        table.add_column(name, justify=justify, overflow="fold")
+        table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
     for row in rows:
         cells: dict[str, str] = dict(zip(COLUMNS, row.cells, strict=True))
-        table.add_row(f"{row.branch}{row.cells[0]}", *(cells[name] for name in columns[1:]))
+        table.add_row(*(cells[name] for name in columns))
     console = Console(width=width, color_system=None, markup=False, emoji=False, highlight=False)
     with console.capture() as capture:
         console.print(table)
@@ -79,87 +69,95 @@ def text(rows: Sequence[Row], width: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def markdown(trace: "Trace", depth: int | None) -> str:
-    """The table and its summary in Markdown."""
+def markdown(call: Call, multiples: Mapping[str, int], depth: int | None) -> str:
+    """Return the table and its summary in Markdown."""
     names = ("layer", "class", *COLUMNS[1:])
     lines = [
         f"| {' | '.join(names)} |",
         f"|{'|'.join('---:' if name in NUMBERS else '---' for name in names)}|",
     ]
-    for call, _, (_, *cells) in rows(trace, depth):
-        layer = _code(call.path) if call.path else ""
-        layer += "" if call.times == 1 else f" ×{_plain(str(call.times))}"
-        lines.append(f"| {' | '.join([layer, _plain(call.kind), *map(_plain, cells)])} |")
-    totals = [f"- {_plain(line)}" for line in summary(trace).splitlines()]
+    for inner, (_, *cells) in rows(call, depth):
+        layer = _code(inner.path) if inner.path else ""
+        layer += "" if inner.times == 1 else f" ×{_plain(str(inner.times))}"
+        lines.append(f"| {' | '.join([layer, _plain(inner.kind), *map(_plain, cells)])} |")
+    totals = [f"- {_plain(line)}" for line in summary(call, multiples).splitlines()]
     return "\n".join([*lines, "", *totals])
 
 
-def html(trace: "Trace") -> str:
-    """The table and its summary in HTML, in the colours of the page around it."""
-    sides = ["right" if name in NUMBERS else "left" for name in COLUMNS]
-    head = _cells("th", COLUMNS, sides)
-    body = [
-        f"<tr>{_cells('td', [row.branch + row.cells[0], *row.cells[1:]], sides)}</tr>"
-        for row in rows(trace)
-    ]
-    table = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
-    totals = markup.escape(summary(trace))
+def html(call: Call, multiples: Mapping[str, int]) -> str:
+    """Return the table and its summary in HTML, in the colours of the page around it."""
+    body = [_html_row("td", row.cells) for row in rows(call)]
+    table = f"<thead>{_html_row('th', COLUMNS)}</thead><tbody>{''.join(body)}</tbody>"
+    totals = markup.escape(summary(call, multiples))
     style = "white-space:pre;font-family:monospace;border-spacing:0"
     return f"<table style='{style}'>{table}</table><pre>{totals}</pre>"
 
 
-def _cells(tag: str, texts: Sequence[str], sides: Sequence[str]) -> str:
-    return "".join(
-        f"<{tag} style='text-align:{side};padding:0 1em 0 0'>{markup.escape(text)}</{tag}>"
-        for text, side in zip(texts, sides, strict=True)
-    )
+def _html_row(tag: str, texts: Sequence[str]) -> str:
+    cells = [
+        f"<{tag} style='text-align:{'right' if name in NUMBERS else 'left'};padding:0 1em 0 0'>"
+        f"{markup.escape(text)}</{tag}>"
+        for name, text in zip(COLUMNS, texts, strict=True)
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def shapes(shapes: Sequence[Shape]) -> str:
-    """Shapes in a line."""
+    """Return shapes separated by commas."""
     return ", ".join(map(str, shapes))
 
 
-def _rows(call: Call, above: str, branch: str, stem: str, depth: int | None) -> Iterator[Row]:
-    """A call and those in it: the branch leads to the call, the stem to those below."""
-    name = call.path.removeprefix(f"{above}.") if above else call.path
-    layer = f"{name}: {call.kind}" if name else call.kind
+def _rows(call: Call, parent: str, branch: str, stem: str, depth: int | None) -> Iterator[Row]:
+    """Yield the rows of a call and of the calls in it.
+
+    Args:
+        call: The call.
+        parent: The path of the module that made it, which its own path begins with.
+        branch: The branch of the tree that leads to it.
+        stem: What the branches of the calls in it begin with.
+        depth: How deep to go; None for the whole tree.
+    """
+    name = call.path.removeprefix(f"{parent}.") if parent else call.path
+    layer = branch + (f"{name}: {call.kind}" if name else call.kind)
     if call.times != 1:
         layer += f" ×{call.times}"
     output = "failed" if call.has_failed else shapes(call.outputs)
-    numbers = f"{call.parameters:,}", _count(call.macs), _bytes(call.activation_bytes)
-    yield Row(call, branch, (layer, shapes(call.inputs), output, *numbers))
-    inner = call.calls if depth is None or depth > 0 else ()
-    for number, below in enumerate(inner, 1):
-        fork, further = ("└─ ", "   ") if number == len(inner) else ("├─ ", "│  ")
-        deeper = None if depth is None else depth - 1
-        yield from _rows(below, call.path, stem + fork, stem + further, deeper)
+    yield Row(call, (layer, shapes(call.inputs), output, *_numbers(call)))
+    if depth == 0:
+        return
+    deeper = None if depth is None else depth - 1
+    for number, inner in enumerate(call.calls, 1):
+        is_last = number == len(call.calls)
+        fork, further = ("└─ ", "   ") if is_last else ("├─ ", "│  ")
+        yield from _rows(inner, call.path, stem + fork, stem + further, deeper)
+
+
+def _numbers(call: Call) -> tuple[str, ...]:
+    """Return the text of each of `NUMBERS`."""
+    return f"{call.parameters:,}", _count(call.macs), _bytes(call.activation_bytes)
 
 
 def _fitting(rows: Sequence[Row], width: int) -> list[str]:
-    """The names of the columns that fit into a line."""
+    """Return the names of the columns that fit into a line."""
     longest = {
-        name: max(len(name), *(len(row.cells[i]) + len(row.branch) * (i == 0) for row in rows))
-        for i, name in enumerate(COLUMNS)
+        name: max(map(len, [name, *(row.cells[index] for row in rows)]))
+        for index, name in enumerate(COLUMNS)
     }
-    left_out: list[str] = []
+    columns: list[str] = list(COLUMNS)
     for name in OPTIONAL:
-        kept = [column for column in COLUMNS if column not in left_out]
-        if sum(longest[column] + 2 for column in kept) - 2 <= width:
+        if sum(longest[column] + 2 for column in columns) - 2 <= width:
             break
-        left_out.append(name)
-    return [column for column in COLUMNS if column not in left_out]
+        columns.remove(name)
+    return columns
 
 
 def _count(count: Size) -> str:
-    """A count in thousands, millions and so on; an expression as it is."""
-    if isinstance(count, str) or count < 10_000:
-        return str(count)
-    return _scaled(count)
+    """Return a count in thousands, millions and so on; an expression as it is."""
+    return str(count) if isinstance(count, str) or count < 10_000 else _scaled(count)
 
 
 def _bytes(count: Size) -> str:
-    """A number of bytes in kB, MB and so on; an expression as it is."""
+    """Return a number of bytes in kB, MB and so on; an expression as it is."""
     if isinstance(count, str):
         is_sum = re.search(r"[-+]", re.sub(r"\(.*?\)", "", count))
         return f"({count}) B" if is_sum else f"{count} B"
@@ -174,12 +172,13 @@ def _scaled(count: int) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text as Markdown wants it, so that it shows what it says."""
+    """Return a text with the escapes that Markdown needs to show it literally."""
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", markup.escape(text, quote=False))
 
 
 def _code(text: str) -> str:
-    """Code in a cell of a table in Markdown."""
+    """Return code for a cell of a table in Markdown."""
+    # A pipe ends the cell even within code, where a backslash does not escape it.
     if not re.search(r"[`|]", text):
         return f"`{text}`"
     entities = re.sub(r"[^\w.]|_", lambda match: f"&#{ord(match[0])};", text)

@@ -1,4 +1,4 @@
-"""A trace, and the error that carries one."""
+"""The result of `trace`, and its errors."""
 
 import dataclasses
 import os
@@ -7,22 +7,23 @@ from typing import Any
 
 from shapezoo._files import replacing
 from shapezoo.tracing import diagram, table
-from shapezoo.tracing.graph import graph_of
+from shapezoo.tracing.blocks import Graph, graph_of
 from shapezoo.tracing.records import Call, Flow, Operation, Size
 
 
 @dataclass(frozen=True, repr=False)
 class Trace:
-    """What happened in a model when it ran once.
+    """The calls and operations of one run of a model.
 
-    It prints as a table, and shows itself in a notebook.
+    It prints as a table, and as a table and a diagram in a notebook.
 
     Attributes:
         call: The call of the model, with the calls and operations in it.
-        inputs: What the model was called with, each as an operation that gives it.
-        outputs: What the model returned, and from where; empty if it failed.
-        multiples: In a symbolic trace, what the sizes of some axes must be multiples of for the
-            expressions to hold.
+        inputs: The arguments of the model, each as an operation without inputs.
+        outputs: The results of the model, with the operations that made them; empty if the model
+            failed.
+        multiples: In a symbolic trace, the numbers that the sizes of some axes must be multiples
+            of for the expressions to hold.
     """
 
     call: Call
@@ -37,12 +38,12 @@ class Trace:
 
     @property
     def macs(self) -> Size:
-        """The multiply-accumulate operations, as in `Call.macs`."""
+        """The number of multiply-accumulate operations, as in `Call.macs`."""
         return self.call.macs
 
     @property
     def activation_bytes(self) -> Size:
-        """Bytes of all tensors that operations in the model returned."""
+        """The bytes of all tensors that operations in the model returned."""
         return self.call.activation_bytes
 
     def __str__(self) -> str:
@@ -51,84 +52,90 @@ class Trace:
     __repr__ = __str__
 
     def to_text(self, *, depth: int | None = None, width: int | None = None) -> str:
-        """The table as plain text.
+        """Return the table as plain text.
 
         Columns that do not fit are left out: first the bytes of activations, then the
-        multiply-accumulate operations, then the inputs. What is still too wide is wrapped.
+        multiply-accumulate operations, then the inputs. Cells that are still too wide are wrapped.
 
         Args:
-            depth: How deep to go into the model; 0 is the model alone. By default to the end.
-            width: How many characters a line may have; by default as many as the terminal has
-                or, where the output goes elsewhere, as many as the table needs.
+            depth: The number of levels of submodules to show; 0 is the model alone. By default
+                all of them.
+            width: The largest number of characters in a line. By default the width of the terminal
+                or, if the output does not go to a terminal, as much as the table needs.
 
         Raises:
             ValueError: The depth is negative.
         """
-        return f"{table.text(table.rows(self, depth), width)}\n\n{table.summary(self)}"
+        rows = table.rows(self.call, depth)
+        return f"{table.text(rows, width)}\n\n{table.summary(self.call, self.multiples)}"
 
     def to_markdown(self, *, depth: int | None = None) -> str:
-        """The table in Markdown.
+        """Return the table in Markdown.
 
         Args:
-            depth: How deep to go into the model; 0 is the model alone. By default to the end.
+            depth: The number of levels of submodules to show; 0 is the model alone. By default
+                all of them.
 
         Raises:
             ValueError: The depth is negative.
         """
-        return table.markdown(self, depth)
+        return table.markdown(self.call, self.multiples, depth)
 
     def to_dict(self) -> dict[str, Any]:
-        """The trace as JSON-ready data; calls and operations tell their type."""
+        """Return the trace as JSON-ready data; a ``type`` tells calls from operations."""
         data: dict[str, Any] = _data(self)
         return data
 
     def to_mermaid(self, *, depth: int | None = None) -> str:
-        """The model as a flowchart in Mermaid's language, with a shape on each arrow.
+        """Return the model as a flowchart in Mermaid's language, with a shape on each arrow.
 
         Args:
-            depth: How deep to go into the model; 0 is the model alone. By default as deep as a
-                picture of 40 blocks allows.
+            depth: The number of levels of submodules to show; 0 is the model alone. By default as
+                many as fit into 40 blocks.
 
         Raises:
             ValueError: The depth is negative.
         """
-        return diagram.mermaid(graph_of(self, depth))
+        return diagram.mermaid(self._graph(depth))
 
     def to_svg(self, *, depth: int | None = None) -> str:
-        """The model as a block diagram, with a shape on each arrow.
+        """Return the model as a block diagram in SVG, with a shape on each arrow.
 
-        It has no background, and the ink of the page around it; on its own, that of the system's
-        light or dark mode.
+        The picture has no background. Its text has the colour of the page around it, or that of
+        the system's light or dark mode if it is opened on its own.
 
         Args:
-            depth: How deep to go into the model; 0 is the model alone. By default as deep as a
-                picture of 40 blocks allows.
+            depth: The number of levels of submodules to show; 0 is the model alone. By default as
+                many as fit into 40 blocks.
 
         Raises:
             ValueError: The depth is negative.
-            ImportError: graphlay is not installed, which lays it out.
+            ImportError: graphlay is not installed, which computes the layout.
         """
-        return diagram.svg(graph_of(self, depth), f"block diagram of {self.call.kind}")
+        return diagram.svg(self._graph(depth), f"block diagram of {self.call.kind}")
 
     def save_svg(self, path: str | os.PathLike[str], *, depth: int | None = None) -> None:
         """Write the block diagram of `to_svg` to a file.
 
         Args:
-            path: Where to write it.
-            depth: How deep to go into the model.
+            path: The path of the file.
+            depth: The number of levels of submodules to show, as in `to_svg`.
 
         Raises:
             ValueError: The depth is negative.
-            ImportError: graphlay is not installed, which lays it out.
+            ImportError: graphlay is not installed, which computes the layout.
             OSError: The file cannot be written.
         """
         content = self.to_svg(depth=depth)
         with replacing(path) as temporary:
             temporary.write_text(content, encoding="utf-8")
 
+    def _graph(self, depth: int | None) -> Graph:
+        return graph_of(self.call, self.inputs, self.outputs, depth)
+
     def _repr_html_(self) -> str:
-        """The table and the diagram, for notebooks."""
-        parts = [table.html(self)]
+        """Return the table and the diagram, for notebooks."""
+        parts = [table.html(self.call, self.multiples)]
         try:
             parts.append(self.to_svg())
         except ImportError:
@@ -139,14 +146,14 @@ class Trace:
 class TraceError(RuntimeError):
     """A model failed while it was traced.
 
-    The message names the module, what it got, what went wrong, and the last layers before it.
-    What the model raised is its cause.
+    The message names the module that failed, its inputs, the error, and the last layers before it.
+    The cause (``__cause__``) is the error that the model raised.
 
     Attributes:
-        trace: The trace up to there. An error that was rebuilt from its message alone has none.
+        trace: The trace up to the failure. An error that was made from a message alone has none.
     """
 
-    __module__ = "shapezoo"  # where users import it from, and what tracebacks show
+    __module__ = "shapezoo"  # where users import it from; tracebacks show it
 
     trace: Trace
 
@@ -157,15 +164,15 @@ class TraceError(RuntimeError):
 
 
 class SizesError(ValueError):
-    """The sizes that a trace was asked for do not suit the model; the message says why."""
+    """The sizes given to a trace do not fit the model; the message says why."""
 
     __module__ = "shapezoo.tracing"
 
 
 def _data(value: object) -> Any:
-    """A record as JSON-ready data."""
+    """Return a record as JSON-ready data."""
     if isinstance(value, tuple):
-        return [_data(part) for part in value]
+        return [_data(item) for item in value]
     if not dataclasses.is_dataclass(value):
         return value
     types = {"type": type(value).__name__.lower()} if isinstance(value, Call | Operation) else {}

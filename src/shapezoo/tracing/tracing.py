@@ -1,4 +1,4 @@
-"""Tracing a model: with inputs, or with the shapes that its contract allows."""
+"""Trace a model: with inputs, or symbolically, with arguments made from its contract."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -8,67 +8,59 @@ from typing import Any
 import torch
 from torch import nn
 
-from shapezoo._modules import as_written, require_plain
+from shapezoo._containers import tensors_of
+from shapezoo._modules import device_of, floating_dtype, require_plain, uncompiled
 from shapezoo.contracts import ContractError, Signature, signature
-from shapezoo.contracts.describing import shown
-from shapezoo.contracts.examples import example_arguments, free_axes
+from shapezoo.contracts.examples.arguments import example_arguments, free_axes
+from shapezoo.contracts.language.axis_names import LONG_AXES
+from shapezoo.contracts.messages.describing import shown
+from shapezoo.tracing.polynomials import CHECKS, DifferenceError, General, Sizes, generalise
 from shapezoo.tracing.running import run_once
-from shapezoo.tracing.symbolic import (
-    CHECKS,
-    FEW_CHECKS,
-    DifferenceError,
-    General,
-    Sizes,
-    generalise,
-)
 from shapezoo.tracing.traces import SizesError, Trace, TraceError
-from shapezoo.tracing.values import leaves
 
-LONG_AXES = ("height", "width", "frames")
 UNITS = ((64, 2), (6720, 60), (64, 64), (8, 8), (1, 1))
-"""Of what the sizes of long axes, and of others, are multiples in each attempt.
+"""The units of long axes, and of other axes, in each attempt to find expressions.
 
-Many layers divide an image by powers of two, some (6720 is 64 * 3 * 5 * 7) by other numbers;
-other axes may be stepped through one by one.
+Many layers divide an image by powers of two, some (6720 is 64 * 3 * 5 * 7) by other numbers; code
+may also loop over the positions of other axes, which takes small numbers.
 """
 
 FEW_UNITS = ((8, 2), (1, 1), (64, 1))
-"""The same where a run costs time and memory."""
-
-GIVE_INPUTS = "to trace it all the same, give inputs: trace(model, ...)"
+FEW_CHECKS = (1, 5)
+"""The same as `UNITS` and `CHECKS` where a run costs time and memory."""
 
 
 def trace(
     model: nn.Module, /, *inputs: Any, sizes: Mapping[str, int] | None = None, **keywords: Any
 ) -> Trace:
-    """Run a model once, and see every layer with the shapes that it takes and gives.
+    """Run a model once, and return every layer with the shapes of its inputs and outputs.
 
     Without inputs, the trace is symbolic: the shapes are expressions of the axes that the
     contract of the model names, such as ``batch 64 height/4 width/4``. They are found by runs at
-    several sizes on the meta device, which computes nothing; where a model cannot run there, and
-    where each axis is given a size, on zeros. In an integer argument ``lengths`` all sequences
-    are as long as the axis ``seq``.
+    several sizes on the meta device, which computes no values. A model that cannot run there, and
+    one for which all sizes are given, runs on zeros instead. An integer argument ``lengths`` is
+    filled with the size of the axis that it counts, such as ``seq``.
 
-    The model is left as it was: gradients are off, buffers are copies, and attributes and
-    torch's default generators are put back.
+    The model is left unchanged: gradients are off, buffers are copied, and attributes and torch's
+    default generators are restored.
 
     Args:
-        model: The model. Modules without a contract are traced too.
-        *inputs: What to call it with.
+        model: The model; it need not have a contract if there are inputs.
+        *inputs: The positional arguments of the model.
         sizes: Sizes for axes of the contract, in a trace without inputs. With a size for each
-            axis the model runs once. (An argument of the model that is called so has to be
-            given by position.)
-        **keywords: More of what to call it with, by name. Those without tensors may be given to
-            a symbolic trace too.
+            axis the model runs once. (An argument of the model with this name has to be passed
+            by position.)
+        **keywords: The keyword arguments of the model. Those without tensors may also be passed
+            in a symbolic trace.
 
     Raises:
-        TraceError: The model has failed. It has the trace up to that layer.
+        TraceError: The model failed. The error has the trace up to the layer that failed.
         ContractError: There are no inputs, and no contract to make them from.
-        SizesError: The contract has no axis of this name, or the model does other things at
-            other sizes, calling more layers for instance, and needs a size for each axis.
-        TypeError: This is no module, or sizes are no mapping, or a module in it cannot be traced:
-            one of TorchScript, a `nn.DataParallel`, one that makes its parameters when it is
-            called first.
+        SizesError: The contract has no axis of this name, or the model does different things at
+            different sizes, such as calling more layers, and needs a size for each axis.
+        TypeError: The model is not a module, or the sizes are not a mapping, or a module in the
+            model cannot be traced: one of TorchScript, an `nn.DataParallel`, or one that creates
+            its parameters in its first call.
 
     Example:
         ```pycon
@@ -88,27 +80,26 @@ def trace(
         )
     if sizes is not None and not isinstance(sizes, Mapping):
         raise TypeError(f"sizes must be a mapping from axes to sizes, got {shown(sizes)}")
-    model = as_written(model)
+    model = uncompiled(model)
     require_plain(model)
-    if inputs or any(True for _ in leaves(keywords)):
+    if inputs or any(True for _ in tensors_of(keywords)):
         if sizes:
             raise SizesError(f"sizes {dict(sizes)} are for a trace without inputs")
         return run_once(model, inputs, keywords)
-    return _from_contract(model, dict(sizes or {}), keywords)
+    try:
+        return _from_contract(model, dict(sizes or {}), keywords)
+    except ContractError as error:
+        hint = "to trace it all the same, give inputs: trace(model, ...)"
+        raise ContractError(f"{error}\n  {hint}") from error
 
 
 def _from_contract(model: nn.Module, sizes: Sizes, keywords: dict[str, Any]) -> Trace:
-    """Trace with zeros for what is no keyword; an axis without a size stands for all sizes."""
-    try:
-        contract = signature(model)
-    except ContractError as error:
-        raise ContractError(f"{error}\n  {GIVE_INPUTS}") from error
+    """Trace a model on zeros, symbolically in the axes without a size."""
+    contract = signature(model)
     rest = tuple(argument for argument in contract.inputs if argument.name not in keywords)
     contract = replace(contract, inputs=rest)
     free = [axis for axis in _free_axes(contract, sizes) if axis not in sizes]
-    floating = (p.dtype for p in model.parameters() if p.is_floating_point())
-    dtype = next(floating, torch.get_default_dtype())
-    home = next((p.device for p in model.parameters()), torch.get_default_device())
+    dtype, home = floating_dtype(model), device_of(model) or torch.get_default_device()
 
     def run(device: torch.device, more: Sizes) -> Trace:
         try:
@@ -117,7 +108,7 @@ def _from_contract(model: nn.Module, sizes: Sizes, keywords: dict[str, Any]) -> 
             raise
         except (OverflowError, RuntimeError, TypeError) as error:  # out of memory or range
             raise SizesError(f"no tensors of these sizes: {sizes | more}\n  {error}") from error
-        if keywords:  # they may stand before others
+        if keywords:  # arguments before a keyword argument cannot be passed by position
             kwargs |= keywords | {a.name: arg for a, arg in zip(rest, args, strict=False)}
             args = []
         try:
@@ -126,49 +117,48 @@ def _from_contract(model: nn.Module, sizes: Sizes, keywords: dict[str, Any]) -> 
             message = f"{error}\n  it was tried with {sizes | more}"
             raise TraceError(message, error.trace) from error.__cause__
 
-    found: list[General[Trace]] = []
+    best: General[Trace] | None = None
     errors: list[Exception] = []
     for device in dict.fromkeys([torch.device("meta"), home]) if free else [home]:
         attempts, checks = (UNITS, CHECKS) if device.type == "meta" else (FEW_UNITS, FEW_CHECKS)
-        errors.clear()  # those of trials tell less
+        errors.clear()  # the errors of the model's own device are easier to understand
         for long, other in attempts if free else attempts[:1]:
             units = {axis: long if axis in LONG_AXES else other for axis in free}
             try:
-                found.append(generalise(functools.partial(run, device), units, checks))
+                found = generalise(functools.partial(run, device), units, checks)
             except (ContractError, DifferenceError, TraceError) as error:
                 errors.append(error)
-            else:
-                if not found[-1].irregular:
-                    break
-        if found:
-            best = min(found, key=lambda general: general.irregular)
+                continue
+            if best is None or found.irregular < best.irregular:
+                best = found
+            if not best.irregular:
+                break
+        if best:
             multiples = {axis: n for axis, n in best.multiples.items() if n > 1}
             return replace(best.value, multiples=multiples)
     raise _refusal(errors[0], free) from errors[0].__cause__
 
 
 def _free_axes(contract: Signature, sizes: Sizes) -> tuple[str, ...]:
-    """The axes that may have any size.
+    """Return the axes that may have any size.
 
     Raises:
-        SizesError: One of the sizes is for no such axis, or is none.
+        SizesError: One of the sizes is for another axis, or is not a positive integer.
     """
     axes = free_axes(contract)
     for axis, size in sizes.items():
         if axis not in axes:
-            known = ", ".join(axes) or "none"
-            raise SizesError(f"the contract has no axis {axis!r} of free size; it has: {known}")
+            free = ", ".join(axes) or "none"
+            raise SizesError(f"the contract has no axis {axis!r} of free size; it has: {free}")
         if not isinstance(size, int) or size < 1:
             raise SizesError(f"the size of axis {axis!r} must be 1 or more, got {size!r}")
     return axes
 
 
 def _refusal(error: Exception, free: Sequence[str]) -> Exception:
-    """An error of a trace without inputs, with what to do about it."""
+    """Return the error of a trace without inputs, with what to do about it."""
     give = f"trace(model, sizes={{{', '.join(f'{axis!r}: ...' for axis in free)}}})"
     match error:
-        case ContractError():
-            return ContractError(f"{error}\n  {GIVE_INPUTS}")
         case DifferenceError():
             return SizesError(
                 f"the model does not do the same at all sizes: {error}\n  give some: {give}"

@@ -1,40 +1,23 @@
-"""Training as pure functions, with a thin loop on top."""
+"""Training as pure functions, with a thin loop on top.
+
+docs/internals/training.md explains what makes a step pure, and a training resumable.
+"""
 
 from shapezoo._datasets import Batch
-from shapezoo.train.averages import Loss
-from shapezoo.train.building import MakeOptimizer
-from shapezoo.train.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
-from shapezoo.train.devices import DeviceError, choose_device
-from shapezoo.train.evaluation import Correct, Metrics, evaluate
-from shapezoo.train.interrupts import Interruption
-from shapezoo.train.loop import (
-    Best,
-    Checkpoint,
-    Dataset,
-    EpochDone,
-    Event,
-    StepDone,
-    fit,
-    iterations,
+from shapezoo.train.loop.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from shapezoo.train.loop.example_order import ExampleOrder
+from shapezoo.train.loop.fit import Dataset, fit, iterations
+from shapezoo.train.loop.interrupts import Interruption
+from shapezoo.train.loop.progress import Progress
+from shapezoo.train.loop.tensorboard import TensorBoard
+from shapezoo.train.loop.training_records import Best, Checkpoint, EpochDone, Event, StepDone
+from shapezoo.train.optimization.optimizers import (
+    OPTIMIZERS,
+    MakeOptimizer,
+    UnknownOptimizerError,
+    choose_optimizer,
 )
-from shapezoo.train.losses import (
-    auxiliary_cross_entropy,
-    binary_cross_entropy,
-    cross_entropy,
-    mean_squared_error,
-)
-from shapezoo.train.metrics import (
-    ClassMetrics,
-    binary_correct,
-    confusion_matrix,
-    correct,
-    per_class,
-)
-from shapezoo.train.optimizers import OPTIMIZERS, UnknownOptimizerError, choose_optimizer
-from shapezoo.train.order import ExampleOrder
-from shapezoo.train.processes import ALONE, Processes, accelerated, joined
-from shapezoo.train.progress import Progress
-from shapezoo.train.schedules import (
+from shapezoo.train.optimization.schedules import (
     SCHEDULES,
     CosineDecay,
     LinearDecay,
@@ -45,9 +28,25 @@ from shapezoo.train.schedules import (
     choose_schedule,
     constant,
 )
-from shapezoo.train.state import State, StateError, init, install
-from shapezoo.train.step import NonFiniteLossError, OnNan, train_step
-from shapezoo.train.tensorboard import TensorBoard
+from shapezoo.train.steps.batch_losses import Loss
+from shapezoo.train.steps.devices import DeviceError, choose_device
+from shapezoo.train.steps.evaluation import Correct, Metrics, evaluate
+from shapezoo.train.steps.losses import (
+    auxiliary_cross_entropy,
+    binary_cross_entropy,
+    cross_entropy,
+    mean_squared_error,
+)
+from shapezoo.train.steps.metrics import (
+    ClassMetrics,
+    binary_correct,
+    confusion_matrix,
+    correct,
+    per_class,
+)
+from shapezoo.train.steps.processes import ALONE, Processes, accelerated, joined
+from shapezoo.train.steps.state import State, StateError, init, install
+from shapezoo.train.steps.step import NonFiniteLossError, OnNan, train_step
 
 __all__ = [
     "ALONE",

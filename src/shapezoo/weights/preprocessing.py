@@ -1,4 +1,4 @@
-"""Turning pictures into what published weights were trained on."""
+"""Preprocessing images as published weights expect them."""
 
 import enum
 import os
@@ -11,15 +11,15 @@ from torch import Tensor
 
 from shapezoo._pictures import is_grey, on_white
 from shapezoo.contracts import checked
-from shapezoo.contracts.describing import shown
-from shapezoo.weights.choosing import resolve
+from shapezoo.contracts.messages.describing import shown
 from shapezoo.weights.published import PublishedWeights
+from shapezoo.weights.weights_argument import require_published
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 _LUMINANCE = (0.299, 0.587, 0.114)
-"""Shares of red, green and blue in grey, as in Pillow: those of torchvision do not add up to 1."""
+"""Shares of red, green and blue in grey, as in Pillow; torchvision's do not add up to 1."""
 
 
 @overload
@@ -44,32 +44,32 @@ def preprocess(
     """Resize images, crop their centre, and normalise them as in the training of the weights.
 
     Grey images are repeated for red, green and blue; images with a fourth channel, alpha, are
-    composited onto white. Images of different sizes are preprocessed one by one, and stacked then.
+    composited onto white. Preprocess images of different sizes one by one, then stack them.
 
     For a model with ``in_channels=1``, whose first convolution has the sum of the weights for red,
-    green and blue, pass ``channels=1``. Colours become grey, and the mean and deviation are the
-    averages over the colours. For weights that normalise all colours alike (``googlenet`` and
-    ``inception_v3``), the model then computes for a grey image what the model for colours computes
-    for it. Others differ slightly: no single number replaces three without new weights.
+    green and blue, pass ``channels=1``. Colours become grey, and the mean and standard deviation
+    are the averages over the colours. For weights that normalise all colours alike (``googlenet``
+    and ``inception_v3``), the result of a grey image is then the same as with three channels. With
+    other weights it differs slightly: no single mean replaces three without new weights.
 
     For another size than the one of the weights, pass
     ``dataclasses.replace(weights, resize_size=..., image_size=...)``.
 
     Args:
         images: Grey, RGB or RGBA, from 0 to 255 if they are bytes, else from 0 to 1; with any
-            number of axes before those of an image. Or a picture of Pillow, of any mode with a
-            known range.
+            number of axes before those of an image. Or a Pillow image, of any mode with a known
+            range.
         weights: Weights of a model, as ``model_info(name).weights`` lists them, or a member of
             torchvision's enum, such as ``ResNet18_Weights.DEFAULT``.
         channels: How many channels the model reads: 3, or 1.
 
     Raises:
-        TypeError: The images are neither a tensor nor a picture, or the weights neither
+        TypeError: The images are neither a tensor nor a Pillow image, or the weights neither
             `PublishedWeights` nor a member of torchvision's enum.
-        ShapeError: The tensor is of whole numbers but not of bytes.
+        ShapeError: The tensor has integers other than bytes.
         WeightsError: The enum is not one of torchvision's.
         ValueError: The images have another number of channels, fewer than three axes or no pixels,
-            `channels` is another number, or the range of a picture of Pillow is not known.
+            `channels` is another number, or the range of a Pillow image is not known.
 
     Example:
         ```pycon
@@ -88,21 +88,21 @@ def preprocess(
             f"channels must be 1 or 3, got {channels}; stack the results of separate calls for "
             f"models that read more"
         )
-    weights = resolve(weights)
+    weights = require_published(weights)
     if isinstance(images, Tensor):
         _require_axes(images)
-        return _of_tensor(images, weights, channels)
-    from PIL import Image  # only who has a picture waits for it
+        return _preprocess_tensor(images, weights, channels)
+    from PIL import Image  # imported here, so that `import shapezoo` stays fast
 
     if not isinstance(images, Image.Image):
         raise TypeError(
-            f"images must be a tensor or a picture of Pillow, got {shown(images)}{_hint(images)}"
+            f"images must be a tensor or a Pillow image, got {shown(images)}{_hint(images)}"
         )
-    return _of_picture(images, weights, channels)
+    return _preprocess_picture(images, weights, channels)
 
 
 @checked
-def _of_tensor(
+def _preprocess_tensor(
     images: UInt8[Tensor, "*batch channels height width"]
     | Float[Tensor, "*batch channels height width"],
     weights: PublishedWeights,
@@ -112,37 +112,38 @@ def _of_tensor(
 ]:
     _require_pixels(images)
     images = _without_alpha(images)
-    flat = images.reshape(images.shape[:-3].numel(), *images.shape[-3:])  # resize takes one more
-    middle: Tensor = _middle(flat, weights)
-    unflattened = middle.reshape(*images.shape[:-3], *middle.shape[1:])
-    return _normalized(unflattened, weights, channels)
+    # torchvision resizes images with one batch axis only
+    flat = images.reshape(images.shape[:-3].numel(), *images.shape[-3:])
+    cropped: Tensor = _resize_and_crop(flat, weights)
+    unflattened = cropped.reshape(*images.shape[:-3], *cropped.shape[1:])
+    return _normalize(unflattened, weights, channels)
 
 
 @checked
-def _of_picture(
+def _preprocess_picture(
     picture: Any, weights: PublishedWeights, channels: int
 ) -> Float[Tensor, "channels={channels} height={weights.image_size} width={weights.image_size}"]:
-    """Scale with Pillow, which rounds otherwise than PyTorch."""
+    """Preprocess a Pillow image, which Pillow resizes: it rounds differently from PyTorch."""
     if 0 in picture.size:
         raise ValueError(f"images must have pixels, got a picture of size {picture.size}")
     mode: Literal["L", "RGB"] = "L" if is_grey(picture) else "RGB"
-    pixels = np.array(_middle(on_white(picture, mode), weights))
-    middle = torch.from_numpy(pixels).view(*pixels.shape[:2], -1).movedim(-1, 0)
-    return _normalized(middle, weights, channels)
+    pixels = np.array(_resize_and_crop(on_white(picture, mode), weights))
+    cropped = torch.from_numpy(pixels).view(*pixels.shape[:2], -1).movedim(-1, 0)
+    return _normalize(cropped, weights, channels)
 
 
-def _middle(images: Any, weights: PublishedWeights) -> Any:
-    """The middle of scaled images, as a tensor or picture as they were."""
+def _resize_and_crop(images: Any, weights: PublishedWeights) -> Any:
+    """Return the centre of resized images, as a tensor or Pillow image like the argument."""
     from torchvision.transforms import InterpolationMode, functional  # takes two seconds
 
-    scaled = functional.resize(
+    resized = functional.resize(
         images, [weights.resize_size], InterpolationMode(weights.interpolation), antialias=True
     )
-    return functional.center_crop(scaled, [weights.image_size])
+    return functional.center_crop(resized, [weights.image_size])
 
 
-def _normalized(images: Tensor, weights: PublishedWeights, channels: int) -> Tensor:
-    """Images as floats with this many channels, normalised."""
+def _normalize(images: Tensor, weights: PublishedWeights, channels: int) -> Tensor:
+    """Return images as normalised floats with this many channels."""
     from torchvision.transforms import functional
 
     pixels = functional.convert_image_dtype(images)
@@ -168,7 +169,7 @@ def _require_axes(images: Tensor) -> None:
 
 
 def _hint(images: object) -> str:
-    """How to make images of what was given instead, if that is known."""
+    """Return how to convert a wrong argument to images, if that is known."""
     if isinstance(images, str | os.PathLike):
         return "; open a file with PIL.Image.open"
     if isinstance(images, np.ndarray):
@@ -196,10 +197,10 @@ def _require_pixels(images: Tensor) -> None:
 
 
 def _without_alpha(images: Tensor) -> Tensor:
-    """The images on white, if they have an alpha channel."""
+    """Composite images with an alpha channel onto white."""
     if images.shape[-3] != 4:
         return images
-    most = 1.0 if images.is_floating_point() else 255.0
+    white = 1.0 if images.is_floating_point() else 255.0
     colours, alpha = images.narrow(-3, 0, 3), images.narrow(-3, 3, 1)
-    mixed = most + (colours - most) * (alpha / most)
+    mixed = white + (colours - white) * (alpha / white)
     return mixed if images.is_floating_point() else mixed.round().to(torch.uint8)

@@ -1,6 +1,6 @@
-"""Weights that torchvision publishes, by the names of its enums.
+"""The weights that torchvision publishes, by the names of its enums.
 
-torchvision is asked when they are used; it takes seconds to import.
+torchvision is imported only when they are used, because importing it takes seconds.
 """
 
 import math
@@ -13,48 +13,49 @@ from urllib.parse import urlparse
 import torch
 
 from shapezoo.weights.downloading import download_to
-from shapezoo.weights.reading import read
-from shapezoo.weights.taking import WeightsError
+from shapezoo.weights.strict_loading import WeightsError
+from shapezoo.weights.weights_reading import read_weights
 
 DEFAULT = "DEFAULT"
-"""What stands for the best weights of a model."""
+"""The name that stands for the best weights of a model."""
 
 _LICENCES = {
     None: "BSD-3-Clause",  # torchvision's own
     "https://github.com/facebookresearch/SWAG/blob/main/LICENSE": "CC-BY-NC-4.0",
 }
-"""The licence of weights, by what their metadata says."""
+"""The SPDX identifier of a licence, by the address in the metadata of weights."""
 
 _HALVES = (0.5, 0.5, 0.5)
 
 _FROM_TENSORFLOW = {"googlenet", "inception_v3"}
-"""Models whose weights take pixels from -1 to 1.
+"""Models whose weights expect pixels from -1 to 1.
 
-torchvision's models normalise twice for that (``transform_input``); ours take what comes out.
+torchvision's models expect the usual normalisation and convert it (``transform_input``); ours
+expect what the weights were trained with.
 """
 
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """Weights of a model, with the preprocessing of images that they were trained with.
+    """Published weights of a model, and the preprocessing of images that they expect.
 
     Attributes:
         model: The name of the model.
-        name: Their name, which `create_model` takes.
+        name: Their name, to pass to `create_model`.
         is_default: Whether ``"DEFAULT"`` stands for them.
-        accuracy: How often the best guess is right on the validation images of ImageNet-1K, in
-            percent, as the publisher measured it; None where only the features are trained.
+        accuracy: The top-1 accuracy on the validation images of ImageNet-1K, in percent, as the
+            publisher measured it; None where only the features are trained.
         licence: The SPDX identifier of their licence: the publisher's own, unless it names another.
             ImageNet has terms of its own.
-        recipe: The address of how they were trained.
+        recipe: The address of a description of their training.
         url: The address of the file, whose name holds the start of its SHA-256 sum.
         megabytes: The size of the file, in 2^20 bytes.
-        classes: The names of the labels; none where only the features are trained.
-        resize_size: To how many pixels the shorter side of an image is scaled.
-        image_size: The height and width of the part in the middle that the model gets, in pixels.
-        interpolation: How images are scaled.
-        mean: What is subtracted from red, green and blue, of pixels from 0 to 1.
-        std: By what they are divided then.
+        classes: The names of the classes; empty where only the features are trained.
+        resize_size: The length to which the shorter side of an image is resized, in pixels.
+        image_size: The height and width of the centre crop that the model reads, in pixels.
+        interpolation: How images are resized.
+        mean: The means to subtract from red, green and blue, for pixels from 0 to 1.
+        std: The standard deviations to divide by afterwards.
     """
 
     model: str
@@ -82,21 +83,22 @@ class PublishedWeights:
 
     @property
     def file(self) -> Path:
-        """Where torch.hub's cache has the file, or would have it."""
+        """The path of the file in the cache of torch.hub, whether it is there yet or not."""
         return Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(self.url).path).name)
 
 
-def published(model: str) -> tuple[PublishedWeights, ...]:
+def published_weights(model: str) -> tuple[PublishedWeights, ...]:
     """Return the weights that torchvision publishes for its model of this name."""
     from torchvision.models import get_model_weights
 
     enum = get_model_weights(model)
     halves = {"mean": _HALVES, "std": _HALVES} if model in _FROM_TENSORFLOW else {}
-    found = []
+    published = []
     for member in enum:
         transforms = member.transforms(**halves)
+        # torchvision has no other place for the accuracy and the size of a file
         accuracy = member.meta["_metrics"]["ImageNet-1K"]["acc@1"]
-        found.append(
+        published.append(
             PublishedWeights(
                 model=model,
                 name=member.name,
@@ -114,30 +116,30 @@ def published(model: str) -> tuple[PublishedWeights, ...]:
                 std=tuple(transforms.std),
             )
         )
-    return tuple(found)
+    return tuple(published)
 
 
-def find(model: str, name: str, hint: str = "") -> PublishedWeights:
-    """Return the published weights of a model that have a name.
+def find_published(model: str, name: str, hint: str = "") -> PublishedWeights:
+    """Return the published weights of a model by their name.
 
     Args:
         model: A model of torchvision.
-        name: One of their names, or ``"DEFAULT"``.
+        name: The name of the weights, or ``"DEFAULT"``.
         hint: What the error should add.
 
     Raises:
         WeightsError: There are none of this name; the message lists the names.
     """
-    known = published(model)
-    for weights in known:
+    published = published_weights(model)
+    for weights in published:
         if name == weights.name or (name == DEFAULT and weights.is_default):
             return weights
-    names = ", ".join([*(weights.name for weights in known), DEFAULT])
+    names = ", ".join([*(weights.name for weights in published), DEFAULT])
     raise WeightsError(f"no weights of {model} are called {name!r}; there are {names}{hint}")
 
 
-def owner(enum: str) -> str | None:
-    """Return the model whose weights are in an enum of torchvision; None for any other."""
+def model_of_enum(enum: str) -> str | None:
+    """Return the model whose weights an enum of torchvision lists; None for any other enum."""
     import torchvision
     from torchvision.models import get_model_weights, list_models
 
@@ -146,22 +148,23 @@ def owner(enum: str) -> str | None:
 
 
 def download(weights: PublishedWeights) -> Any:
-    """What is in the file of published weights, downloaded unless torch.hub's cache has the file.
+    """Return the content of published weights, downloading them unless torch.hub's cache has them.
 
-    What is downloaded is verified by its SHA-256 sum before it gets its name in the cache. A file
-    that is there is taken for what its name says; the checksums inside it are verified.
+    A download gets its name in the cache only when its SHA-256 sum has been verified. A file that
+    is in the cache already is trusted to be what its name says, but the checksums inside it are
+    verified.
 
     Raises:
         WeightsError: The file cannot be downloaded, or is damaged.
     """
     file = weights.file
-    called = f"{weights.name} of {weights.model}"
+    title = f"{weights.name} of {weights.model}"
     if not file.exists():
-        download_to(file, weights.url, hash_prefix=file.stem.rpartition("-")[2], called=called)
+        download_to(file, weights.url, hash_prefix=file.stem.rpartition("-")[2], title=title)
     try:
-        return read(file)
+        return read_weights(file)
     except WeightsError as error:
         raise WeightsError(
-            f"{called} cannot be read from the cache of torch.hub; delete {os.fspath(file)!r}, and "
+            f"{title} cannot be read from the cache of torch.hub; delete {os.fspath(file)!r}, and "
             f"it is downloaded again\n  {error}"
         ) from error

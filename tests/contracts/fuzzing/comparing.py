@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch._dynamo.exc import TorchRuntimeError
 
 from shapezoo import ContractError, ShapeError, checked, unchecked
-from shapezoo.contracts import contract
+from shapezoo.contracts.checking import memo
 
 CALLS, CALLS_IN_A_GRAPH = 50, 5
 """How many calls a function gets."""
@@ -370,8 +370,8 @@ def drawn(seed: str, calls: int) -> Fuzz:
     while fuzz.tally["drawn"] < calls:
         with pytest.MonkeyPatch.context() as patch:
             if is_small:
-                patch.setattr(contract, "MOST_CALLS", 3)
-                patch.setattr(contract, "MOST_RESULTS", 2)
+                patch.setattr(memo, "MAX_CALLS", 3)
+                patch.setattr(memo, "MAX_RESULTS", 2)
             functions = [fuzz.function() for _ in range(together)]
             fuzz.run(functions, min(together * CALLS, calls - fuzz.tally["drawn"]))
         is_small = not is_small

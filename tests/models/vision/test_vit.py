@@ -274,7 +274,7 @@ def test_blocks_after_the_last_intermediate_map_do_not_run() -> None:
 
 @pytest.mark.parametrize("number", [2, -3, 100])
 def test_blocks_that_are_not_there_are_refused(number: int) -> None:
-    message = f"^layers must be numbers of blocks, from -2 to 1, got {number}$"
+    message = f"^layers must be indices of blocks, from -2 to 1, got {number}$"
     with pytest.raises(ValueError, match=message):
         vit_micro().intermediate_maps(torch.zeros(1, 3, 32, 32), [0, number])
 

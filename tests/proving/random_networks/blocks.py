@@ -1,11 +1,11 @@
-"""Modules with parts, of which several stand in a row: each asks whether it has to pad."""
+"""Modules with parts, to be stacked: each of them asks whether it has to pad."""
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 
 class Windows(nn.Module):
-    """Pads to whole windows, mixes each, and takes the padding away if it is asked to."""
+    """Pads to whole windows, mixes each window, and optionally removes the padding."""
 
     def __init__(self, window: int, *, crops: bool = True) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Steps in which the model decides: checks of its own, caught errors, branches, options, loops."""
+"""Steps with control flow: checks by the model, caught errors, branches, options, loops."""
 
 from tests.proving.random_networks.drafts import Draft
 from tests.proving.random_networks.templates import drawn_lines, filled, lines_of
@@ -87,7 +87,7 @@ OF_SYMBOLS = lines_of(
     x.dtype == torch.float32
     """
 )
-"""Questions whose answer may tell symbols from numbers."""
+"""Questions whose answers may differ between symbols and numbers."""
 
 CHANGES = lines_of(
     """
@@ -131,7 +131,7 @@ LOOPS = lines_of(
 
 
 def check(draft: Draft) -> bool:
-    """Raise for some sizes, with words of the model's own."""
+    """Raise for some sizes, with a message of the model's own."""
     n = draft.size(draft.dim())
     condition = filled(draft.rng, LIMITS, n=n, small=draft.rng.choice([2, 3, 4, 6]))
     draft.marks |= {40} if "40" in condition else set()
@@ -152,7 +152,7 @@ def hidden_error(draft: Draft) -> bool:
 
 
 def branch(draft: Draft) -> bool:
-    """Do something else for some sizes or data."""
+    """Take another branch for some sizes or data."""
     rng, k = draft.rng, draft.dim()
     n, m, small = draft.size(k), draft.size(draft.dim()), rng.choice([2, 3, 5, 8])
     questions = rng.choices([OF_SIZES, OF_DATA, OF_SYMBOLS], [6, 1, 4])[0]
@@ -163,7 +163,7 @@ def branch(draft: Draft) -> bool:
 
 
 def option(draft: Draft) -> bool:
-    """Take an argument that may be left out, or a flag."""
+    """Add an optional argument or a flag."""
     rng, s = draft.rng, draft.shape
     if rng.random() < 0.4 and len(draft.flags) < 3:
         flag = ("flip", "wide", "deep")[len(draft.flags)]
@@ -179,6 +179,6 @@ def option(draft: Draft) -> bool:
 
 
 def loop(draft: Draft) -> bool:
-    """Go over an axis, or through powers, in Python."""
+    """Loop in Python over an axis or over repeated divisions."""
     draft.body += drawn_lines(draft.rng, LOOPS, n=draft.size(draft.dim()))
     return True

@@ -1,8 +1,8 @@
-"""A network and its annotation while they are drawn together.
+"""A network and its annotation while they are being drawn.
 
-A network is drawn as the text of a module or function, so that one which gets a wrong verdict can
-be read, run, and cut down line by line. `x` is the value that goes through it. Each step appends
-lines that change `x`, and says what the shape of `x` is then, as expressions over names of axes.
+A network is drawn as the text of a module or function, so that one with a wrong verdict can be
+read, run, and minimised line by line. `x` is the value that passes through it. Each step appends
+lines that change `x`, and states the new shape of `x` as expressions of the names of axes.
 """
 
 from collections.abc import Callable
@@ -11,17 +11,17 @@ from random import Random
 from typing import Literal
 
 Shape = tuple[str, ...]
-"""Expressions over the names of axes, without spaces."""
+"""Expressions of the names of axes, without spaces."""
 
 Role = Literal["data", "tokens", "mask", "lengths"]
-"""Which values an argument has."""
+"""Which values an argument may have."""
 
 Presence = Literal["required", "optional"]
 
 AXES = ("batch", "channels", "height", "width", "seq", "kv_seq", "frames", "hidden")
 
 LONGEST = 60
-"""How long the expression of a size may get."""
+"""How long the expression of a size may become."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Input:
 
     Attributes:
         name: Its name.
-        family: The dtypes that its annotation allows, in jaxtyping's words.
+        family: The dtypes that its annotation allows, as jaxtyping names them.
         shape: The axes of its annotation.
-        role: Which values it has.
-        presence: Whether None may be given instead.
+        role: Which values it may have.
+        presence: Whether None may be passed instead.
         rows: How many different tokens there are.
     """
 
@@ -55,13 +55,13 @@ class Input:
 
 @dataclass
 class Draft:
-    """A network while it is drawn.
+    """A network while it is being drawn.
 
     Attributes:
-        rng: Draws.
+        rng: The source of randomness.
         inputs: The arguments.
         shape: The shape of `x` so far.
-        family: The dtypes of `x` so far, in jaxtyping's words.
+        family: The dtypes of `x` so far, as jaxtyping names them.
         setup: Lines of the constructor.
         body: Lines of the forward.
         flags: Names of boolean options.
@@ -97,7 +97,7 @@ class Draft:
         return f"self.{name}"
 
     def become(self, text: str, shape: Shape | None = None, family: str = "") -> bool:
-        """Let `x` be an expression of some shape; False if that shape is too long or too deep."""
+        """Assign an expression to `x`; False if its shape has too many axes or is too long."""
         shape = self.shape if shape is None else tuple(map(number, shape))
         if len(shape) > 5 or any(len(size) > LONGEST for size in shape):
             return False
@@ -106,7 +106,7 @@ class Draft:
         return True
 
     def at(self, dim: int, *sizes: str) -> Shape:
-        """Return the shape with other sizes in place of one."""
+        """Return the shape with one size replaced by others."""
         return (*self.shape[:dim], *sizes, *self.shape[dim + 1 :])
 
     def dim(self) -> int:
@@ -114,18 +114,18 @@ class Draft:
         return self.rng.randrange(len(self.shape))
 
     def size(self, dim: int) -> str:
-        """Return one of the texts that give the size of an axis of `x`."""
+        """Return one of the expressions for the size of an axis of `x`."""
         return self.rng.choice([f"x.shape[{dim}]", f"x.shape[{dim}]", f"x.size({dim})"])
 
     def known(self, dim: int) -> str:
-        """Return the text of a size that the constructor knows; empty if it does not."""
+        """Return a size if the constructor knows it, else an empty text."""
         size = self.shape[dim]
         return size if (size.isdigit() and size != "0") or size == self.width else ""
 
     def given(
         self, role: Role, *, shape: Shape, rows: int = 2, presence: Presence = "required"
     ) -> str:
-        """Return the name of an argument of some role, which is added if there is none."""
+        """Return the name of an argument with a role; add one if there is none."""
         families = {"mask": "Bool", "tokens": "Int64", "lengths": "Int64", "data": "Float"}
         for other in self.inputs:
             if (other.role, other.shape, other.presence) == (
@@ -145,18 +145,18 @@ class Draft:
 
 
 Step = Callable[[Draft], bool]
-"""Appends lines to a draft; False, and nothing appended to the body, where it does not fit."""
+"""Appends lines to a draft; returns False without changing the body if it does not fit."""
 
 
 def number(text: str) -> str:
-    """Return the number that an expression is, if no axis is in it."""
+    """Return an expression, evaluated if it contains no axis."""
     return text if any(axis in text for axis in AXES) else str(eval(text))
 
 
 def window(
     size: str, kernel: int, stride: int = 1, pad: int = 0, dilation: int = 1, *, ceil: bool = False
 ) -> str:
-    """Return how many windows fit into a size."""
+    """Return the number of windows that fit into a size."""
     reach = 2 * pad - dilation * (kernel - 1) - 1
     if not ceil:
         return number(f"({size}{reach:+d})//{stride}+1")

@@ -1,4 +1,4 @@
-"""Drawing a network with its annotation, and running its text."""
+"""Draw a network with its annotation, and run its text."""
 
 import functools
 import linecache

@@ -1,4 +1,4 @@
-"""Steps for annotations that allow several dtypes: what each does to the family."""
+"""Steps for annotations that allow several dtypes, with the family of each result."""
 
 from tests.proving.random_networks.drafts import Draft
 
@@ -11,11 +11,11 @@ ALLOWED = {
 }
 ALLOWED["Num"] = (*ALLOWED["Float"], *ALLOWED["Int"], "uint8")
 ALLOWED["Shaped"] = (*ALLOWED["Num"], "bool")
-"""The dtypes of each family that are tried; the first is the usual one."""
+"""The dtypes of each family that are tried, the usual one first."""
 
 
 def convert(draft: Draft) -> bool:
-    """Change the dtype, or do what only some dtypes can."""
+    """Change the dtype, or do something that only some dtypes support."""
     s, family = draft.shape, draft.family
     choices = [
         ("x.float()", s, "Float32"),

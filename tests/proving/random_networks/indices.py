@@ -8,7 +8,7 @@ from tests.proving.random_networks.drafts import Draft
 from tests.proving.random_networks.templates import drawn_lines, filled, lines_of
 
 CASTS = {"bfloat16": 256, "half": 2048, "to(torch.int8)": 127, "to(torch.uint8)": 255, "float": 0}
-"""Casts there and back, and the last whole number that comes through each."""
+"""Casts to another dtype and back, and the largest integer that survives each."""
 
 FROM_SIZE = [
     *["torch.arange($n)"] * 5,
@@ -221,7 +221,7 @@ LOOKUPS = lines_of(
 
 
 def looked_up(draft: Draft) -> bool:
-    """Look up numbers that were made in some way in a table."""
+    """Look up indices in a table, computed in one of many ways."""
     if draft.family not in ("Float", "Float32"):
         return False
     rows = draft.rng.choice([3, 5, 8, 12, 16, 20, 40])

@@ -1,4 +1,4 @@
-"""A network with its verdict, and what is wrong with that; cutting the network down."""
+"""Prove a network, compare the verdict with real kernels, and minimise what is wrong."""
 
 import dataclasses
 import itertools
@@ -12,18 +12,18 @@ from tests.proving.random_networks.oracle import MOST_POINTS, Finding, Kind, fin
 from shapezoo import Proof, prove
 
 BUDGET = 3.0
-"""What `prove` may spend on one network, by default."""
+"""The default budget of `prove` for one network."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A network, its verdict, and where real kernels say otherwise.
+    """A network, its verdict, and where real kernels contradict it.
 
     Attributes:
         network: The network.
         proof: The verdict; None if there was an error instead.
-        findings: Where real kernels say otherwise.
-        error: What `prove` has raised, if anything.
+        findings: Where real kernels contradict it.
+        error: The error that `prove` raised, if any.
     """
 
     network: Network
@@ -33,12 +33,12 @@ class Judged:
 
     @property
     def kinds(self) -> frozenset[str]:
-        """The kinds of the findings; ``crash`` if `prove` has raised."""
+        """The kinds of the findings; ``crash`` if `prove` raised."""
         return frozenset(["crash"] if self.error else [f.kind for f in self.findings])
 
 
 def judged(network: Network, most: int = MOST_POINTS, budget: float = BUDGET) -> Judged:
-    """Prove a network, and compare the verdict with real kernels at that many small sizes."""
+    """Prove a network, and compare the verdict with real kernels at `most` small sizes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -49,14 +49,14 @@ def judged(network: Network, most: int = MOST_POINTS, budget: float = BUDGET) ->
 
 
 def drawn_and_judged(seed: int, most: int = MOST_POINTS, budget: float = BUDGET) -> Judged:
-    """Draw a network, and judge it at that many small sizes."""
+    """Draw a network, and judge it at `most` small sizes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return judged(draw(seed), most, budget)
 
 
 def minimised(found: Judged, kind: Kind | str) -> Judged:
-    """Take lines away from a network as long as the verdict is wrong in the same way."""
+    """Remove lines from a network as long as its verdict is wrong in the same way."""
     smallest = found
     while True:
         for network in _smaller(smallest.network):
@@ -70,16 +70,16 @@ def minimised(found: Judged, kind: Kind | str) -> Judged:
 def _tried(network: Network) -> Judged | None:
     try:
         return judged(network)
-    except Exception:  # without a line it is no network any more
+    except Exception:  # without this line it is not a network any more
         return None
 
 
 def _smaller(network: Network) -> Iterator[Network]:
-    """Yield networks with a line, a block, an argument or an option less."""
+    """Yield networks with one line, block, argument or option less."""
     for count, part in itertools.product((2, 1), ("body", "setup")):
         lines: tuple[str, ...] = getattr(network, part)
-        for place in range(len(lines) - count + 1):
-            shorter = (*lines[:place], *lines[place + count :])
+        for start in range(len(lines) - count + 1):
+            shorter = (*lines[:start], *lines[start + count :])
             if part == "body":
                 yield replace(network, body=shorter)
             else:

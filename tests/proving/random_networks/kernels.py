@@ -1,11 +1,11 @@
-"""Steps of one kernel: what it does to a shape, as its documentation says."""
+"""Steps of one kernel, with its result shape according to the documentation."""
 
 from collections.abc import Iterator
 
 from tests.proving.random_networks.drafts import Draft, Shape, product, window
 
 Choice = tuple[str, Shape] | tuple[str, Shape, str]
-"""An expression, its shape, and its family if that is another."""
+"""An expression, its shape, and its family if that changes."""
 
 
 def kernel(draft: Draft) -> bool:
@@ -18,7 +18,7 @@ def kernel(draft: Draft) -> bool:
 
 
 def view(draft: Draft) -> bool:
-    """Look at the numbers in another shape."""
+    """View the data in another shape."""
     return draft.become(*draft.rng.choice([*_views(draft)]))
 
 

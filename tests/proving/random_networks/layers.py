@@ -1,4 +1,4 @@
-"""Steps of layers with weights, and of what stands around them."""
+"""Steps of layers with weights, and of operations around them."""
 
 from random import Random
 
@@ -65,7 +65,7 @@ def adaptive_pool(draft: Draft) -> bool:
 
 
 def norm(draft: Draft) -> bool:
-    """Normalise."""
+    """Normalise the data."""
     s, rng = draft.shape, draft.rng
     if len(s) in (3, 4) and draft.known(1) and rng.random() < 0.6:
         axes = len(s) - 2
@@ -81,7 +81,7 @@ def norm(draft: Draft) -> bool:
 
 
 def upsample(draft: Draft) -> bool:
-    """Enlarge an image."""
+    """Upsample an image."""
     s, rng = draft.shape, draft.rng
     if len(s) != 4:
         return False
@@ -141,7 +141,7 @@ def attention(draft: Draft) -> bool:
 
 
 def recurrent(draft: Draft) -> bool:
-    """Run over time."""
+    """Apply a recurrent layer."""
     s, rng = draft.shape, draft.rng
     if len(s) != 3 or not s[2].isdigit() or s[2] == "0":
         return False
@@ -162,7 +162,7 @@ def positions(draft: Draft) -> bool:
 
 
 def skip(draft: Draft) -> bool:
-    """Add or join what comes out of a smaller image."""
+    """Add or concatenate the features of a downsampled image."""
     s = draft.shape
     if len(s) != 4:
         return False
@@ -174,7 +174,7 @@ def skip(draft: Draft) -> bool:
 
 
 def shifted_windows(draft: Draft) -> bool:
-    """Pad to whole windows, shift them, look at each alone, and take the padding away."""
+    """Pad to whole windows, shift them, process each by itself, and remove the padding."""
     s, rng = draft.shape, draft.rng
     if len(s) != 3:
         return False
@@ -219,7 +219,7 @@ def _padded(length: str, kind: str, rng: Random) -> tuple[str, str]:
 
 
 def pair(draft: Draft) -> bool:
-    """Combine `x` with a second argument, whose axes have names of their own."""
+    """Combine `x` with a second argument, whose axes have other names."""
     s, rng = draft.shape, draft.rng
     if not all(size.isidentifier() or size.isdigit() for size in s):
         return False

@@ -1,4 +1,4 @@
-"""Steps that mask: by an argument, by lengths, by order, or by a table."""
+"""Steps that mask by an argument, by lengths, by position, or by a table."""
 
 from tests.proving.random_networks.drafts import Draft
 from tests.proving.random_networks.templates import drawn_lines, filled, lines_of
@@ -33,7 +33,7 @@ BY_MASK = lines_of(
 
 
 def masked(draft: Draft) -> bool:
-    """Mask by a padding mask, by lengths or by order."""
+    """Mask by a padding mask, by lengths, by position or by a table."""
     rng, s, k = draft.rng, draft.shape, draft.dim()
     way = rng.choice([_by_table, _by_order, _by_lengths, _by_mask, _by_mask])
     if way is _by_lengths and s[:2] != ("batch", "seq"):

@@ -1,4 +1,4 @@
-"""What real kernels do with a network, and where a verdict says otherwise."""
+"""Run networks on real kernels, and find where a verdict contradicts them."""
 
 import copy
 import itertools
@@ -25,18 +25,18 @@ from shapezoo.proving import Case, Region
 Sizes = Mapping[str, int]
 Outcome = Literal["void", "holds", "raises", "breaks"]
 Kind = Literal["wrong", "state", "dtype", "layout", "gradients", "values", "replay", "division"]
-"""What it takes to see that a verdict is wrong: an ordinary call; a call after another one; a
-dtype of the family other than the usual one; an argument that is not contiguous; gradients
-switched off; values other than all zeros or ones. Or the counterexample cannot be replayed, or a
-condition cannot be computed."""
+"""What shows that a verdict is wrong: an ordinary call; a call after another one; another dtype of
+the family than the usual one; an argument that is not contiguous; gradients switched off; values
+other than all zeros or ones. Or the counterexample cannot be replayed, or a condition cannot be
+evaluated."""
 
 WORST: tuple[Outcome, ...] = ("void", "holds", "raises", "breaks")
 
 SMALL, MOST_POINTS, MOST_LARGE = 12, 150, 60
-"""Sizes up to which all are tried, how many points are, and how many beyond."""
+"""Up to which size all are tried, at how many points at most, and at how many larger ones."""
 
 MOST_NUMBERS = 3_000_000
-"""How many numbers the arguments have at most."""
+"""How many numbers the arguments may hold."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class How:
     """How a network is called, apart from sizes.
 
     Attributes:
-        values: What the arguments are filled with; ``others`` are ones for masks, falling lengths,
-            and zeros.
-        given: Which of the optional arguments are given, and which flags are set.
+        values: The values of the arguments; ``others`` are ones for masks, decreasing lengths, and
+            zeros for everything else.
+        given: The optional arguments that are passed, and the flags that are set.
         dtype: The dtype of arguments whose family allows several.
-        is_transposed: Whether the data have their axes in reverse order in memory.
+        is_transposed: Whether the axes of the data are in reverse order in memory.
         is_grad: Whether gradients are on.
     """
 
@@ -61,14 +61,14 @@ class How:
 
 @dataclass(frozen=True)
 class Finding:
-    """Where a verdict says other than real kernels."""
+    """A contradiction between a verdict and real kernels."""
 
     kind: Kind
     text: str
 
 
 class Trial:
-    """Real runs of one network."""
+    """Runs one network on real kernels."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -80,7 +80,7 @@ class Trial:
         self._models: dict[Any, Any] = {}
 
     def outcome(self, sizes: Sizes, given: frozenset[str] = frozenset()) -> Outcome:
-        """Run with zeros, and with the other masks and lengths. The worse counts."""
+        """Run with zeros, and with the other masks and lengths; return the worse outcome."""
         key = (*sizes.items(), given)
         if key not in self._outcomes:
             hows = [How("zeros", given), How("others", given)][: 1 + self.has_choices]
@@ -88,7 +88,7 @@ class Trial:
         return self._outcomes[key]
 
     def run(self, sizes: Sizes, how: How, after: Sizes | None = None) -> Outcome:
-        """Run once on real kernels, sometimes after a call with other sizes."""
+        """Run once on real kernels, after a call with other sizes if there are any."""
         torch.default_generator.manual_seed(0)
         model = self._model(sizes, how.dtype)
         if after is not None:
@@ -160,9 +160,9 @@ def findings(network: Network, proof: Proof, most: int = MOST_POINTS) -> Iterato
     """Compare a verdict with real kernels at small sizes, at its limits and beyond.
 
     Args:
-        network: What was proved.
+        network: The network that was proved.
         proof: The verdict.
-        most: How many small sizes are tried of each case.
+        most: How many small sizes of each case are tried.
     """
     trial, rng = Trial(network), Random(0)
     for case in proof.cases:
@@ -178,7 +178,7 @@ def findings(network: Network, proof: Proof, most: int = MOST_POINTS) -> Iterato
 
 
 def given_in(network: Network, case: Case) -> frozenset[str]:
-    """Return which optional arguments are given in a case, and which flags are set."""
+    """Return the optional arguments that a case passes, and the flags that it sets."""
     labels = case.label.split(", ")
     options = [a.name for a in network.inputs if a.presence == "optional"]
     return frozenset(
@@ -206,7 +206,7 @@ def _at(
 
 @dataclass(frozen=True)
 class Claim:
-    """How calls of some sizes may end, by a verdict."""
+    """How calls at some sizes may end, according to a verdict."""
 
     allowed: frozenset[Outcome]
     text: str
@@ -216,7 +216,7 @@ ANY: frozenset[Outcome] = frozenset(WORST)
 
 
 def claim_of(proof: Proof, case: Case, sizes: Sizes) -> Claim:
-    """Return what a verdict says of some sizes.
+    """Return what a verdict says about some sizes.
 
     Raises:
         ZeroDivisionError: A condition or guard divides by zero.
@@ -248,7 +248,7 @@ def _is_in(region: Region, sizes: Sizes) -> bool:
 
 
 def _holds(guard: str, sizes: Sizes) -> bool:
-    """Whether a guard holds; one that is not in Python's words is taken to."""
+    """Whether a guard holds; True if it uses a function that is not known here."""
     try:
         return bool(eval(guard, FUNCTIONS, dict(sizes)))
     except NameError:
@@ -267,11 +267,11 @@ FUNCTIONS = {
     "IntTrueDiv": operator.truediv,
     "FloatTrueDiv": operator.truediv,
 }
-"""Names in guards that are not Python's own."""
+"""Functions in guards that are not Python's own."""
 
 
 def _points(network: Network, case: Case, rng: Random, most: int = MOST_POINTS) -> Iterator[Sizes]:
-    """Yield small sizes, and those at which a verdict or a network may change."""
+    """Yield small sizes, and sizes at which a verdict or a network may change."""
     axes = case.axes
     small = range(1, SMALL + 1)
     grid: Iterable[tuple[int, ...]] = itertools.product(small, repeat=len(axes))
@@ -306,7 +306,7 @@ def _count(network: Network, sizes: Sizes) -> int:
 def _otherwise(
     trial: Trial, proof: Proof, case: Case, points: list[Sizes], given: frozenset[str]
 ) -> Iterator[Finding]:
-    """Call after other calls, with other values, dtypes and layouts."""
+    """Yield findings from calls after other calls, with other values, dtypes and layouts."""
     for sizes, before in itertools.pairwise(points):
         try:
             claim = claim_of(proof, case, sizes)
@@ -320,7 +320,7 @@ def _otherwise(
                 continue
             found = trial.run(sizes, how, after)
             if kind != "values" and found == trial.run(sizes, How(how.values, given)):
-                continue  # as it does in an ordinary call; of masks, the worse one counts
+                continue  # an ordinary call does the same; of two masks, the worse one counted
             if found not in claim.allowed and (kind, found, usual) != ("values", "holds", "raises"):
                 text = f"{_words(sizes, given)}: {claim.text}, but it {found} ({how}, {after=})"
                 yield Finding(kind, text)
@@ -344,7 +344,7 @@ def _ways(
 
 
 def rests_on(proof: Proof, kind: Kind, how: How) -> bool:
-    """Whether a verdict says that it does not cover such calls."""
+    """Whether a verdict states that it does not cover such calls."""
     stated = proof.rests_on
     if any("were not tried" in gap for case in proof.cases for gap in case.gaps):
         return kind in ("state", "layout", "gradients", "dtype")
@@ -375,7 +375,7 @@ def _refuted(trial: Trial, proof: Refuted, rng: Random) -> Iterator[Finding]:
     )
     is_first = example.snippet.count("model(") < 2
     is_broken = "all sizes" not in proof.reason
-    if found != "breaks":  # for zeros; perhaps for ones, as the snippet shows
+    if found != "breaks":  # zeros do not show it, but ones may, as in the snippet
         found = trial.run(example.sizes, How("ones", given))
     if is_broken and found != "breaks" and is_plain and is_first:
         text = f"refuted: {proof.reason}, but {_words(example.sizes, given)} {found}"
@@ -384,7 +384,7 @@ def _refuted(trial: Trial, proof: Refuted, rng: Random) -> Iterator[Finding]:
 
 
 def _replayed(trial: Trial, proof: Refuted) -> Iterator[Finding]:
-    """Run the snippet of a refutation."""
+    """Run the snippet of a refutation, and yield a finding if it does not raise the error."""
     example = proof.counterexample
     names = {} if trial.network.width else {"model": copy.deepcopy(trial.subject)}
     module = types.ModuleType("network")

@@ -1,4 +1,4 @@
-"""Steps that compute with sizes, and use what comes out where a kernel has a limit."""
+"""Steps that compute with sizes, and pass the result to a kernel that has a limit."""
 
 from tests.proving.random_networks.drafts import Draft
 from tests.proving.random_networks.templates import filled, lines_of
@@ -166,7 +166,7 @@ CUTS = [
 
 
 def sized(draft: Draft) -> bool:
-    """Use an expression of sizes where a kernel has a limit, and keep the shape of `x`."""
+    """Pass an expression of sizes to a kernel that has a limit, and keep the shape of `x`."""
     n, m = draft.size(draft.dim()), draft.size(draft.dim())
     limit = draft.rng.choice([4, 6, 9, 40])
     draft.marks |= {limit, 2 * limit, 16, 25}
@@ -175,7 +175,7 @@ def sized(draft: Draft) -> bool:
 
 
 def cut_by_size(draft: Draft) -> bool:
-    """Make an axis as long as an expression of its size says, and say so in the annotation."""
+    """Cut an axis to an expression of its size, in the code and in the annotation."""
     k = draft.dim()
     text, after = draft.rng.choice(CUTS)
     size = filled(draft.rng, [text], n=draft.size(k))

@@ -1,4 +1,4 @@
-"""Steps that keep something between calls, and steps that write in place."""
+"""Steps that keep state between calls, and steps that write in place."""
 
 from tests.proving.random_networks.drafts import Draft
 from tests.proving.random_networks.templates import drawn_lines, lines_of
@@ -73,7 +73,7 @@ LEARNED = lines_of(
 
 
 def state(draft: Draft) -> bool:
-    """Keep something between calls."""
+    """Keep state between calls."""
     k = draft.dim()
     n, kept = draft.size(k), f"self.{draft.name('kept')}"
     rest = f"*[1] * {len(draft.shape) - 1 - k}"
@@ -87,7 +87,7 @@ def state(draft: Draft) -> bool:
 
 
 def written(draft: Draft) -> bool:
-    """Write in place, into a part or a view."""
+    """Write in place, to a slice or a view."""
     k = draft.dim()
     rest = ", ".join(["1"] * (len(draft.shape) - 1 - k))
     draft.body += drawn_lines(draft.rng, WRITES, n=draft.size(k), k=k, index=":, " * k, rest=rest)
@@ -95,7 +95,7 @@ def written(draft: Draft) -> bool:
 
 
 def learned(draft: Draft) -> bool:
-    """Use a parameter in ways that gradients may forbid."""
+    """Use a parameter in ways that may fail with gradients."""
     name = draft.name("weight")
     draft.setup.append(f"self.{name} = nn.Parameter(torch.ones(3))")
     draft.body += drawn_lines(draft.rng, LEARNED, weight=f"self.{name}")

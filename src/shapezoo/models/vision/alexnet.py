@@ -2,13 +2,14 @@
 
 Krizhevsky, Sutskever, Hinton, "ImageNet classification with deep convolutional neural networks",
 2012, Figure 2, in the form of Krizhevsky, "One weird trick for parallelizing convolutional neural
-networks", 2014, arXiv:1404.5997, Section 5: one column of layers where the first had two. As
-torchvision's, whose weights it takes, it departs from them in this:
+networks", 2014, arXiv:1404.5997, Section 5: one column of layers where the first had two. Like
+torchvision's AlexNet, whose weights load, it departs from the papers:
 
-- The fourth convolution has 256 maps, not 384, and no response is normalised.
-- The last maps are averaged to 6x6, so that images may have other sizes than the paper's.
-- Weights start as PyTorch's layers have them. With the standard deviation of 2012 (Section 5: 0.01)
-  the last hidden features of images of unit variance would differ by a thousandth.
+- The fourth convolution has 256 output channels, not 384, and there is no response normalisation.
+- The last feature maps are averaged to 6x6, so that images may have other sizes than the paper's.
+- Weights have the initialisation of PyTorch's layers. With the standard deviation of 2012
+  (Section 5: 0.01), the last hidden features of images of unit variance would differ by only a
+  thousandth.
 """
 
 import functools
@@ -21,17 +22,17 @@ from shapezoo.registry import register
 
 
 class AlexNet(Module):
-    """A classifier of images, of five convolutions and three linear layers.
+    """An image classifier of five convolutions and three linear layers.
 
     Args:
         in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        channels: Maps of each convolution.
+        num_classes: Number of classes.
+        channels: Output channels of each convolution.
         hidden_features: Width of the hidden linear layers.
         dropout: Probability of dropping an input of a hidden linear layer in train mode.
 
     Attributes:
-        strides: How much coarser than the image each feature map is, the finest first.
+        strides: Stride of each feature map relative to the image, highest resolution first.
         feature_channels: Channels of each feature map.
         num_features: Number of pooled features.
         head_names: The layers that `pooled_features` does not use.
@@ -125,7 +126,7 @@ class AlexNet(Module):
             ),
         ],
     ]:
-        """Return the maps after each pooling, the finest first."""
+        """Return the feature maps after each pooling, highest resolution first."""
         maps, x = [], images
         for layer in self.features:
             x = layer(x)
@@ -143,33 +144,18 @@ _register = functools.partial(
 )
 
 
+_micro = functools.partial(AlexNet, channels=(4, 6, 8, 8, 8), hidden_features=16)
+
+
 @_register()
 def alexnet_micro(
     *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5
 ) -> AlexNet:
-    """An AlexNet of few maps and features, for tests and first steps.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping an input of a hidden linear layer in train mode.
-    """
-    return AlexNet(
-        in_channels=in_channels,
-        num_classes=num_classes,
-        channels=(4, 6, 8, 8, 8),
-        hidden_features=16,
-        dropout=dropout,
-    )
+    """A tiny AlexNet for tests and experiments: few channels and features, not a paper's."""
+    return _micro(in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 
 @_register(published_by="torchvision")
 def alexnet(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> AlexNet:
-    """The AlexNet of one column of layers.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping an input of a hidden linear layer in train mode.
-    """
+    """The AlexNet of one column of layers."""
     return AlexNet(in_channels=in_channels, num_classes=num_classes, dropout=dropout)

@@ -1,4 +1,4 @@
-"""The interface that detection and segmentation build on: a network with feature maps."""
+"""The interface for detection and segmentation: a network that returns feature maps."""
 
 from typing import Protocol, runtime_checkable
 
@@ -7,13 +7,13 @@ from torch import Tensor
 
 @runtime_checkable
 class Backbone(Protocol):
-    """An image classifier that can return the feature maps under its head.
+    """An image classifier that can return the feature maps before its head.
 
-    The contract of a model's own ``feature_maps`` has the size of each.
+    The contract of a model's own ``feature_maps`` states the size of each.
 
     Attributes:
-        strides: How much coarser than the image each map is, the finest first.
-        feature_channels: Channels of each map.
+        strides: Stride of each feature map relative to the image, highest resolution first.
+        feature_channels: Channels of each feature map.
 
     Example:
         ```pycon
@@ -32,11 +32,11 @@ class Backbone(Protocol):
     """
 
     @property
-    def strides(self) -> tuple[int, ...]: ...  # noqa: D102  # the class says it
+    def strides(self) -> tuple[int, ...]: ...  # noqa: D102  # the class documents it
 
     @property
-    def feature_channels(self) -> tuple[int, ...]: ...  # noqa: D102  # the class says it
+    def feature_channels(self) -> tuple[int, ...]: ...  # noqa: D102  # the class documents it
 
     def feature_maps(self, images: Tensor, /) -> tuple[Tensor, ...]:
-        """Return the maps, the finest first."""
+        """Return the feature maps, highest resolution first."""
         ...

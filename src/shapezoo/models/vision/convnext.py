@@ -1,8 +1,8 @@
 """ConvNeXt: a convolutional network with the habits of vision transformers.
 
 Liu, Mao, Wu, Feichtenhofer, Darrell, Xie, "A ConvNet for the 2020s", 2022, arXiv:2201.03545,
-Section 2, Figure 4 and Appendix A. As in the code of its authors, the channels of a block's linear
-layers stand last, and every layer normalisation has an epsilon of 1e-6.
+Section 2, Figure 4 and Appendix A. As in the code of its authors, the linear layers of a block read
+channels from the last axis, and every layer normalisation has an epsilon of 1e-6.
 """
 
 import functools
@@ -20,31 +20,31 @@ from shapezoo.registry import register
 
 
 class ChannelsLast(Module):
-    """Moves the channels of maps to where linear layers expect them."""
+    """Moves the channels of feature maps to the last axis, where linear layers expect them."""
 
     def forward(
         self, x: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch height width channels"]:
-        """The same numbers, in the same memory."""
+        """Return a view of the input."""
         return x.permute(0, 2, 3, 1)
 
 
 class ChannelsFirst(Module):
-    """Moves the channels of maps back to where convolutions expect them."""
+    """Moves the channels of feature maps back to where convolutions expect them."""
 
     def forward(
         self, x: Float[Tensor, "batch height width channels"]
     ) -> Float[Tensor, "batch channels height width"]:
-        """The same numbers, in the same memory."""
+        """Return a view of the input."""
         return x.permute(0, 3, 1, 2)
 
 
 class ConvNeXtBlock(Module):
-    """A depthwise convolution, then two linear layers for each pixel, as residual (Figure 4).
+    """A depthwise convolution and two linear layers on each pixel, as a residual (Figure 4).
 
     Args:
-        channels: Maps to read and to give.
-        stochastic_depth: How probably the residual is left out, in train mode.
+        channels: Input and output channels.
+        stochastic_depth: Probability of skipping the residual in train mode.
     """
 
     def __init__(self, channels: int, *, stochastic_depth: float = 0.0) -> None:
@@ -65,25 +65,25 @@ class ConvNeXtBlock(Module):
     def forward(
         self, x: Float[Tensor, "batch channels={self.channels} height width"]
     ) -> Float[Tensor, "batch channels={self.channels} height width"]:
-        """The maps, corrected."""
+        """Add the residual to the input."""
         maps = self.stochastic_depth(self.layer_scale * self.block(x))
         maps += x
         return maps
 
 
 class ConvNeXt(Module):
-    """A classifier of images, of four stages of blocks.
+    """An image classifier of four stages of blocks.
 
     Args:
-        channels: Maps of the first stage.
-        depths: The number of blocks of each stage.
+        channels: Channels of the first stage, doubled by each later one.
+        depths: Number of blocks of each stage.
         in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        stochastic_depth: How probably the last block is left out, in train mode. It grows linearly
+        num_classes: Number of classes.
+        stochastic_depth: Probability of skipping the last block in train mode. It grows linearly
             with the depth, from 0.
 
     Attributes:
-        strides: How much coarser than the image each feature map is, the finest first.
+        strides: Stride of each feature map relative to the image, highest resolution first.
         feature_channels: Channels of each feature map.
         num_features: Number of pooled features.
         head_names: The layers that `pooled_features` does not use.
@@ -135,7 +135,7 @@ class ConvNeXt(Module):
     def pooled_features(
         self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> Float[Tensor, "batch features={self.num_features}"]:
-        """Return the input of the last layer: the means of the last maps, normalised."""
+        """Return the input of the last layer: the averages of the last maps, normalised."""
         x: Tensor = self.avgpool(self.features(images))
         for layer in list(self.classifier)[:-1]:
             x = layer(x)
@@ -154,7 +154,7 @@ class ConvNeXt(Module):
             Tensor, "batch channels={self.feature_channels[3]} height=height//32 width=width//32"
         ],
     ]:
-        """Return the maps of each stage, the finest first."""
+        """Return the feature maps of each stage, highest resolution first."""
         layers = list(self.features)
         maps, x = [], images
         for downsampling, stage in zip(layers[::2], layers[1::2], strict=True):
@@ -165,20 +165,20 @@ class ConvNeXt(Module):
 
 
 def _stage(channels: int, rates: Iterable[float]) -> nn.Sequential:
-    """A row of blocks, each with its rate of stochastic depth."""
+    """Build a stage of blocks, each with its rate of stochastic depth."""
     return nn.Sequential(*(ConvNeXtBlock(channels, stochastic_depth=rate) for rate in rates))
 
 
 def _downsampling(channels: int) -> nn.Sequential:
-    """What halves the maps and doubles their number, between stages (Section 2.6)."""
+    """Build what halves the resolution and doubles the channels between stages (Section 2.6)."""
     return nn.Sequential(LayerNorm2d(channels), nn.Conv2d(channels, 2 * channels, 2, stride=2))
 
 
 def _init_weights(model: nn.Module) -> None:
-    """Normal weights with a deviation of 0.02, and no biases, as in the code of the authors.
+    """Draw normal weights with a standard deviation of 0.02, as in the code of the authors.
 
-    Their Table 5 has 0.2, and a truncation; the code truncates at 2, a hundred deviations, which
-    cuts nothing off.
+    Their Table 5 has 0.2, and truncation; the code truncates at 2, a hundred standard deviations,
+    which has no effect. Biases are zero.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
@@ -193,24 +193,20 @@ _register = functools.partial(
 )
 
 
+_micro = functools.partial(ConvNeXt, 8, (1, 1, 1, 1))
+_tiny = functools.partial(ConvNeXt, 96, (3, 3, 9, 3))
+_small = functools.partial(ConvNeXt, 96, (3, 3, 27, 3))
+_base = functools.partial(ConvNeXt, 128, (3, 3, 27, 3))
+_large = functools.partial(ConvNeXt, 192, (3, 3, 27, 3))
+
+
 @_register()
 def convnext_micro(
     *, in_channels: int = 3, num_classes: int = 1000, stochastic_depth: float = 0.1
 ) -> ConvNeXt:
-    """A ConvNeXt of one narrow block a stage, for tests and first steps.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        stochastic_depth: How probably the last block is left out, in train mode; those before it
-            are less often.
-    """
-    return ConvNeXt(
-        8,
-        (1, 1, 1, 1),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        stochastic_depth=stochastic_depth,
+    """A tiny ConvNeXt for tests and experiments: one narrow block per stage, not a paper's."""
+    return _micro(
+        in_channels=in_channels, num_classes=num_classes, stochastic_depth=stochastic_depth
     )
 
 
@@ -218,20 +214,9 @@ def convnext_micro(
 def convnext_tiny(
     *, in_channels: int = 3, num_classes: int = 1000, stochastic_depth: float = 0.1
 ) -> ConvNeXt:
-    """ConvNeXt-T: 18 blocks, of 96 maps in the first stage.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        stochastic_depth: How probably the last block is left out, in train mode; those before it
-            are less often.
-    """
-    return ConvNeXt(
-        96,
-        (3, 3, 9, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        stochastic_depth=stochastic_depth,
+    """ConvNeXt-T: 18 blocks, with 96 channels in the first stage."""
+    return _tiny(
+        in_channels=in_channels, num_classes=num_classes, stochastic_depth=stochastic_depth
     )
 
 
@@ -239,20 +224,9 @@ def convnext_tiny(
 def convnext_small(
     *, in_channels: int = 3, num_classes: int = 1000, stochastic_depth: float = 0.4
 ) -> ConvNeXt:
-    """ConvNeXt-S: 36 blocks, of 96 maps in the first stage.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        stochastic_depth: How probably the last block is left out, in train mode; those before it
-            are less often.
-    """
-    return ConvNeXt(
-        96,
-        (3, 3, 27, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        stochastic_depth=stochastic_depth,
+    """ConvNeXt-S: 36 blocks, with 96 channels in the first stage."""
+    return _small(
+        in_channels=in_channels, num_classes=num_classes, stochastic_depth=stochastic_depth
     )
 
 
@@ -260,20 +234,9 @@ def convnext_small(
 def convnext_base(
     *, in_channels: int = 3, num_classes: int = 1000, stochastic_depth: float = 0.5
 ) -> ConvNeXt:
-    """ConvNeXt-B: 36 blocks, of 128 maps in the first stage.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        stochastic_depth: How probably the last block is left out, in train mode; those before it
-            are less often.
-    """
-    return ConvNeXt(
-        128,
-        (3, 3, 27, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        stochastic_depth=stochastic_depth,
+    """ConvNeXt-B: 36 blocks, with 128 channels in the first stage."""
+    return _base(
+        in_channels=in_channels, num_classes=num_classes, stochastic_depth=stochastic_depth
     )
 
 
@@ -281,18 +244,7 @@ def convnext_base(
 def convnext_large(
     *, in_channels: int = 3, num_classes: int = 1000, stochastic_depth: float = 0.5
 ) -> ConvNeXt:
-    """ConvNeXt-L: 36 blocks, of 192 maps in the first stage.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        stochastic_depth: How probably the last block is left out, in train mode; those before it
-            are less often.
-    """
-    return ConvNeXt(
-        192,
-        (3, 3, 27, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        stochastic_depth=stochastic_depth,
+    """ConvNeXt-L: 36 blocks, with 192 channels in the first stage."""
+    return _large(
+        in_channels=in_channels, num_classes=num_classes, stochastic_depth=stochastic_depth
     )

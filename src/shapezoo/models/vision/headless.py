@@ -1,4 +1,4 @@
-"""Image models without the layer that scores the classes."""
+"""Image models without the layers that score the classes."""
 
 import copy
 from typing import Any, Protocol, runtime_checkable
@@ -13,22 +13,23 @@ from shapezoo.contracts import Module
 class HasPooledFeatures(Protocol):
     """An image classifier that can return the input of its last layer.
 
-    Every model with published weights is one.
+    Every model with published weights can.
 
     Attributes:
         in_channels: Channels of the images.
         num_features: Number of pooled features.
-        head_names: The layers that `pooled_features` does not use, as ``named_modules`` names them.
+        head_names: The layers that `pooled_features` does not use, by their name in
+            ``named_modules``.
     """
 
     @property
-    def in_channels(self) -> int: ...  # noqa: D102  # the class says it
+    def in_channels(self) -> int: ...  # noqa: D102  # the class documents it
 
     @property
-    def num_features(self) -> int: ...  # noqa: D102  # the class says it
+    def num_features(self) -> int: ...  # noqa: D102  # the class documents it
 
     @property
-    def head_names(self) -> tuple[str, ...]: ...  # noqa: D102  # the class says it
+    def head_names(self) -> tuple[str, ...]: ...  # noqa: D102  # the class documents it
 
     def pooled_features(self, images: Tensor, /) -> Tensor:
         """Return a vector of features for each image."""
@@ -38,14 +39,14 @@ class HasPooledFeatures(Protocol):
 class Headless(Module):
     """A classifier without its head: it returns the pooled features of images.
 
-    It shares its layers with the classifier: moving one of them to a device, or changing its dtype
-    or mode, changes the other. The classifier keeps its head, whose layers are not among those of
-    the encoder, so all parameters are used, as `DistributedDataParallel` requires. The contract of
+    It shares its layers with the classifier: moving one of the two to a device, or changing its
+    dtype or mode, changes the other. The classifier keeps its head. This module does not contain
+    the head, so it uses all its parameters, as `DistributedDataParallel` requires. The contract of
     the model's own ``pooled_features`` is checked too: that of a vision transformer fixes height
     and width.
 
     To freeze the encoder, call ``encoder.requires_grad_(False).eval()``. In train mode BatchNorm
-    would change its statistics, which are buffers of the classifier too.
+    would update its statistics, which are buffers of the classifier too.
 
     Args:
         model: A model with ``pooled_features``, such as any with published weights.
@@ -88,22 +89,25 @@ class Headless(Module):
 
 
 def _without_heads(model: HasPooledFeatures) -> HasPooledFeatures:
-    """Return a view of a model without its heads.
+    """Return a model that shares all layers of another, except its heads.
 
-    Only the modules on the way to a head are copied: all others are those of the model, or a change
-    of dtype would give each its own buffers.
+    Only the modules that contain a head are copied. All others must stay the same objects: a change
+    of dtype replaces the buffers of a module, and a copy would keep the old ones.
     """
-    twin: Any = model
+    view: Any = model
     for name in model.head_names:
-        twin = _without(twin, name.split("."))
-    return twin  # type: ignore[no-any-return]  # a copy of the model
+        view = _without(view, name.split("."))
+    return view  # type: ignore[no-any-return]  # a copy of the model
 
 
 def _without(module: nn.Module, path: list[str]) -> Any:
+    """Return a shallow copy of a module, in which the layer at a path is an `nn.Identity`."""
     first, *rest = path
     child = getattr(module, first)  # an AttributeError for a name that does not exist
-    twin = copy.copy(module)
-    twin._modules = dict(module._modules)  # copy.copy shares it
-    if child is not None:  # auxiliary classifiers may be left out
-        setattr(twin, first, _without(child, rest) if rest else nn.Identity())
-    return twin
+    view = copy.copy(module)
+    # copy.copy shares the dict of sub-modules, so setattr on the copy would change the model; no
+    # public function gives a module a dict of its own
+    view._modules = dict(module._modules)
+    if child is not None:  # models may have been built without auxiliary classifiers
+        setattr(view, first, _without(child, rest) if rest else nn.Identity())
+    return view

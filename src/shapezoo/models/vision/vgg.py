@@ -1,9 +1,9 @@
 """VGG: many 3x3 convolutions in a row, where earlier networks had few large ones.
 
 Simonyan, Zisserman, "Very deep convolutional networks for large-scale image recognition", 2014,
-arXiv:1409.1556, the columns A, B, D and E of Table 1. As torchvision's, whose weights they take,
-the networks average the last maps to 7x7, so that images may have other sizes than the paper's;
-those whose names have `bn` in them have batch normalisation, which is younger than the paper.
+arXiv:1409.1556, columns A, B, D and E of Table 1. Like torchvision's, whose weights load, the
+networks average the last feature maps to 7x7, so that images may have other sizes than the paper's;
+those with `bn` in their names have batch normalisation, which is younger than the paper.
 """
 
 import functools
@@ -17,19 +17,19 @@ from shapezoo.registry import register
 
 
 class VGG(Module):
-    """A classifier of images, of five stages of 3x3 convolutions and three linear layers.
+    """An image classifier of five stages of 3x3 convolutions and three linear layers.
 
     Args:
         depths: The number of convolutions of each stage.
         in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        channels: Maps of each stage.
+        num_classes: Number of classes.
+        channels: Output channels of each stage.
         hidden_features: Width of the hidden linear layers.
         dropout: Probability of dropping a hidden feature in train mode.
-        batch_norm: Whether the maps of each convolution are normalised.
+        batch_norm: Whether batch normalisation follows each convolution.
 
     Attributes:
-        strides: How much coarser than the image each feature map is, the finest first.
+        strides: Stride of each feature map relative to the image, highest resolution first.
         feature_channels: Channels of each feature map.
         num_features: Number of pooled features.
         head_names: The layers that `pooled_features` does not use.
@@ -101,7 +101,7 @@ class VGG(Module):
             Tensor, "batch channels={self.feature_channels[4]} height=height//32 width=width//32"
         ],
     ]:
-        """Return the pooled maps of each stage, the finest first."""
+        """Return the pooled feature maps of each stage, highest resolution first."""
         maps, x = [], images
         for layer in self.features:
             x = layer(x)
@@ -114,7 +114,7 @@ class VGG(Module):
 def _layers(
     in_channels: int, depths: tuple[int, ...], channels: tuple[int, ...], *, batch_norm: bool
 ) -> Iterator[nn.Module]:
-    """The layers of all stages in a row, as the keys of published weights have them."""
+    """Yield the layers of all stages in a row, as the keys of published weights number them."""
     for depth, out_channels in zip(depths, channels, strict=True):
         for _ in range(depth):
             yield nn.Conv2d(in_channels, out_channels, 3, padding=1)
@@ -126,10 +126,10 @@ def _layers(
 
 
 def _init_weights(model: nn.Module) -> None:
-    """Normal weights, as in torchvision: those of He et al. 2015, arXiv:1502.01852, or small ones.
+    """Draw normal weights as torchvision does: by He et al., arXiv:1502.01852, or with std 0.01.
 
-    The paper (Section 3.1) starts its deep networks from a trained shallow one, or, as it found
-    later, from weights of Glorot and Bengio.
+    The paper (Section 3.1) starts its deep networks from a trained shallow one or, as the authors
+    found later, with the initialisation of Glorot and Bengio.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
@@ -148,160 +148,75 @@ _register = functools.partial(
 )
 
 
+_with_batch_norm = functools.partial(VGG, batch_norm=True)
+_micro = functools.partial(VGG, (1, 1, 1, 1, 1), channels=(4, 4, 8, 8, 8), hidden_features=16)
+
+
 @_register()
 def vgg_micro(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
-    """A VGG of one narrow convolution a stage, for tests and first steps.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping a hidden feature in train mode.
-    """
-    return VGG(
-        (1, 1, 1, 1, 1),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        dropout=dropout,
-        channels=(4, 4, 8, 8, 8),
-        hidden_features=16,
-    )
+    """A tiny VGG for tests and experiments: one narrow convolution per stage, not a paper's."""
+    return _micro(in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 
 @_register()
 def vgg_bn_micro(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
-    """A VGG of one narrow normalised convolution a stage, for tests and first steps.
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping a hidden feature in train mode.
-    """
-    return VGG(
-        (1, 1, 1, 1, 1),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        dropout=dropout,
-        channels=(4, 4, 8, 8, 8),
-        hidden_features=16,
-        batch_norm=True,
+    """A tiny VGG with batch normalisation, for tests and experiments, not a paper's."""
+    return _micro(
+        in_channels=in_channels, num_classes=num_classes, dropout=dropout, batch_norm=True
     )
 
 
 @_register(published_by="torchvision")
 def vgg11(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
-    """A VGG of 11 layers (Table 1, A).
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping a hidden feature in train mode.
-    """
+    """A VGG of 11 layers (Table 1, A)."""
     return VGG((1, 1, 2, 2, 2), in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 
 @_register(published_by="torchvision")
 def vgg11_bn(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
-    """A VGG of 11 layers with batch normalisation (Table 1, A).
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping a hidden feature in train mode.
-    """
-    return VGG(
-        (1, 1, 2, 2, 2),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        dropout=dropout,
-        batch_norm=True,
+    """A VGG of 11 layers with batch normalisation (Table 1, A)."""
+    return _with_batch_norm(
+        (1, 1, 2, 2, 2), in_channels=in_channels, num_classes=num_classes, dropout=dropout
     )
 
 
 @_register(published_by="torchvision")
 def vgg13(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
-    """A VGG of 13 layers (Table 1, B).
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping a hidden feature in train mode.
-    """
+    """A VGG of 13 layers (Table 1, B)."""
     return VGG((2, 2, 2, 2, 2), in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 
 @_register(published_by="torchvision")
 def vgg13_bn(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
-    """A VGG of 13 layers with batch normalisation (Table 1, B).
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping a hidden feature in train mode.
-    """
-    return VGG(
-        (2, 2, 2, 2, 2),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        dropout=dropout,
-        batch_norm=True,
+    """A VGG of 13 layers with batch normalisation (Table 1, B)."""
+    return _with_batch_norm(
+        (2, 2, 2, 2, 2), in_channels=in_channels, num_classes=num_classes, dropout=dropout
     )
 
 
 @_register(published_by="torchvision")
 def vgg16(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
-    """A VGG of 16 layers (Table 1, D).
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping a hidden feature in train mode.
-    """
+    """A VGG of 16 layers (Table 1, D)."""
     return VGG((2, 2, 3, 3, 3), in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 
 @_register(published_by="torchvision")
 def vgg16_bn(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
-    """A VGG of 16 layers with batch normalisation (Table 1, D).
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping a hidden feature in train mode.
-    """
-    return VGG(
-        (2, 2, 3, 3, 3),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        dropout=dropout,
-        batch_norm=True,
+    """A VGG of 16 layers with batch normalisation (Table 1, D)."""
+    return _with_batch_norm(
+        (2, 2, 3, 3, 3), in_channels=in_channels, num_classes=num_classes, dropout=dropout
     )
 
 
 @_register(published_by="torchvision")
 def vgg19(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
-    """A VGG of 19 layers (Table 1, E).
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping a hidden feature in train mode.
-    """
+    """A VGG of 19 layers (Table 1, E)."""
     return VGG((2, 2, 4, 4, 4), in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 
 @_register(published_by="torchvision")
 def vgg19_bn(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
-    """A VGG of 19 layers with batch normalisation (Table 1, E).
-
-    Args:
-        in_channels: Channels of the images: 1 for grey, 3 for colour.
-        num_classes: Number of labels.
-        dropout: Probability of dropping a hidden feature in train mode.
-    """
-    return VGG(
-        (2, 2, 4, 4, 4),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        dropout=dropout,
-        batch_norm=True,
+    """A VGG of 19 layers with batch normalisation (Table 1, E)."""
+    return _with_batch_norm(
+        (2, 2, 4, 4, 4), in_channels=in_channels, num_classes=num_classes, dropout=dropout
     )

@@ -1,0 +1,1 @@
+"""Make arguments that satisfy a contract."""

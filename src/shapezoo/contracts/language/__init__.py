@@ -1,0 +1,1 @@
+"""What an annotation says: its axes, expressions and types, as data."""

@@ -1,0 +1,1 @@
+"""GoogLeNet and Inception v3, with convolutions of several sizes side by side."""

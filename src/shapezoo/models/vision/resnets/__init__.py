@@ -1,0 +1,1 @@
+"""ResNet, and the papers that vary it: ResNeXt and wide ResNet."""

@@ -1,0 +1,1 @@
+"""Transformers on the patches of an image."""

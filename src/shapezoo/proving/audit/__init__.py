@@ -1,0 +1,1 @@
+"""Check on real kernels what the symbolic runs have shown."""

@@ -1,0 +1,1 @@
+"""Formulas of sizes: solve, simplify, evaluate and print them."""

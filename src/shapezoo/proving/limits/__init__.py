@@ -1,0 +1,1 @@
+"""Readable conditions for the sizes that a model accepts."""

@@ -1,0 +1,1 @@
+"""Run a model on symbolic sizes, once for each path through its code."""

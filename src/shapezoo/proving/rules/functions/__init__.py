@@ -1,0 +1,1 @@
+"""Shape rules of Python functions, those of PyTorch and builtins."""

@@ -1,0 +1,1 @@
+"""Operations on symbolic sizes themselves."""

@@ -1,0 +1,1 @@
+"""The loop over epochs, its checkpoints, and what listens to it."""

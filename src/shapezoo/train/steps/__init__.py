@@ -1,0 +1,1 @@
+"""Training steps and evaluation as pure functions."""

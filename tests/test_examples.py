@@ -24,6 +24,7 @@ SAYS = {
     "regions.py": r"proved(.|\n)*height >= 9 and width >= 9(.|\n)*raises  from .*: Kernel size",
     "softmax.py": r"epoch 5: loss 0\.\d+, (9\d|100)\.\d% of the test digits right",
     "tables.py": r"LinearRegression explains [56]\d%.*\nMLP explains [3-5]\d%(.|\n)*MLP: [19]",
+    "unet.py": r"proved(.|\n)*where +height % 2 == 0 and width % 2 == 0",
 }
 
 

@@ -48,8 +48,15 @@ MISTAKES = [
 class Digits(Module):
     def __init__(self) -> None:
         super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(1, 10, 5), nn.ReLU(), nn.MaxPool2d(2))
-        self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(320, 10))
+        self.features = nn.Sequential(
+            nn.Conv2d(1, 10, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        )
+        self.classifier = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(320, 10),
+        )
 
     def forward(
         self, images: Float[Tensor, "batch 1 height width"]

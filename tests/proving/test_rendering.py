@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from shapezoo import prove
+from shapezoo import Module, prove
 from shapezoo.proving import Refuted
 
 
@@ -77,3 +77,20 @@ def test_what_is_proved_says_nothing_of_that() -> None:
     assert not row(lines, "works at")
     assert not row(lines, "because")
     assert row(lines, "rests on")[0].startswith("eval mode; float32")
+
+
+class Misfit(Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = nn.Linear(8, 9)
+        self.narrow = nn.Linear(8, 8)
+
+    def forward(self, x: Float[Tensor, "batch 8"]) -> Float[Tensor, "batch 8"]:
+        result: Tensor = self.narrow(self.wide(x))
+        return result
+
+
+def test_an_error_of_pytorch_has_its_note_and_appears_once() -> None:
+    lines = text(Misfit().eval())
+    assert "      hint      nn.Linear(9, 8) would accept this input" in lines
+    assert not row(lines, "also raises")

@@ -97,7 +97,8 @@ def counterexample_rows(example: Counterexample, regions: Sequence[Region]) -> I
     """Yield the lines about a counterexample, and about the other errors if all sizes raise."""
     case = f" ({example.case})" if example.case else ""
     yield row("smallest", f"{sizes_as_text(example.sizes)}{case}")
-    yield textwrap.indent(str(example.error), "    ")
+    notes: list[str] = getattr(example.error, "__notes__", [])
+    yield textwrap.indent("\n".join([str(example.error), *notes]), "    ")
     yield "  replay"
     yield textwrap.indent(example.snippet, "    ")
     errors = _other_errors(example, regions)
@@ -113,7 +114,8 @@ def _other_errors(example: Counterexample, regions: Sequence[Region]) -> list[tu
         return []
     errors: dict[str, Sizes] = {}
     for region in sorted(regions, key=lambda region: sum((region.smallest or {}).values())):
-        if region.smallest and region.error:
+        # the region of the counterexample may word its own error with other sizes
+        if region.error and region.smallest and region.smallest != example.sizes:
             errors.setdefault(region.error, region.smallest)
     shown = str(example.error)
     return [(error, sizes) for error, sizes in errors.items() if error not in shown]

@@ -21,7 +21,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import contracts
 import planted
 import torch
 import torchvision
@@ -30,8 +29,10 @@ from jaxtyping import jaxtyped
 from timing import times
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
+import contracts
 import shapezoo
 from shapezoo import create_model, list_models, model_info, prove, trace
 from shapezoo.proving.proofs import Proved
@@ -93,23 +94,13 @@ def complains(model: type[nn.Module]) -> bool:
 
 def declared(source: str) -> str:
     """Return the source with the declaration of axis names that pyrefly needs on each function."""
-    lines = source.splitlines()
-    functions = [f for f in ast.walk(ast.parse(source)) if isinstance(f, ast.FunctionDef)]
-    for function in sorted(functions, key=lambda f: -f.lineno):
-        annotations = [*(a.annotation for a in function.args.args), function.returns]
-        strings = [
-            node.value
-            for annotation in annotations
-            if annotation is not None
-            for node in ast.walk(annotation)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        ]
-        names = dict.fromkeys(word for s in strings for word in s.split() if word.isidentifier())
-        if strings:
-            lines.insert(function.lineno - 1, f'    @static_jaxtyping("{" ".join(names)}")')
-    first = next(i for i, line in enumerate(lines) if line.startswith("import torch"))
-    lines.insert(first, "from shape_extensions import static_jaxtyping")
-    return "\n".join(lines) + "\n"
+    imports, *parts = re.split(r"(?m)^(?=import torch$|    def forward)", source)
+    parts[0] = "from shape_extensions import static_jaxtyping\n" + parts[0]
+    for i, part in enumerate(parts[1:], 1):
+        shapes = re.findall(r'"(.*?)"', part[: part.index("]:\n")])
+        names = dict.fromkeys(re.findall(r"\b[a-z_]+\b", " ".join(shapes)))
+        parts[i] = f'    @static_jaxtyping("{" ".join(names)}")\n{part}'
+    return "".join([imports, *parts])
 
 
 def pyrefly() -> tuple[set[str], float, float]:
@@ -215,9 +206,25 @@ def cost() -> None:
 # Wrong inputs and smallest images
 
 
+class Zeros(TorchFunctionMode):
+    """Makes weights zero that should be drawn at random, which takes long for large models."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Call a function, unless it initialises a tensor."""
+        kwargs = kwargs or {}
+        if (
+            func in (Tensor.normal_, Tensor.uniform_)
+            or getattr(func, "__module__", None) == nn.init.__name__
+        ):
+            return nn.init.zeros_(kwargs.get("tensor", *args[:1]))
+        return func(*args, **kwargs)
+
+
 def built(package: str, name: str) -> nn.Module:
-    """Build a model with weights of any values, which is quick."""
-    with torch.device("meta"):
+    """Build a model in eval mode, without its initial weights."""
+    with Zeros():
         if package == "shapezoo":
             model: nn.Module = create_model(name)
         elif package == "timm":
@@ -225,7 +232,7 @@ def built(package: str, name: str) -> nn.Module:
         else:
             extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
             model = torchvision.models.get_model(name, **extra)
-    return model.to_empty(device="cpu").eval()
+    return model.eval()
 
 
 def packages() -> Iterator[tuple[str, list[str]]]:
@@ -352,7 +359,7 @@ def flops(model: nn.Module, images: Tensor) -> int:
     """Return the floating-point operations that PyTorch's own counter finds in a call."""
     with FlopCounterMode(display=False) as counter:
         model(images)
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 def layers() -> None:

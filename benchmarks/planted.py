@@ -1,4 +1,5 @@
 # mypy: disable-error-code=no-any-return
+# ruff: noqa: D102
 """Twelve modules with a planted shape mistake, each followed by its right twin, for `peers.py`.
 
 They are plain PyTorch with jaxtyping annotations, in the subset of jaxtyping that all tools read.

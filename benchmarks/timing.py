@@ -20,6 +20,7 @@ def times(
     calls: int = 1,
     warm_up: int = 10,
     around: Mapping[str, Callable[[], AbstractContextManager[None]]] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Return the seconds per call of each case, one value per round.
 
@@ -32,6 +33,7 @@ def times(
         calls: Number of calls per measurement.
         warm_up: Number of calls of each case before the first measurement.
         around: A context manager to enter around the calls of a case; entering it is not timed.
+        clock: The clock; `time.process_time` does not count the work of other processes.
     """
     torch.set_num_threads(1)
     contexts = {name: (around or {}).get(name, nullcontext) for name in cases}
@@ -48,10 +50,10 @@ def times(
         for name in order.sample(names, len(names)):
             run = cases[name]
             with contexts[name]():
-                start = time.perf_counter()
+                start = clock()
                 for _ in range(calls):
                     run()
-                seconds[name].append((time.perf_counter() - start) / calls)
+                seconds[name].append((clock() - start) / calls)
     gc.enable()
     return seconds
 

@@ -1,6 +1,7 @@
 """The benchmarks measure what they say; how fast it is, they tell when they are run."""
 
 import importlib
+import inspect
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from shapezoo import create_model
+from shapezoo import create_model, trace
 from shapezoo.train import init, train_step
 
 pytestmark = pytest.mark.release
@@ -47,6 +48,14 @@ def tracing(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(FOLDER)
     yield importlib.import_module("tracing")
     for name in ("tracing", "timing"):
+        del sys.modules[name]
+
+
+@pytest.fixture
+def peers(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(FOLDER)
+    yield importlib.import_module("peers")
+    for name in ("peers", "planted", "contracts", "timing"):
         del sys.modules[name]
 
 
@@ -206,3 +215,29 @@ def test_verdicts_about_public_networks_are_compared_with_the_truth(tmp_path: Pa
     (row,) = map(json.loads, rows.read_text().splitlines())
     assert row["accepted"] == row["tried"] > 10
     assert row["wrong"] == []
+
+
+def test_proofs_find_the_planted_mistakes_that_change_a_shape_and_accept_the_twins(
+    peers: Any,
+) -> None:
+    planted = peers.planted
+    missed = {n for n in planted.SHAPES if not peers.complains(getattr(planted, n))}
+    assert missed == {"FlattenOrder"}
+    assert not any(peers.complains(getattr(planted, f"{name}Right")) for name in planted.SHAPES)
+
+
+def test_twins_of_planted_mistakes_accept_the_call(peers: Any) -> None:
+    for name, shapes in peers.planted.SHAPES.items():
+        twin = getattr(peers.planted, f"{name}Right")
+        assert not peers.raises(twin, lambda forward: forward, shapes)
+
+
+def test_every_planted_function_is_declared_for_pyrefly(peers: Any) -> None:
+    source = peers.declared(inspect.getsource(peers.planted))
+    assert source.count("    @static_jaxtyping(") == 2 * len(peers.planted.SHAPES)
+    assert '    @static_jaxtyping("batch seq kv_seq")\n    def forward(' in source
+
+
+def test_multiply_accumulates_by_hand_are_those_of_a_trace(peers: Any) -> None:
+    traced = trace(create_model("vit_b_16"), sizes={"batch": 1})
+    assert traced.macs == peers.vit_b_16_macs()

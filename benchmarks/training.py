@@ -29,10 +29,10 @@ from shapezoo.train import (
     constant,
     init,
     load_checkpoint,
-    losses,
     save_checkpoint,
     train_step,
 )
+from shapezoo.train.steps import losses
 from shapezoo.train.steps.step import Batch, StepSettings, Training
 
 # so small a learning rate that the weights hardly change: all steps compute with similar values

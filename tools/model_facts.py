@@ -77,7 +77,8 @@ def ranked() -> list[ModelInfo]:
         if weights := default_weights(info):
             return 0, -(weights.accuracy or 0), info.name
         reached = reached_by(info.name)
-        return 1 if chapter_of(info.name) else 2, -(reached and reached.accuracy or 0), info.name
+        accuracy = reached.accuracy if reached else None
+        return 1 if chapter_of(info.name) else 2, -(accuracy or 0), info.name
 
     return sorted(map(info_of, list_models()), key=rank)
 
@@ -88,18 +89,21 @@ def traced(name: str) -> Trace:
 
     A trace for all sizes runs the model about twenty times, which is too slow for large models.
     """
+    size = image_size(name)
+    if size is None:
+        return trace(create_model(name).eval())
     with without_values():
         model = create_model(name).eval()
-    if size := image_size(info_of(name)):
-        return trace(model, torch.empty(1, 3, size, size, device="meta"))
-    return trace(create_model(name).eval())
+    return trace(model, torch.empty(1, 3, size, size, device="meta"))
 
 
-def image_size(info: ModelInfo) -> int | None:
+@functools.cache
+def image_size(name: str) -> int | None:
     """Return the height and width of the image that a model is traced with; None if it has none."""
     with without_values():
-        if not isinstance(create_model(info.name), Backbone):
+        if not isinstance(create_model(name), Backbone):
             return None
+    info = info_of(name)
     weights = default_weights(info)
     size: int = info.hyperparameters.get("image_size", weights.image_size if weights else SIZE)
     return size

@@ -84,7 +84,7 @@ def _cell(label: str, content: str, value: float | None = None) -> str:
     if isinstance(value, int):
         sorted_by = f' data-value="{value}"'
     class_ = "" if content else ' class="zoo-none"'
-    return f'<td role="cell" data-label="{label}"{sorted_by}{class_}>{content or "–"}</td>'
+    return f'<td role="cell" data-label="{label}"{sorted_by}{class_}>{content or "-"}</td>'
 
 
 def _model(info: ModelInfo, address: str) -> str:
@@ -93,7 +93,7 @@ def _model(info: ModelInfo, address: str) -> str:
 
 
 def _macs(info: ModelInfo) -> str:
-    count, size = macs(info.name), image_size(info)
+    count, size = macs(info.name), image_size(info.name)
     return _cell("MACs", count.text + _pixels(size), count.value)
 
 

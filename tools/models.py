@@ -1,5 +1,6 @@
 """mkdocs hook that generates the table of all models, and a page for each with its layers."""
 
+import functools
 import html
 import itertools
 import re
@@ -164,7 +165,7 @@ def _words(task: str) -> str:
 
 def _facts(info: ModelInfo) -> str:
     """Return a list of what a reader wants to know first."""
-    size = image_size(info)
+    size = image_size(info.name)
     example = f"one image of {size} x {size} pixels" if size else "one example"
     axes = " ".join(str(axis) for axis in input_type(info).axes)
     paper = _plain(info.paper)
@@ -212,6 +213,7 @@ def _size(svg: str) -> tuple[float, float]:
     return float(width), float(height)
 
 
+@functools.cache
 def _diagrams(name: str) -> tuple[str, str]:
     """Return the diagram with all levels that fit into it, and the one with a single level."""
     return traced(name).to_svg(), traced(name).to_svg(depth=1)
@@ -221,7 +223,9 @@ def _usage(info: ModelInfo) -> str:
     """Return the section with code to copy, and how to train a model of the course."""
     text = f"```python\n{snippet(info)}```\n"
     if info.weights:
-        return f"{text}\n[Weights](../weights.md) describes other numbers of channels and classes.\n"
+        return (
+            f"{text}\n[Weights](../weights.md) describes other numbers of channels and classes.\n"
+        )
     text += "\nThe weights are random."
     if chapter := chapter_of(info.name):
         text += f" [{chapter.title}](../{chapter.path}) explains the model."
@@ -312,9 +316,9 @@ def _weights(info: ModelInfo) -> str:
 
 {_table(f"Published weights of {info.name}", heads, body, "zoo-weights")}
 
-The accuracy is that on the validation images of ImageNet-1K, as torchvision publishes it. Pass a name
-as in `create_model("{info.name}", weights="{info.weights[0].name}")`; [Weights](../weights.md) describes
-how they are downloaded, and adapted to other images and classes.
+torchvision publishes the accuracy, on the validation images of ImageNet-1K. Pass a name as in
+`create_model("{info.name}", weights="{info.weights[0].name}")`;
+[Weights](../weights.md) describes how they are downloaded, and adapted to other images and classes.
 """
 
 
@@ -329,7 +333,10 @@ def _layers(info: ModelInfo) -> str:
         "## Layers\n",
         _layer_table(f"Layers of {info.name}", outer),
         "",
-        *(f"The expressions hold where {axis} is a multiple of {n}.\n" for axis, n in multiples.items()),
+        *(
+            f"The expressions hold where {axis} is a multiple of {n}.\n"
+            for axis, n in multiples.items()
+        ),
         f"`{command}` prints all layers; [Traces](../traces.md) explains the columns.",
     ]
     if len(everything) > len(outer):

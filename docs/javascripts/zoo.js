@@ -11,7 +11,7 @@
     const key = (row) => {
       const cell = row.cells[column];
       const text = cell.dataset.value ?? cell.textContent.trim();
-      return text === "–" ? null : isNaN(text) ? text.toLowerCase() : Number(text);
+      return text === "-" ? null : isNaN(text) ? text.toLowerCase() : Number(text);
     };
     return (first, second) => {
       const [a, b] = [key(first), key(second)];

@@ -113,8 +113,7 @@ def is_current(page: str, name: str) -> bool:
     fresh = hook.traced.__wrapped__(name)
     tables = Tables(page).found
     layers = [
-        [call.path or "all of it", call.kind, *cells]
-        for call, (_, *cells) in rows(fresh.call)
+        [call.path or "all of it", call.kind, *cells] for call, (_, *cells) in rows(fresh.call)
     ]
     found = tables.get(f"All layers of {name}") or tables.get(f"Layers of {name}", [])
     shown = [[row[0].partition(" ×")[0], *row[1:]] for row in found[1:]]
@@ -195,8 +194,8 @@ def test_the_code_of_a_page_runs(
         assert len(others) == 4
     else:
         outputs = names["outputs"]
-        (batch,) = {t.shape[0] for t in [outputs] if isinstance(t, torch.Tensor)} or {None}
-        assert batch in (2, 5, None)  # the batch, or the time of a sequence
+        first = outputs[0] if isinstance(outputs, tuple) else outputs
+        assert len(first) in (2, 5)  # the batch, or the time of a sequence
 
 
 @MODELS
@@ -204,15 +203,12 @@ def test_a_diagram_that_is_shown_at_once_is_not_high(name: str) -> None:
     figure = page_of(name).partition("<figure")[2].partition("</figure>")[0]
     height = float(re.findall(r'viewBox="\S+ \S+ \S+ (\S+)"', figure)[0])
     assert (height <= hook.HEIGHT) == ('class="zoo-tall"' not in figure)
-    assert f"{trace.__name__}" not in figure
     more = "Diagram with more levels" in page_of(name)
     assert more == (hook.traced(name).to_svg() not in figure)
 
 
 def test_models_of_the_course_have_a_chapter_and_show_what_they_reach() -> None:
-    course = [
-        entry.name for entry in registry.entries() if ".course." in entry.builder.__module__
-    ]
+    course = [entry.name for entry in registry.entries() if ".course." in entry.builder.__module__]
     assert len(course) == 21
     for name in course:
         chapter, page = hook.chapter_of(name), page_of(name)
@@ -279,7 +275,7 @@ def test_a_row_tells_what_the_zoo_knows() -> None:
         "467\N{NO-BREAK SPACE}k",
         "batch 1 28 28 any batch",
         "95.9 % digits",
-        *("–", "–"),
+        *("-", "-"),
         "LeCun et al., 1998",
     ]
     assert row_of("name_classifier")[2:4] == ["300,000·seq + 3,600", "batch seq any seq"]

@@ -11,20 +11,40 @@ from tempfile import TemporaryDirectory
 import torch
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
-from torch import nn
+from torch import Tensor, nn
 
 from shapezoo import create_model, recipes
 from shapezoo.data import (
     ImageBatch,
     NameDataset,
+    SeriesDataset,
     TokenBatch,
+    as_dataset,
     diabetes,
     digits,
     names,
     weather,
 )
-from shapezoo.models import FeatureClassifier, conv_linear, fourier_linear, haar_linear
-from shapezoo.train import Batch, State, choose_optimizer, evaluate, fit, init, train_step
+from shapezoo.models import (
+    FeatureClassifier,
+    conv_linear,
+    fourier_linear,
+    haar_linear,
+    linear_regression,
+    mlp,
+    rnn_forecaster,
+)
+from shapezoo.train import (
+    Batch,
+    Dataset,
+    State,
+    choose_optimizer,
+    evaluate,
+    fit,
+    init,
+    mean_squared_error,
+    train_step,
+)
 
 EXTRACTORS: dict[str, Callable[[], FeatureClassifier]] = {
     "pixels": lambda: FeatureClassifier(nn.Identity(), num_features=28 * 28),
@@ -43,7 +63,6 @@ COMMANDS = (
     ("linear_regression", "diabetes"),
     ("logistic_regression", "breast_cancer"),
     ("mlp", "breast_cancer"),
-    ("rnn_forecaster", "weather"),
     ("character_rnn", "text"),
     ("name_classifier", "names"),
 )
@@ -134,19 +153,83 @@ def taggers(seeds: int, *, steps: int = 200) -> None:
         row(name, str(weight_decay), right, str(max(learned, default="-")))
 
 
-def commands() -> None:
-    """Train models as `shapezoo train MODEL --data DATA` does, with all defaults."""
+def commands(**settings: int) -> None:
+    """Train models as `shapezoo train MODEL --data DATA` does, by default with all defaults."""
     row("model", "data", "epochs", "on the test data")
     for name, data in COMMANDS:
-        config = recipes.configure(name, data, device="cpu")
+        config = recipes.configure(name, data, device="cpu", **settings)
         with TemporaryDirectory() as folder:
             metrics = recipes.train(config, run=Path(folder, "run")).test
         result = percent(metrics.accuracy or 0.0)
-        if data in ("diabetes", "weather"):
-            targets = (diabetes() if data == "diabetes" else weather()).test.targets
-            variance = (targets - targets.mean(0)).square().mean().item()
+        if data == "diabetes":
+            variance = diabetes().test.targets.var(correction=0).item()
             result = f"{percent(1 - metrics.loss / variance)} of the variance"
         row(name, data, str(config.epochs), result)
+
+
+def forecasts(seeds: int, *, epochs: int = 5, more: int = 25) -> None:
+    """Forecast the weather with networks, and compare their errors with those of simple methods."""
+    data = weather()
+    rows = [concatenated(part) for part in data]
+    nine = [as_dataset(torch.utils.data.TensorDataset(*row)) for row in rows]
+    make_optimizer = choose_optimizer("adam", lr=0.01)
+
+    def error(predictions: Tensor) -> str:
+        return f"{mean_squared_error(predictions, data.test.targets):.3f}"
+
+    def errors(build: Callable[[], nn.Module], parts: Sequence[Dataset], seed: int) -> list[float]:
+        torch.manual_seed(seed)
+        model = build()
+        state, found = init(model, make_optimizer), []
+        for end in (epochs, epochs + more):
+            state = fit(
+                model,
+                make_optimizer,
+                state,
+                *parts,
+                epochs=end,
+                batch_size=32,
+                seed=seed,
+                loss=mean_squared_error,
+                correct=None,
+            )
+            whole = [parts[1].select(torch.arange(len(data.test)))]
+            metrics = evaluate(model, state, whole, loss=mean_squared_error, correct=None)
+            found.append(metrics.loss)
+        return found
+
+    row("forecast", "parameters", f"{epochs} epochs", f"{epochs + more} epochs")
+    row("like today", "0", error(data.test.windows[-1]), "")
+    for count in range(1, len(data.train.windows) + 1):
+        (days, targets), (test_days, _) = (concatenated(part, days=count) for part in data)
+        solution = torch.linalg.lstsq(with_ones(days), targets).solution
+        name = f"least squares, {days.shape[1]} features"
+        row(name, str(solution.numel()), error(with_ones(test_days) @ solution), "")
+    networks: dict[str, tuple[Callable[[], nn.Module], Sequence[Dataset]]] = {
+        "linear_regression, 9 features": (
+            lambda: linear_regression(in_features=9, out_features=3),
+            nine,
+        ),
+        "mlp, 9 features": (
+            lambda: mlp(in_features=9, out_features=3, hidden_features=(29,)),
+            nine,
+        ),
+        "rnn_forecaster": (rnn_forecaster, data),
+    }
+    for name, (build, parts) in networks.items():
+        found = [errors(build, parts, seed) for seed in range(seeds)]
+        means = (f"{sum(column) / seeds:.3f}" for column in zip(*found, strict=True))
+        row(name, str(sum(p.numel() for p in build().parameters())), *means)
+
+
+def concatenated(dataset: SeriesDataset, *, days: int = 3) -> tuple[Tensor, Tensor]:
+    """Return the features of the last days of each window as one row, and the targets."""
+    return dataset.windows[-days:].movedim(0, 1).flatten(1), dataset.targets
+
+
+def with_ones(columns: Tensor) -> Tensor:
+    """Return a table with a column of ones, for the constant of a least-squares fit."""
+    return torch.cat([columns, torch.ones(len(columns), 1)], dim=1)
 
 
 def pieces_of_names(*, longest: int = 5) -> None:
@@ -189,6 +272,7 @@ def main(arguments: Sequence[str]) -> None:
     networks(seeds)
     taggers(10 * seeds)  # they are small
     commands()
+    forecasts(seeds)
     pieces_of_names()
 
 

@@ -13,6 +13,7 @@ SAYS = {
     "backpropagation.py": r"before training, at x = 4, y = 4\.000(.|\n)*after .* y = 8\.000",
     "convolution.py": r"resnet_small, 41,514 parameters\n.*\n  epoch 2: (9\d|100)\.\d% of",
     "features.py": r"Fourier +420 +4,210 +8\d\.\d% +8\d\.\d%\nHaar +784 +7,850 +(9\d|100)\.\d% ",
+    "four_steps.py": r"epoch 5: loss 0\.\d+ in .* 9\d\.\d%(.|\n)*the weights are the same: True",
     "forecast.py": r"epoch 5: .* 0\.1\d\d\n(.|\n)*pressure \(hPa\) +[23]\.\d +6\.\d",
     "labelling.py": r"epoch 60  ohlol(.|\n)*epoch 60  ohlol(.|\n)*epoch 20  ohlol",
     "lenet_digits.py": r"epoch 5: (9\d|100)\.\d% of 359 test digits right",

@@ -33,6 +33,8 @@ from shapezoo.tracing.table import Row, rows
 SECTION = "Models"
 """The section of the navigation to which the pages are added."""
 
+_MACS = '<abbr title="multiply-accumulate operations">MACs</abbr>'
+
 LINE = 80
 """The number of characters of code that fit on a line of a page."""
 
@@ -174,7 +176,7 @@ def _facts(info: ModelInfo) -> str:
     facts = {
         "Task": _words(info.task),
         "Parameters": f"{info.parameters:,}",
-        "MACs": f"{macs(info.name).text} multiply-accumulates for {example}",
+        _MACS: f"{macs(info.name).text} for {example}",
         "Input": f"`{axes}`",
         "Limits": "; ".join(f"{text} ([proof](#contract))" for text in _limits(info)[:1]),
         "Paper": paper,
@@ -223,9 +225,7 @@ def _usage(info: ModelInfo) -> str:
     """Return the section with code to copy, and how to train a model of the course."""
     text = f"```python\n{snippet(info)}```\n"
     if info.weights:
-        return (
-            f"{text}\n[Weights](../weights.md) describes other numbers of channels and classes.\n"
-        )
+        return text
     text += "\nThe weights are random."
     if chapter := chapter_of(info.name):
         text += f" [{chapter.title}](../{chapter.path}) explains the model."

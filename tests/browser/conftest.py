@@ -37,7 +37,7 @@ class Visit(NamedTuple):
     """A page that was opened.
 
     Attributes:
-        page: The page, when everything has been loaded.
+        page: The page, when it has been loaded.
         status: The HTTP status of the document.
         errors: What the page has written to the console as an error, and its uncaught exceptions.
         foreign: The addresses on other hosts that the page has requested.
@@ -66,11 +66,15 @@ class Window:
         foreign: list[str] = []
         page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("request", lambda request: foreign.append(request.url))
-        response = page.goto(self.home + path, wait_until="networkidle")
+        page.on("request", lambda request: self._note(request.url, foreign))
+        response = page.goto(self.home + path)
         assert response
-        foreign[:] = [url for url in foreign if not url.startswith((self.home, "data:", "blob:"))]
         return Visit(page, response.status, errors, foreign)
+
+    def _note(self, url: str, foreign: list[str]) -> None:
+        """Add an address to the foreign ones if it is not below that of the home page."""
+        if not url.startswith((self.home, "data:", "blob:")):
+            foreign.append(url)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Every kind of page loads, fits its window and is accessible."""
+"""A page of every kind loads, fits its window and is accessible."""
 
 import pytest
 from tests.browser.conftest import Visit, Window
@@ -7,17 +7,17 @@ pytestmark = pytest.mark.browser
 
 KINDS = {
     "home": "",
-    "first steps": "first-steps/",
+    "installation": "first-steps/",
     "console output": "contracts/",
     "zoo": "models/",
-    "model": "models/resnet50/",
+    "model": "models/lenet/",
     "course": "course/activations/",
-    "API": "api/contracts/",
+    "API": "api/weights/",
     "internals": "internals/proofs/",
     "changelog": "changelog/",
     "not found": "a/b/c",
 }
-"""A page of each kind."""
+"""A page of each kind. The checks take long on long pages, and find no more there."""
 
 EACH_KIND = pytest.mark.parametrize("path", KINDS.values(), ids=KINDS.keys())
 
@@ -31,30 +31,51 @@ def overflow(visit: Visit) -> int:
 
 
 def violations(visit: Visit) -> list[str]:
-    """Return what axe-core finds that is serious or critical, with the elements."""
+    """Return what axe-core finds, except for what it calls minor, with the first element of each.
+
+    https://dequeuniversity.com/rules/axe explains the rules.
+    """
     from axe_playwright_python.sync_playwright import Axe
 
     found = Axe().run(visit.page).response["violations"]
     return [
-        f"{rule['id']}: {rule['help']}: {len(rule['nodes'])}: {node['html'][:200]}"
-        f" {[check['message'] for check in node['any'] + node['all'] + node['none']]}"
+        f"{rule['id']} ({rule['impact']}): {node['html']}: {node['failureSummary']}"
         for rule in found
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"][:3]
+        if rule["impact"] != "minor"
+        for node in rule["nodes"][:1]
     ]
 
 
 @EACH_KIND
-def test_a_page_loads_and_fits_its_window(window: Window, path: str) -> None:
+def test_a_page_loads_fits_and_is_accessible(window: Window, path: str) -> None:
     visit = window.open(path)
     is_missing = path == KINDS["not found"]
     assert visit.status == (404 if is_missing else 200)
     assert visit.foreign == []
-    # Chromium reports the status of the document itself
+    # Chromium writes the status of a missing document to the console
     assert len(visit.errors) == is_missing, visit.errors
     assert overflow(visit) == 0
+    assert violations(visit) == []
 
 
-@EACH_KIND
-def test_a_page_is_accessible(window: Window, path: str) -> None:
-    assert violations(window.open(path)) == []
+def test_faults_are_found(desktop: Window) -> None:
+    visit = desktop.open("api/weights/")
+    visit.page.evaluate(
+        """() => {
+            const article = document.querySelector("article");
+            article.innerHTML += `<p style="width: 200vw; color: #999">grey</p>
+                <img src="http://127.0.0.1:1/x.png"><button></button>`;
+            console.error("an error");
+            setTimeout(() => missing());
+        }"""
+    )
+    visit.page.wait_for_function("document.querySelector('article img').complete")
+    assert overflow(visit) > 0
+    assert [line.partition(" ")[0] for line in violations(visit)] == [
+        "button-name",
+        "color-contrast",
+        "image-alt",
+    ]
+    assert "an error" in visit.errors
+    assert any("missing is not defined" in error for error in visit.errors)
+    assert "http://127.0.0.1:1/x.png" in visit.foreign

@@ -1,0 +1,35 @@
+"""The search finds the page that a reader looks for, and opens from the 404 page."""
+
+import pytest
+from tests.browser.conftest import Window
+from tests.browser.test_pages import violations
+
+pytestmark = pytest.mark.browser
+
+FIRST = {
+    "pretrained": "weights/",
+    "timm": "from-timm/",
+    "install": "installation/",
+    "fine-tune": "transfer-learning/",
+    "channels last": "contracts/",
+    "batch_first": "course/recurrence/#layouts",
+}
+"""Queries, and the address of what is found first: a page, or a section of one."""
+
+
+@pytest.mark.parametrize(("query", "first"), FIRST.items(), ids=FIRST.keys())
+def test_the_right_page_is_found_first(desktop: Window, query: str, first: str) -> None:
+    page = desktop.open("").page
+    page.keyboard.press("/")  # the theme's shortcut
+    page.keyboard.type(query)
+    found = page.locator(".md-search-result__link").first.get_attribute("href")
+    assert found
+    assert found.partition("?")[0].removeprefix(desktop.home).startswith(first)
+
+
+def test_the_search_of_the_404_page_opens_the_results(window: Window) -> None:
+    visit = window.open("a/b/c")
+    visit.page.get_by_role("searchbox", name="Search the documentation").fill("lenet")
+    visit.page.keyboard.press("Enter")
+    visit.page.locator(".md-search-result__link").first.wait_for()
+    assert violations(visit) == []

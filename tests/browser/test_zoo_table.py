@@ -80,7 +80,7 @@ def test_filters_combine(page: "Page") -> None:
         *("resnet18", "resnet34", "resnet50"),
     }
     page.get_by_label("Filter").fill("")
-    page.get_by_label("Task").select_option("forecasting")
+    page.get_by_role("combobox", name="Task").select_option("forecasting")
     assert shown(page) == []
     page.get_by_label("Published weights only").uncheck()
     assert shown(page) == list_models(task="forecasting")
@@ -109,17 +109,19 @@ def test_it_fits_the_window_as_a_table_or_as_cards(window: Window) -> None:
     row = page.locator(".zoo-table tbody tr").filter(has_text="resnet50").last
     box = page.locator(".zoo-models")
     assert box.evaluate("(box) => box.scrollWidth <= box.clientWidth")
-    label = row.locator("td").nth(1).evaluate("(cell) => getComputedStyle(cell, '::before').content")
+    label = (
+        row.locator("td").nth(1).evaluate("(cell) => getComputedStyle(cell, '::before').content")
+    )
     if window.look.width < 720:
         assert label == '"Parameters"'
         assert row.bounding_box()["height"] > 200
-        page.get_by_label("Sort by").select_option("Model")
+        page.get_by_role("combobox", name="Sort by").select_option("Model")
         assert shown(page) == sorted(list_models())
         page.get_by_role("button", name="ascending").click()
         assert shown(page) == sorted(list_models(), reverse=True)
     else:
         assert label == "none"
-        assert not page.get_by_label("Sort by").is_visible()
+        assert not page.get_by_role("combobox", name="Sort by").is_visible()
 
 
 @pytest.mark.parametrize("name", ["resnet50", "inception_v3", "vit_b_16", "lenet", "gru"])

@@ -37,7 +37,8 @@ def violations(visit: Visit) -> list[str]:
     """
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(visit.page).response["violations"]
+    options = {"resultTypes": ["violations"], "preload": False, "iframes": False}
+    found = Axe().run(visit.page, options=options).response["violations"]
     return [
         f"{rule['id']} ({rule['impact']}): {node['html']}: {node['failureSummary']}"
         for rule in found

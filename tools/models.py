@@ -156,9 +156,9 @@ def on_page_content(content: str, *, page: Page, files: Files, **_: object) -> s
 
 
 def _description(info: ModelInfo) -> str:
-    summary = info.summary.removesuffix(".")
-    kind = "with published weights" if info.weights else "in PyTorch"
-    return f'"{info.name}: {summary}; {_words(info.task)} {kind}, its shapes, layers and limits."'
+    """Return what search engines show of a page, as a string of YAML."""
+    contents = ["published weights"] * bool(info.weights) + ["layers", "shapes and limits"]
+    return f'"{info.name}: {info.summary.removesuffix(".")}; {", ".join(contents)}."'
 
 
 def _words(task: str) -> str:

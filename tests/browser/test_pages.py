@@ -7,7 +7,7 @@ pytestmark = pytest.mark.browser
 
 KINDS = {
     "home": "",
-    "installation": "first-steps/",
+    "installation": "installation/",
     "console output": "contracts/",
     "zoo": "models/",
     "model": "models/lenet/",

@@ -316,7 +316,7 @@ def _weights(info: ModelInfo) -> str:
 
 {_table(f"Published weights of {info.name}", heads, body, "zoo-weights")}
 
-torchvision publishes the accuracy, on the validation images of ImageNet-1K. Pass a name as in
+The accuracy is what torchvision publishes, on the validation images of ImageNet-1K. Pass a name as in
 `create_model("{info.name}", weights="{info.weights[0].name}")`;
 [Weights](../weights.md) describes how they are downloaded, and adapted to other images and classes.
 """
@@ -355,7 +355,7 @@ def _layer_table(label: str, layers: list[Row]) -> str:
 
 def _layer(row: Row) -> str:
     call, (_, *cells) = row
-    name = f"<code>{html.escape(call.path)}</code>" if call.path else "all of it"
+    name = f"<code>{html.escape(call.path)}</code>" if call.path else "the model"
     times = "" if call.times == 1 else f" ×{call.times}"
     rest = "".join(f"<td>{_breakable(text)}</td>" for text in (call.kind, *cells))
     return f'<tr><th scope="row">{name}{html.escape(times)}</th>{rest}</tr>'

@@ -119,7 +119,7 @@ def is_current(page: str, name: str) -> bool:
 
     def layers(depth: int | None) -> Table:
         found = rows(fresh.call, depth)
-        return [[call.path or "all of it", call.kind, *cells] for call, (_, *cells) in found]
+        return [[call.path or "the model", call.kind, *cells] for call, (_, *cells) in found]
 
     return (
         shown(f"Layers of {name}") == layers(1)

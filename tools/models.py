@@ -1,6 +1,5 @@
 """mkdocs hook that generates the table of all models, and a page for each with its layers."""
 
-import functools
 import html
 import itertools
 import re
@@ -19,8 +18,9 @@ from model_facts import (
     input_type,
     macs,
     reached_by,
-    traced,
 )
+from model_layers import diagram, layers
+from model_layers import table as scrolled
 from model_table import table
 
 from shapezoo import ModelInfo, list_models, trace
@@ -28,7 +28,6 @@ from shapezoo.contracts import Argument
 from shapezoo.contracts.language.types import TensorType
 from shapezoo.models import InceptionBlock
 from shapezoo.recipes import DataMismatchError, resolve
-from shapezoo.tracing.table import Row, rows
 
 SECTION = "Models"
 """The section of the navigation to which the pages are added."""
@@ -37,9 +36,6 @@ _MACS = '<abbr title="multiply-accumulate operations">MACs</abbr>'
 
 LINE = 80
 """The number of characters of code that fit on a line of a page."""
-
-HEIGHT, WIDTH = 1200, 420
-"""The size of a diagram, in pixels, that can be shown beside the facts without making it small."""
 
 TABLE = "<!-- models -->"
 """What the table of all models replaces in the HTML of a page."""
@@ -73,7 +69,7 @@ hide:
 {_facts(info)}
 
 </div>
-{_diagram(info.name)}
+{diagram(info.name)}
 <div class="zoo-use" markdown>
 
 ## Use it
@@ -83,7 +79,7 @@ hide:
 </div>
 </div>
 
-{_layers(info)}
+{layers(info)}
 ## Contract
 
 ```python
@@ -194,33 +190,6 @@ def _facts(info: ModelInfo) -> str:
     return "\n".join(f"- **{name}:** {text}" for name, text in facts.items() if text)
 
 
-def _diagram(name: str) -> str:
-    """Return the diagram with as many levels as can be shown beside the facts."""
-    svg = _shown(name)
-    region = ""
-    if _size(svg)[1] > HEIGHT:  # it is scrolled, with the keyboard too
-        region = f' class="zoo-tall" role="region" aria-label="Diagram of {name}" tabindex="0"'
-    return f'<figure class="zoo-diagram" data-search-exclude>\n<div{region}>\n{svg}</div></figure>'
-
-
-def _shown(name: str) -> str:
-    full, folded = _diagrams(name)
-    width, height = _size(full)
-    return full if width <= WIDTH and height <= HEIGHT else folded
-
-
-def _size(svg: str) -> tuple[float, float]:
-    """Return the width and height of a picture."""
-    width, height = re.findall(r'viewBox="\S+ \S+ (\S+) (\S+)"', svg)[0]
-    return float(width), float(height)
-
-
-@functools.cache
-def _diagrams(name: str) -> tuple[str, str]:
-    """Return the diagram with all levels that fit into it, and the one with a single level."""
-    return traced(name).to_svg(), traced(name).to_svg(depth=1)
-
-
 def _usage(info: ModelInfo) -> str:
     """Return the section with code to copy, and how to train a model of the course."""
     text = f"```python\n{snippet(info)}```\n"
@@ -314,74 +283,12 @@ def _weights(info: ModelInfo) -> str:
     return f"""
 ## Weights
 
-{_table(f"Published weights of {info.name}", heads, body, "zoo-weights")}
+{scrolled(f"Published weights of {info.name}", heads, body, "zoo-weights")}
 
-The accuracy is what torchvision publishes, on the validation images of ImageNet-1K. Pass a name as in
-`create_model("{info.name}", weights="{info.weights[0].name}")`;
+The accuracy is what torchvision publishes, on the validation images of ImageNet-1K. Pass a name
+as in `create_model("{info.name}", weights="{info.weights[0].name}")`;
 [Weights](../weights.md) describes how they are downloaded, and adapted to other images and classes.
 """
-
-
-def _layers(info: ModelInfo) -> str:
-    """Return the section with the tables of layers, and the larger diagram if there is one."""
-    call = traced(info.name).call
-    sizes = {axis: size for axis, size in call.axes.items() if isinstance(size, int)}
-    command = f"shapezoo trace {info.name}" + "".join(f" --{a} {size}" for a, size in sizes.items())
-    multiples = traced(info.name).multiples
-    outer, everything = rows(call, 1), rows(call)
-    parts = [
-        "## Layers\n",
-        _layer_table(f"Layers of {info.name}", outer),
-        "",
-        *(
-            f"The expressions hold where {axis} is a multiple of {n}.\n"
-            for axis, n in multiples.items()
-        ),
-        f"`{command}` prints all layers; [Traces](../traces.md) explains the columns.",
-    ]
-    if len(everything) > len(outer):
-        content = _layer_table(f"All layers of {info.name}", everything)
-        parts += ["", _details(f"All {len(everything) - 1} layers", content)]
-    full, _ = _diagrams(info.name)
-    if full != _shown(info.name):
-        parts += ["", _details("Diagram with more levels", f'<div class="zoo-deep">{full}</div>')]
-    return "\n".join([*parts, ""])
-
-
-def _layer_table(label: str, layers: list[Row]) -> str:
-    heads = ("Layer", "Class", "Input", "Output", "Parameters", "MACs", "Activations")
-    return _table(label, heads, "\n".join(map(_layer, layers)), "zoo-layers")
-
-
-def _layer(row: Row) -> str:
-    call, (_, *cells) = row
-    name = f"<code>{html.escape(call.path)}</code>" if call.path else "the model"
-    times = "" if call.times == 1 else f" ×{call.times}"
-    rest = "".join(f"<td>{_breakable(text)}</td>" for text in (call.kind, *cells))
-    return f'<tr><th scope="row">{name}{html.escape(times)}</th>{rest}</tr>'
-
-
-def _breakable(text: str) -> str:
-    """Return a text in HTML in which long expressions may continue on the next line."""
-    return html.escape(text, quote=False).replace("*", "*<wbr>")
-
-
-def _table(label: str, heads: tuple[str, ...], body: str, class_: str) -> str:
-    """Return a table that can be scrolled with the keyboard; the search index leaves it out."""
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    return f"""\
-<div class="zoo-scroll" role="region" aria-label="{label}" tabindex="0" data-search-exclude>
-<table class="{class_}" aria-label="{label}">
-<thead><tr>{head}</tr></thead>
-<tbody>
-{body}
-</tbody>
-</table>
-</div>"""
-
-
-def _details(summary: str, content: str) -> str:
-    return f"<details>\n<summary>{summary}</summary>\n{content}\n</details>"
 
 
 def _contract(info: ModelInfo) -> str:

@@ -21,7 +21,7 @@ FIRST = {
 
 @pytest.mark.parametrize(("query", "first"), FIRST.items(), ids=FIRST.keys())
 def test_the_right_page_is_found_first(desktop: Window, query: str, first: str) -> None:
-    page = desktop.open("").page
+    page = desktop.open("", search=True).page
     page.keyboard.press("/")  # the theme's shortcut
     page.keyboard.type(query)
     results = page.locator(".md-search-result__item")
@@ -33,8 +33,8 @@ def test_the_right_page_is_found_first(desktop: Window, query: str, first: str) 
 
 
 def test_the_search_of_the_404_page_opens_the_results(window: Window) -> None:
-    visit = window.open("a/b/c")
+    visit = window.open("a/b/c", search=True)
     visit.page.get_by_role("searchbox", name="Search the documentation").fill("lenet")
     visit.page.keyboard.press("Enter")
     visit.page.locator(".md-search-result__link").first.wait_for()
-    assert violations(visit) == []
+    assert violations(visit, window.look) == []

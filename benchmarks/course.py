@@ -5,19 +5,22 @@ Run `python benchmarks/course.py [SEEDS]`; the default is 5 seeds.
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from shapezoo import create_model
+from shapezoo import create_model, recipes
 from shapezoo.data import (
     ImageBatch,
     NameDataset,
     SeriesDataset,
     TokenBatch,
     as_dataset,
+    diabetes,
     digits,
     names,
     weather,
@@ -29,7 +32,6 @@ from shapezoo.models import (
     haar_linear,
     linear_regression,
     mlp,
-    onehot_cell_tagger,
     rnn_forecaster,
 )
 from shapezoo.train import (
@@ -46,11 +48,24 @@ from shapezoo.train import (
 
 EXTRACTORS: dict[str, Callable[[], FeatureClassifier]] = {
     "pixels": lambda: FeatureClassifier(nn.Identity(), num_features=28 * 28),
-    "Fourier": fourier_linear,
-    "Haar": haar_linear,
-    "convolution": conv_linear,
+    "fourier_linear": fourier_linear,
+    "haar_linear": haar_linear,
+    "conv_linear": conv_linear,
 }
 NETWORKS = ("softmax_classifier", "lenet", "lenet_small", "inception_small", "resnet_small")
+TAGGERS = (
+    ("onehot_cell_tagger", 0.0),
+    ("onehot_cell_tagger", 0.02),
+    ("onehot_tagger", 0.02),
+    ("embedding_tagger", 0.02),
+)
+COMMANDS = (
+    ("linear_regression", "diabetes"),
+    ("logistic_regression", "breast_cancer"),
+    ("mlp", "breast_cancer"),
+    ("character_rnn", "text"),
+    ("name_classifier", "names"),
+)
 
 
 def features(seeds: int, *, epochs: int = 5, more: int = 15) -> None:
@@ -114,14 +129,14 @@ def networks(seeds: int, *, epochs: int = 5) -> None:
 
 
 def taggers(seeds: int, *, steps: int = 200) -> None:
-    """Count the taggers that learn to write ohlol, with and without weight decay, and how fast."""
+    """Count the taggers that learn to write ohlol, and how fast."""
     hello, ohlol = (torch.tensor([["ehlo".index(c)] for c in word]) for word in ("hello", "ohlol"))
     word = TokenBatch(hello, ohlol)
 
-    def right_since(weight_decay: float, seed: int) -> int | None:
+    def right_since(name: str, weight_decay: float, seed: int) -> int | None:
         """Return the step from which all letters stay right, or None if there is no such step."""
         torch.manual_seed(seed)
-        model = onehot_cell_tagger()
+        model = create_model(name)
         make_optimizer = choose_optimizer("adam", lr=0.1, weight_decay=weight_decay)
         state, since = init(model, make_optimizer), None
         for step in range(1, steps + 1):
@@ -129,11 +144,27 @@ def taggers(seeds: int, *, steps: int = 200) -> None:
             since = (since or step) if share(model, state, word) == 1 else None
         return since
 
-    row("weight decay", f"right after {steps} steps", "the slowest of them is right from step")
-    for weight_decay in (0.0, 0.02):
-        found = [right_since(weight_decay, seed) for seed in range(seeds)]
+    right = f"right after {steps} steps"
+    row("tagger", "weight decay", right, "the slowest of them is right from step")
+    for name, weight_decay in TAGGERS:
+        found = [right_since(name, weight_decay, seed) for seed in range(seeds)]
         learned = [step for step in found if step]
-        row(str(weight_decay), f"{len(learned)} of {seeds}", str(max(learned, default="-")))
+        right = f"{len(learned)} of {seeds}"
+        row(name, str(weight_decay), right, str(max(learned, default="-")))
+
+
+def commands(**settings: int) -> None:
+    """Train models as `shapezoo train MODEL --data DATA` does, by default with all defaults."""
+    row("model", "data", "epochs", "on the test data")
+    for name, data in COMMANDS:
+        config = recipes.configure(name, data, device="cpu", **settings)
+        with TemporaryDirectory() as folder:
+            metrics = recipes.train(config, run=Path(folder, "run")).test
+        result = percent(metrics.accuracy or 0.0)
+        if data == "diabetes":
+            variance = diabetes().test.targets.var(correction=0).item()
+            result = f"{percent(1 - metrics.loss / variance)} of the variance"
+        row(name, data, str(config.epochs), result)
 
 
 def forecasts(seeds: int, *, epochs: int = 5, more: int = 25) -> None:
@@ -240,6 +271,7 @@ def main(arguments: Sequence[str]) -> None:
     features(seeds)
     networks(seeds)
     taggers(10 * seeds)  # they are small
+    commands()
     forecasts(seeds)
     pieces_of_names()
 

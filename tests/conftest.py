@@ -1,6 +1,7 @@
 """Tests that visit every model are slow for families with published weights.
 
-Tests that only a release needs are slow too, so that `-m "not slow"` leaves them out.
+Tests that only a release needs, and those that need a browser, are slow too, so that
+`-m "not slow"` leaves them out.
 """
 
 import pytest
@@ -21,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             subjects = item.callspec.params.values()
             if any(_model(subject) in families for subject in subjects):
                 item.add_marker(pytest.mark.slow)
-        if item.get_closest_marker("release"):
+        if item.get_closest_marker("release") or item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.slow)
 
 

@@ -112,16 +112,19 @@ def test_the_course_has_a_row_for_everything_that_learns(
     course: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(course, "NETWORKS", ("lenet", "lenet_small"))
+    monkeypatch.setattr(course, "COMMANDS", [("mlp", "breast_cancer")])
     course.features(1, epochs=1, more=1)
     course.networks(1, epochs=1)
     course.taggers(2, steps=40)
+    course.commands(epochs=2)
     course.forecasts(1, epochs=1, more=4)
     course.pieces_of_names(longest=1)
     rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
     shares = {cells[0]: float(cells[1].removesuffix(" %")) for cells in rows if "%" in cells[1]}
     assert set(shares) == {*course.EXTRACTORS, "lenet", "lenet_small", "1 to 1 characters"}
     assert all(share > 30 for share in shares.values())
-    assert ["0.02", "2 of 2"] in [cells[:2] for cells in rows]
+    assert ["onehot_cell_tagger", "0.02", "2 of 2"] in [cells[:3] for cells in rows]
+    assert ["mlp", "breast_cancer", "2"] in [cells[:3] for cells in rows]
     errors = {
         cells[0]: float(cells[2]) for cells in rows if "features" in cells[0] and "0." in cells[2]
     }

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from shapezoo import recipes
-
 
 def predict(run: Path, example: str, /, *, device: str = "auto") -> None:
     """Classify an image, a name or the beginning of a text with the model of a run.
@@ -14,6 +12,8 @@ def predict(run: Path, example: str, /, *, device: str = "auto") -> None:
             beginning of a text, whose next character is predicted.
         device: The device to compute on: auto, cpu, cuda or mps.
     """
+    from shapezoo import recipes
+
     prediction = recipes.predict(run, example, device=device)
     for label, probability in list(prediction.probabilities.items())[:3]:
         print(f"{label if label.isprintable() else repr(label)}  {probability:.1%}")

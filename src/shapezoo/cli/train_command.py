@@ -4,18 +4,15 @@ import contextlib
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
 
-from shapezoo import recipes
 from shapezoo.cli.option_types import Int
-from shapezoo.recipes.configuration import CHANGEABLE
-from shapezoo.recipes.runs import Run, RunConfig, RunError
-from shapezoo.recipes.sources import SOURCES
-from shapezoo.train import Interruption, Metrics, OnNan, Progress, joined
-from shapezoo.zoo import model_info
+
+if TYPE_CHECKING:
+    from shapezoo.recipes.runs import Run, RunConfig
+    from shapezoo.train import Metrics
 
 
 @Parameter(name="*")
@@ -61,7 +58,7 @@ class Options:
     warmup_steps: Int | None = None
     clip_norm: float | None = None
     precision: Literal["float32", "bfloat16"] | None = None
-    on_nan: OnNan | None = None
+    on_nan: Literal["continue", "stop"] | None = None
     compile: Annotated[bool | None, Parameter(negative="")] = None
     patience: Int | None = None
     seed: Int | None = None
@@ -96,6 +93,12 @@ def train(
         tensorboard: Also write events for TensorBoard into the folder.
         options: The options of a new run.
     """
+    from rich.console import Console
+
+    from shapezoo import recipes
+    from shapezoo.recipes.runs import Run
+    from shapezoo.train import Interruption, Progress, joined
+
     passed = {name: value for name, value in vars(options).items() if value is not None}
     config = _requested(model, run, resume, passed)
     with joined() as processes, Interruption() as stop, contextlib.ExitStack() as stack:
@@ -120,8 +123,12 @@ def train(
 
 def _requested(
     model: str | None, run: Path | None, resume: Path | None, options: dict[str, Any]
-) -> RunConfig | Run:
+) -> "RunConfig | Run":
     """Return the configuration of a new run, or the run to resume."""
+    from shapezoo import recipes
+    from shapezoo.recipes.configuration import CHANGEABLE
+    from shapezoo.recipes.runs import Run, RunError
+
     if resume is None:
         if model is None:
             raise RunError("name a model or a dataset to train, or a run to --resume")
@@ -136,12 +143,16 @@ def _requested(
     return replace(resumed, config=replace(resumed.config, **changes))
 
 
-def _announce(run: Run) -> None:
+def _announce(run: "Run") -> None:
+    from shapezoo.zoo import model_info
+
     print(model_info(run.config.model, **run.config.hyperparameters))
     print(f"run folder     {run.path}")
 
 
-def _report(run: Run, test: Metrics) -> None:
+def _report(run: "Run", test: "Metrics") -> None:
+    from shapezoo.recipes.sources import SOURCES
+
     noun = SOURCES[run.config.data].noun
     if test.accuracy is None:
         print(f"test loss      {test.loss:.4f} over {test.examples} {noun}")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from shapezoo import list_models
-from shapezoo.cli import commands
+from shapezoo.cli import commands, train_command
 from shapezoo.data import digits
 from shapezoo.layers import SequenceError
 from shapezoo.models import lenet
@@ -189,7 +189,7 @@ def test_a_run_without_weights_and_a_missing_picture_are_refusals(
 
 
 def test_the_help_of_train_names_the_defaults_and_the_choices() -> None:
-    (_, *parts) = re.split(r"\n {8}(\w+): ", commands._Options.__doc__ or "")
+    (_, *parts) = re.split(r"\n {8}(\w+): ", train_command.Options.__doc__ or "")
     described = dict(zip(parts[::2], parts[1::2], strict=True))
     for part in fields(RunConfig):
         default = part.default

@@ -139,7 +139,10 @@ def test_a_loss_that_is_no_number_can_stop_a_run(
         (("show", "lent"), "shapezoo: unknown model 'lent'; did you mean 'lenet'"),
         (("train", "gru"), "shapezoo: model 'gru' is for sequence-encoding; the datasets are for"),
         (("train", "lenet", "--epochs", "0"), "shapezoo: epochs must be at least 1, got 0"),
-        (("train", "lenet", "--data", "cats"), "shapezoo: data must be one of digits, mnist"),
+        (
+            ("train", "lenet", "--data", "cats"),
+            "shapezoo: no dataset is called 'cats'; valid names",
+        ),
         (("train", "lenet", "--data", "names"), "shapezoo: model 'lenet' does not fit the data"),
         (("train", "names", "--split-by", "writer"), "shapezoo: split_by='writer' is for digits"),
         (("train", "lenet", "--device", "cuda:99"), "shapezoo: device 'cuda:99' is not on this"),

@@ -106,6 +106,19 @@ def test_a_model_or_a_dataset_names_both(
     assert recipes.resolve(name, data) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("digit", r"no model or dataset is called 'digit'; did you mean 'digits'\?$"),
+        ("lenett", r"no model or dataset is called 'lenett'; did you mean 'lenet', "),
+        ("xyzzy", r"the datasets are digits, mnist, .*'shapezoo list' shows the models$"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest_models_and_datasets(name: str, message: str) -> None:
+    with pytest.raises(UnknownModelError, match=message):
+        recipes.resolve(name)
+
+
 def test_two_datasets_are_refused() -> None:
     with pytest.raises(DataMismatchError, match="'names' and 'digits' are two datasets"):
         recipes.resolve("names", "digits")
@@ -189,13 +202,13 @@ def test_a_model_that_the_data_does_not_fit_is_refused_before_anything(
         ({"epochs": "ten"}, "epochs must be int, got 'ten'"),
         ({"epochs": True}, "epochs must be int, got True"),
         ({"hyperparameters": None}, "hyperparameters must be dict"),
-        ({"schedule": "cosin"}, "schedule must be one of constant, cosine, linear, step, got"),
+        ({"schedule": "cosin"}, "no schedule is called 'cosin'; did you mean 'cosine'?"),
         ({"clip_norm": 0.0}, "clip_norm must be positive and finite, got 0.0"),
         ({"clip_norm": "1"}, "clip_norm must be float | None, got '1'"),
         ({"patience": 0}, "patience must be at least 1, got 0"),
         ({"precision": "int8"}, "precision must be 'float32' or 'bfloat16', got 'int8'"),
-        ({"optimizer": "adan"}, "optimizer must be one of adagrad, adam, adamax"),
-        ({"data": "cats"}, "data must be one of digits, mnist, fashion_mnist, cifar10, names, "),
+        ({"optimizer": "adan"}, "no optimizer is called 'adan'; did you mean 'adam', "),
+        ({"data": "cats"}, "no dataset is called 'cats'; valid names: digits, mnist, "),
         ({"data": "names", "split_by": "writer"}, "split_by='writer' is for digits"),
         ({"split_by": "year"}, "split_by must be 'example' or 'writer', got 'year'"),
     ],

@@ -11,6 +11,7 @@ from beartype.door import is_bearable
 
 from shapezoo.contracts import Module
 from shapezoo.contracts.matching.matching import CONF
+from shapezoo.contracts.messages.similar_names import unknown_name
 from shapezoo.creating import create_model
 from shapezoo.recipes.sources import SOURCES
 from shapezoo.train import OPTIMIZERS, SCHEDULES, OnNan
@@ -33,7 +34,11 @@ _MINIMA = {
     "warmup_steps": 0,
     "seed": 0,
 }
-_CHOICES = {"data": SOURCES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+_CHOICES = {
+    "data": ("dataset", SOURCES),
+    "optimizer": ("optimizer", OPTIMIZERS),
+    "schedule": ("schedule", SCHEDULES),
+}
 
 
 @dataclass(frozen=True)
@@ -107,9 +112,9 @@ class RunConfig:
         for name in ("lr", "clip_norm"):
             if (value := getattr(self, name)) is not None and not 0 < value < math.inf:
                 raise RunError(f"{name} must be positive and finite, got {value}")
-        for name, choices in _CHOICES.items():
+        for name, (what, choices) in _CHOICES.items():
             if (value := getattr(self, name)) not in choices:
-                raise RunError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+                raise RunError(unknown_name(what, value, choices))
         if self.split_by == "writer" and self.data != "digits":
             raise RunError(f"split_by='writer' is for digits; {self.data} has no writers")
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from shapezoo.contracts import signature
-from shapezoo.creating import find_entry
+from shapezoo.contracts.messages.similar_names import did_you_mean
+from shapezoo.creating import UnknownModelError, find_entry
 from shapezoo.recipes.jobs import DataMismatchError, Job, prepare, require_fit
 from shapezoo.recipes.runs import Run, RunConfig, RunError
 from shapezoo.recipes.sources import SOURCES, Example
@@ -30,6 +31,7 @@ from shapezoo.train import (
     install,
 )
 from shapezoo.train.loop.tensorboard import require_tensorboard
+from shapezoo.zoo import list_models
 
 
 class StoppedError(Exception):
@@ -89,7 +91,12 @@ def resolve(name: str, data: str | None = None) -> tuple[str, str]:
         if data not in (None, name):
             raise DataMismatchError(f"{name!r} and {data!r} are two datasets; name a model for one")
         return SOURCES[name].model, name
-    task = find_entry(name).task
+    try:
+        task = find_entry(name).task
+    except UnknownModelError as error:
+        hint = did_you_mean(name, [*SOURCES, *list_models()])
+        advice = hint or f"the datasets are {', '.join(SOURCES)}; 'shapezoo list' shows the models"
+        raise UnknownModelError(f"no model or dataset is called {name!r}; {advice}") from error
     if data is not None:
         return name, data
     for suitable, source in SOURCES.items():

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, overload
 import torch
 
 from shapezoo import models
-from shapezoo._similar_names import did_you_mean
+from shapezoo._names import did_you_mean
 from shapezoo.contracts import Module
 from shapezoo.registry import Entry, entries
 from shapezoo.weights.pretrained import build_pretrained

@@ -64,7 +64,7 @@ def list_command(
 
 def _nothing_matches(pattern: str) -> str:
     """Return an error message for a pattern that no name matches."""
-    from shapezoo._similar_names import did_you_mean
+    from shapezoo._names import did_you_mean
     from shapezoo.zoo import list_models
 
     if pattern in get_args(Task):

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from shapezoo._similar_names import did_you_mean
+from shapezoo._names import did_you_mean
 from shapezoo.contracts import ContractError, signature
 from shapezoo.creating import UnknownModelError, create_model
 from shapezoo.zoo import list_models

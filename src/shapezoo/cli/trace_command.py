@@ -83,7 +83,7 @@ def _input(model: "nn.Module", shape: list[int], dtype_name: str) -> "Tensor":
 
 def _refuse_misspelt_options(model: "nn.Module", sizes: dict[str, int]) -> None:
     """Raise an OptionError for ``--dpeth 2``, which would be taken for the size of an axis."""
-    from shapezoo._similar_names import did_you_mean
+    from shapezoo._names import did_you_mean
     from shapezoo.contracts import ContractError, signature
     from shapezoo.contracts.examples.arguments import free_axes
 

@@ -13,7 +13,7 @@ from cyclopts import (
     ValidationError,
 )
 
-from shapezoo._similar_names import did_you_mean
+from shapezoo._names import did_you_mean
 
 _NUMBERS: dict[object, str] = {int: "a whole number", float: "a number"}
 

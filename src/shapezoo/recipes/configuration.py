@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from beartype.door import is_bearable
 
-from shapezoo._similar_names import unknown_name
+from shapezoo._names import unknown_name
 from shapezoo.contracts import Module
 from shapezoo.contracts.matching.matching import CONF
 from shapezoo.creating import create_model

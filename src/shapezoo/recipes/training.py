@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shapezoo._similar_names import did_you_mean
+from shapezoo._names import did_you_mean
 from shapezoo.contracts import signature
 from shapezoo.creating import UnknownModelError, find_entry
 from shapezoo.recipes.jobs import DataMismatchError, Job, prepare, require_fit

@@ -1,8 +1,10 @@
 """The command `predict`."""
 
+import sys
 from pathlib import Path
 
 from shapezoo import recipes
+from shapezoo.cli.wrapping import show
 
 
 def predict(run: Path, example: str, /, *, device: str = "auto") -> None:
@@ -17,3 +19,5 @@ def predict(run: Path, example: str, /, *, device: str = "auto") -> None:
     prediction = recipes.predict(run, example, device=device)
     for label, probability in list(prediction.probabilities.items())[:3]:
         print(f"{label if label.isprintable() else repr(label)}  {probability:.1%}")
+    if prediction.caveat:
+        show(f"note: the prediction means little: {prediction.caveat}", sys.stderr)

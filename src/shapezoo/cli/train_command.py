@@ -1,7 +1,6 @@
 """The command `train`."""
 
 import contextlib
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +10,8 @@ from rich.console import Console
 
 from shapezoo import recipes
 from shapezoo.cli.option_types import Int
+from shapezoo.cli.wrapping import show
+from shapezoo.recipes.advice import after_divergence, after_the_end, kept, to_use
 from shapezoo.recipes.configuration import CHANGEABLE
 from shapezoo.recipes.runs import Run, RunConfig, RunError
 from shapezoo.recipes.sources import SOURCES
@@ -87,6 +88,9 @@ def train(
     stopped run, also after a crash. To train with several processes, put
     'torchrun --nproc-per-node N -m --' in front.
 
+    The exit code is 0 after a training, 130 if it was stopped, and 1 on errors, and also if it
+    diverged: its loss became NaN or infinite, or much higher than without training.
+
     Args:
         model: The name of a model; or of a dataset, to train the model that suits it.
         run: The folder to write to, which must not exist; by default runs/MODEL-DATE-TIME.
@@ -103,7 +107,8 @@ def train(
         if processes.rank == 0:
             settings = config.config if isinstance(config, Run) else config
             console = Console(highlight=False, soft_wrap=True)
-            observers.append(stack.enter_context(Progress(settings.epochs, console)))
+            progress = Progress(settings.epochs, console, evaluated=settings.evaluated)
+            observers.append(stack.enter_context(progress))
         trained = recipes.train(
             config,
             run=run,
@@ -116,6 +121,10 @@ def train(
         )
     if trained.run:
         _report(trained.run, trained.test)
+    if trained.diverged:
+        raise RunError(after_divergence(trained.config))
+    if trained.run:
+        print(f"to use it      {to_use(trained.run)}")
 
 
 def _requested(
@@ -137,17 +146,19 @@ def _requested(
 
 
 def _announce(run: Run) -> None:
-    print(model_info(run.config.model, **run.config.hyperparameters))
+    show(model_info(run.config.model, **run.config.hyperparameters))
     print(f"run folder     {run.path}")
+    if run.has_ended:
+        show(after_the_end(run))
 
 
 def _report(run: Run, test: Metrics) -> None:
+    if weights := kept(run):
+        show(f"weights        {weights}")
     noun = SOURCES[run.config.data].noun
     if test.accuracy is None:
-        print(f"test loss      {test.loss:.4f} over {test.examples} {noun}")
+        print(f"test loss      {test.loss:.6g} over {test.examples} {noun}")
     else:
         print(f"test accuracy  {test.accuracy:.2%} of {test.examples} {noun}")
-    if not math.isfinite(test.loss):
-        print("the training diverged; retrain with a smaller lr")
     if not (run.path / "curves.png").exists():
-        print("for plots of the results: pip install 'shapezoo[plots]'")
+        print("for plots      pip install 'shapezoo[plots]'")

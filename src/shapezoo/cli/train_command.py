@@ -29,15 +29,16 @@ class Options:
             breast_cancer, diabetes or weather; by default the first for the model's task.
         root: The folder of downloaded datasets; by default data.
         split_by: Draw the test digits by example (the default), or by writer, which is harder.
-        epochs: Passes over the training set; by default 10 (breast_cancer: 30, diabetes: 50).
-        batch_size: Examples per step; by default 32 (text: 16).
+        epochs: Passes over the training set; by default 10 (names: 8, breast_cancer: 30,
+            diabetes: 50).
+        batch_size: Examples per step; by default 32 (names: 64, text: 16).
         accumulate: Parts to split a batch into, if it is too large for the memory; by default 1.
         optimizer: adagrad, adam, adamax, adamw, asgd, lbfgs, rmsprop, rprop or sgd; by default
             adam.
-        lr: The learning rate; by default 0.002 (text: 0.004, breast_cancer and weather: 0.01,
-            diabetes: 1).
-        schedule: The learning rate schedule: constant (the default), cosine (text), linear or
-            step.
+        lr: The learning rate; by default 0.002 (names and text: 0.004, breast_cancer and
+            weather: 0.01, diabetes: 1).
+        schedule: The learning rate schedule: constant (the default), cosine (names, text),
+            linear or step.
         warmup_steps: Steps at the start in which the learning rate rises; by default 0.
         clip_norm: Scale gradients with a larger norm down to this one; by default not (text: 1).
         precision: Compute in float32 (the default) or, where that is safe, in bfloat16.
@@ -45,7 +46,7 @@ class Options:
             the weights change, with exit code 1.
         compile: Run the model through torch.compile.
         patience: Stop after this many epochs without a lower loss on a held-out tenth of the
-            examples, and keep the weights of the best epoch.
+            examples, and keep the weights of the best epoch; by default not (names: 3).
         seed: Seeds the weights, the split and the order of the examples; by default 0.
         device: The device to compute on: auto (the default), cpu, cuda or mps.
     """

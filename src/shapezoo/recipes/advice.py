@@ -1,4 +1,4 @@
-"""What to do after a training, as text: with its result, when it ended before, or when it failed."""
+"""What a user can do after a training, as text: use it, train for longer, or try again."""
 
 import contextlib
 import dataclasses

@@ -98,6 +98,10 @@ def _load_cropped_cifar10(*, root: str, download: bool, **_: Any) -> Split[Image
     )
 
 
+def _read_clothes(path: Example) -> Tensor:
+    return read_picture(path, height=28, width=28, channels=1, background="black")
+
+
 def _read_name(name: Example, classes: tuple[str, ...]) -> tuple[Tensor, ...]:
     spelling = os.fspath(name)
     if spelling in (spelling.lower(), spelling.upper()):  # the training names have capitals
@@ -132,7 +136,7 @@ SOURCES = {
         model="lenet",
         noun="images",
         load=lambda *, root, download, **_: fashion_mnist(root, download=download),
-        read=lambda path, _: (read_picture(path, height=28, width=28, channels=1),),
+        read=lambda path, _: (_read_clothes(path),),
         example="IMAGE.png",
     ),
     "cifar10": Source(
@@ -149,7 +153,13 @@ SOURCES = {
         read=_read_name,
         example="Papadopoulos",
         unlike=unlike_names,
-        defaults={"patience": 3},
+        defaults={
+            "epochs": 8,
+            "batch_size": 64,
+            "lr": 0.004,
+            "schedule": "cosine",
+            "patience": 3,  # it overfits after about five epochs
+        },
     ),
     "text": Source(
         model="character_rnn",

@@ -1,4 +1,8 @@
-"""The command line: its commands, and how it reports errors."""
+"""The commands, and how errors are reported.
+
+Modules of the command line import torch, and what needs it, inside their functions. So the help
+and errors in the arguments do not wait for it.
+"""
 
 import io
 import signal
@@ -7,12 +11,10 @@ import sys
 from cyclopts import App, CycloptsError
 
 from shapezoo import __version__
-from shapezoo.cli.failures import EXPECTED_ERRORS
 from shapezoo.cli.model_commands import list_command, show, trace
 from shapezoo.cli.predict_command import predict
 from shapezoo.cli.prove_command import prove
 from shapezoo.cli.train_command import train
-from shapezoo.recipes import StoppedError
 
 app = App(
     name="shapezoo",
@@ -39,9 +41,14 @@ def main() -> None:
         app(sys.argv[1:], exit_on_error=False)
     except CycloptsError:  # cyclopts has printed it
         sys.exit(failure)
-    except EXPECTED_ERRORS as error:
-        print(f"shapezoo: {error}", file=sys.stderr)
-        sys.exit(failure)
-    except (StoppedError, KeyboardInterrupt) as error:
-        print(f"shapezoo: {str(error) or 'stopped'}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("shapezoo: stopped", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
+    except Exception as error:
+        from shapezoo.cli.failures import EXPECTED_ERRORS
+        from shapezoo.recipes import StoppedError
+
+        if not isinstance(error, (StoppedError, *EXPECTED_ERRORS)):
+            raise
+        print(f"shapezoo: {error}", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT if isinstance(error, StoppedError) else failure)

@@ -6,10 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from shapezoo import tracing
 from shapezoo.cli.option_types import Int
-from shapezoo.creating import create_model
-from shapezoo.zoo import list_models, model_info
 
 
 def list_command(pattern: str = "*", /) -> None:
@@ -18,6 +15,8 @@ def list_command(pattern: str = "*", /) -> None:
     Args:
         pattern: Only list names that match, such as 'res*'.
     """
+    from shapezoo.zoo import list_models, model_info
+
     infos = [model_info(name) for name in list_models(pattern)]
     width = max((len(info.name) for info in infos), default=0)
     for info in infos:
@@ -30,6 +29,8 @@ def show(model: str, /) -> None:
     Args:
         model: The name of the model.
     """
+    from shapezoo.zoo import model_info
+
     print(model_info(model))
 
 
@@ -51,6 +52,9 @@ def trace(
         svg: Also draw a block diagram into this file.
         sizes: Sizes of axes of the contract, as in --batch 8 --height 224.
     """
+    from shapezoo import tracing
+    from shapezoo.creating import create_model
+
     traced = tracing.trace(create_model(model).eval(), sizes=sizes)
     if svg is not None:
         traced.save_svg(svg, depth=depth)

@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-from shapezoo import recipes
-from shapezoo.cli.wrapping import show
+from shapezoo.cli.wrapping import print_wrapped
 
 
 def predict(run: Path, example: str, /, *, device: str = "auto") -> None:
@@ -16,8 +15,10 @@ def predict(run: Path, example: str, /, *, device: str = "auto") -> None:
             beginning of a text, whose next character is predicted.
         device: The device to compute on: auto, cpu, cuda or mps.
     """
+    from shapezoo import recipes
+
     prediction = recipes.predict(run, example, device=device)
     for label, probability in list(prediction.probabilities.items())[:3]:
         print(f"{label if label.isprintable() else repr(label)}  {probability:.1%}")
     if prediction.caveat:
-        show(f"note: the prediction means little: {prediction.caveat}", sys.stderr)
+        print_wrapped(f"note: the prediction means little: {prediction.caveat}", sys.stderr)

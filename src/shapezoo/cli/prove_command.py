@@ -1,14 +1,14 @@
 """The command `prove`."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from shapezoo import proving
-from shapezoo.cli.failures import EXPECTED_ERRORS
 from shapezoo.cli.option_types import Strings
-from shapezoo.cli.targets import TargetError, find_target
+
+if TYPE_CHECKING:
+    from shapezoo.proving import Proof
 
 
 def prove(
@@ -38,6 +38,10 @@ def prove(
         all_sizes: Exit with 0 only if the model accepts every size of the contract.
         budget: The maximum amount of work, in units of about a second on one core.
     """
+    from shapezoo import proving
+    from shapezoo.cli.failures import EXPECTED_ERRORS
+    from shapezoo.cli.targets import TargetError, find_target
+
     subject, arguments = find_target(target, init, train=train)
     try:
         proof = proving.prove(subject, init=arguments, assume=assume, budget=budget)
@@ -53,7 +57,9 @@ def prove(
     sys.exit(code)
 
 
-def _accepts_all_sizes(proof: proving.Proof) -> bool:
+def _accepts_all_sizes(proof: "Proof") -> bool:
     """Whether it is proved that no size of the contract raises."""
+    from shapezoo.proving import Proved
+
     is_free = all(case.is_exact and not case.preconditions for case in proof.cases)
-    return isinstance(proof, proving.Proved) and is_free and not proof.sampled
+    return isinstance(proof, Proved) and is_free and not proof.sampled

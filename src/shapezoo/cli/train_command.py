@@ -3,20 +3,16 @@
 import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
 
-from shapezoo import recipes
 from shapezoo.cli.option_types import Int
-from shapezoo.cli.wrapping import show
-from shapezoo.recipes.advice import after_divergence, after_the_end, kept, to_use
-from shapezoo.recipes.configuration import CHANGEABLE
-from shapezoo.recipes.runs import Run, RunConfig, RunError
-from shapezoo.recipes.sources import SOURCES
-from shapezoo.train import Interruption, Metrics, OnNan, Progress, joined
-from shapezoo.zoo import model_info
+from shapezoo.cli.wrapping import print_wrapped
+
+if TYPE_CHECKING:
+    from shapezoo.recipes import Trained
+    from shapezoo.recipes.runs import Run, RunConfig
 
 
 @Parameter(name="*")
@@ -63,7 +59,7 @@ class Options:
     warmup_steps: Int | None = None
     clip_norm: float | None = None
     precision: Literal["float32", "bfloat16"] | None = None
-    on_nan: OnNan | None = None
+    on_nan: Literal["continue", "stop"] | None = None
     compile: Annotated[bool | None, Parameter(negative="")] = None
     patience: Int | None = None
     seed: Int | None = None
@@ -101,6 +97,13 @@ def train(
         tensorboard: Also write events for TensorBoard into the folder.
         options: The options of a new run.
     """
+    from rich.console import Console
+
+    from shapezoo import recipes
+    from shapezoo.recipes.advice import after_divergence
+    from shapezoo.recipes.runs import Run, RunError
+    from shapezoo.train import Interruption, Progress, joined
+
     passed = {name: value for name, value in vars(options).items() if value is not None}
     config = _requested(model, run, resume, passed)
     with joined() as processes, Interruption() as stop, contextlib.ExitStack() as stack:
@@ -120,18 +123,19 @@ def train(
             stop=stop,
             processes=processes,
         )
-    if trained.run:
-        _report(trained.run, trained.test)
+    _report(trained)
     if trained.diverged:
         raise RunError(after_divergence(trained.config))
-    if trained.run:
-        print(f"to use it      {to_use(trained.run)}")
 
 
 def _requested(
     model: str | None, run: Path | None, resume: Path | None, options: dict[str, Any]
-) -> RunConfig | Run:
+) -> "RunConfig | Run":
     """Return the configuration of a new run, or the run to resume."""
+    from shapezoo import recipes
+    from shapezoo.recipes.configuration import CHANGEABLE
+    from shapezoo.recipes.runs import Run, RunError
+
     if resume is None:
         if model is None:
             raise RunError("name a model or a dataset to train, or a run to --resume")
@@ -146,20 +150,31 @@ def _requested(
     return replace(resumed, config=replace(resumed.config, **changes))
 
 
-def _announce(run: Run) -> None:
-    show(model_info(run.config.model, **run.config.hyperparameters))
+def _announce(run: "Run") -> None:
+    from shapezoo.recipes.advice import after_the_end
+    from shapezoo.zoo import model_info
+
+    print_wrapped(model_info(run.config.model, **run.config.hyperparameters))
     print(f"run folder     {run.path}")
     if run.has_ended:
-        show(after_the_end(run))
+        print_wrapped(after_the_end(run))
 
 
-def _report(run: Run, test: Metrics) -> None:
-    if weights := kept(run):
-        show(f"weights        {weights}")
+def _report(trained: "Trained") -> None:
+    from shapezoo.recipes.advice import kept, to_use
+    from shapezoo.recipes.sources import SOURCES
+
+    run, test = trained.run, trained.test
+    if run is None:  # another process reports
+        return
     noun = SOURCES[run.config.data].noun
+    if weights := kept(run):
+        print_wrapped(f"weights        {weights}")
     if test.accuracy is None:
         print(f"test loss      {test.loss:.6g} over {test.examples} {noun}")
     else:
         print(f"test accuracy  {test.accuracy:.2%} of {test.examples} {noun}")
     if not (run.path / "curves.png").exists():
         print("for plots      pip install 'shapezoo[plots]'")
+    if not trained.diverged:
+        print(f"to use it      {to_use(run)}")

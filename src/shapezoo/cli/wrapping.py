@@ -7,7 +7,7 @@ import textwrap
 from typing import TextIO
 
 
-def show(text: object, stream: TextIO | None = None) -> None:
+def print_wrapped(text: object, stream: TextIO | None = None) -> None:
     """Print a text; wrap it at words if it goes to a terminal.
 
     Continuation lines are indented to the column after a label, as in ``label  text``. Commands, on

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.damage import mutated
 
 from shapezoo import ShapeError, model_info
-from shapezoo._pictures import on_white
+from shapezoo._pictures import on_background
 from shapezoo.data import ImageDataset, ImageError, read_digit, read_picture
 from shapezoo.data.images import read_grey
 from shapezoo.data.memory import split
@@ -181,7 +181,7 @@ def test_a_grey_of_any_mode_stays_this_grey(mode: str) -> None:
     expected = 255 if mode == "1" else HALF
     picture = in_mode(mode, MODES[mode])
     for wanted in ("L", "RGB"):
-        pixels = np.array(on_white(picture, wanted))
+        pixels = np.array(on_background(picture, wanted))
         assert pixels.shape == ((6, 8) if wanted == "L" else (6, 8, 3))
         tolerance = 1 if mode == "LAB" else 0  # whose steps are others
         assert np.abs(pixels.astype(int) - expected).max() <= tolerance
@@ -193,10 +193,10 @@ def test_a_grey_of_any_mode_stays_this_grey(mode: str) -> None:
 
 def test_modes_and_values_without_a_known_range_are_refused() -> None:
     with pytest.raises(ValueError, match=r"mode 'F' \(32-bit floats\).*convert\('L'\)"):
-        on_white(in_mode("F", 0.5), "L")
+        on_background(in_mode("F", 0.5), "L")
     for value in (-1, 65_536):
         with pytest.raises(ValueError, match=f"mode 'I' must .* 0 to 65535, got {value} to"):
-            on_white(in_mode("I", value), "L")
+            on_background(in_mode("I", value), "L")
 
 
 FORMATS = [

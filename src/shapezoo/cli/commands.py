@@ -18,10 +18,10 @@ from shapezoo.cli.option_types import OptionError
 from shapezoo.cli.predict_command import predict
 from shapezoo.cli.prove_command import prove
 from shapezoo.cli.show_command import show
-from shapezoo.cli.terminal import wrapped
 from shapezoo.cli.trace_command import trace
 from shapezoo.cli.train_command import train
 from shapezoo.cli.usage import usage_message
+from shapezoo.cli.wrapping import print_wrapped
 
 SIGPIPE = 13  # Windows has no such signal, but its programs see pipes close too
 
@@ -81,5 +81,5 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(wrapped(f"shapezoo: {message}", sys.stderr), file=sys.stderr)
+    print_wrapped(f"shapezoo: {message}", sys.stderr)
     sys.exit(code)

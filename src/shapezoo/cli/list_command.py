@@ -1,10 +1,9 @@
 """The command `list`."""
 
-import sys
 from typing import Literal, get_args
 
 from shapezoo.cli.option_types import Count, Flag, OptionError, parse_shape
-from shapezoo.cli.terminal import print_json, wrapped
+from shapezoo.cli.wrapping import print_json, print_wrapped
 
 Task = Literal[
     "image-classification",
@@ -58,8 +57,7 @@ def list_command(
         return
     width = max(len(info.name) for info in infos)
     for info in infos:
-        line = f"{info.name:{width}}  {info.parameters:>11,}  {info.task}  {info.summary}"
-        print(wrapped(line, sys.stdout))
+        print_wrapped(f"{info.name:{width}}  {info.parameters:>11,}  {info.task}  {info.summary}")
 
 
 def _nothing_matches(pattern: str) -> str:

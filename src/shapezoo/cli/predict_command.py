@@ -1,6 +1,9 @@
 """The command `predict`."""
 
+import sys
 from pathlib import Path
+
+from shapezoo.cli.wrapping import print_wrapped
 
 
 def predict(run: Path, example: str, /, *, device: str = "auto") -> None:
@@ -17,3 +20,5 @@ def predict(run: Path, example: str, /, *, device: str = "auto") -> None:
     prediction = recipes.predict(run, example, device=device)
     for label, probability in list(prediction.probabilities.items())[:3]:
         print(f"{label if label.isprintable() else repr(label)}  {probability:.1%}")
+    if prediction.caveat:
+        print_wrapped(f"note: the prediction means little: {prediction.caveat}", sys.stderr)

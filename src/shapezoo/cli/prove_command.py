@@ -1,10 +1,9 @@
 """The command `prove`."""
 
-import sys
 from typing import TYPE_CHECKING
 
 from shapezoo.cli.option_types import Flag, Strings
-from shapezoo.cli.terminal import print_json, wrapped
+from shapezoo.cli.wrapping import print_json, print_wrapped
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -59,7 +58,9 @@ def prove(
         print_json(proof.to_dict())
     else:
         text, replay, snippet = str(proof).partition("\n  replay\n")  # code is not wrapped
-        print(wrapped(text, sys.stdout) + replay + snippet)
+        print_wrapped(text)
+        if replay:
+            print(replay.strip("\n") + "\n" + snippet)
         if has_limits:
             print("  --all-sizes   some sizes are refused, or not proved to be accepted")
     return 2 if has_limits else code

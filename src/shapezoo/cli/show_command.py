@@ -1,10 +1,9 @@
 """The command `show`."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from shapezoo.cli.option_types import Flag, Strings
-from shapezoo.cli.terminal import print_json, wrapped
+from shapezoo.cli.wrapping import print_json, print_wrapped
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,7 +31,7 @@ def show(model: str, /, *, init: Strings = (), json: Flag = False) -> None:
     if json:
         print_json(data)
     else:
-        print(wrapped(text, sys.stdout))
+        print_wrapped(text)
 
 
 def _description(target: str, model: "nn.Module") -> tuple[dict[str, Any], str]:

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from shapezoo.cli.option_types import Flag, Int, OptionError, Strings, parse_shape
-from shapezoo.cli.terminal import print_json, wrapped
+from shapezoo.cli.wrapping import print_json, print_wrapped
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -60,7 +60,7 @@ def trace(
     if json:
         print_json(traced.to_dict())
     else:
-        print(wrapped(traced.to_text(depth=depth), sys.stdout))
+        print(traced.to_text(depth=depth))
 
 
 def _parse_input(text: str) -> tuple[list[int], str]:

@@ -1,7 +1,6 @@
 """The command `train`."""
 
 import contextlib
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from shapezoo.cli.option_types import Int
+from shapezoo.cli.wrapping import print_wrapped
 
 if TYPE_CHECKING:
+    from shapezoo.recipes import Trained
     from shapezoo.recipes.runs import Run, RunConfig
-    from shapezoo.train import Metrics
 
 
 @Parameter(name="*")
@@ -25,15 +25,16 @@ class Options:
             breast_cancer, diabetes or weather; by default the first for the model's task.
         root: The folder of downloaded datasets; by default data.
         split_by: Draw the test digits by example (the default), or by writer, which is harder.
-        epochs: Passes over the training set; by default 10 (breast_cancer: 30, diabetes: 50).
-        batch_size: Examples per step; by default 32 (text: 16).
+        epochs: Passes over the training set; by default 10 (names: 8, breast_cancer: 30,
+            diabetes: 50).
+        batch_size: Examples per step; by default 32 (names: 64, text: 16).
         accumulate: Parts to split a batch into, if it is too large for the memory; by default 1.
         optimizer: adagrad, adam, adamax, adamw, asgd, lbfgs, rmsprop, rprop or sgd; by default
             adam.
-        lr: The learning rate; by default 0.002 (text: 0.004, breast_cancer and weather: 0.01,
-            diabetes: 1).
-        schedule: The learning rate schedule: constant (the default), cosine (text), linear or
-            step.
+        lr: The learning rate; by default 0.002 (names and text: 0.004, breast_cancer and
+            weather: 0.01, diabetes: 1).
+        schedule: The learning rate schedule: constant (the default), cosine (names, text),
+            linear or step.
         warmup_steps: Steps at the start in which the learning rate rises; by default 0.
         clip_norm: Scale gradients with a larger norm down to this one; by default not (text: 1).
         precision: Compute in float32 (the default) or, where that is safe, in bfloat16.
@@ -41,7 +42,7 @@ class Options:
             the weights change, with exit code 1.
         compile: Run the model through torch.compile.
         patience: Stop after this many epochs without a lower loss on a held-out tenth of the
-            examples, and keep the weights of the best epoch.
+            examples, and keep the weights of the best epoch; by default not (names: 3).
         seed: Seeds the weights, the split and the order of the examples; by default 0.
         device: The device to compute on: auto (the default), cpu, cuda or mps.
     """
@@ -84,6 +85,9 @@ def train(
     stopped run, also after a crash. To train with several processes, put
     'torchrun --nproc-per-node N -m --' in front.
 
+    The exit code is 0 after a training, 130 if it was stopped, and 1 on errors, and also if it
+    diverged: its loss became NaN or infinite, or much higher than without training.
+
     Args:
         model: The name of a model; or of a dataset, to train the model that suits it.
         run: The folder to write to, which must not exist; by default runs/MODEL-DATE-TIME.
@@ -96,7 +100,8 @@ def train(
     from rich.console import Console
 
     from shapezoo import recipes
-    from shapezoo.recipes.runs import Run
+    from shapezoo.recipes.advice import after_divergence
+    from shapezoo.recipes.runs import Run, RunError
     from shapezoo.train import Interruption, Progress, joined
 
     passed = {name: value for name, value in vars(options).items() if value is not None}
@@ -106,7 +111,8 @@ def train(
         if processes.rank == 0:
             settings = config.config if isinstance(config, Run) else config
             console = Console(highlight=False, soft_wrap=True)
-            observers.append(stack.enter_context(Progress(settings.epochs, console)))
+            progress = Progress(settings.epochs, console, evaluated=settings.evaluated)
+            observers.append(stack.enter_context(progress))
         trained = recipes.train(
             config,
             run=run,
@@ -117,8 +123,9 @@ def train(
             stop=stop,
             processes=processes,
         )
-    if trained.run:
-        _report(trained.run, trained.test)
+    _report(trained)
+    if trained.diverged:
+        raise RunError(after_divergence(trained.config))
 
 
 def _requested(
@@ -144,21 +151,30 @@ def _requested(
 
 
 def _announce(run: "Run") -> None:
+    from shapezoo.recipes.advice import after_the_end
     from shapezoo.zoo import model_info
 
-    print(model_info(run.config.model, **run.config.hyperparameters))
+    print_wrapped(model_info(run.config.model, **run.config.hyperparameters))
     print(f"run folder     {run.path}")
+    if run.has_ended:
+        print_wrapped(after_the_end(run))
 
 
-def _report(run: "Run", test: "Metrics") -> None:
+def _report(trained: "Trained") -> None:
+    from shapezoo.recipes.advice import kept, to_use
     from shapezoo.recipes.sources import SOURCES
 
+    run, test = trained.run, trained.test
+    if run is None:  # another process reports
+        return
     noun = SOURCES[run.config.data].noun
+    if weights := kept(run):
+        print_wrapped(f"weights        {weights}")
     if test.accuracy is None:
-        print(f"test loss      {test.loss:.4f} over {test.examples} {noun}")
+        print(f"test loss      {test.loss:.6g} over {test.examples} {noun}")
     else:
         print(f"test accuracy  {test.accuracy:.2%} of {test.examples} {noun}")
-    if not math.isfinite(test.loss):
-        print("the training diverged; retrain with a smaller lr")
     if not (run.path / "curves.png").exists():
-        print("for plots of the results: pip install 'shapezoo[plots]'")
+        print("for plots      pip install 'shapezoo[plots]'")
+    if not trained.diverged:
+        print(f"to use it      {to_use(run)}")

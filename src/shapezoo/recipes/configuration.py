@@ -23,6 +23,12 @@ class RunError(ValueError):
     __module__ = "shapezoo.recipes"
 
 
+class DataMismatchError(ValueError):
+    """A model does not accept the inputs of a dataset, or has another number of classes."""
+
+    __module__ = "shapezoo.recipes"
+
+
 CHANGEABLE = ("device", "root", "on_nan")
 """The attributes of a `RunConfig` that may differ when a run is resumed."""
 
@@ -117,6 +123,11 @@ class RunConfig:
                 raise RunError(unknown_name(what, value, choices))
         if self.split_by == "writer" and self.data != "digits":
             raise RunError(f"split_by='writer' is for digits; {self.data} has no writers")
+
+    @property
+    def evaluated(self) -> str:
+        """What the examples are called that are evaluated after each epoch."""
+        return "held-out" if self.patience else "test"
 
     def build(self) -> Module:
         """Build the model, with random weights.

@@ -6,6 +6,7 @@ training examples themselves. The thresholds were measured on test examples and 
 the section on predictions in ``docs/training.md``.
 """
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 
@@ -44,7 +45,7 @@ def unlike_names(inputs: tuple[Tensor, ...], train: NameDataset) -> str | None:
         train: The training names.
     """
     (name,) = decode_names(*inputs)
-    known = set(_trigrams(decode_names(train.names.tokens, train.names.lengths)))
+    known = _known_trigrams(train)
     own = list(_trigrams([name]))
     new = sum(trigram not in known for trigram in own)
     if new <= _MOST_NEW_TRIGRAMS * len(own):
@@ -53,6 +54,11 @@ def unlike_names(inputs: tuple[Tensor, ...], train: NameDataset) -> str | None:
         f"{name!r} is unlike the training names: {new} of its {len(own)} sequences of three "
         "letters occur in none of them"
     )
+
+
+@functools.lru_cache(maxsize=1)
+def _known_trigrams(train: NameDataset) -> frozenset[str]:
+    return frozenset(_trigrams(decode_names(train.names.tokens, train.names.lengths)))
 
 
 def _trigrams(names: Iterable[str]) -> Iterator[str]:

@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeAlias, overload
 import torch
 
 from shapezoo import models
+from shapezoo._names import did_you_mean
 from shapezoo.contracts import Module
-from shapezoo.contracts.messages.similar_names import did_you_mean
 from shapezoo.registry import Entry, entries
 from shapezoo.weights.pretrained import build_pretrained
 from shapezoo.weights.weights_argument import Weights

@@ -1,13 +1,13 @@
 """The command `prove`."""
 
-import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
-from shapezoo.cli.option_types import Strings
+from shapezoo.cli.option_types import Flag, Strings
+from shapezoo.cli.wrapping import print_json, print_wrapped
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from shapezoo.proving import Proof
 
 
@@ -17,10 +17,11 @@ def prove(
     *,
     init: Strings = (),
     assume: Strings = (),
-    train: Annotated[bool, Parameter(negative="")] = False,
-    all_sizes: Annotated[bool, Parameter(negative="")] = False,
+    train: Flag = False,
+    all_sizes: Flag = False,
     budget: float = 60.0,
-) -> None:
+    json: Flag = False,
+) -> int:
     """Prove the contract of a model for all sizes, or find sizes for which it fails.
 
     The exit code is 0 if the contract is proved: for every size the result is as stated, or the
@@ -37,6 +38,7 @@ def prove(
         train: Prove it in train mode.
         all_sizes: Exit with 0 only if the model accepts every size of the contract.
         budget: The maximum amount of work, in units of about a second on one core.
+        json: Print a JSON object.
     """
     from shapezoo import proving
     from shapezoo.cli.failures import EXPECTED_ERRORS
@@ -44,17 +46,44 @@ def prove(
 
     subject, arguments = find_target(target, init, train=train)
     try:
-        proof = proving.prove(subject, init=arguments, assume=assume, budget=budget)
+        with _spinner(f"proving {target}"):
+            proof = proving.prove(subject, init=arguments, assume=assume, budget=budget)
     except EXPECTED_ERRORS:
         raise
     except Exception as error:  # an uncaught one exits with 1, which means refuted
         raise TargetError(f"cannot prove {target}: {type(error).__name__}: {error}") from error
-    print(proof)
     code = {proving.Proved: 0, proving.Refuted: 1}.get(type(proof), 2)
-    if all_sizes and code == 0 and not _accepts_all_sizes(proof):
-        print("  --all-sizes   some sizes are refused, or not proved to be accepted")
-        code = 2
-    sys.exit(code)
+    has_limits = all_sizes and code == 0 and not _accepts_all_sizes(proof)
+    if json:
+        print_json(proof.to_dict())
+    else:
+        text, replay, snippet = str(proof).partition("\n  replay\n")  # code is not wrapped
+        print_wrapped(text)
+        if replay:
+            print(replay.strip("\n") + "\n" + snippet)
+        if has_limits:
+            print("  --all-sizes   some sizes are refused, or not proved to be accepted")
+    return 2 if has_limits else code
+
+
+def _spinner(text: str) -> "AbstractContextManager[object]":
+    """Show on a terminal that the program works, and for how long it has."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    progress = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+        disable=not console.is_terminal,
+    )
+    progress.add_task(text, total=None)
+    return progress
 
 
 def _accepts_all_sizes(proof: "Proof") -> bool:

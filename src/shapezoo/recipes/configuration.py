@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from beartype.door import is_bearable
 
+from shapezoo._names import unknown_name
 from shapezoo.contracts import Module
 from shapezoo.contracts.matching.matching import CONF
-from shapezoo.contracts.messages.similar_names import unknown_name
 from shapezoo.creating import create_model
 from shapezoo.recipes.sources import SOURCES
 from shapezoo.train import OPTIMIZERS, SCHEDULES, OnNan

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shapezoo.contracts.messages.similar_names import did_you_mean
+from shapezoo._names import did_you_mean
 from shapezoo.creating import UnknownModelError, find_entry
 from shapezoo.recipes.configuration import DataMismatchError, RunConfig
 from shapezoo.recipes.sources import SOURCES

@@ -35,8 +35,8 @@ from torch import Tensor, nn
 import shapezoo.weights
 from shapezoo import __version__
 from shapezoo._files import leftovers, read_text, replacing
+from shapezoo._names import did_you_mean
 from shapezoo.contracts import Module
-from shapezoo.contracts.messages.similar_names import did_you_mean
 from shapezoo.recipes.configuration import RunConfig, RunError
 from shapezoo.recipes.plots import draw_confusion, draw_curves
 from shapezoo.train import (

@@ -1,6 +1,6 @@
 import pytest
 
-from shapezoo.contracts.messages.similar_names import did_you_mean, unknown_name
+from shapezoo._names import did_you_mean, unknown_name
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What `shapezoo train` says after a training, and `shapezoo predict` about an odd example."""
 
+import json
 import re
 import shlex
 import sys
@@ -135,3 +136,9 @@ def test_a_prediction_that_means_little_is_noted(tmp_path: Path, command: Any) -
     assert code == 0
     assert len(text.splitlines()) == 3
     assert error.startswith("note: the prediction means little: the picture is unlike every train")
+    _, text, error = command("predict", str(run.path), str(tmp_path / "noise.png"), "--json")
+    record = json.loads(text)
+    assert record.keys() == {"label", "probabilities", "caveat"}
+    assert record["label"] == next(iter(record["probabilities"]))
+    assert record["caveat"].startswith("the picture is unlike every training digit")
+    assert error == ""

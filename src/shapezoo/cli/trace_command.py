@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from shapezoo.cli.option_types import Flag, Int, OptionError, Strings, parse_shape
-from shapezoo.cli.wrapping import print_json, print_wrapped
+from shapezoo.cli.wrapping import print_json
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

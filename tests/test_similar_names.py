@@ -8,13 +8,16 @@ from shapezoo._names import did_you_mean, unknown_name
     [
         ("digit", "did you mean 'digits'?"),
         ("ADAM", "did you mean 'adam'?"),
+        ("hlaf", "did you mean 'Half' or 'half'?"),
         ("resnet5", "did you mean 'ResNet50' or 'ResNet500'?"),
         ("xyz", ""),
         ("", ""),
     ],
 )
 def test_similar_names_are_suggested_whatever_their_case(name: str, expected: str) -> None:
-    assert did_you_mean(name, ["digits", "adam", "ResNet50", "ResNet500"]) == expected
+    assert (
+        did_you_mean(name, ["digits", "adam", "Half", "half", "ResNet50", "ResNet500"]) == expected
+    )
 
 
 def test_an_unknown_name_lists_all_valid_names() -> None:

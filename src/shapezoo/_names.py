@@ -18,9 +18,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         name: The unknown name.
         known: The valid names.
     """
-    originals = {valid.lower(): valid for valid in known}
+    originals: dict[str, list[str]] = {}
+    for valid in known:
+        originals.setdefault(valid.lower(), []).append(valid)
     matches = difflib.get_close_matches(name.lower(), originals)
-    nearest = [repr(originals[match]) for match in matches]
+    nearest = [repr(original) for match in matches for original in originals[match]]
     names = " or ".join(filter(None, (", ".join(nearest[:-1]), *nearest[-1:])))
     return names and f"did you mean {names}?"
 

@@ -141,7 +141,10 @@ def test_a_loss_that_is_no_number_can_stop_a_run(
             "shapezoo: no dataset is called 'cats'; valid names",
         ),
         (("train", "lenet", "--data", "names"), "shapezoo: model 'lenet' does not fit the data"),
-        (("train", "names", "--split-by", "writer"), "shapezoo: split_by='writer' is for digits"),
+        (
+            ("train", "names", "--split-by", "writer"),
+            "shapezoo: only digits can be split",
+        ),
         (("train", "lenet", "--device", "cuda:99"), "shapezoo: device 'cuda:99' is not on this"),
         (("predict", "nowhere", "digit.png"), "shapezoo: 'nowhere' is not a run folder"),
         (("train", "lenet", "--seed", "9" * 30), "shapezoo: seed must be below 2**31"),

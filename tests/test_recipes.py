@@ -220,7 +220,7 @@ def test_a_model_that_the_data_does_not_fit_is_refused_before_anything(
         ({"precision": "int8"}, "precision must be 'float32' or 'bfloat16', got 'int8'"),
         ({"optimizer": "adan"}, "no optimizer is called 'adan'; did you mean 'adam', "),
         ({"data": "cats"}, "no dataset is called 'cats'; valid names: digits, mnist, "),
-        ({"data": "names", "split_by": "writer"}, "split_by='writer' is for digits"),
+        ({"data": "names", "split_by": "writer"}, "only digits can be split by writer"),
         ({"split_by": "year"}, "split_by must be 'example' or 'writer', got 'year'"),
     ],
 )
@@ -324,7 +324,7 @@ def test_a_character_is_told(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     run = Run.create(recipes.configure("diabetes"), tmp_path / "run")
-    with pytest.raises(DataMismatchError, match="was trained on diabetes; predict reads digits"):
+    with pytest.raises(DataMismatchError, match=r"trained on diabetes, .*\n  from shapezoo"):
         recipes.predict(run.path, "1.0")
 
 
@@ -457,6 +457,21 @@ def test_at_most_two_percent_of_unseen_names_but_most_random_letters_have_a_cave
     assert flagged(decode_names(unseen.names.tokens, unseen.names.lengths)[:300]) < 0.03
     assert flagged(nonsense) > 0.85
     assert flagged(["Smith-Jones", "van der Berg", "O'Neil", "Li", "papadopoulos"]) == 0
+
+
+def test_the_case_of_a_name_does_not_matter() -> None:
+    """The training names have capitals, and capitals alone would be guessed badly."""
+    read = SOURCES["names"].read
+    assert read
+    expected = encode_names(["O'Neil"]).tokens
+    for spelling in ("o'neil", "O'NEIL", "O'Neil", " o'néil "):
+        assert torch.equal(read(spelling, ())[0], expected)
+    assert torch.equal(read("McEvoy", ())[0], encode_names(["McEvoy"]).tokens)
+    for spelling in ("", " ", "-"):
+        with pytest.raises(SequenceError, match=f"the name '{spelling}' has no letters"):
+            read(spelling, ())
+    with pytest.raises(SequenceError, match=r"name 'ref\.png' contains '\.'"):
+        read("ref.png", ())
 
 
 def test_a_caveat_names_the_sequences_that_are_new() -> None:

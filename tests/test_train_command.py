@@ -57,7 +57,7 @@ def test_the_last_line_of_a_training_is_a_command_that_works(
     [
         ("names", "shapezoo predict run Papadopoulos"),
         ("text", "shapezoo predict run 'Alice was beginning to'"),
-        ("weather", "model = shapezoo.recipes.Run.open('run').load_model()  # in Python"),
+        ("weather", "from shapezoo.recipes import Run; model = Run.open('run').load_model()"),
     ],
 )
 def test_a_run_is_used_as_its_data_require(data: str, expected: str) -> None:

@@ -178,4 +178,5 @@ def _report(trained: "Trained") -> None:
     if not (run.path / "curves.png").exists():
         print("for plots      pip install 'shapezoo[plots]'")
     if not trained.diverged:
-        print(f"to use it      {to_use(run)}")
+        label = "to use it" if SOURCES[run.config.data].read else "in Python"
+        print(f"{label:15}{to_use(run)}")

@@ -142,3 +142,11 @@ def test_a_prediction_that_means_little_is_noted(tmp_path: Path, command: Any) -
     assert record["label"] == next(iter(record["probabilities"]))
     assert record["caveat"].startswith("the picture is unlike every training digit")
     assert error == ""
+
+
+def test_characters_that_cannot_be_seen_are_spelled(
+    monkeypatch: pytest.MonkeyPatch, command: Any
+) -> None:
+    prediction = recipes.Prediction(" ", {" ": 0.7, "\n": 0.2, "a": 0.1})
+    monkeypatch.setattr(recipes, "predict", lambda *_, **__: prediction)
+    assert command("predict", "run", "Alice") == (0, "' '  70.0%\n'\\n'  20.0%\na  10.0%\n", "")

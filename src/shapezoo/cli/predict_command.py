@@ -28,6 +28,7 @@ def predict(run: Path, example: str, /, *, device: str = "auto", json: Flag = Fa
         print_json(vars(prediction))
         return
     for label, probability in list(prediction.probabilities.items())[:3]:
-        print(f"{label if label.isprintable() else repr(label)}  {probability:.1%}")
+        is_visible = label.isprintable() and not label.isspace()
+        print(f"{label if is_visible else repr(label)}  {probability:.1%}")
     if prediction.caveat:
         print_wrapped(f"note: the prediction means little: {prediction.caveat}", sys.stderr)

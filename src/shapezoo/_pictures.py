@@ -41,7 +41,7 @@ def as_bytes(picture: "Image") -> "Image":
     if picture.mode not in ("I", "F") and not picture.mode.startswith("I;16"):
         return picture
     values = np.asarray(picture).astype(np.float64)
-    least, most = values.min(initial=0), values.max(initial=0)
+    least, most = (values.min(), values.max()) if values.size else (0.0, 0.0)
     if not (least >= 0 and most <= _MOST):  # also if one is NaN
         what = "floats" if picture.mode == "F" else f"mode {picture.mode!r}"
         raise ValueError(

@@ -1,6 +1,7 @@
 """The command `train`."""
 
 import contextlib
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -110,7 +111,7 @@ def train(
         observers = []
         if processes.rank == 0:
             settings = config.config if isinstance(config, Run) else config
-            console = Console(highlight=False, soft_wrap=True)
+            console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
             progress = Progress(settings.epochs, console, evaluated=settings.evaluated)
             observers.append(stack.enter_context(progress))
         trained = recipes.train(
@@ -177,4 +178,5 @@ def _report(trained: "Trained") -> None:
     if not (run.path / "curves.png").exists():
         print("for plots      pip install 'shapezoo[plots]'")
     if not trained.diverged:
-        print(f"to use it      {to_use(run)}")
+        label = "to use it" if SOURCES[run.config.data].read else "in Python"
+        print(f"{label:15}{to_use(run)}")

@@ -107,9 +107,9 @@ def read_picture(
 ) -> Float[Tensor, "1 channels={channels} height={height} width={width}"]:
     """Read a picture file as an image from 0 (black) to 1.
 
-    The picture is scaled to cover the height and the width, and cropped at the centre. Grey pictures
-    of 16 bits keep their brightness; so do those of floats, whose white is 1, 255 or 65,535,
-    whichever is the first that no value exceeds.
+    The picture is scaled to cover the height and the width, and cropped at the centre. Grey
+    pictures of 16 bits keep their brightness; so do those of floats, whose white is 1, 255 or
+    65,535, whichever is the first that no value exceeds.
 
     Args:
         path: A picture file.

@@ -16,7 +16,7 @@ def to_use(run: Run) -> str:
     """Return the command that predicts with the model of a run, or the Python that loads it."""
     source, path = SOURCES[run.config.data], str(run.path)
     if source.read is None:
-        return f"model = shapezoo.recipes.Run.open({path!r}).load_model()  # in Python"
+        return f"from shapezoo.recipes import Run; model = Run.open({path!r}).load_model()"
     return shlex.join(["shapezoo", "predict", path, source.example])
 
 

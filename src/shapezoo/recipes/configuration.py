@@ -122,7 +122,7 @@ class RunConfig:
             if (value := getattr(self, name)) not in choices:
                 raise RunError(unknown_name(what, value, choices))
         if self.split_by == "writer" and self.data != "digits":
-            raise RunError(f"split_by='writer' is for digits; {self.data} has no writers")
+            raise RunError(f"only digits can be split by writer; {self.data} has no writers")
 
     @property
     def evaluated(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from shapezoo.contracts import signature
-from shapezoo.recipes.advice import after_divergence
+from shapezoo.recipes.advice import after_divergence, to_use
 from shapezoo.recipes.configuration import DataMismatchError, RunError
 from shapezoo.recipes.jobs import require_fit
 from shapezoo.recipes.runs import Run, resume_command
@@ -56,9 +56,9 @@ def predict(run: str | os.PathLike[str], example: Example, *, device: str = "aut
     config = opened.config
     source = SOURCES[config.data]
     if source.read is None:
-        readable = ", ".join(name for name, source in SOURCES.items() if source.read)
         raise DataMismatchError(
-            f"{os.fspath(run)!r} was trained on {config.data}; predict reads {readable}"
+            f"{os.fspath(run)!r} was trained on {config.data}, but predict reads only images, "
+            f"names and texts; use the model in Python:\n  {to_use(opened)}"
         )
     if not opened.has_ended:
         raise RunError(

@@ -29,6 +29,7 @@ from shapezoo.data import (
     text,
     weather,
 )
+from shapezoo.data.surnames import fold
 from shapezoo.layers import SequenceError
 from shapezoo.recipes.familiarity import unlike_digits, unlike_names
 from shapezoo.registry import Task
@@ -103,7 +104,9 @@ def _read_clothes(path: Example) -> Tensor:
 
 
 def _read_name(name: Example, classes: tuple[str, ...]) -> tuple[Tensor, ...]:
-    spelling = os.fspath(name)
+    spelling = fold(os.fspath(name))
+    if not any(map(str.isalpha, spelling)):
+        raise SequenceError(f"the name {os.fspath(name)!r} has no letters; give at least one")
     if spelling in (spelling.lower(), spelling.upper()):  # the training names have capitals
         spelling = spelling.title()
     encoded = encode_names([spelling])

@@ -22,12 +22,12 @@ def print_wrapped(text: object, stream: TextIO | None = None) -> None:
         text: The text.
         stream: Where to print it; by default the standard output.
     """
-    stream = stream or sys.stdout
+    output = stream or sys.stdout
     lines = str(text).splitlines()
-    if stream.isatty():
+    if output.isatty():
         width = shutil.get_terminal_size().columns
         lines = [part for line in lines for part in _wrapped(line, width)]
-    print("\n".join(lines), file=stream)
+    print("\n".join(lines), file=output)
 
 
 def _wrapped(line: str, width: int) -> list[str]:

@@ -75,7 +75,8 @@ print(sorted({"torch", "numpy", "sympy"} & sys.modules.keys()))
 """)
     assert result.stdout.splitlines()[-1] == "[]", result
     assert result.stdout.count("Usage: shapezoo") == 7
-    assert "Exit codes: 0 if" in result.stdout
+    assert result.stdout.count("Exit codes: 0 if") == 5
+    assert result.stdout.count("exit code is 0") == 2
     assert len(result.stderr.splitlines()) == 3
 
 

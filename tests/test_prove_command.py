@@ -162,6 +162,8 @@ def test_a_proof_for_programs(
         (["nowhere.py"], "there is no file 'nowhere.py'"),
         (["NETS.py:Half"], "NETS.py:Half names a file; write its module: NETS:Half"),
         (["NETS.Half"], "write a colon in front of the name: NETS:Half"),
+        (["NETS:Half.forward"], "NETS:Half.forward is a method; name its class: NETS:Half"),
+        (["NETS:"], "'NETS:' is incomplete; write module:Name"),
         (["Half"], "for a model of your own write module:Name"),
         (["NETS:number"], "is not a module, a module class or a function: 3"),
         (["NETS:Half", "--init", "channels"], "write it as name=value"),

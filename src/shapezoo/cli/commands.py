@@ -30,14 +30,15 @@ app = App(
     help="A PyTorch model zoo whose shapes are types.",
     help_epilogue=(
         "Exit codes: 0 if the command succeeded, 1 on errors, 130 after Ctrl-C. "
-        "`prove` has others: see `shapezoo prove --help`."
+        "`prove` has others; see `shapezoo prove --help`."
     ),
     version=__version__,
     suppress_keyboard_interrupt=False,
 )
 app.command(list_command, name="list")
 for command in (show, trace, prove, train, predict):
-    app.command(command)
+    # the help of these two explains exit codes of their own
+    app.command(command, help_epilogue="" if command in (prove, train) else None)
 
 
 def main() -> None:

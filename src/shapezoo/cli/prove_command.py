@@ -27,7 +27,7 @@ def prove(
     The exit code is 0 if the contract is proved: for every size the result is as stated, or the
     call raises; the output says for which sizes it raises. It is 1 if the contract is refuted, and
     2 if it is proved only in part or not at all, or on errors. With --all-sizes it is 0 only if the
-    model also accepts every size, and 2 if it has limits.
+    model also accepts every size, and 2 if it has limits. After Ctrl-C it is 130.
 
     Args:
         target: The name of a model of the zoo; or a module class, a function or a module of your

@@ -162,12 +162,18 @@ def _import_module(name: str) -> types.ModuleType:
 def _import(target: str) -> Any:
     """Return the object that ``package.module:Name`` names."""
     package, _, name = target.partition(":")
+    if not package or not name:
+        raise TargetError(f"{target!r} is incomplete; write module:Name, as in nets:UNet")
     if package.endswith(".py"):
         package = ".".join(Path(package).with_suffix("").parts)
         raise TargetError(f"{target} names a file; write its module: {package}:{name}")
     module = _import_module(package)
     try:
-        return operator.attrgetter(name)(module)
+        found = operator.attrgetter(name)(module)
+        owner = operator.attrgetter(name.rpartition(".")[0] or name)(module)
+        if isinstance(owner, type) and isinstance(found, types.FunctionType):
+            raise TargetError(f"{target} is a method; name its class: {target.rpartition('.')[0]}")
+        return found
     except AttributeError as error:
         hint = did_you_mean(name, _names(module)) or f"name one of {_choices(package)}"
         raise TargetError(f"{package} has no {name}; {hint}") from error

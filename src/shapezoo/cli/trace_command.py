@@ -44,7 +44,10 @@ def trace(
         sizes: Sizes of axes of the contract, as in --batch 8 --height 224.
     """
     if svg is not None and svg.suffix.lower() != ".svg":
-        raise OptionError(f"--svg writes SVG; name the file {str(svg.with_suffix('.svg'))!r}")
+        name = svg.with_suffix(".svg") if svg.name else svg / "model.svg"
+        raise OptionError(f"--svg writes SVG; name the file, for example, {str(name)!r}")
+    if inputs and sizes:
+        raise OptionError(f"--input has all sizes; leave out --{next(iter(sizes))}")
     shapes = [_parse_input(text) for text in inputs]
 
     from shapezoo import tracing

@@ -206,3 +206,15 @@ def test_verdicts_about_public_networks_are_compared_with_the_truth(tmp_path: Pa
     (row,) = map(json.loads, rows.read_text().splitlines())
     assert row["accepted"] == row["tried"] > 10
     assert row["wrong"] == []
+
+
+def test_the_calibration_error_is_the_mean_gap_between_confidence_and_accuracy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    predictions = importlib.import_module("predictions")
+    probabilities = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
+    labels = torch.tensor([0, 1, 1, 1])  # 0.9 is correct for a half, 0.6 always
+    error = predictions.calibration_error(probabilities, labels)
+    assert error == pytest.approx((abs(0.5 - 0.9) + abs(1 - 0.6)) / 2)
+    del sys.modules["predictions"]

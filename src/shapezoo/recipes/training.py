@@ -160,6 +160,8 @@ def train(
     batches = job.test.batches(job.config.batch_size)
     test = evaluate(job.model, state, batches, loss=job.loss, correct=job.correct)
     if folder:
+        if not losses:  # the run had ended before
+            losses = [_number(record["loss"]) for record in folder.metrics()]
         folder.save_curves()
         if job.classes:
             folder.save_confusion(_confusion(job))
@@ -209,19 +211,28 @@ def _append_loss(event: Event, losses: list[float]) -> None:
         losses.append(event.loss)
 
 
+def _number(metric: float | None) -> float:
+    """Return a metric of a run folder, in which None stands for one that is not finite."""
+    return math.nan if metric is None else metric
+
+
 def _has_diverged(job: Job, test: Metrics, losses: Sequence[float]) -> bool:
     """Whether a training diverged, as described at `Trained`.
 
-    The test loss alone does not tell: that of a model with BatchNorm is high after a few steps. The
-    loss of the last epoch alone does not either: with patience, the weights are of another epoch.
+    The test loss alone is not enough: that of a model with BatchNorm is high after a few steps. Nor
+    is the loss of the last epoch: with patience, the weights are those of another epoch.
 
     Args:
         job: What was trained.
         test: The metrics on the test set.
-        losses: The mean loss of each epoch; empty for a run that was resumed after its end.
+        losses: The mean loss of each epoch; empty if the run had ended before, in processes that
+            do not write its folder.
     """
-    targets = job.train.select(torch.arange(len(job.train))).targets
-    untrained = math.log(len(job.classes)) if job.classes else targets.square().mean().item()
+    if job.classes:
+        untrained = math.log(len(job.classes))
+    else:
+        targets = job.train.select(torch.arange(len(job.train))).targets
+        untrained = targets.square().mean().item()
     # auxiliary classifiers add 0.6 to the weight of the loss, so the factor must be above 1.6
     is_low = any(loss <= 2 * untrained for loss in (test.loss, *losses[-1:]))
     return not (is_low and math.isfinite(test.loss))

@@ -60,5 +60,7 @@ class Progress:
 
 
 def _shown(loss: float) -> str:
-    """Return a loss with four decimals, or with six digits if it is large."""
-    return f"{loss:.4f}" if abs(loss) < 1000 else f"{loss:.6g}"
+    """Return a loss with four decimals, or with fewer digits if it is large."""
+    if abs(loss) < 1000:
+        return f"{loss:.4f}"
+    return f"{loss:.2f}" if abs(loss) < 1e6 else f"{loss:.4g}"

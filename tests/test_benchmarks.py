@@ -250,3 +250,15 @@ def test_every_planted_function_is_declared_for_pyrefly(peers: Any) -> None:
 def test_multiply_accumulates_by_hand_are_those_of_a_trace(peers: Any) -> None:
     traced = trace(create_model("vit_b_16"), sizes={"batch": 1})
     assert traced.macs == peers.vit_b_16_macs()
+
+
+def test_the_calibration_error_is_the_mean_gap_between_confidence_and_accuracy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    predictions = importlib.import_module("predictions")
+    probabilities = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
+    labels = torch.tensor([0, 1, 1, 1])  # 0.9 is correct for a half, 0.6 always
+    error = predictions.calibration_error(probabilities, labels)
+    assert error == pytest.approx((abs(0.5 - 0.9) + abs(1 - 0.6)) / 2)
+    del sys.modules["predictions"]

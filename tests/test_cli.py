@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from shapezoo import list_models
-from shapezoo.cli import commands
+from shapezoo.cli import commands, train_command
 from shapezoo.data import digits
 from shapezoo.layers import SequenceError
 from shapezoo.models import lenet
-from shapezoo.recipes.runs import Run, RunConfig
+from shapezoo.recipes.runs import Run, RunConfig, RunError
 from shapezoo.recipes.sources import SOURCES
 from shapezoo.train import OPTIMIZERS, SCHEDULES
 
@@ -112,9 +112,6 @@ def test_the_contract_that_is_shown_is_that_of_the_run(
     folder = str(tmp_path / "run")
     run("train", "mlp", "--data", "breast_cancer", "--epochs", "1", "--run", folder)
     assert '(features: Float[Tensor, "batch features=30"])' in capsys.readouterr().out
-    folder = str(tmp_path / "diverged")
-    run("train", "lenet", "--epochs", "1", "--batch-size", "500", "--lr", "1e30", "--run", folder)
-    assert "the training diverged" in capsys.readouterr().out
 
 
 def test_a_loss_that_is_no_number_can_stop_a_run(
@@ -129,8 +126,8 @@ def test_a_loss_that_is_no_number_can_stop_a_run(
     assert stop.value.code == 1
     assert re.search(r"shapezoo: the loss of step \d is nan", capsys.readouterr().err)
     assert not (folder / "model.safetensors").exists()
-    run("train", "--resume", str(folder), "--on-nan", "continue")
-    assert "the training diverged" in capsys.readouterr().out
+    with pytest.raises(RunError, match="the training diverged"):
+        run("train", "--resume", str(folder), "--on-nan", "continue")
 
 
 @pytest.mark.parametrize(
@@ -139,9 +136,15 @@ def test_a_loss_that_is_no_number_can_stop_a_run(
         (("show", "lent"), "shapezoo: unknown model 'lent'; did you mean 'lenet'"),
         (("train", "gru"), "shapezoo: model 'gru' is for sequence-encoding; the datasets are for"),
         (("train", "lenet", "--epochs", "0"), "shapezoo: epochs must be at least 1, got 0"),
-        (("train", "lenet", "--data", "cats"), "shapezoo: data must be one of digits, mnist"),
+        (
+            ("train", "lenet", "--data", "cats"),
+            "shapezoo: no dataset is called 'cats'; valid names",
+        ),
         (("train", "lenet", "--data", "names"), "shapezoo: model 'lenet' does not fit the data"),
-        (("train", "names", "--split-by", "writer"), "shapezoo: split_by='writer' is for digits"),
+        (
+            ("train", "names", "--split-by", "writer"),
+            "shapezoo: only digits can be split",
+        ),
         (("train", "lenet", "--device", "cuda:99"), "shapezoo: device 'cuda:99' is not on this"),
         (("predict", "nowhere", "digit.png"), "shapezoo: 'nowhere' is not a run folder"),
         (("train", "lenet", "--seed", "9" * 30), "shapezoo: seed must be below 2**31"),
@@ -175,7 +178,7 @@ def test_a_run_without_weights_and_a_missing_picture_are_refusals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = Run.create(RunConfig("lenet"), tmp_path / "run")
-    for message in ("no weights file at", "no picture at"):
+    for message in ("its training has not ended", "no picture at"):
         command = ["shapezoo", "predict", str(folder.path), str(tmp_path / "digit.png")]
         monkeypatch.setattr(sys, "argv", command)
         with pytest.raises(SystemExit) as stop:
@@ -186,7 +189,7 @@ def test_a_run_without_weights_and_a_missing_picture_are_refusals(
 
 
 def test_the_help_of_train_names_the_defaults_and_the_choices() -> None:
-    (_, *parts) = re.split(r"\n {8}(\w+): ", commands._Options.__doc__ or "")
+    (_, *parts) = re.split(r"\n {8}(\w+): ", train_command.Options.__doc__ or "")
     described = dict(zip(parts[::2], parts[1::2], strict=True))
     for part in fields(RunConfig):
         default = part.default

@@ -5,7 +5,7 @@ import types
 import pytest
 
 from shapezoo import ShapeError
-from shapezoo._deprecation import deprecated_names
+from shapezoo._names import deprecated_names
 
 OLD = types.ModuleType("old")
 OLD.__getattr__ = deprecated_names("old", {"WrongShape": "shapezoo.ShapeError"})  # type: ignore[method-assign]  # of a module, which Python looks for there

@@ -219,7 +219,8 @@ def test_ctrl_c_ends_in_good_order(undisturbed: list[bytes], tmp_path: Path) -> 
         message = process.stderr.read()
     assert process.returncode == 130
     assert re.fullmatch(
-        r"shapezoo: stopped after [3-9] steps; to continue: shapezoo train --resume run\n", message
+        r"shapezoo: stopped after [3-9] steps; to continue:\n  shapezoo train --resume run\n",
+        message,
     )
     resumed = subprocess.run(
         [*command, "--resume", "run"],

@@ -1,5 +1,6 @@
 """The command `shapezoo prove`."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -135,24 +136,47 @@ def test_what_is_not_known_exits_with_2(nets: str, monkeypatch: pytest.MonkeyPat
     assert code(monkeypatch, f"{nets}:Half", "--budget", "0") == 2
 
 
+def test_a_proof_for_programs(
+    nets: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert code(monkeypatch, f"{nets}:three", "--json", "--all-sizes") == 2
+    record = json.loads(capsys.readouterr().out)
+    assert record["verdict"] == "proved"
+    assert record["preconditions"] == ["height >= 2", "width >= 2"]
+    assert (record["reason"], record["counterexample"]) == (None, None)
+    assert code(monkeypatch, f"{nets}:three", "--json", "--assume", "height >= 2") == 1
+    record = json.loads(capsys.readouterr().out)
+    assert record["assumptions"] == ["height >= 2"]
+    assert record["counterexample"]["sizes"]["width"] == 1
+    assert record["counterexample"]["replay"].startswith("import torch\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["lent"], "did you mean 'lenet'"),
         (["nowhere_at_all:Net"], "cannot import nowhere_at_all"),
-        (["NETS:Nothing"], "has no Nothing"),
+        (["NETS:Nothing"], "NETS has no Nothing; name one of NETS:Half, NETS:half, NETS:double,"),
+        (["NETS:Hlaf"], "NETS has no Hlaf; did you mean 'Half' or 'half'?"),
+        (["NETS.py"], "name an object in NETS.py: NETS:Half, NETS:half, NETS:double, NETS:rare,"),
+        (["nowhere.py"], "there is no file 'nowhere.py'"),
+        (["NETS.py:Half"], "NETS.py:Half names a file; write its module: NETS:Half"),
+        (["NETS.Half"], "write a colon in front of the name: NETS:Half"),
+        (["NETS:Half.forward"], "NETS:Half.forward is a method; name its class: NETS:Half"),
+        (["NETS:"], "'NETS:' is incomplete; write module:Name"),
+        (["Half"], "for a model of your own write module:Name"),
         (["NETS:number"], "is not a module, a module class or a function: 3"),
         (["NETS:Half", "--init", "channels"], "write it as name=value"),
         (["NETS:Half", "--init", "depth=3"], "no argument 'depth'; it takes channels, kernel_size"),
         (["NETS:three", "--init", "channels=3"], "does not accept --init: it is built already"),
         (["NETS:half", "--init", "channels=..."], "channels=... stands for any size only in a mod"),
-        (["NETS"], "NETS is a package; name an object in it: NETS:Name"),
+        (["NETS"], "NETS is a module; name an object in it: NETS:Half, NETS:half"),
         (["NETS:Half", "--init", "channels=three"], "cannot prove NETS:Half: TypeError"),
         (["NETS:Half", "--init", "channels=three", "--train"], "cannot build NETS:Half: TypeError"),
         (["NETS:half", "--init", "depth=3"], "cannot build NETS:half"),
         (["NETS:three", "--assume", "tall"], "not a condition on sizes"),
         (["NETS:three", "--assume", "depth > 2"], "no axis 'depth'"),
-        (["NETS:three", "--nothing"], "Unknown option"),
+        (["NETS:three", "--nothing"], "unknown option --nothing"),
     ],
 )
 def test_a_refusal_is_one_message_and_exit_code_2(
@@ -166,4 +190,6 @@ def test_a_refusal_is_one_message_and_exit_code_2(
     assert code(monkeypatch, *arguments) == 2
     output, error = capsys.readouterr()
     assert message.replace("NETS", nets) in output + error
-    assert "Traceback" not in output + error
+    assert output == ""
+    assert error.startswith("shapezoo: ")
+    assert "Traceback" not in error

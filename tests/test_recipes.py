@@ -1,6 +1,8 @@
 import importlib.util
 import json
+import random
 import re
+import string
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +14,22 @@ import torch._dynamo.utils
 from PIL import Image
 
 from shapezoo import UnknownModelError, __version__, list_models, model_info, recipes
-from shapezoo.data import ImageDataset, SequenceError, Split, digits
+from shapezoo.data import (
+    ImageDataset,
+    SequenceError,
+    Split,
+    digits,
+    encode_names,
+    names,
+    read_digit,
+)
+from shapezoo.data.surnames import decode_names
 from shapezoo.recipes import DataMismatchError, sources
+from shapezoo.recipes.familiarity import unlike_names
 from shapezoo.recipes.runs import Run, RunConfig, RunError
 from shapezoo.recipes.sources import SOURCES
 from shapezoo.train import Metrics, Processes
 from shapezoo.verdicts import verdicts
-from shapezoo.weights import WeightsError
 
 
 def train(
@@ -106,6 +117,19 @@ def test_a_model_or_a_dataset_names_both(
     assert recipes.resolve(name, data) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("digit", r"no model or dataset is called 'digit'; did you mean 'digits'\?$"),
+        ("lenett", r"no model or dataset is called 'lenett'; did you mean 'lenet', "),
+        ("xyzzy", r"the datasets are digits, mnist, .*'shapezoo list' shows the models$"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest_models_and_datasets(name: str, message: str) -> None:
+    with pytest.raises(UnknownModelError, match=message):
+        recipes.resolve(name)
+
+
 def test_two_datasets_are_refused() -> None:
     with pytest.raises(DataMismatchError, match="'names' and 'digits' are two datasets"):
         recipes.resolve("names", "digits")
@@ -189,14 +213,14 @@ def test_a_model_that_the_data_does_not_fit_is_refused_before_anything(
         ({"epochs": "ten"}, "epochs must be int, got 'ten'"),
         ({"epochs": True}, "epochs must be int, got True"),
         ({"hyperparameters": None}, "hyperparameters must be dict"),
-        ({"schedule": "cosin"}, "schedule must be one of constant, cosine, linear, step, got"),
+        ({"schedule": "cosin"}, "no schedule is called 'cosin'; did you mean 'cosine'?"),
         ({"clip_norm": 0.0}, "clip_norm must be positive and finite, got 0.0"),
         ({"clip_norm": "1"}, "clip_norm must be float | None, got '1'"),
         ({"patience": 0}, "patience must be at least 1, got 0"),
         ({"precision": "int8"}, "precision must be 'float32' or 'bfloat16', got 'int8'"),
-        ({"optimizer": "adan"}, "optimizer must be one of adagrad, adam, adamax"),
-        ({"data": "cats"}, "data must be one of digits, mnist, fashion_mnist, cifar10, names, "),
-        ({"data": "names", "split_by": "writer"}, "split_by='writer' is for digits"),
+        ({"optimizer": "adan"}, "no optimizer is called 'adan'; did you mean 'adam', "),
+        ({"data": "cats"}, "no dataset is called 'cats'; valid names: digits, mnist, "),
+        ({"data": "names", "split_by": "writer"}, "only digits can be split by writer"),
         ({"split_by": "year"}, "split_by must be 'example' or 'writer', got 'year'"),
     ],
 )
@@ -300,7 +324,7 @@ def test_a_character_is_told(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     run = Run.create(recipes.configure("diabetes"), tmp_path / "run")
-    with pytest.raises(DataMismatchError, match="was trained on diabetes; predict reads digits"):
+    with pytest.raises(DataMismatchError, match=r"trained on diabetes, .*\n  from shapezoo"):
         recipes.predict(run.path, "1.0")
 
 
@@ -335,6 +359,127 @@ def test_a_compiled_run_gives_the_same(tmp_path: Path) -> None:
     assert counters["ok"] > before
     assert compiled.loss == pytest.approx(eager.loss, rel=1e-2)
     assert recipes.train(run).test == compiled
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "has_diverged"),
+    [
+        ("lenet", {"lr": 100.0, "batch_size": 100}, True),
+        ("lenet", {"lr": 100.0, "batch_size": 100, "patience": 1}, True),
+        ("lenet", {"batch_size": 500}, False),
+        ("linear_regression", {"lr": 1e5}, True),
+        ("linear_regression", {}, False),
+        ("linear_regression", {"optimizer": "sgd", "lr": 10.0}, True),
+    ],
+)
+def test_a_loss_far_above_that_of_no_training_has_diverged(
+    model: str, settings: dict[str, Any], has_diverged: bool, tmp_path: Path
+) -> None:
+    config = recipes.configure(model, epochs=2, **settings)
+    outcome = recipes.train(config, run=tmp_path / "run")
+    assert outcome.diverged == has_diverged
+    assert outcome.run
+    assert recipes.train(outcome.run).diverged == has_diverged
+
+
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """LeNet, trained with a tenth of the examples held out."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return train(recipes.configure("lenet", epochs=3, patience=3, lr=0.01), folder)[0]
+
+
+def test_probabilities_are_calibrated_on_held_out_examples(
+    held_out: Run, trained: tuple[Run, Metrics], tmp_path: Path
+) -> None:
+    temperature = held_out.temperature()
+    assert 0.05 < temperature != 1
+    Image.fromarray(digits().test.images[0, 0].numpy()).save(tmp_path / "digit.png")
+    calibrated = recipes.predict(held_out.path, tmp_path / "digit.png").probabilities
+    inputs = (read_digit(tmp_path / "digit.png"),)
+    expected = (held_out.load_model()(*inputs)[0] / temperature).softmax(0)
+    assert list(calibrated) == [str(int(label)) for label in expected.argsort(descending=True)]
+    assert calibrated["0"] == pytest.approx(expected[0].item(), abs=1e-6)
+    # as for the runs of earlier versions, which have no such file
+    assert not (trained[0].path / "calibration.json").exists()
+    assert trained[0].temperature() == 1
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[1]", '{"temperature": 0.0}', '{"temperature": NaN}', "[" * 100_000]
+)
+def test_a_damaged_calibration_is_told(content: str, tmp_path: Path) -> None:
+    run = Run.create(CONFIG, tmp_path / "run")
+    (run.path / "calibration.json").write_text(content)
+    with pytest.raises(RunError, match=r"calibration\.json' (cannot be read|has no temperature)"):
+        run.temperature()
+
+
+def test_the_best_epoch_of_a_run_is_known(held_out: Run, trained: tuple[Run, Metrics]) -> None:
+    losses = [record["test"]["loss"] for record in held_out.metrics()]
+    assert held_out.kept_epoch() == losses.index(min(losses)) + 1
+    assert trained[0].kept_epoch() is None
+
+
+def test_pictures_unlike_all_digits_have_a_caveat(
+    trained: tuple[Run, Metrics], tmp_path: Path
+) -> None:
+    def caveat(pixels: Any) -> str | None:
+        Image.fromarray(pixels).save(tmp_path / "picture.png")
+        return recipes.predict(trained[0].path, tmp_path / "picture.png").caveat
+
+    test = digits().test
+    assert [caveat(test.images[index, 0].numpy()) for index in range(20)].count(None) >= 19
+    noise = torch.randint(256, (60, 60), generator=torch.Generator().manual_seed(0))
+    cross = torch.full((60, 60), 255)
+    cross[20:40] = cross[:, 20:40] = 0
+    for pixels in (noise, cross):
+        reason = caveat(pixels.to(torch.uint8).numpy())
+        assert reason
+        assert re.match(
+            r"the picture is unlike every training digit; its distance .* \d\.\d", reason
+        )
+
+
+def test_at_most_two_percent_of_unseen_names_but_most_random_letters_have_a_caveat() -> None:
+    unseen, letters = names().test, random.Random(0)
+    nonsense = [
+        "".join(letters.choices(string.ascii_lowercase, k=letters.randint(4, 10)))
+        for _ in range(300)
+    ]
+    known = names().train
+
+    def flagged(examples: list[str]) -> float:
+        """The share with a caveat."""
+        rows = [encode_names([example]) for example in examples]
+        return sum(bool(unlike_names((r.tokens, r.lengths), known)) for r in rows) / len(rows)
+
+    assert flagged(decode_names(unseen.names.tokens, unseen.names.lengths)[:300]) < 0.03
+    assert flagged(nonsense) > 0.85
+    assert flagged(["Smith-Jones", "van der Berg", "O'Neil", "Li", "papadopoulos"]) == 0
+
+
+def test_the_case_of_a_name_does_not_matter() -> None:
+    """The training names have capitals, and capitals alone would be guessed badly."""
+    read = SOURCES["names"].read
+    assert read
+    expected = encode_names(["O'Neil"]).tokens
+    for spelling in ("o'neil", "O'NEIL", "O'Neil", " o'néil "):
+        assert torch.equal(read(spelling, ())[0], expected)
+    assert torch.equal(read("McEvoy", ())[0], encode_names(["McEvoy"]).tokens)
+    for spelling in ("", " ", "-"):
+        with pytest.raises(SequenceError, match=f"the name '{spelling}' has no letters"):
+            read(spelling, ())
+    with pytest.raises(SequenceError, match=r"name 'ref\.png' contains '\.'"):
+        read("ref.png", ())
+
+
+def test_a_caveat_names_the_sequences_that_are_new() -> None:
+    example = encode_names(["Zzzzz"])
+    assert unlike_names((example.tokens, example.lengths), names().train) == (
+        "'Zzzzz' is unlike the training names: 5 of its 5 sequences of three letters occur in none "
+        "of them"
+    )
 
 
 def test_events_for_tensorboard_are_written(tmp_path: Path) -> None:
@@ -378,14 +523,42 @@ CONFIG = RunConfig("lenet")
 
 
 def test_a_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="is not a run folder"):
+    with pytest.raises(RunError, match=r"is not a run folder: it has no config\.json, which"):
         recipes.predict(tmp_path, tmp_path / "digit.png")
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(RunError, match=r"is not a configuration of a run: TypeError.*'model'"):
+    with pytest.raises(RunError, match="is not the configuration of a run: it does not name a m"):
         recipes.predict(tmp_path, tmp_path / "digit.png")
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(RunError, match="is not a configuration of a run"):
+    with pytest.raises(RunError, match="is not the configuration of a run"):
         recipes.predict(tmp_path, tmp_path / "digit.png")
+
+
+def test_a_path_beside_a_run_gets_the_run_that_was_meant(tmp_path: Path) -> None:
+    run = Run.create(CONFIG, tmp_path / "runs" / "lenet-1")
+    for path, advice in (
+        (tmp_path / "runs", f"it is a folder of runs; pass one of them, such as '{run.path}'"),
+        (tmp_path / "runs" / "lenet-2", f"it does not exist; did you mean '{run.path}'"),
+        (run.path / "config.json", f"it is a file of a run; pass its folder, '{run.path}'"),
+        (tmp_path / "other" / "lenet-1", "it does not exist"),
+    ):
+        with pytest.raises(RunError) as error:
+            Run.open(path)
+        assert str(error.value).startswith(f"'{path}' is not a run folder: {advice}")
+
+
+def test_a_folder_that_cannot_be_created_is_named_without_a_temporary_name(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError) as error:
+        Run.create(CONFIG, tmp_path / "file" / "run")
+    assert str(error.value) == (
+        f"the run folder '{tmp_path / 'file' / 'run'}' cannot be created: Not a directory"
+    )
+
+
+def test_a_run_in_the_way_of_a_new_one_can_be_continued(tmp_path: Path) -> None:
+    run = Run.create(CONFIG, tmp_path / "a run")
+    with pytest.raises(RunError, match=rf"continue .*:\n  shapezoo train --resume '{run.path}'$"):
+        Run.create(CONFIG, run.path)
 
 
 def test_settings_that_an_older_version_did_not_know_have_their_defaults(tmp_path: Path) -> None:
@@ -399,18 +572,19 @@ def test_settings_that_an_older_version_did_not_know_have_their_defaults(tmp_pat
 
 def test_a_training_that_diverged_is_told(tmp_path: Path) -> None:
     config = RunConfig("lenet", epochs=1, batch_size=500, lr=1e30)
-    _, test = train(config, tmp_path / "run")
-    assert test.accuracy == 0
+    outcome = recipes.train(config, run=tmp_path / "run")
+    assert outcome.diverged
+    assert outcome.test.accuracy == 0
     (line,) = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
     assert json.loads(line, parse_constant=pytest.fail)["test"]["loss"] is None
     Image.fromarray(digits().test.images[0, 0].numpy()).save(tmp_path / "digit.png")
-    with pytest.raises(RunError, match="the training diverged; retrain with a smaller lr"):
+    with pytest.raises(RunError, match="the training diverged; try a smaller learning rate"):
         recipes.predict(tmp_path / "run", tmp_path / "digit.png")
 
 
 def test_a_run_that_did_not_end_has_no_weights(tmp_path: Path) -> None:
     run = Run.create(CONFIG, tmp_path / "run")
-    with pytest.raises(WeightsError, match="no weights file"):
+    with pytest.raises(RunError, match=rf"not ended; .*:\n  shapezoo train --resume {run.path}$"):
         recipes.predict(run.path, tmp_path / "digit.png")
 
 
@@ -440,6 +614,7 @@ def test_a_tampered_configuration_is_told(
     key: str, value: object, message: str, tmp_path: Path
 ) -> None:
     run = Run.create(CONFIG, tmp_path / "run")
+    (run.path / "model.safetensors").touch()  # as if it had ended
     file = run.path / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
     with pytest.raises(RunError, match=re.escape(message)):

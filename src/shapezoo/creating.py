@@ -5,14 +5,13 @@ name builds. `tools/overloads.py` writes the overloads from the registry; a test
 out of date.
 """
 
-import difflib
 import inspect
-from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias, overload
 
 import torch
 
 from shapezoo import models
+from shapezoo._names import did_you_mean
 from shapezoo.contracts import Module
 from shapezoo.registry import Entry, entries
 from shapezoo.weights.pretrained import build_pretrained
@@ -274,7 +273,7 @@ def create_model(
     entry = find_entry(name)
     accepted = inspect.signature(entry.builder).parameters
     if unknown := [keyword for keyword in hyperparameters if keyword not in accepted]:
-        hint = _suggestion(unknown[0], accepted)
+        hint = did_you_mean(unknown[0], accepted)
         if "pretrained" in unknown and entry.published_by is not None:
             hint = "for published weights, pass weights='DEFAULT'"
         raise TypeError(
@@ -296,13 +295,6 @@ def find_entry(name: str) -> Entry:
     """
     models_by_name = {entry.name: entry for entry in entries()}
     if name not in models_by_name:
-        hint = _suggestion(name, models_by_name) or "see list_models()"
+        hint = did_you_mean(name, models_by_name) or "see list_models()"
         raise UnknownModelError(f"unknown model {name!r}; {hint}")
     return models_by_name[name]
-
-
-def _suggestion(name: str, known: Iterable[str]) -> str:
-    """Ask whether one of the most similar names was meant; empty if none is similar."""
-    nearest = [repr(match) for match in difflib.get_close_matches(name, known)]
-    names = " or ".join(filter(None, (", ".join(nearest[:-1]), *nearest[-1:])))
-    return names and f"did you mean {names}?"

@@ -8,6 +8,8 @@ from typing import Any
 
 from shapezoo._modules import without_values
 from shapezoo.contracts import Signature, signature
+from shapezoo.contracts.language.axes import Extent, differences
+from shapezoo.contracts.language.types import tensors
 from shapezoo.creating import create_model, find_entry
 from shapezoo.registry import Publisher, Task, entries
 from shapezoo.verdicts import Mode, Verdict, verdicts
@@ -65,6 +67,40 @@ class ModelInfo:
             lines.append(f"  {'' if number else 'weights':12}{weights}")
         return "\n".join(lines)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the description as JSON-ready data, without the published weights."""
+        return {
+            "name": self.name,
+            "summary": self.summary,
+            "task": self.task,
+            "paper": self.paper,
+            "parameters": self.parameters,
+            "hyperparameters": self.hyperparameters,
+            "signature": str(self.signature),
+            "verdicts": {mode: verdict.to_dict() for mode, verdict in self.verdicts.items()},
+            "export": self.export,
+            "published_by": self.published_by,
+        }
+
+    def accepts(self, shape: tuple[int | None, ...]) -> bool:
+        """Whether the model accepts a tensor of this shape as the only argument, in eval mode.
+
+        The shape must match the contract, and meet the limits that were proved.
+
+        Args:
+            shape: The shape; None stands for any size.
+        """
+        if not self.signature.accepts(shape):
+            return False
+        sizes: dict[str, Any] = {}
+        for tensor in tensors(self.signature.inputs[0].type):
+            bound: dict[str, Extent] = {}
+            if differences(tensor.axes, shape, bound) == []:
+                sizes = {axis: size for axis, size in bound.items() if isinstance(size, int)}
+        verdict = self.verdicts.get("eval")
+        limits = verdict.preconditions if verdict else ()
+        return all(limit.holds(sizes) for limit in limits if sizes.keys() >= set(limit.axes))
+
     @property
     def weights(self) -> tuple[PublishedWeights, ...]:
         """The published weights for it."""
@@ -95,8 +131,8 @@ def list_models(
         pattern: Only list names that match, with ``*`` and ``?`` as in a shell; if there are
             several patterns, names that match any of them.
         task: Only list models for this task.
-        accepts: Only list models whose contract accepts a tensor of this shape as the only
-            argument. None stands for any size.
+        accepts: Only list models that accept a tensor of this shape as the only argument, by
+            their contract and the limits that were proved in eval mode. None stands for any size.
         published: Only list models with published weights, or only those without.
 
     Example:
@@ -116,7 +152,7 @@ def list_models(
         if any(fnmatch.fnmatchcase(entry.name, pattern) for pattern in patterns)
         and task in (None, entry.task)
         and published in (None, entry.published_by is not None)
-        and (accepts is None or model_info(entry.name).signature.accepts(accepts))
+        and (accepts is None or model_info(entry.name).accepts(accepts))
     ]
 
 

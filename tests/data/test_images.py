@@ -13,7 +13,7 @@ from PIL import Image
 from tests.damage import mutated
 
 from shapezoo import ShapeError, model_info
-from shapezoo._pictures import on_white
+from shapezoo._pictures import on_background
 from shapezoo.data import ImageDataset, ImageError, read_digit, read_picture
 from shapezoo.data.images import read_grey
 from shapezoo.data.memory import split
@@ -160,9 +160,8 @@ MODES: dict[str, Any] = {
     "I;16L": HALF * 257,
     "I;16B": HALF * 257,
     "I;16N": HALF * 257,
-    "F": 0.5,
+    "F": HALF / 255,
 }
-REFUSED = {"F"}
 
 
 def test_no_mode_is_forgotten() -> None:
@@ -176,12 +175,12 @@ def in_mode(mode: str, value: Any) -> Image.Image:
     return picture
 
 
-@pytest.mark.parametrize("mode", sorted(MODES.keys() - REFUSED))
+@pytest.mark.parametrize("mode", sorted(MODES))
 def test_a_grey_of_any_mode_stays_this_grey(mode: str) -> None:
     expected = 255 if mode == "1" else HALF
     picture = in_mode(mode, MODES[mode])
     for wanted in ("L", "RGB"):
-        pixels = np.array(on_white(picture, wanted))
+        pixels = np.array(on_background(picture, wanted))
         assert pixels.shape == ((6, 8) if wanted == "L" else (6, 8, 3))
         tolerance = 1 if mode == "LAB" else 0  # whose steps are others
         assert np.abs(pixels.astype(int) - expected).max() <= tolerance
@@ -192,18 +191,21 @@ def test_a_grey_of_any_mode_stays_this_grey(mode: str) -> None:
 
 
 def test_modes_and_values_without_a_known_range_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"mode 'F' \(32-bit floats\).*convert\('L'\)"):
-        on_white(in_mode("F", 0.5), "L")
+    for value in (-0.5, 65_536.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="floats must have values from 0 to 65535, got"):
+            on_background(in_mode("F", value), "L")
+    with pytest.raises(ValueError, match=r"mode 'I' is read as 16 .* at most 200 are black"):
+        on_background(in_mode("I", 200), "L")
     for value in (-1, 65_536):
         with pytest.raises(ValueError, match=f"mode 'I' must .* 0 to 65535, got {value} to"):
-            on_white(in_mode("I", value), "L")
+            on_background(in_mode("I", value), "L")
 
 
 FORMATS = [
     ("L", "png"), ("LA", "png"), ("P", "png"), ("RGB", "png"), ("RGBA", "png"), ("I;16", "png"),
     ("1", "png"), ("L", "jpg"), ("RGB", "jpg"), ("CMYK", "jpg"), ("YCbCr", "jpg"), ("P", "gif"),
-    ("I;16", "tif"), ("I;16B", "tif"), ("I", "tif"), ("CMYK", "tif"), ("LAB", "tif"), ("L", "bmp"),
-    ("I;16", "pgm"), ("RGB", "webp"),
+    ("I;16", "tif"), ("I;16B", "tif"), ("I", "tif"), ("F", "tif"), ("CMYK", "tif"), ("LAB", "tif"),
+    ("L", "bmp"), ("I;16", "pgm"), ("RGB", "webp"),
 ]  # fmt: skip
 
 
@@ -233,6 +235,127 @@ def test_a_digit_of_16_bits_is_read_as_of_8(tmp_path: Path) -> None:
     Image.fromarray(digit).save(tmp_path / "8.png")
     Image.fromarray(digit.astype(np.uint16) * 257).save(tmp_path / "16.png")
     assert torch.equal(read_digit(tmp_path / "16.png"), read_digit(tmp_path / "8.png"))
+
+
+SEVEN = np.zeros((200, 200), dtype=np.uint8)
+"""A seven in white on black."""
+SEVEN[30:50, 60:140] = 255
+SEVEN[50:170, 110:130] = 255
+
+
+@pytest.fixture
+def seven(tmp_path: Path) -> Any:
+    """What is read from a seven in black on white."""
+    Image.fromarray(255 - SEVEN).save(tmp_path / "seven.png")
+    return read_digit(tmp_path / "seven.png")
+
+
+@pytest.mark.parametrize("ink", [0, 100, 240, 255])
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_ink_of_any_colour_on_a_transparent_ground_is_read(
+    mode: str, ink: int, seven: Any, tmp_path: Path
+) -> None:
+    """White ink was "no digit" once, because transparent parts became white too."""
+    alpha = Image.fromarray(SEVEN)
+    channels = [Image.new("L", alpha.size, ink) for _ in mode[:-1]]
+    Image.merge(mode, [*channels, alpha]).save(tmp_path / "ink.png")
+    assert torch.equal(read_digit(tmp_path / "ink.png"), seven)
+
+
+@pytest.mark.parametrize("extension", ["png", "gif"])
+def test_white_ink_in_a_palette_with_a_transparent_colour_is_read(
+    extension: str, seven: Any, tmp_path: Path
+) -> None:
+    picture = Image.fromarray(SEVEN // 255)
+    picture.putpalette([255, 255, 255] * 2)
+    picture.save(tmp_path / f"ink.{extension}", transparency=0)
+    assert torch.equal(read_digit(tmp_path / f"ink.{extension}"), seven)
+
+
+def test_a_picture_that_is_white_everywhere_is_no_digit(tmp_path: Path) -> None:
+    for name, value in (("clear", 0), ("opaque", 255)):
+        Image.new("LA", (9, 9), (255, value)).save(tmp_path / f"{name}.png")
+        with pytest.raises(ImageError, match=rf"{name}\.png': it shows no digit"):
+            read_digit(tmp_path / f"{name}.png")
+
+
+@pytest.mark.parametrize("white", [1.0, 255.0, 65_535.0])
+def test_a_digit_of_floats_is_read_by_its_range_of_values(
+    white: float, seven: Any, tmp_path: Path
+) -> None:
+    values = (255 - SEVEN).astype(np.float32) / 255 * np.float32(white)
+    Image.fromarray(values).save(tmp_path / "floats.tif")
+    assert torch.equal(read_digit(tmp_path / "floats.tif"), seven)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "extension"),
+    [
+        (255 - SEVEN, "png"),
+        (255 - SEVEN, "jpg"),
+        ((255 - SEVEN).astype(np.uint16) * 257, "png"),
+        ((255 - SEVEN).astype(np.float32), "tif"),
+    ],
+)
+def test_a_picture_that_a_camera_marks_as_turned_is_turned_back(
+    pixels: Any, extension: str, seven: Any, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    Image.fromarray(np.rot90(pixels)).save(tmp_path / f"turned.{extension}", exif=exif)
+    torch.testing.assert_close(
+        read_digit(tmp_path / f"turned.{extension}"), seven, atol=0.05, rtol=0
+    )
+
+
+def test_thin_lines_of_a_large_scan_are_reduced_like_those_of_a_grey_picture(
+    tmp_path: Path,
+) -> None:
+    """Pillow reduces pictures of 1 bit or with a palette by leaving out pixels."""
+    lines = np.full((2048, 2048), 255, dtype=np.uint8)
+    lines[::64, :] = 0
+    grey = Image.fromarray(lines)
+    for name, picture in (("L", grey), ("1", grey.convert("1")), ("P", grey.convert("P"))):
+        picture.save(tmp_path / f"{name}.png")
+    expected = read_grey(tmp_path / "L.png").int()
+    assert 0 < expected.min() < 255
+    for name in ("1", "P"):
+        assert (read_grey(tmp_path / f"{name}.png").int() - expected).abs().max() <= 1
+
+
+def test_a_cut_out_can_be_put_on_black(tmp_path: Path) -> None:
+    Image.new("LA", (4, 4), (200, 0)).save(tmp_path / "clear.png")
+    image = read_picture(tmp_path / "clear.png", height=2, width=2, channels=1, background="black")
+    assert torch.equal(image, torch.zeros(1, 1, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"%PDF-1.7\n", "it is in PDF format; convert it to PNG"),
+        (b'<?xml version="1.0"?>\n<svg/>', "it is in SVG format; convert it to PNG"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "it is in HEIC format; convert it to PNG"),
+        (b"a seven", "it is not in a format that Pillow reads, such as PNG, JPEG"),
+    ],
+)
+def test_a_file_that_is_no_picture_is_named_for_what_it_is(
+    content: bytes, reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / "odd.png").write_bytes(content)
+    with pytest.raises(ImageError, match=rf"odd\.png' cannot be read as a picture: {reason}"):
+        read_digit(tmp_path / "odd.png")
+
+
+def test_a_picture_of_many_pixels_is_read_up_to_a_limit_and_without_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("1", (10, 15)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 75)
+    assert read_grey(tmp_path / "large.png").shape == (15, 10)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 74)
+    with pytest.raises(ImageError, match=r"large\.png' .*: it has more than 148 pixels; reduce it"):
+        read_grey(tmp_path / "large.png")
 
 
 def encoded(extension: str, mode: str = "RGB") -> bytes:

@@ -4,7 +4,7 @@ import functools
 import io
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -439,12 +439,26 @@ EVENTS: list[Event] = [
 ]
 
 
-def shown(*, terminal: bool) -> str:
+def shown(
+    *, terminal: bool, epochs: int = 4, events: Sequence[Event] = EVENTS, **options: str
+) -> str:
     output = io.StringIO()
-    with Progress(4, Console(file=output, force_terminal=terminal, width=100)) as progress:
-        for event in EVENTS:
+    console = Console(file=output, force_terminal=terminal, width=100)
+    with Progress(epochs, console, **options) as progress:
+        for event in events:
             progress(event)
     return output.getvalue()
+
+
+def test_epochs_are_in_line_and_large_losses_are_short() -> None:
+    events = [
+        EpochDone(9, 123.456, Metrics(1234.56789, None, 50)),
+        EpochDone(10, 1.5e35, Metrics(math.nan, 0.5, 50)),
+    ]
+    assert shown(terminal=False, epochs=10, events=events, evaluated="held-out") == (
+        "epoch  9/10  loss 123.4560  held-out loss 1234.57\n"
+        "epoch 10/10  loss 1.5e+35  held-out loss nan  held-out accuracy 50.00%\n"
+    )
 
 
 def test_a_file_gets_a_line_for_each_epoch() -> None:

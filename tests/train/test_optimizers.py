@@ -77,7 +77,11 @@ def test_a_chosen_optimizer_can_be_pickled() -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("adamm", "did you mean 'adam' or 'adamw'"), ("SGD", "did you mean 'sgd'"), ("lion", "")],
+    [
+        ("adamm", "did you mean 'adam', 'adamw' or 'adamax'?"),
+        ("SGD", "did you mean 'sgd'"),
+        ("lion", ""),
+    ],
 )
 def test_an_unknown_name_raises_with_close_matches_and_all_names(name: str, hint: str) -> None:
     with pytest.raises(UnknownOptimizerError) as error:

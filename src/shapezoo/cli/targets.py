@@ -7,14 +7,19 @@ import importlib.util
 import operator
 import sys
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from shapezoo._names import did_you_mean
 from shapezoo.contracts import ContractError, signature
 from shapezoo.creating import UnknownModelError, create_model
 from shapezoo.zoo import list_models
+
+MOST_NAMES = 8
+"""How many of the objects in a module are listed in an error."""
 
 
 class TargetError(LookupError):
@@ -37,13 +42,12 @@ def find_target(
         TargetError: There is no such object, or it does not accept such arguments.
         UnknownModelError: The zoo has no such model.
     """
-    init = dict(map(_parse_argument, arguments))
-    package, colon, name = target.partition(":")
-    if not colon:
-        if target not in list_models() and _is_package(target):
-            raise TargetError(f"{target} is a package; name an object in it: {target}:Name")
+    init = parse_arguments(arguments)
+    if ":" not in target:
+        if target not in list_models():
+            _refuse_modules(target)
         return _build(functools.partial(create_model, target), target, init, train), None
-    found = _import(package, name)
+    found = _import(target)
     is_class = isinstance(found, type) and issubclass(found, nn.Module)
     is_function = isinstance(found, types.FunctionType)
     if is_class and not train:
@@ -59,18 +63,38 @@ def find_target(
     raise TargetError(f"{target} is not a module, a module class or a function: {found!r}")
 
 
-def _is_package(name: str) -> bool:
-    _import_from_working_directory()
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False
+def find_model(target: str, arguments: Sequence[str]) -> nn.Module:
+    """Return the module that a target names or builds, in eval mode.
+
+    Args:
+        target: The name of a model of the zoo, or ``package.module:Name``.
+        arguments: Arguments to build it with, as in `find_target`.
+
+    Raises:
+        TargetError: There is no such object, or it is not a module and does not build one.
+        UnknownModelError: The zoo has no such model.
+    """
+    found, init = find_target(target, arguments)
+    if isinstance(found, type):
+        return _build(found, target, init or {}, train=False)
+    if not isinstance(found, nn.Module):
+        raise TargetError(f"{target} is a function; name a module, or what builds one")
+    return found
 
 
 def _import_from_working_directory() -> None:
     """Make imports find modules in the working directory, as `python -m` does."""
     if "" not in sys.path:
         sys.path.insert(0, "")
+
+
+def parse_arguments(texts: Sequence[str]) -> dict[str, Any]:
+    """Parse the values of ``--init``.
+
+    Raises:
+        TargetError: One of them is not written as ``name=value``.
+    """
+    return dict(map(_parse_argument, texts))
 
 
 def _parse_argument(text: str) -> tuple[str, Any]:
@@ -83,16 +107,76 @@ def _parse_argument(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _import(package: str, name: str) -> Any:
+def _refuse_modules(target: str) -> None:
+    """Raise a TargetError with the right spelling if a target is a file, or lacks its colon."""
+    path = Path(target)
+    if path.suffix == ".py":
+        if not path.is_file():
+            raise TargetError(f"there is no file {target!r}")
+        module = ".".join(path.with_suffix("").parts)
+        raise TargetError(f"name an object in {target}: {_choices(module)}")
+    if _is_module(target):
+        raise TargetError(f"{target} is a module; name an object in it: {_choices(target)}")
+    module, _, name = target.rpartition(".")
+    if module and _is_module(module):
+        raise TargetError(f"write a colon in front of the name: {module}:{name}")
+
+
+def _is_module(name: str) -> bool:
+    """Whether there is a module of this name; importing the packages above it must succeed."""
     _import_from_working_directory()
     try:
-        module = importlib.import_module(package)
-    except Exception as error:
-        raise TargetError(f"cannot import {package}: {type(error).__name__}: {error}") from error
+        return importlib.util.find_spec(name) is not None
+    except Exception:  # the code of a package above it can raise anything
+        return False
+
+
+def _choices(module: str) -> str:
+    """Return the targets in a module of the user's: ``nets:Up, nets:Down``."""
+    names = list(_names(_import_module(module))) or ["Name"]
+    more = ", ..." if len(names) > MOST_NAMES else ""
+    return ", ".join(f"{module}:{name}" for name in names[:MOST_NAMES]) + more
+
+
+def _names(module: types.ModuleType) -> Iterator[str]:
+    """Yield the names of the modules, module classes and functions that a module defines."""
+    for name, value in vars(module).items():
+        is_class = isinstance(value, type) and issubclass(value, nn.Module)
+        is_own = getattr(value, "__module__", "") == module.__name__
+        if name.startswith("_"):
+            continue
+        if isinstance(value, nn.Module) or (
+            is_own and (is_class or isinstance(value, types.FunctionType))
+        ):
+            yield name
+
+
+def _import_module(name: str) -> types.ModuleType:
+    _import_from_working_directory()
     try:
-        return operator.attrgetter(name)(module)
+        return importlib.import_module(name)
+    except Exception as error:
+        raise TargetError(f"cannot import {name}: {type(error).__name__}: {error}") from error
+
+
+def _import(target: str) -> Any:
+    """Return the object that ``package.module:Name`` names."""
+    package, _, name = target.partition(":")
+    if not package or not name:
+        raise TargetError(f"{target!r} is incomplete; write module:Name, as in nets:UNet")
+    if package.endswith(".py"):
+        package = ".".join(Path(package).with_suffix("").parts)
+        raise TargetError(f"{target} names a file; write its module: {package}:{name}")
+    module = _import_module(package)
+    try:
+        found = operator.attrgetter(name)(module)
+        owner = operator.attrgetter(name.rpartition(".")[0] or name)(module)
+        if isinstance(owner, type) and isinstance(found, types.FunctionType):
+            raise TargetError(f"{target} is a method; name its class: {target.rpartition('.')[0]}")
+        return found
     except AttributeError as error:
-        raise TargetError(f"{package} has no {name}") from error
+        hint = did_you_mean(name, _names(module)) or f"name one of {_choices(package)}"
+        raise TargetError(f"{package} has no {name}; {hint}") from error
 
 
 def _has_shapes(function: Callable[..., Any]) -> bool:
@@ -115,7 +199,12 @@ def _build(
     except UnknownModelError:
         raise  # its message suggests the nearest names
     except Exception as error:
-        raise TargetError(f"cannot build {target}: {type(error).__name__}: {error}") from error
+        hint = ""
+        if isinstance(error, TypeError) and "required" in str(error):
+            hint = "; pass arguments as in --init channels=3"
+        raise TargetError(
+            f"cannot build {target}: {type(error).__name__}: {error}{hint}"
+        ) from error
     if not isinstance(model, nn.Module):
         raise TargetError(f"{target} does not return a module, but {model!r}")
     return model.train(train)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from shapezoo.contracts import checked
-from shapezoo.data.images import ImageDataset, ImageError, read_grey
+from shapezoo.data.images import LEAST_CONTRAST, ImageDataset, ImageError, read_grey
 from shapezoo.data.memory import Split, split
 from shapezoo.data.packaged import read_packaged
 
@@ -68,7 +68,7 @@ def read_digit(path: str | os.PathLike[str]) -> Float[Tensor, "1 1 28 28"]:
 def _prepare(grey: UInt8[Tensor, "height width"]) -> Float[Tensor, "1 1 28 28"]:
     border = torch.cat([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     ink = (grey.float() - border.float().median()).abs()
-    if ink.max() < 16:
+    if ink.max() < LEAST_CONTRAST:
         raise ImageError("it shows no digit: all pixels have nearly the same brightness")
     rows, columns = (torch.nonzero(ink > ink.max() / 2)[:, axis] for axis in (0, 1))
     ink = ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] / ink.max()

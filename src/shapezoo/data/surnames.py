@@ -179,6 +179,13 @@ def encode_names(names: Sequence[str]) -> PaddedSequences:
     return PaddedSequences(codes.view(-1, longest).long(), lengths)
 
 
+@checked
+def decode_names(tokens: Int64[Tensor, "batch seq"], lengths: Int64[Tensor, "batch"]) -> list[str]:
+    """Decode names that `encode_names` returned; they are in ASCII."""
+    rows = zip(tokens.tolist(), lengths.tolist(), strict=True)
+    return [bytes(codes[:length]).decode("ascii") for codes, length in rows]
+
+
 def fold(name: str) -> str:
     """Return a name in ASCII, as described at `encode_names`.
 

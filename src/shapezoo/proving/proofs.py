@@ -1,7 +1,7 @@
 """What `prove` returns: a verdict, and everything that it rests on."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from shapezoo.contracts import Signature
 from shapezoo.contracts.language.conditions import Condition
@@ -53,6 +53,30 @@ class Result:
         if isinstance(self, Refuted):
             lines += rendering.counterexample_rows(self.counterexample, self.regions)
         return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the most important parts as JSON-ready data."""
+        example = self.counterexample if isinstance(self, Refuted) else None
+        return {
+            "name": self.name,
+            "verdict": self.verdict,
+            "mode": self.mode,
+            "contract": str(self.contract),
+            "axes": list(self.axes),
+            "preconditions": list(map(str, self.preconditions)),
+            "is_exact": self.is_exact,
+            "sampled": {axis: list(tried) for axis, tried in self.sampled.items()},
+            "assumptions": list(map(str, self.assumptions)),
+            "reason": self.reason if isinstance(self, ProvedInPart | Refuted | Unknown) else None,
+            "counterexample": example
+            and {
+                "sizes": dict(example.sizes),
+                "error": str(example.error),
+                "replay": example.snippet,
+            },
+            "warnings": list(self.warnings),
+            "seconds": self.seconds,
+        }
 
     @property
     def axes(self) -> tuple[str, ...]:

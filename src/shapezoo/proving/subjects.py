@@ -157,9 +157,10 @@ def subject_of(
         raise RuntimeError("prove runs the checks of contracts, which are switched off")
     subject = _subject(obj, init)
     if not subject.contract.tensors:
+        hint = "to prove a model, pass the model itself, not the function that builds it"
         raise ContractError(
-            f"{subject.name}: its annotations name no shape that could be proved\n"
-            f"  to prove a model, pass the model itself, not the function that builds it"
+            f"{subject.name}: its annotations name no shape that could be proved"
+            + (f"\n  {hint}" if isinstance(obj, types.FunctionType) else "")
         )
     return subject
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from beartype.door import is_bearable
 
+from shapezoo._names import unknown_name
 from shapezoo.contracts import Module
 from shapezoo.contracts.matching.matching import CONF
 from shapezoo.creating import create_model
@@ -18,6 +19,12 @@ from shapezoo.train import OPTIMIZERS, SCHEDULES, OnNan
 
 class RunError(ValueError):
     """A run cannot be configured, or its folder cannot be created or read."""
+
+    __module__ = "shapezoo.recipes"
+
+
+class DataMismatchError(ValueError):
+    """A model does not accept the inputs of a dataset, or has another number of classes."""
 
     __module__ = "shapezoo.recipes"
 
@@ -33,7 +40,11 @@ _MINIMA = {
     "warmup_steps": 0,
     "seed": 0,
 }
-_CHOICES = {"data": SOURCES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+_CHOICES = {
+    "data": ("dataset", SOURCES),
+    "optimizer": ("optimizer", OPTIMIZERS),
+    "schedule": ("schedule", SCHEDULES),
+}
 
 
 @dataclass(frozen=True)
@@ -107,11 +118,16 @@ class RunConfig:
         for name in ("lr", "clip_norm"):
             if (value := getattr(self, name)) is not None and not 0 < value < math.inf:
                 raise RunError(f"{name} must be positive and finite, got {value}")
-        for name, choices in _CHOICES.items():
+        for name, (what, choices) in _CHOICES.items():
             if (value := getattr(self, name)) not in choices:
-                raise RunError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+                raise RunError(unknown_name(what, value, choices))
         if self.split_by == "writer" and self.data != "digits":
-            raise RunError(f"split_by='writer' is for digits; {self.data} has no writers")
+            raise RunError(f"only digits can be split by writer; {self.data} has no writers")
+
+    @property
+    def evaluated(self) -> str:
+        """What the examples are called that are evaluated after each epoch."""
+        return "held-out" if self.patience else "test"
 
     def build(self) -> Module:
         """Build the model, with random weights.

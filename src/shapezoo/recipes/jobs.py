@@ -11,7 +11,7 @@ from shapezoo._modules import copied, undisturbed
 from shapezoo.contracts import Module, ShapeError, Signature, TensorType, UnionType, signature
 from shapezoo.data import InMemory
 from shapezoo.data.memory import split
-from shapezoo.recipes.runs import RunConfig, RunError
+from shapezoo.recipes.configuration import DataMismatchError, RunConfig, RunError
 from shapezoo.recipes.sources import SOURCES, sizes_of
 from shapezoo.train import (
     Batch,
@@ -31,12 +31,6 @@ from shapezoo.train import (
     mean_squared_error,
 )
 from shapezoo.zoo import model_info
-
-
-class DataMismatchError(ValueError):
-    """A model does not accept the inputs of a dataset, or has another number of classes."""
-
-    __module__ = "shapezoo.recipes"
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,8 @@ def draw_curves(
     test_losses: Sequence[float | None],
     accuracies: Sequence[float | None],
     path: str | os.PathLike[str],
+    *,
+    evaluated: str = "test",
 ) -> None:
     """Draw the losses over the epochs and, unless it is a regression, the accuracy.
 
@@ -65,6 +67,7 @@ def draw_curves(
         test_losses: The test loss of each epoch.
         accuracies: The test accuracy of each epoch, from 0 to 1; None for a regression.
         path: The PNG file to write.
+        evaluated: What the examples of the test losses and accuracies are called.
 
     Raises:
         ValueError: The sequences differ in length, or are empty.
@@ -81,13 +84,13 @@ def draw_curves(
     loss, *others = figure.subplots(1, panels, squeeze=False)[0]
     epochs = range(1, len(losses) + 1)
     loss.plot(epochs, _finite(losses), ".-", label="training")
-    loss.plot(epochs, _finite(test_losses), ".-", label="test")
+    loss.plot(epochs, _finite(test_losses), ".-", label=evaluated)
     loss.set(ylabel="loss")
     loss.legend()
     for accuracy in others:
         percent = [100 * value for value in _finite(accuracies)]
         accuracy.plot(epochs, percent, ".-", color="C1")  # the colour of the test loss on the left
-        accuracy.set(ylabel="test accuracy (%)")
+        accuracy.set(ylabel=f"{evaluated} accuracy (%)")
     for axes in figure.axes:
         axes.set(xlabel="epoch", xlim=(0.5, len(losses) + 0.5))
         axes.locator_params(axis="x", integer=True, min_n_ticks=1)

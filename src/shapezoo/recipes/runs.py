@@ -4,7 +4,8 @@
 - ``metrics.jsonl``: one JSON object for each epoch,
 - ``checkpoint.safetensors``, ``checkpoint-before.safetensors``: the newest checkpoint and the one
   before it,
-- ``model.safetensors``: the trained weights,
+- ``calibration.json``: the temperature of the probabilities, if examples were held out,
+- ``model.safetensors``: the trained weights; it is written last,
 - ``confusion.tsv``: the confusion matrix of the test set; rows are true classes, columns predicted
   ones,
 - ``confusion.png``, ``curves.png``: plots of the confusion matrix and the metrics, if matplotlib is
@@ -20,6 +21,7 @@ import json
 import math
 import os
 import platform
+import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +35,7 @@ from torch import Tensor, nn
 import shapezoo.weights
 from shapezoo import __version__
 from shapezoo._files import leftovers, read_text, replacing
+from shapezoo._names import did_you_mean
 from shapezoo.contracts import Module
 from shapezoo.recipes.configuration import RunConfig, RunError
 from shapezoo.recipes.plots import draw_confusion, draw_curves
@@ -49,9 +52,12 @@ __all__ = ["Run", "RunConfig", "RunError"]
 
 _NEWEST = "checkpoint.safetensors"
 _BEFORE = "checkpoint-before.safetensors"
+_CONFIG = "config.json"
 _UNFINISHED = "checkpoint-new.safetensors"
+_WEIGHTS = "model.safetensors"
+_CALIBRATION = "calibration.json"
 _FILES = (
-    *("config.json", "metrics.jsonl", "model.safetensors", "confusion.tsv"),
+    *(_CONFIG, "metrics.jsonl", _WEIGHTS, "confusion.tsv", _CALIBRATION),
     *(_NEWEST, _BEFORE, _UNFINISHED, "confusion.png", "curves.png"),
 )
 
@@ -95,15 +101,14 @@ class Run:
         }
         record = dataclasses.asdict(config) | {"classes": classes, "versions": versions}
         text = json.dumps(record, indent=2) + "\n"
+        folder = Path(path) if path is not None else _unused_folder(config.model)
         try:
-            folder = Path(path) if path is not None else _unused_folder(config.model)
             _create_folder(folder, text)
         except FileExistsError as error:
-            raise RunError(
-                f"{str(path)!r} exists already; choose another folder, or resume the run in it"
-            ) from error
-        except OSError as error:
-            raise RunError(f"the folder of the run cannot be created: {error}") from error
+            raise RunError(_occupied(folder)) from error
+        except OSError as error:  # its own text may name a temporary file
+            reason = error.strerror or error
+            raise RunError(f"the run folder {str(folder)!r} cannot be created: {reason}") from error
         return cls(folder, config, classes)
 
     @classmethod
@@ -113,9 +118,11 @@ class Run:
         Raises:
             RunError: It is not a run folder.
         """
-        file = Path(path) / "config.json"
+        file = Path(path) / _CONFIG
         try:
             record = json.loads(read_text(file))
+            if "model" not in record:
+                raise ValueError("it does not name a model")
             names = {field.name for field in dataclasses.fields(RunConfig)}
             classes = tuple(record.get("classes", ()))
             if not all(isinstance(name, str) for name in classes):
@@ -123,10 +130,12 @@ class Run:
             config = RunConfig(**{name: record[name] for name in record.keys() & names})
             config.outcome()  # raises RecursionError if it is nested too deeply to be copied
             return cls(Path(path), config, classes)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise RunError(_no_run(Path(path))) from error
         except OSError as error:
-            raise RunError(f"{os.fspath(path)!r} is not a run folder: {error}") from error
+            raise RunError(f"{str(file)!r} cannot be read: {error.strerror or error}") from error
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
-            raise RunError(f"{str(file)!r} is not a configuration of a run: {error!r}") from error
+            raise RunError(f"{str(file)!r} is not the configuration of a run: {error}") from error
 
     def log(self, event: Event) -> None:
         """Append the metrics of an epoch to the file; ignore other events."""
@@ -233,11 +242,47 @@ class Run:
                 [record["test"]["loss"] for record in records],
                 [record["test"]["accuracy"] for record in records],
                 self.path / "curves.png",
+                evaluated=self.config.evaluated,
             )
+
+    def save_temperature(self, temperature: float) -> None:
+        """Write the temperature by which logits are divided before the softmax."""
+        _write(self.path / _CALIBRATION, json.dumps({"temperature": temperature}) + "\n")
+
+    def temperature(self) -> float:
+        """Return the temperature of the probabilities: 1 if the run has not been calibrated.
+
+        Raises:
+            RunError: The file is damaged.
+        """
+        file = self.path / _CALIBRATION
+        try:
+            match json.loads(read_text(file)):
+                case {"temperature": float(temperature)} if 0 < temperature < math.inf:
+                    return temperature
+        except FileNotFoundError:
+            return 1.0
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunError(f"{str(file)!r} cannot be read: {error}") from error
+        raise RunError(f"{str(file)!r} has no temperature; delete it to predict without one")
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the training has ended, and its results were written."""
+        return (self.path / _WEIGHTS).exists()
+
+    def kept_epoch(self) -> int | None:
+        """Return the epoch whose weights a training with patience has kept, or None."""
+        records = self.metrics() if self.config.patience else []
+        losses = {
+            record["epoch"]: math.inf if (loss := record["test"]["loss"]) is None else loss
+            for record in records
+        }
+        return min(losses, key=losses.__getitem__, default=None)
 
     def save_model(self, model: nn.Module) -> None:
         """Write the weights of a model."""
-        shapezoo.weights.save(model, self.path / "model.safetensors")
+        shapezoo.weights.save(model, self.path / _WEIGHTS)
 
     def load_model(self) -> Module:
         """Build the model of this run, with its trained weights, in eval mode.
@@ -248,8 +293,44 @@ class Run:
             WeightsError: The weights are missing or do not fit the model.
         """
         model = self.config.build()
-        shapezoo.weights.load(model, self.path / "model.safetensors")
+        shapezoo.weights.load(model, self.path / _WEIGHTS)
         return model.eval()
+
+
+def resume_command(folder: str | os.PathLike[str]) -> str:
+    """Return the command that continues the run in a folder."""
+    return shlex.join(["shapezoo", "train", "--resume", os.fspath(folder)])
+
+
+def _occupied(folder: Path) -> str:
+    """Return the error for the folder of a new run that exists already."""
+    advice = "choose another folder"
+    if (folder / _CONFIG).exists():
+        advice += f", or continue the run in it:\n  {resume_command(folder)}"
+    return f"{str(folder)!r} exists already; {advice}"
+
+
+def _no_run(path: Path) -> str:
+    """Return the error for a path that is not a run folder."""
+    if path.is_file():
+        advice = "it is a file; pass the folder that 'shapezoo train' wrote"
+        if (path.parent / _CONFIG).exists():
+            advice = f"it is a file of a run; pass its folder, {str(path.parent)!r}"
+    elif runs := _runs_in(path):
+        advice = f"it is a folder of runs; pass one of them, such as {runs[-1]!r}"
+    elif path.exists():
+        advice = f"it has no {_CONFIG}, which 'shapezoo train' writes into the folder of each run"
+    else:
+        runs = _runs_in(path.parent)
+        newest = runs and f"the newest run beside it is {runs[-1]!r}"
+        advice = f"it does not exist; {did_you_mean(str(path), runs) or newest or ''}".rstrip("; ")
+    return f"{str(path)!r} is not a run folder: {advice}"
+
+
+def _runs_in(folder: Path) -> list[str]:
+    """Return the run folders in a folder, the newest last."""
+    configs = sorted(folder.glob(f"*/{_CONFIG}"), key=lambda file: file.stat().st_mtime)
+    return [str(file.parent) for file in configs]
 
 
 def _unused_folder(model: str) -> Path:
@@ -266,7 +347,7 @@ def _create_folder(folder: Path, config: str) -> None:
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True)
     try:
-        _write(temporary / "config.json", config)
+        _write(temporary / _CONFIG, config)
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -29,7 +29,9 @@ from shapezoo.data import (
     text,
     weather,
 )
+from shapezoo.data.surnames import fold
 from shapezoo.layers import SequenceError
+from shapezoo.recipes.familiarity import unlike_digits, unlike_names
 from shapezoo.registry import Task
 
 Example = str | os.PathLike[str]
@@ -48,6 +50,9 @@ class Source:
         classes: Returns the names of the classes; empty for a regression.
         read: Turns an example of a user into the inputs of a model for these classes; None if
             there is no way.
+        example: What such an example looks like on the command line.
+        unlike: Returns why the inputs of a model are unlike the training examples, or None if they
+            are not; it is itself None if this is not known for the dataset.
         defaults: How its model is trained, where this differs from `RunConfig`.
     """
 
@@ -56,6 +61,8 @@ class Source:
     load: Callable[..., Split[Any]]
     classes: Callable[[Any], tuple[str, ...]] = lambda examples: examples.classes
     read: Callable[[Example, tuple[str, ...]], tuple[Tensor, ...]] | None = None
+    example: str = ""
+    unlike: Callable[[tuple[Tensor, ...], Any], str | None] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -92,8 +99,17 @@ def _load_cropped_cifar10(*, root: str, download: bool, **_: Any) -> Split[Image
     )
 
 
+def _read_clothes(path: Example) -> Tensor:
+    return read_picture(path, height=28, width=28, channels=1, background="black")
+
+
 def _read_name(name: Example, classes: tuple[str, ...]) -> tuple[Tensor, ...]:
-    encoded = encode_names([os.fspath(name)])
+    spelling = fold(os.fspath(name))
+    if not any(map(str.isalpha, spelling)):
+        raise SequenceError(f"the name {os.fspath(name)!r} has no letters; give at least one")
+    if spelling in (spelling.lower(), spelling.upper()):  # the training names have capitals
+        spelling = spelling.title()
+    encoded = encode_names([spelling])
     return encoded.tokens, encoded.lengths
 
 
@@ -109,36 +125,51 @@ SOURCES = {
         noun="images",
         load=lambda *, split_by, seed, **_: digits(split_by=split_by, seed=seed),
         read=lambda path, _: (read_digit(path),),
+        example="IMAGE.png",
+        unlike=unlike_digits,
     ),
     "mnist": Source(
         model="lenet",
         noun="images",
         load=lambda *, root, download, **_: mnist(root, download=download),
         read=lambda path, _: (read_digit(path),),
+        example="IMAGE.png",
     ),
     "fashion_mnist": Source(
         model="lenet",
         noun="images",
         load=lambda *, root, download, **_: fashion_mnist(root, download=download),
-        read=lambda path, _: (read_picture(path, height=28, width=28, channels=1),),
+        read=lambda path, _: (_read_clothes(path),),
+        example="IMAGE.png",
     ),
     "cifar10": Source(
         model="resnet_small",
         noun="images",
         load=_load_cropped_cifar10,
         read=lambda path, _: (_crop(read_picture(path, height=32, width=32, channels=3)),),
+        example="IMAGE.png",
     ),
     "names": Source(
         model="name_classifier",
         noun="names",
         load=lambda *, seed, **_: names(seed=seed),
         read=_read_name,
+        example="Papadopoulos",
+        unlike=unlike_names,
+        defaults={
+            "epochs": 8,
+            "batch_size": 64,
+            "lr": 0.004,
+            "schedule": "cosine",
+            "patience": 3,  # it overfits after about five epochs
+        },
     ),
     "text": Source(
         model="character_rnn",
         noun="characters",
         load=lambda **_: text(),
         read=_read_text,
+        example="Alice was beginning to",
         defaults={"batch_size": 16, "lr": 0.004, "schedule": "cosine", "clip_norm": 1.0},
     ),
     "breast_cancer": Source(

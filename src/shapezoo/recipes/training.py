@@ -1,28 +1,28 @@
 """Training a model of the zoo on a dataset, and predicting with the result."""
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from shapezoo.contracts import signature
-from shapezoo.creating import find_entry
-from shapezoo.recipes.jobs import DataMismatchError, Job, prepare, require_fit
-from shapezoo.recipes.runs import Run, RunConfig, RunError
-from shapezoo.recipes.sources import SOURCES, Example
+from shapezoo.recipes.calibration import fit_temperature
+from shapezoo.recipes.configuration import RunConfig, RunError
+from shapezoo.recipes.jobs import Job, prepare
+from shapezoo.recipes.runs import Run, resume_command
+from shapezoo.recipes.sources import SOURCES
 from shapezoo.train import (
     ALONE,
     Checkpoint,
+    EpochDone,
     Event,
     Metrics,
     Processes,
     TensorBoard,
-    choose_device,
     confusion_matrix,
     evaluate,
     fit,
@@ -43,88 +43,18 @@ class Trained:
     """The outcome of `train`.
 
     Attributes:
+        config: The configuration, with all hyper-parameters and the device.
         run: The folder of the run; None in processes that did not write it.
         test: The metrics on the test set.
+        diverged: Whether the training diverged: the loss on the test set is NaN or infinite; or
+            it and the loss of the last epoch are more than twice as high as for a model whose
+            outputs are all 0.
     """
 
+    config: RunConfig
     run: Run | None
     test: Metrics
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The outcome of `predict`.
-
-    Attributes:
-        label: The most likely class.
-        probabilities: The probability of every class, the most likely first; they sum to 1.
-    """
-
-    label: str
-    probabilities: dict[str, float]
-
-
-def resolve(name: str, data: str | None = None) -> tuple[str, str]:
-    """Return the names of a model and a dataset that fit together, from the name of either.
-
-    A dataset has a model that suits it. For a model, it is the first dataset for its task.
-
-    Args:
-        name: The name of a model, or of a dataset.
-        data: The name of the dataset, if `name` is that of a model.
-
-    Raises:
-        UnknownModelError: There is no such model.
-        DataMismatchError: No dataset is for the task of the model, or two datasets are named.
-
-    Example:
-        ```pycon
-        >>> from shapezoo import recipes
-        >>> recipes.resolve("names")
-        ('name_classifier', 'names')
-
-        ```
-    """
-    if name in SOURCES:
-        if data not in (None, name):
-            raise DataMismatchError(f"{name!r} and {data!r} are two datasets; name a model for one")
-        return SOURCES[name].model, name
-    task = find_entry(name).task
-    if data is not None:
-        return name, data
-    for suitable, source in SOURCES.items():
-        if source.task == task:
-            return name, suitable
-    tasks = ", ".join(f"{source.task} ({dataset})" for dataset, source in SOURCES.items())
-    raise DataMismatchError(f"model {name!r} is for {task}; the datasets are for {tasks}")
-
-
-def configure(name: str, data: str | None = None, **settings: Any) -> RunConfig:
-    """Return the configuration of a run, with defaults that suit its dataset.
-
-    Args:
-        name: The name of a model, or of a dataset, as for `resolve`.
-        data: The name of the dataset, if `name` is that of a model.
-        **settings: Attributes of the configuration; missing ones have the defaults for the
-            dataset, or those of `RunConfig`.
-
-    Raises:
-        UnknownModelError: There is no such model.
-        DataMismatchError: No dataset is for the task of the model, or two datasets are named.
-        RunError: A value has the wrong type or is out of range.
-
-    Example:
-        ```pycon
-        >>> from shapezoo import recipes
-        >>> config = recipes.configure("text", epochs=3)
-        >>> config.model, config.epochs, config.lr
-        ('character_rnn', 3, 0.004)
-
-        ```
-    """
-    name, data = resolve(name, data)
-    defaults = SOURCES[data].defaults if data in SOURCES else {}
-    return RunConfig(name, data=data, **{**defaults, **settings})
+    diverged: bool
 
 
 def train(
@@ -191,7 +121,8 @@ def train(
         folder = resumed or Run.create(job.config, run, classes=job.classes)
     is_stopped = _latched(stop) if stop else None
     with contextlib.ExitStack() as stack:
-        listening = list(observers)
+        losses: list[float] = []
+        listening = [*observers, lambda event: _append_loss(event, losses)]
         if folder:
             stack.enter_context(folder.locked())
             begun(folder)
@@ -223,56 +154,21 @@ def train(
             processes=processes,
         )
     if is_stopped and any(processes.numbers(is_stopped(), device=job.device)):
-        advice = f"; to continue: shapezoo train --resume {folder.path}" if folder else ""
+        advice = f"; to continue:\n  {resume_command(folder.path)}" if folder else ""
         raise StoppedError(f"stopped after {state.step} steps{advice}")
     install(job.model.to(job.device).eval(), state)
     batches = job.test.batches(job.config.batch_size)
     test = evaluate(job.model, state, batches, loss=job.loss, correct=job.correct)
     if folder:
-        folder.save_model(job.model)
+        if not losses:  # the run had ended before
+            losses = [_number(record["loss"]) for record in folder.metrics()]
         folder.save_curves()
         if job.classes:
             folder.save_confusion(_confusion(job))
-    return Trained(folder, test)
-
-
-def predict(run: str | os.PathLike[str], example: Example, *, device: str = "auto") -> Prediction:
-    """Classify an example with the model that a run trained.
-
-    Args:
-        run: The folder of the run.
-        example: An example like those of the run's dataset: for images the path of an image file,
-            with one digit on a plain background, or light clothes on black; for names a name; for
-            texts the beginning of one, whose next character is predicted.
-        device: The device to compute on, as for `shapezoo.train.choose_device`.
-
-    Raises:
-        RunError: There is no such run, or its training diverged.
-        DataMismatchError: The run's model does not accept such examples.
-        DeviceError: There is no such device.
-        UnknownModelError: There is no such model (any more).
-        WeightsError: The run has no weights, because it has not ended.
-        ImageError: The image cannot be read, or that of a digit is blank.
-        SequenceError: The name or text is empty, or has characters that the model does not know.
-    """
-    opened = Run.open(run)
-    source = SOURCES[opened.config.data]
-    if source.read is None:
-        readable = ", ".join(name for name, source in SOURCES.items() if source.read)
-        raise DataMismatchError(
-            f"{os.fspath(run)!r} was trained on {opened.config.data}; predict reads {readable}"
-        )
-    model = opened.load_model().to(chosen := choose_device(device))
-    inputs = source.read(example, opened.classes)
-    require_fit(opened.config, signature(model), inputs, opened.classes, len(opened.classes))
-    with torch.no_grad():
-        logits = model(*(tensor.to(chosen) for tensor in inputs)).flatten(0, -2)[-1]
-    probabilities = logits.softmax(dim=0)
-    if probabilities.isnan().any():
-        raise RunError(f"{os.fspath(run)!r}: the training diverged; retrain with a smaller lr")
-    order = probabilities.argsort(descending=True).tolist()
-    by_class = {opened.classes[index]: float(probabilities[index]) for index in order}
-    return Prediction(next(iter(by_class)), by_class)
+        if job.config.patience and job.classes and SOURCES[job.config.data].read:
+            folder.save_temperature(fit_temperature(*_held_out_logits(job)))
+        folder.save_model(job.model)  # last, since it shows that the run has ended
+    return Trained(job.config, folder, test, _has_diverged(job, test, losses))
 
 
 def _are_restarted(processes: Processes, device: torch.device) -> bool:
@@ -308,6 +204,48 @@ def _latched(stop: Callable[[], bool]) -> Callable[[], bool]:
         return is_stopped
 
     return latched
+
+
+def _append_loss(event: Event, losses: list[float]) -> None:
+    if isinstance(event, EpochDone):
+        losses.append(event.loss)
+
+
+def _number(metric: float | None) -> float:
+    """Return a metric of a run folder, in which None stands for one that is not finite."""
+    return math.nan if metric is None else metric
+
+
+def _has_diverged(job: Job, test: Metrics, losses: Sequence[float]) -> bool:
+    """Whether a training diverged, as described at `Trained`.
+
+    The test loss alone is not enough: that of a model with BatchNorm is high after a few steps. Nor
+    is the loss of the last epoch: with patience, the weights are those of another epoch.
+
+    Args:
+        job: What was trained.
+        test: The metrics on the test set.
+        losses: The mean loss of each epoch; empty if the run had ended before, in processes that
+            do not write its folder.
+    """
+    if job.classes:
+        untrained = math.log(len(job.classes))
+    else:
+        targets = job.train.select(torch.arange(len(job.train))).targets
+        untrained = targets.square().mean().item()
+    # auxiliary classifiers add 0.6 to the weight of the loss, so the factor must be above 1.6
+    is_low = any(loss <= 2 * untrained for loss in (test.loss, *losses[-1:]))
+    return not (is_low and math.isfinite(test.loss))
+
+
+def _held_out_logits(job: Job) -> tuple[Tensor, Tensor]:
+    """Return the logits of a classifier for the held-out examples, one row each, and the labels."""
+    rows, labels = [], []
+    with torch.no_grad():
+        for batch in job.validation.batches(job.config.batch_size):
+            rows.append(job.model(*batch.to(job.device).inputs).cpu().float().flatten(0, -2))
+            labels.append(batch.targets.flatten())
+    return torch.cat(rows), torch.cat(labels)
 
 
 def _confusion(job: Job) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from shapezoo._pictures import is_grey, on_white
+from shapezoo._pictures import is_grey, on_background
 from shapezoo.contracts import checked
 from shapezoo.contracts.messages.describing import shown
 from shapezoo.weights.published import PublishedWeights
@@ -127,7 +127,7 @@ def _preprocess_picture(
     if 0 in picture.size:
         raise ValueError(f"images must have pixels, got a picture of size {picture.size}")
     mode: Literal["L", "RGB"] = "L" if is_grey(picture) else "RGB"
-    pixels = np.array(_resize_and_crop(on_white(picture, mode), weights))
+    pixels = np.array(_resize_and_crop(on_background(picture, mode), weights))
     cropped = torch.from_numpy(pixels).view(*pixels.shape[:2], -1).movedim(-1, 0)
     return _normalize(cropped, weights, channels)
 

@@ -1,6 +1,7 @@
 """Saving and loading the weights of a module: safetensors files, and files of `torch.save`."""
 
 import os
+import re
 from collections.abc import Mapping
 
 import torch
@@ -71,7 +72,11 @@ def write_safetensors(
         try:
             save_file(tensors, temporary, metadata)
         except SafetensorError as error:  # how the library reports a full disk
-            raise OSError(f"{os.fspath(path)!r} cannot be written: {error}") from error
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            if number is None:
+                raise OSError(f"{os.fspath(path)!r} cannot be written: {error}") from error
+            code = int(number[1])
+            raise OSError(code, os.strerror(code), os.fspath(path)) from error
 
 
 def load(model: nn.Module, path: str | os.PathLike[str]) -> None:

@@ -16,14 +16,17 @@ class Progress:
     Args:
         epochs: The number of epochs.
         console: The console to write to.
+        evaluated: What the examples that are evaluated after each epoch are called: "held-out", for
+            example, if they are not the test examples.
     """
 
-    def __init__(self, epochs: int, console: "Console") -> None:
+    def __init__(self, epochs: int, console: "Console", *, evaluated: str = "test") -> None:
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
         columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
         self._epochs = epochs
+        self._evaluated = evaluated
         self._bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._task = self._bar.add_task("", total=None)
 
@@ -40,12 +43,24 @@ class Progress:
             case StepDone(epoch, step, steps, loss) if not self._bar.disable:
                 self._bar.update(
                     self._task,
-                    description=f"epoch {epoch}/{self._epochs}  loss {loss:.4f}",
+                    description=f"{self._numbered(epoch)}  loss {_shown(loss)}",
                     completed=(epoch - 1) * steps + step,
                     total=self._epochs * steps,
                 )
             case EpochDone(epoch, loss, test):
-                line = f"epoch {epoch}/{self._epochs}  loss {loss:.4f}  test loss {test.loss:.4f}"
+                line = f"{self._numbered(epoch)}  loss {_shown(loss)}"
+                line += f"  {self._evaluated} loss {_shown(test.loss)}"
                 if test.accuracy is not None:
-                    line += f"  test accuracy {test.accuracy:.2%}"
+                    line += f"  {self._evaluated} accuracy {test.accuracy:.2%}"
                 self._bar.console.print(line, highlight=False)
+
+    def _numbered(self, epoch: int) -> str:
+        """Return the number of an epoch, as wide as that of the last one."""
+        return f"epoch {epoch:{len(str(self._epochs))}}/{self._epochs}"
+
+
+def _shown(loss: float) -> str:
+    """Return a loss with four decimals, or with fewer digits if it is large."""
+    if abs(loss) < 1000:
+        return f"{loss:.4f}"
+    return f"{loss:.2f}" if abs(loss) < 1e6 else f"{loss:.4g}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn, optim
 
-from shapezoo.train.optimization.name_errors import unknown_name
+from shapezoo._names import unknown_name
 
 MakeOptimizer = Callable[[list[nn.Parameter]], optim.Optimizer]
 """Builds an optimizer for parameters: ``functools.partial(torch.optim.Adam, lr=1e-3)``.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from shapezoo.train.optimization.name_errors import unknown_name
+from shapezoo._names import unknown_name
 
 Schedule = Callable[[int], float]
 """Maps the number of steps taken, 0 before the first, to a factor of the learning rate."""

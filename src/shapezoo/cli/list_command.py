@@ -2,6 +2,7 @@
 
 from typing import Literal, get_args
 
+from shapezoo._names import did_you_mean
 from shapezoo.cli.option_types import Count, Flag, OptionError, parse_shape
 from shapezoo.cli.wrapping import print_json, print_wrapped
 
@@ -62,7 +63,6 @@ def list_command(
 
 def _nothing_matches(pattern: str) -> str:
     """Return an error message for a pattern that no name matches."""
-    from shapezoo._names import did_you_mean
     from shapezoo.zoo import list_models
 
     if pattern in get_args(Task):

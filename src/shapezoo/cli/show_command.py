@@ -1,5 +1,6 @@
 """The command `show`."""
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from shapezoo.cli.option_types import Flag, Strings
@@ -36,8 +37,6 @@ def show(model: str, /, *, init: Strings = (), json: Flag = False) -> None:
 
 def _description(target: str, model: "nn.Module") -> tuple[dict[str, Any], str]:
     """Describe a module of the user's own, as JSON-ready data and as text."""
-    import inspect
-
     from shapezoo.contracts import ContractError, signature
 
     contract, reason = None, ""

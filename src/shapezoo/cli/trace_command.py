@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from shapezoo._names import did_you_mean
 from shapezoo.cli.option_types import Flag, Int, OptionError, Strings, parse_shape
 from shapezoo.cli.wrapping import print_json
 
@@ -86,7 +87,6 @@ def _input(model: "nn.Module", shape: list[int], dtype_name: str) -> "Tensor":
 
 def _refuse_misspelt_options(model: "nn.Module", sizes: dict[str, int]) -> None:
     """Raise an OptionError for ``--dpeth 2``, which would be taken for the size of an axis."""
-    from shapezoo._names import did_you_mean
     from shapezoo.contracts import ContractError, signature
     from shapezoo.contracts.examples.arguments import free_axes
 

@@ -1,4 +1,4 @@
-"""Training a model of the zoo on a dataset, and predicting with the result."""
+"""Training a model of the zoo on a dataset, in a run folder."""
 
 import contextlib
 import math

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.slow
 def test_benchmarks_and_tools_can_be_imported() -> None:
     scripts = [*ROOT.glob("benchmarks/*.py"), *ROOT.glob("tools/*.py")]
     assert len(scripts) >= 20

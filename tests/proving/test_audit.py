@@ -39,6 +39,7 @@ def false_einsum(equation: Any, operands: Any) -> Any:
     return NotImplemented
 
 
+@pytest.mark.slow
 def test_that_both_raise_is_not_enough() -> None:
     assert isinstance(prove(Scores()), Proved)
     with patch.dict(function_shapes.FUNCTIONS, {EINSUM: false_einsum}):

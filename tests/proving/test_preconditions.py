@@ -125,6 +125,7 @@ _COMPARED = st.builds(
 _REFUSED = st.lists(_COMPARED | st.builds(sympy.And, _COMPARED, _COMPARED), min_size=1, max_size=3)
 
 
+@pytest.mark.slow
 @given(_REFUSED)
 @settings(max_examples=25, deadline=None)
 def test_random_regions(refused: list[Any]) -> None:

@@ -165,7 +165,7 @@ def test_a_proof_for_programs(
         (["NETS:Half.forward"], "NETS:Half.forward is a method; name its class: NETS:Half"),
         (["NETS:"], "'NETS:' is incomplete; write module:Name"),
         (["Half"], "for a model of your own write module:Name"),
-        (["NETS:number"], "is not a module, a module class or a function: 3"),
+        (["NETS:number"], "is not an nn.Module, a class of one, or a function, but int"),
         (["NETS:Half", "--init", "channels"], "write it as name=value"),
         (["NETS:Half", "--init", "depth=3"], "no argument 'depth'; it takes channels, kernel_size"),
         (["NETS:three", "--init", "channels=3"], "does not accept --init: it is built already"),

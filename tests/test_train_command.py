@@ -92,7 +92,7 @@ def test_a_training_that_diverged_exits_with_1_and_says_what_to_try(
     )
     assert code == 1
     assert error == (
-        "shapezoo: the training diverged; try a smaller learning rate:\n"
+        "shapezoo: the training diverged; try a smaller learning rate, such as 0.002:\n"
         "  shapezoo train lenet --epochs 1 --batch-size 500\n"
     )
     assert "shapezoo predict" not in text
@@ -135,7 +135,7 @@ def test_a_prediction_that_means_little_is_noted(tmp_path: Path, command: Any) -
     code, text, error = command("predict", str(run.path), str(tmp_path / "noise.png"))
     assert code == 0
     assert len(text.splitlines()) == 3
-    assert error.startswith("note: the prediction means little: the picture is unlike every train")
+    assert error.startswith("note: the prediction is unreliable: the picture is unlike every train")
     _, text, error = command("predict", str(run.path), str(tmp_path / "noise.png"), "--json")
     record = json.loads(text)
     assert record.keys() == {"label", "probabilities", "caveat"}

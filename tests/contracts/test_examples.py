@@ -202,9 +202,9 @@ def shorter(x: Float[Tensor, "seq"], y: Float[Tensor, "seq-9"]) -> None: ...
 @pytest.mark.parametrize(
     ("function", "argument", "reason"),
     [
-        (plain, "n: int", "it is not a tensor with a shape but int"),
-        (mapping, "xs: dict", "it is not a tensor"),
-        (loose, "x: Tensor", "not a tensor with a shape"),
+        (plain, "n: int", "its annotation int states no shape"),
+        (mapping, "xs: dict", "its annotation dict states no shape"),
+        (loose, "x: Tensor", "states no shape"),
         (braces, "x: Float", "the size of axis '{size}' is not known"),
         (thirds, "y: Float", "axis 'height/3' evaluates to 1.3333333333333333 for {'height': 4}"),
         (shorter, "y: Float", "axis 'seq-9'"),
@@ -281,7 +281,7 @@ def nameless(a: Nameless) -> None: ...
 def test_fields_with_defaults_keep_them() -> None:
     (a, b), _ = example_arguments(signature(tuned), {"batch": 2})
     assert (a.names, a.scale, b.number) == ([], 2.0, 3)
-    with pytest.raises(ContractError, match="not a tensor with a shape but int"):
+    with pytest.raises(ContractError, match="annotation int states no shape"):
         example_arguments(signature(nameless), {"batch": 2})
 
 

@@ -53,7 +53,7 @@ def test_the_error_names_where_it_was_raised() -> None:
             layer(x)
         raise ValueError("of its own")
 
-    with pytest.raises(TraceError, match=r"^Free failed, which got 2 4") as error:
+    with pytest.raises(TraceError, match=r"^Free failed, called with 2 4") as error:
         trace(Free(careless, nn.Linear(3, 3)), z(2, 4))
     assert [call.has_failed for _, call in error.value.trace.call.walk()] == [True, True]
 

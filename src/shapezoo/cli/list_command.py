@@ -33,7 +33,7 @@ def list_command(
     Args:
         patterns: Only list names that match one of these patterns, such as 'resnet*'.
         task: Only list models for this task.
-        max_parameters: Only list models with at most so many parameters, as in 25M.
+        max_parameters: Only list models with at most this many parameters, as in 25M.
         accepts: Only list models that accept a tensor of this shape, as in 1,3,224,224, with the
             batch first. A question mark stands for any size.
         published: Only list models with published weights.

@@ -11,7 +11,7 @@ def predict(run: Path, example: str, /, *, device: str = "auto", json: Flag = Fa
     """Classify an image, a name or the beginning of a text with the model of a run.
 
     The three most likely classes are printed. A note on the standard error says so if the example
-    is unlike those of the training, so that the prediction means little.
+    is unlike those of the training, so that the prediction is unreliable.
 
     Args:
         run: The folder that 'shapezoo train' wrote.
@@ -19,7 +19,7 @@ def predict(run: Path, example: str, /, *, device: str = "auto", json: Flag = Fa
             beginning of a text, whose next character is predicted.
         device: The device to compute on: auto, cpu, cuda or mps.
         json: Print a JSON object with the probabilities of all classes, and the caveat if the
-            prediction means little.
+            prediction is unreliable.
     """
     from shapezoo import recipes
 
@@ -31,4 +31,4 @@ def predict(run: Path, example: str, /, *, device: str = "auto", json: Flag = Fa
         is_visible = label.isprintable() and not label.isspace()
         print(f"{label if is_visible else repr(label)}  {probability:.1%}")
     if prediction.caveat:
-        print_wrapped(f"note: the prediction means little: {prediction.caveat}", sys.stderr)
+        print_wrapped(f"note: the prediction is unreliable: {prediction.caveat}", sys.stderr)

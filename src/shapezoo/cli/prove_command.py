@@ -32,9 +32,10 @@ def prove(
     Args:
         target: The name of a model of the zoo; or a module class, a function or a module of your
             own, such as mypackage.nets:UNet.
-        init: An argument to build it with, as in --init channels=3; for a class, channels=...
+        init: Arguments to build it with, as in --init channels=3; for a class, channels=...
             stands for any size.
-        assume: A condition on the sizes, such as 'height >= 32'; may be given several times.
+        assume: Conditions on the sizes, such as 'height >= 32'. The model must then accept every
+            size that meets them, or it is refuted.
         train: Prove it in train mode.
         all_sizes: Exit with 0 only if the model accepts every size of the contract.
         budget: The maximum amount of work, in units of about a second on one core.

@@ -60,7 +60,9 @@ def find_target(
         return found.train(train), None
     if is_function:
         return found, None
-    raise TargetError(f"{target} is not a module, a module class or a function: {found!r}")
+    raise TargetError(
+        f"{target} is not an nn.Module, a class of one, or a function, but {type(found).__name__}"
+    )
 
 
 def find_model(target: str, arguments: Sequence[str]) -> nn.Module:
@@ -133,7 +135,7 @@ def _is_module(name: str) -> bool:
 
 def _choices(module: str) -> str:
     """Return the targets in a module of the user's: ``nets:Up, nets:Down``."""
-    names = list(_names(_import_module(module))) or ["Name"]
+    names = list(_names(_import_module(module))) or ["NAME"]
     more = ", ..." if len(names) > MOST_NAMES else ""
     return ", ".join(f"{module}:{name}" for name in names[:MOST_NAMES]) + more
 
@@ -175,8 +177,11 @@ def _import(target: str) -> Any:
             raise TargetError(f"{target} is a method; name its class: {target.rpartition('.')[0]}")
         return found
     except AttributeError as error:
-        hint = did_you_mean(name, _names(module)) or f"name one of {_choices(package)}"
-        raise TargetError(f"{package} has no {name}; {hint}") from error
+        names = [name for name in vars(module) if not name.startswith("_")]
+        hint = did_you_mean(name, names)
+        if not hint and any(_names(module)):
+            hint = f"name one of {_choices(package)}"
+        raise TargetError(f"{package} has no {name}; {hint}".removesuffix("; ")) from error
 
 
 def _has_shapes(function: Callable[..., Any]) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from shapezoo.cli.option_types import Int
+from shapezoo.cli.option_types import Flag, Int
 from shapezoo.cli.wrapping import print_wrapped
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def train(
     *,
     run: Path | None = None,
     resume: Path | None = None,
-    download: Annotated[bool, Parameter(negative="")] = False,
-    tensorboard: Annotated[bool, Parameter(negative="")] = False,
+    download: Flag = False,
+    tensorboard: Flag = False,
     options: Options = _DEFAULTS,
 ) -> None:
     """Train a model, by default on a dataset that suits it.
@@ -155,7 +155,9 @@ def _announce(run: "Run") -> None:
     from shapezoo.recipes.advice import after_the_end
     from shapezoo.zoo import model_info
 
-    print_wrapped(model_info(run.config.model, **run.config.hyperparameters))
+    info = model_info(run.config.model, **run.config.hyperparameters)
+    print_wrapped(replace(info, published_by=None))  # a training starts from random weights
+    print(f"dataset        {run.config.data}")
     print(f"run folder     {run.path}")
     if run.has_ended:
         print_wrapped(after_the_end(run))

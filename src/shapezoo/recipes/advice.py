@@ -37,9 +37,9 @@ def to_train(config: RunConfig, **changes: Any) -> str:
 
 def after_divergence(config: RunConfig) -> str:
     """Return what to try after a training that diverged."""
-    lr = min(config.lr / 10, configure(config.model, config.data).lr)
-    command = to_train(config, lr=float(f"{lr:.2g}"))
-    return f"the training diverged; try a smaller learning rate:\n  {command}"
+    lr = float(f"{min(config.lr / 10, configure(config.model, config.data).lr):.2g}")
+    command = to_train(config, lr=lr)
+    return f"the training diverged; try a smaller learning rate, such as {lr:g}:\n  {command}"
 
 
 def after_the_end(run: Run) -> str:

@@ -1,4 +1,4 @@
-"""Telling that an example is unlike the training examples, so that a prediction means little.
+"""Telling that an example is unlike the training examples, so that a prediction is unreliable.
 
 The probabilities of a classifier do not tell: it chooses between the classes that it knows, and may
 be sure of one for random letters or for a picture of noise. So an example is compared with the

@@ -21,7 +21,7 @@ class Prediction:
     Attributes:
         label: The most likely class.
         probabilities: The probability of every class, the most likely first; they sum to 1.
-        caveat: Why the prediction means little: the example is unlike the training examples. None
+        caveat: Why the prediction is unreliable: the example is unlike the training examples. None
             if it is not, or if that is not known for the dataset.
     """
 

@@ -62,9 +62,9 @@ def _failure(trace: Trace, call: Call, error: Exception) -> TraceError:
         call: The call that failed.
         error: The error that was raised in it.
     """
-    layer = f" in {call.path} ({call.kind})" if call.path else ""
+    layer = f" in {call.path} ({call.kind}), which got" if call.path else ", called with"
     lines = [
-        f"{trace.call.kind} failed{layer}, which got {table.shapes(call.inputs) or 'no tensor'}",
+        f"{trace.call.kind} failed{layer} {table.shapes(call.inputs) or 'no tensor'}",
         *f"{type(error).__name__}: {error}".splitlines(),
     ]
     last = call.steps[-1] if call.steps else None

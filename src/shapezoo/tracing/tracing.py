@@ -107,14 +107,16 @@ def _from_contract(model: nn.Module, sizes: Sizes, keywords: dict[str, Any]) -> 
         except ContractError:
             raise
         except (OverflowError, RuntimeError, TypeError) as error:  # out of memory or range
-            raise SizesError(f"no tensors of these sizes: {sizes | more}\n  {error}") from error
+            raise SizesError(
+                f"no tensors of these sizes: {_listed(sizes | more)}\n  {error}"
+            ) from error
         if keywords:  # arguments before a keyword argument cannot be passed by position
             kwargs |= keywords | {a.name: arg for a, arg in zip(rest, args, strict=False)}
             args = []
         try:
             return run_once(model, args, kwargs, on_meta=device != home)
         except TraceError as error:
-            message = f"{error}\n  it was tried with {sizes | more}"
+            message = f"{error}\n  it was tried with {_listed(sizes | more)}"
             raise TraceError(message, error.trace) from error.__cause__
 
     best: General[Trace] | None = None
@@ -155,6 +157,10 @@ def _free_axes(contract: Signature, sizes: Sizes) -> tuple[str, ...]:
     return axes
 
 
+def _listed(sizes: Sizes) -> str:
+    return ", ".join(f"{axis}={size}" for axis, size in sizes.items())
+
+
 def _refusal(error: Exception, free: Sequence[str]) -> Exception:
     """Return the error of a trace without inputs, with what to do about it."""
     give = f"trace(model, sizes={{{', '.join(f'{axis!r}: ...' for axis in free)}}})"
@@ -164,6 +170,8 @@ def _refusal(error: Exception, free: Sequence[str]) -> Exception:
                 f"the model does not do the same at all sizes: {error}\n  give some: {give}"
             )
         case TraceError() if free:
-            hint = f"if the model takes certain sizes only, give them: {give}"
+            hint = (
+                f"if the model accepts certain sizes only, which a proof finds, give them: {give}"
+            )
             return TraceError(f"{error}\n  {hint}", error.trace)
     return error

@@ -151,7 +151,7 @@ _micro = functools.partial(AlexNet, channels=(4, 6, 8, 8, 8), hidden_features=16
 def alexnet_micro(
     *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5
 ) -> AlexNet:
-    """A tiny AlexNet for tests and experiments: few channels and features, not a paper's."""
+    """A tiny AlexNet for tests and experiments: few channels and features, not from a paper."""
     return _micro(in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 

@@ -204,7 +204,7 @@ _large = functools.partial(ConvNeXt, 192, (3, 3, 27, 3))
 def convnext_micro(
     *, in_channels: int = 3, num_classes: int = 1000, stochastic_depth: float = 0.1
 ) -> ConvNeXt:
-    """A tiny ConvNeXt for tests and experiments: one narrow block per stage, not a paper's."""
+    """A tiny ConvNeXt for tests and experiments: one narrow block per stage, not from a paper."""
     return _micro(
         in_channels=in_channels, num_classes=num_classes, stochastic_depth=stochastic_depth
     )

@@ -154,13 +154,13 @@ _micro = functools.partial(VGG, (1, 1, 1, 1, 1), channels=(4, 4, 8, 8, 8), hidde
 
 @_register()
 def vgg_micro(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
-    """A tiny VGG for tests and experiments: one narrow convolution per stage, not a paper's."""
+    """A tiny VGG for tests and experiments: one narrow convolution per stage, not from a paper."""
     return _micro(in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 
 @_register()
 def vgg_bn_micro(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> VGG:
-    """A tiny VGG with batch normalisation, for tests and experiments, not a paper's."""
+    """A tiny VGG with batch normalisation, for tests and experiments, not from a paper."""
     return _micro(
         in_channels=in_channels, num_classes=num_classes, dropout=dropout, batch_norm=True
     )

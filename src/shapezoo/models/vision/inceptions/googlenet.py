@@ -282,7 +282,7 @@ _micro = functools.partial(GoogLeNet, divisor=16)
 def googlenet_micro(
     *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.2, aux_logits: bool = True
 ) -> GoogLeNet:
-    """A tiny GoogLeNet for tests and experiments: a sixteenth of the width, not a paper's."""
+    """A tiny GoogLeNet for tests and experiments: a sixteenth of the width, not from a paper."""
     return _micro(
         in_channels=in_channels, num_classes=num_classes, dropout=dropout, aux_logits=aux_logits
     )

@@ -240,7 +240,7 @@ _micro = functools.partial(InceptionV3, divisor=16)
 def inception_v3_micro(
     *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5, aux_logits: bool = True
 ) -> InceptionV3:
-    """A tiny Inception v3 for tests and experiments: a sixteenth of the width, not a paper's."""
+    """A tiny Inception v3 for tests and experiments: a sixteenth of the width, not from a paper."""
     return _micro(
         in_channels=in_channels, num_classes=num_classes, dropout=dropout, aux_logits=aux_logits
     )

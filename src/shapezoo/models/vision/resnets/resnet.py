@@ -212,7 +212,7 @@ _micro = functools.partial(ResNet, BasicBlock, (1, 1, 1, 1), channels=8)
 def resnet_micro(
     *, in_channels: int = 3, num_classes: int = 1000, strides: Strides = (4, 8, 16, 32)
 ) -> ResNet:
-    """A tiny ResNet for tests and experiments: one narrow block per stage, not a paper's."""
+    """A tiny ResNet for tests and experiments: one narrow block per stage, not from a paper."""
     return _micro(in_channels=in_channels, num_classes=num_classes, strides=strides)
 
 

@@ -202,9 +202,9 @@ def shorter(x: Float[Tensor, "seq"], y: Float[Tensor, "seq-9"]) -> None: ...
 @pytest.mark.parametrize(
     ("function", "argument", "reason"),
     [
-        (plain, "n: int", "its annotation int states no shape"),
-        (mapping, "xs: dict", "its annotation dict states no shape"),
-        (loose, "x: Tensor", "states no shape"),
+        (plain, "n: int", "int does not say which tensors, of which shapes"),
+        (mapping, "xs: dict", 'dict[str, Float[Tensor, "batch"]] does not say which'),
+        (loose, "x: Tensor", "Tensor does not say which tensors"),
         (braces, "x: Float", "the size of axis '{size}' is not known"),
         (thirds, "y: Float", "axis 'height/3' evaluates to 1.3333333333333333 for {'height': 4}"),
         (shorter, "y: Float", "axis 'seq-9'"),
@@ -281,7 +281,7 @@ def nameless(a: Nameless) -> None: ...
 def test_fields_with_defaults_keep_them() -> None:
     (a, b), _ = example_arguments(signature(tuned), {"batch": 2})
     assert (a.names, a.scale, b.number) == ([], 2.0, 3)
-    with pytest.raises(ContractError, match="annotation int states no shape"):
+    with pytest.raises(ContractError, match="int does not say which tensors"):
         example_arguments(signature(nameless), {"batch": 2})
 
 

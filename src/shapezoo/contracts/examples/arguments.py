@@ -224,7 +224,7 @@ def _example(type_: Type, path: str, sizes: Mapping[str, int], fill: Fill) -> An
             return values[0]
         case UnionType():
             return _example(_option(type_), path, sizes, fill)
-    raise ContractError(f"its annotation {type_} states no shape")
+    raise ContractError(f"{type_} does not say which tensors, of which shapes")
 
 
 def _container(class_: type, items: list[Any]) -> Any:

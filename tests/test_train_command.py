@@ -96,6 +96,10 @@ def test_a_training_that_diverged_exits_with_1_and_says_what_to_try(
         "  shapezoo train lenet --epochs 1 --batch-size 500\n"
     )
     assert "shapezoo predict" not in text
+    Image.fromarray(digits().test.images[0, 0].numpy()).save(tmp_path / "digit.png")
+    code, text, error = command("predict", str(tmp_path / "run"), str(tmp_path / "digit.png"))
+    assert (code, text) == (1, "")
+    assert "the training diverged; try a smaller learning rate" in error
 
 
 def test_the_learning_rate_to_try_is_always_smaller() -> None:

@@ -1,6 +1,7 @@
 """The examples on the page about the command line are what the commands print."""
 
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -58,3 +59,8 @@ def test_the_page_has_every_command_and_option() -> None:
             for option in argument.names:
                 if option.startswith("--") and "[" not in option:
                     assert f"`{option}" in PAGE, option
+
+
+def test_the_exit_codes_are_those_of_the_code() -> None:
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGE, re.M)}
+    assert codes == {0, 1, 2, 128 + signal.SIGINT, 128 + commands.SIGPIPE}

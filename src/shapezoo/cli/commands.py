@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import sys
+import traceback
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError
@@ -49,6 +50,9 @@ def main() -> None:
     ``head`` has, the exit code is that of other programs: 141.
     """
     failure = 2 if sys.argv[1:2] == ["prove"] else 1
+    # Python has None for streams that are closed, as those of some services are
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # until the program ends
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # not every console can encode the names in papers
@@ -75,7 +79,8 @@ def main() -> None:
         if isinstance(error, StoppedError):
             _fail(str(error), 128 + signal.SIGINT)
         if not isinstance(error, EXPECTED_ERRORS):
-            raise
+            traceback.print_exc()  # to raise it would exit with 1, which means refuted for `prove`
+            sys.exit(failure)
         _fail(message_of(error), failure)
     if code:
         sys.exit(code)

@@ -55,7 +55,7 @@ def message_of(error: Exception) -> str:
     """Return the message of an error, in words for the person at the prompt."""
     if isinstance(error, OSError) and error.strerror:  # without the number of the error
         return f"{error.strerror}: {error.filename!r}" if error.filename else error.strerror
-    message = str(error)
+    message = re.split(r"\n+(?:Exception raised from|C\+\+ CapturedTraceback)", str(error))[0]
     for python, shell in _IN_THE_SHELL:
         message = re.sub(python, shell, message)
     return message

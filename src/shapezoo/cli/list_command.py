@@ -42,6 +42,10 @@ def list_command(
     from shapezoo.zoo import list_models, model_info
 
     shape = None if accepts is None else parse_shape("--accepts", accepts, any_size="?")
+    if shape and 0 in shape:
+        raise OptionError(
+            f"--accepts {accepts}: sizes must be 1 or more, since limits are for those"
+        )
     for pattern in patterns:
         if not list_models(pattern):
             raise OptionError(_nothing_matches(pattern))

@@ -22,7 +22,7 @@ def _int(type_: object, tokens: Sequence[Token]) -> int:
 def _count(type_: object, tokens: Sequence[Token]) -> int:
     """Parse a large number such as 25000000, 25_000_000, 25M or 1.5M."""
     text = tokens[0].value
-    match = re.fullmatch(r"([\d_]+(?:\.\d+)?)([kmg]?)", text, re.IGNORECASE)
+    match = re.fullmatch(r"([\d_]{1,30}(?:\.\d+)?)([kmg]?)", text, re.IGNORECASE)
     if not match or not match[1].strip("_"):
         raise ValueError(f"must be a number such as 25000000 or 25M, got {text!r}")
     thousands = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}[match[2].lower()]
@@ -49,6 +49,8 @@ def parse_shape(option: str, text: str, *, any_size: str = "") -> tuple[int | No
         OptionError: The text is not a shape.
     """
     sizes = [size.strip() for size in re.split("[,x]", text)]
-    if not all(size.isdecimal() or (any_size and size == any_size) for size in sizes):
+    numbers = [size for size in sizes if not any_size or size != any_size]
+    # more than 18 digits do not fit into 64 bits
+    if not all(size.isdecimal() and len(size) <= 18 for size in numbers):
         raise OptionError(f"{option} {text}: write a shape as in {option} 1,3,224,224")
     return tuple(None if size == any_size else int(size) for size in sizes)

@@ -1,6 +1,9 @@
 """The command `prove`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from shapezoo.cli.option_types import Flag, Strings
 from shapezoo.cli.wrapping import print_json, print_wrapped
@@ -19,7 +22,7 @@ def prove(
     assume: Strings = (),
     train: Flag = False,
     all_sizes: Flag = False,
-    budget: float = 60.0,
+    budget: Annotated[float, Parameter(validator=Number(gt=0))] = 60.0,
     json: Flag = False,
 ) -> int:
     """Prove the contract of a model for all sizes, or find sizes for which it fails.
@@ -51,7 +54,7 @@ def prove(
             proof = proving.prove(subject, init=arguments, assume=assume, budget=budget)
     except EXPECTED_ERRORS:
         raise
-    except Exception as error:  # an uncaught one exits with 1, which means refuted
+    except (Exception, SystemExit) as error:
         raise TargetError(f"cannot prove {target}: {type(error).__name__}: {error}") from error
     code = {proving.Proved: 0, proving.Refuted: 1}.get(type(proof), 2)
     has_limits = all_sizes and code == 0 and not _accepts_all_sizes(proof)

@@ -3,7 +3,7 @@
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from shapezoo.cli.option_types import Flag, Strings
+from shapezoo.cli.option_types import Flag, OptionError, Strings
 from shapezoo.cli.wrapping import print_json, print_wrapped
 
 if TYPE_CHECKING:
@@ -23,8 +23,11 @@ def show(model: str, /, *, init: Strings = (), json: Flag = False) -> None:
     from shapezoo.zoo import list_models, model_info
 
     if model in list_models():
+        arguments = parse_arguments(init)
+        if other := {"weights", "device"} & arguments.keys():
+            raise OptionError(f"--init {other.pop()}: it does not change what the model is")
         find_model(model, init)  # reports arguments that it does not accept
-        info = model_info(model, **parse_arguments(init))
+        info = model_info(model, **arguments)
         weights = [vars(each) | {"classes": len(each.classes)} for each in info.weights]
         data, text = info.to_dict() | {"weights": weights}, str(info)
     else:

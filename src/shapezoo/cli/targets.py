@@ -105,7 +105,7 @@ def _parse_argument(text: str) -> tuple[str, Any]:
         raise TargetError(f"--init {text}: write it as name=value, as in --init channels=3")
     try:
         return name, ast.literal_eval(value)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         return name, value
 
 
@@ -115,8 +115,7 @@ def _refuse_modules(target: str) -> None:
     if path.suffix == ".py":
         if not path.is_file():
             raise TargetError(f"there is no file {target!r}")
-        module = ".".join(path.with_suffix("").parts)
-        raise TargetError(f"name an object in {target}: {_choices(module)}")
+        raise TargetError(f"name an object in {target}: {_choices(_module_of(path))}")
     if _is_module(target):
         raise TargetError(f"{target} is a module; name an object in it: {_choices(target)}")
     module, _, name = target.rpartition(".")
@@ -124,12 +123,19 @@ def _refuse_modules(target: str) -> None:
         raise TargetError(f"write a colon in front of the name: {module}:{name}")
 
 
+def _module_of(file: Path) -> str:
+    """Return the name of the module in a file, which is imported from the working directory."""
+    if file.is_absolute() or ".." in file.parts:
+        raise TargetError(f"change to the folder {str(file.parent)!r}, and write {file.stem}:Name")
+    return ".".join(file.with_suffix("").parts)
+
+
 def _is_module(name: str) -> bool:
     """Whether there is a module of this name; importing the packages above it must succeed."""
     _import_from_working_directory()
     try:
         return importlib.util.find_spec(name) is not None
-    except Exception:  # the code of a package above it can raise anything
+    except (Exception, SystemExit):  # the code of a package above it can raise anything
         return False
 
 
@@ -157,7 +163,7 @@ def _import_module(name: str) -> types.ModuleType:
     _import_from_working_directory()
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TargetError(f"cannot import {name}: {type(error).__name__}: {error}") from error
 
 
@@ -167,7 +173,7 @@ def _import(target: str) -> Any:
     if not package or not name:
         raise TargetError(f"{target!r} is incomplete; write module:Name, as in nets:UNet")
     if package.endswith(".py"):
-        package = ".".join(Path(package).with_suffix("").parts)
+        package = _module_of(Path(package))
         raise TargetError(f"{target} names a file; write its module: {package}:{name}")
     module = _import_module(package)
     try:
@@ -176,12 +182,16 @@ def _import(target: str) -> Any:
         if isinstance(owner, type) and isinstance(found, types.FunctionType):
             raise TargetError(f"{target} is a method; name its class: {target.rpartition('.')[0]}")
         return found
+    except TargetError:
+        raise
     except AttributeError as error:
         names = [name for name in vars(module) if not name.startswith("_")]
         hint = did_you_mean(name, names)
         if not hint and any(_names(module)):
             hint = f"name one of {_choices(package)}"
         raise TargetError(f"{package} has no {name}; {hint}".removesuffix("; ")) from error
+    except (Exception, SystemExit) as error:  # a property or a __getattr__ can raise anything
+        raise TargetError(f"cannot get {target}: {type(error).__name__}: {error}") from error
 
 
 def _has_shapes(function: Callable[..., Any]) -> bool:
@@ -203,7 +213,7 @@ def _build(
         model = build(**init)
     except UnknownModelError:
         raise  # its message suggests the nearest names
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         hint = ""
         if isinstance(error, TypeError) and "required" in str(error):
             hint = "; pass arguments as in --init channels=3"

@@ -52,12 +52,16 @@ def trace(
     shapes = [_parse_input(text) for text in inputs]
 
     from shapezoo import tracing
-    from shapezoo.cli.targets import find_model
+    from shapezoo.cli.targets import TargetError, find_model
 
     built = find_model(model, init)
     sizes = {axis.replace("-", "_"): size for axis, size in sizes.items()}
     _refuse_misspelt_options(built, sizes)
-    traced = tracing.trace(built, *(_input(built, *shape) for shape in shapes), sizes=sizes)
+    example = [_input(built, *shape) for shape in shapes]
+    try:
+        traced = tracing.trace(built, *example, sizes=sizes)
+    except SystemExit as error:  # or its code would be that of the command
+        raise TargetError(f"cannot trace {model}: it calls sys.exit({error.code!r})") from error
     if svg is not None:
         traced.save_svg(svg, depth=depth)
         print(f"shapezoo: wrote a block diagram to {svg}", file=sys.stderr)
@@ -82,7 +86,11 @@ def _input(model: "nn.Module", shape: list[int], dtype_name: str) -> "Tensor":
     dtype = getattr(torch, dtype_name, None) if dtype_name else floating_dtype(model)
     if not isinstance(dtype, torch.dtype):
         raise OptionError(f"--input: {dtype_name!r} is not a dtype; write, for example, int64")
-    return torch.zeros(shape, dtype=dtype, device=device_of(model))
+    try:
+        return torch.zeros(shape, dtype=dtype, device=device_of(model))
+    except (RuntimeError, TypeError) as error:  # too large, or a dtype without zeros
+        reason = str(error).partition("\n")[0]
+        raise OptionError(f"--input: no tensor of shape {tuple(shape)}: {reason}") from error
 
 
 def _refuse_misspelt_options(model: "nn.Module", sizes: dict[str, int]) -> None:

@@ -1,5 +1,6 @@
 """Predicting with the model of a run."""
 
+import math
 import os
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from shapezoo.recipes.configuration import DataMismatchError, RunError
 from shapezoo.recipes.jobs import require_fit
 from shapezoo.recipes.runs import Run, resume_command
 from shapezoo.recipes.sources import SOURCES, Example
+from shapezoo.recipes.training import are_diverged, as_number
 from shapezoo.train import choose_device
 
 
@@ -71,7 +73,7 @@ def predict(run: str | os.PathLike[str], example: Example, *, device: str = "aut
     with torch.no_grad():
         logits = model(*(tensor.to(chosen) for tensor in inputs)).flatten(0, -2)[-1]
     probabilities = (logits / opened.temperature()).softmax(dim=0)
-    if probabilities.isnan().any():
+    if probabilities.isnan().any() or _has_diverged(opened):
         raise RunError(f"{os.fspath(run)!r}: {after_divergence(config)}")
     order = probabilities.argsort(descending=True).tolist()
     by_class = {opened.classes[index]: float(probabilities[index]) for index in order}
@@ -82,3 +84,14 @@ def predict(run: str | os.PathLike[str], example: Example, *, device: str = "aut
         )
         caveat = source.unlike(inputs, train)
     return Prediction(next(iter(by_class)), by_class, caveat)
+
+
+def _has_diverged(run: Run) -> bool:
+    """Whether the recorded losses are those of a training that diverged."""
+    records = run.metrics()
+    if kept := run.kept_epoch():
+        records = [record for record in records if record["epoch"] == kept]
+    if not records:
+        return False
+    test_loss, loss = as_number(records[-1]["test"]["loss"]), as_number(records[-1]["loss"])
+    return are_diverged(math.log(len(run.classes)), test_loss, loss)

@@ -161,7 +161,7 @@ def train(
     test = evaluate(job.model, state, batches, loss=job.loss, correct=job.correct)
     if folder:
         if not losses:  # the run had ended before
-            losses = [_number(record["loss"]) for record in folder.metrics()]
+            losses = [as_number(record["loss"]) for record in folder.metrics()]
         folder.save_curves()
         if job.classes:
             folder.save_confusion(_confusion(job))
@@ -211,9 +211,22 @@ def _append_loss(event: Event, losses: list[float]) -> None:
         losses.append(event.loss)
 
 
-def _number(metric: float | None) -> float:
+def as_number(metric: float | None) -> float:
     """Return a metric of a run folder, in which None stands for one that is not finite."""
     return math.nan if metric is None else metric
+
+
+def are_diverged(untrained: float, test_loss: float, *losses: float) -> bool:
+    """Whether these losses are those of a training that diverged, as described at `Trained`.
+
+    Args:
+        untrained: The loss of a model whose outputs are all 0.
+        test_loss: The loss on the test set.
+        *losses: The mean loss of the last epoch, if it is known.
+    """
+    # auxiliary classifiers add 0.6 to the weight of the loss, so the factor must be above 1.6
+    is_low = any(loss <= 2 * untrained for loss in (test_loss, *losses))
+    return not (is_low and math.isfinite(test_loss))
 
 
 def _has_diverged(job: Job, test: Metrics, losses: Sequence[float]) -> bool:
@@ -233,9 +246,7 @@ def _has_diverged(job: Job, test: Metrics, losses: Sequence[float]) -> bool:
     else:
         targets = job.train.select(torch.arange(len(job.train))).targets
         untrained = targets.square().mean().item()
-    # auxiliary classifiers add 0.6 to the weight of the loss, so the factor must be above 1.6
-    is_low = any(loss <= 2 * untrained for loss in (test.loss, *losses[-1:]))
-    return not (is_low and math.isfinite(test.loss))
+    return are_diverged(untrained, test.loss, *losses[-1:])
 
 
 def _held_out_logits(job: Job) -> tuple[Tensor, Tensor]:

@@ -24,12 +24,12 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def _example(axis: str, infos: list[ModelInfo]) -> str:
-    """Return the first annotation with an axis, with a link to its model."""
+    """Return the first annotation with an axis, with a link to its model, or a dash."""
     for info in infos:
         for text in _annotations(info):
             if re.search(rf'"[^"]*\b{axis}\b', text):
                 return f"`{text}` of [`{info.name}`](models/{info.name}.md)"
-    return "no model of the zoo yet"
+    return "-"
 
 
 def _annotations(info: ModelInfo) -> Iterator[str]:

@@ -42,7 +42,7 @@ def rows(call: Call, depth: int | None = None) -> list[Row]:
 def summary(call: Call, multiples: Mapping[str, int]) -> str:
     """Return the totals, and what the axes must be multiples of for the expressions to hold."""
     lines = [*zip(NUMBERS, _numbers(call), strict=True)]
-    lines += [(axis, f"a multiple of {n}") for axis, n in multiples.items()]
+    lines += [(axis, f"shown for multiples of {n}") for axis, n in multiples.items()]
     return "\n".join(f"{name:<12} {value}" for name, value in lines)
 
 

@@ -508,7 +508,7 @@ def test_mistakes_raise_errors_at_once(
 @pytest.mark.parametrize(
     ("strategy", "words"),
     [
-        (inputs(needed), ["needed", "argument 'n: int'", "not a tensor"]),
+        (inputs(needed), ["needed", "argument 'n: int'", "does not say which tensors"]),
         (inputs(image, assume="height < width", height=[9], width=[3]), ["height < width", "[9]"]),
         (inputs(image, assume=["batch > 2", "batch < 3"]), ["batch > 2 and batch < 3"]),
         (inputs(image, batch=[]), ["no sizes of batch", "batch is one of []"]),

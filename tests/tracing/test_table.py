@@ -159,7 +159,9 @@ def test_large_numbers_are_short(traced: Trace) -> None:
 
 def test_multiples_are_listed(traced: Trace) -> None:
     text = replace(traced, multiples={"height": 32, "width": 8}).to_text()
-    assert text.endswith("\nheight       shown for multiples of 32\nwidth        shown for multiples of 8")
+    assert text.endswith(
+        "\nheight       shown for multiples of 32\nwidth        shown for multiples of 8"
+    )
 
 
 def test_text_holds_names_as_they_are(odd: Trace) -> None:

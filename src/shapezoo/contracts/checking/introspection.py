@@ -159,7 +159,9 @@ def _parse(function: types.FunctionType, origin: Origin, is_final: bool) -> Sign
         if unannotated:
             overloads = typing.get_overloads(function)
             s = "s" if len(unannotated) > 1 else ""
-            hint = "; overloads are for type checkers and are not read" if overloads else ""
+            hint = '; state the shape, as in Float[Tensor, "batch features"]'
+            if overloads:
+                hint = "; overloads are for type checkers and are not read"
             raise ContractError(f"missing annotation{s}: {listed(unannotated)}{hint}")
         scope = Scope(
             function.__globals__,

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from tests.command_line import run
 
 import shapezoo
 from shapezoo import list_models
-from shapezoo.cli import commands, train_command
+from shapezoo.cli import train_command
 from shapezoo.cli.list_command import Task
 from shapezoo.cli.wrapping import print_wrapped
 from shapezoo.registry import Task as RegistryTask
@@ -41,16 +42,6 @@ class Plain(nn.Linear):
     def forward(self, x):
         return super().forward(x)
 '''
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
-    """Run a command as a shell does, and return the exit code."""
-    monkeypatch.setattr(sys, "argv", ["shapezoo", *arguments])
-    try:
-        commands.main()
-    except SystemExit as stop:
-        return stop.code
-    return 0
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:

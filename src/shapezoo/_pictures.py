@@ -73,7 +73,7 @@ def on_background(
         colour: The colour of its transparent parts.
 
     Raises:
-        ValueError: There is no conversion from the mode of the picture.
+        ValueError: The mode of the picture cannot be converted.
     """
     from PIL import Image
 
@@ -86,7 +86,7 @@ def with_alpha(picture: "Image") -> "Image":
     """Return a picture of any mode in Pillow's mode ``"RGBA"``.
 
     Raises:
-        ValueError: There is no conversion from the mode of the picture.
+        ValueError: The mode of the picture cannot be converted.
     """
     picture = as_bytes(picture)
     if picture.mode in _INTERMEDIATE:

@@ -21,10 +21,8 @@ def partition_windows(
         maps: The feature maps. Their height and width are multiples of the size.
         size: Height and width of a window.
     """
-    batch, height, width, channels = maps.shape
-    rows, columns = height // size, width // size
-    tiles = maps.view(batch, rows, size, columns, size, channels).transpose(2, 3)
-    return tiles.reshape(batch, rows * columns, size * size, channels)
+    tiles = maps.unflatten(2, (-1, size)).unflatten(1, (-1, size)).transpose(2, 3)
+    return tiles.flatten(3, 4).flatten(1, 2)
 
 
 @checked

@@ -11,7 +11,7 @@ import pytest
 import sympy
 import torch
 from jaxtyping import Bool, Float, Float64, Int64, Shaped
-from torch import Tensor
+from torch import Tensor, unflatten
 from torch.nn import functional
 
 from shapezoo.proving.formulas.solving import sound_sympy
@@ -170,30 +170,18 @@ def unflattened(rng: Random) -> Call:
     inputs = some(rng)
     dim = dim_of(rng, inputs)
     sizes: Any = rng.choice(
-        [
-            (-1, 2),
-            (2, -1),
-            (1, -1),
-            [-1],
-            (-1, 1, 2),
-            (2, 2),
-            (2, 1),
-            (-1, -1),
-            (),
-            (0, -1),
-            (-2, 2),
-        ]
+        [(-1, 2), (2, -1), (1, -1), (-1,), (-1, 1, 2), (2, 2), (-1, -1), (), (0, -1), (-2, 2)]
     )
     functions: list[Callable[[Tensor], Any]] = [
-        lambda x: x.unflatten(dim, sizes),
-        lambda x: torch.unflatten(x, dim, sizes),
-        lambda x: x.mT.unflatten(dim, sizes),
-        lambda x: x.unflatten(dim, sizes).view(-1),
-        lambda x: x.mT.unflatten(dim, sizes).view(-1),
-        lambda x: x.mT.unflatten(dim, sizes).transpose(0, -1).reshape(x.shape[0], -1),
-        lambda x: x[..., ::2].unflatten(-1, sizes).view(x.shape[0], -1),
-        lambda x: x.unflatten(0, (-1, x.shape[0] // 2)),
-        lambda x: x.unflatten(-1, (x.shape[-1] // 2, 2)),
+        lambda x: unflatten(x, dim, sizes),
+        lambda x: Tensor.unflatten(x, dim, sizes),  # type: ignore[no-untyped-call]  # torch's has no types
+        lambda x: unflatten(x.mT, dim, sizes),
+        lambda x: unflatten(x, dim, sizes).view(-1),
+        lambda x: unflatten(x.mT, dim, sizes).view(-1),
+        lambda x: unflatten(x.mT, dim, sizes).transpose(0, -1).reshape(x.shape[0], -1),
+        lambda x: unflatten(x[..., ::2], -1, sizes).view(x.shape[0], -1),
+        lambda x: unflatten(x, 0, (-1, x.shape[0] // 2)),
+        lambda x: unflatten(x, -1, (x.shape[-1] // 2, 2)),
     ]
     return rng.choice(functions), inputs
 

@@ -6,7 +6,7 @@ arXiv:2103.14030, Section 3.2.
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, unflatten
 
 from shapezoo.contracts import checked
 
@@ -21,7 +21,7 @@ def partition_windows(
         maps: The feature maps. Their height and width are multiples of the size.
         size: Height and width of a window.
     """
-    tiles = maps.unflatten(2, (-1, size)).unflatten(1, (-1, size)).transpose(2, 3)
+    tiles = unflatten(unflatten(maps, 2, (-1, size)), 1, (-1, size)).transpose(2, 3)
     return tiles.flatten(3, 4).flatten(1, 2)
 
 

@@ -42,6 +42,7 @@ _LeNet: TypeAlias = Literal["lenet"]
 _LinearRegression: TypeAlias = Literal["linear_regression"]
 _LogisticRegression: TypeAlias = Literal["logistic_regression"]
 _MLP: TypeAlias = Literal["mlp"]
+_MaxViT: TypeAlias = Literal["maxvit_micro", "maxvit_t"]
 _NameClassifier: TypeAlias = Literal["name_classifier"]
 _OneHotTagger: TypeAlias = Literal["onehot_cell_tagger", "onehot_tagger"]
 _RNN: TypeAlias = Literal["rnn"]
@@ -166,6 +167,10 @@ def create_model(
 def create_model(
     name: _MLP, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.MLP: ...
+@overload
+def create_model(
+    name: _MaxViT, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> models.MaxViT: ...
 @overload
 def create_model(
     name: _NameClassifier,

@@ -98,6 +98,23 @@ def test_conditions_as_a_person_writes_them(refused: list[Any], expected: list[s
     assert texts(*refused) == expected
 
 
+@pytest.mark.slow
+def test_maps_that_are_halved_and_cut_into_windows() -> None:
+    """z3 may need what the guards on one axis say alone."""
+    sides = [F.FloorDiv(side - 1, stride) + 1 for stride in (4, 8, 16, 32) for side in (w, h)]
+    guards = [sympy.Eq(remainder(side, 7), 0) for side in sides]
+    refused = [sympy.And(*guards[:i], sympy.Not(guard)) for i, guard in enumerate(guards)]
+    exploration = explored(refused)
+    (accepted,) = exploration.ending("holds")
+    accepted.guards = tuple(guards)
+    conditions, is_exact = preconditions(exploration)
+    assert is_exact
+    assert list(map(str, conditions)) == [
+        "height % 224 in (0, 221, 222, 223)",
+        "width % 224 in (0, 221, 222, 223)",
+    ]
+
+
 def test_nothing_refused() -> None:
     assert texts() == []
 

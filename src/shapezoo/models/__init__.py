@@ -111,6 +111,13 @@ from shapezoo.models.vision.resnets.resnext import (
     resnext101_64x4d,
 )
 from shapezoo.models.vision.resnets.wide_resnet import wide_resnet50_2, wide_resnet101_2
+from shapezoo.models.vision.transformers.maxvit import MaxViT, maxvit_micro, maxvit_t
+from shapezoo.models.vision.transformers.maxvit_blocks import (
+    MaxViTBlock,
+    PartitionAttention,
+    PreNormMBConv,
+    RelativeAttention,
+)
 from shapezoo.models.vision.transformers.vit import (
     VisionTransformer,
     vit_b_16,
@@ -170,11 +177,16 @@ __all__ = [
     "LeNet",
     "LinearRegression",
     "LogisticRegression",
+    "MaxViT",
+    "MaxViTBlock",
     "NameClassifier",
     "OneHotTagger",
+    "PartitionAttention",
+    "PreNormMBConv",
     "ReductionA",
     "ReductionB",
     "RegNet",
+    "RelativeAttention",
     "ResNet",
     "ResidualBlock",
     "ResidualBottleneck",
@@ -207,6 +219,8 @@ __all__ = [
     "linear_regression",
     "logistic_regression",
     "lstm",
+    "maxvit_micro",
+    "maxvit_t",
     "mlp",
     "name_classifier",
     "onehot_cell_tagger",

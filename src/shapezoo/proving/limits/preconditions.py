@@ -46,14 +46,17 @@ MOST_CONDITIONS = 12
 MOST_TRIES = 24
 """How many suggestions are tried against one refused point."""
 
-QUICK = 300_000
+QUICK = 1_000_000
 """How many steps of z3 a suggestion is worth."""
 
 MOST_UNKNOWN = 6
 """After this many suggestions that z3 cannot decide, the search stops."""
 
 RANGE = 192
-"""How many sizes of each axis are tried around a start."""
+"""How many sizes of each axis are tried around a start, or up to four times as many as the start.
+
+So multiples of a number show as such, even where the start is the first of them.
+"""
 
 STARTS = 4
 """How many starts are used."""
@@ -128,6 +131,8 @@ class _Search:
         self._pairs = list(dict.fromkeys(_pairs(self.refused, self.axes)))
         self._rejected: set[str] = set()
         self._num_unknown = 0
+        self._is_closed = not exploration.gaps()
+        self._guards = [path.guards for path in exploration.ending("holds")]
 
     def _add_example(self, sizes: Sizes) -> None:
         """Add sizes to the examples, if they are accepted."""
@@ -219,8 +224,38 @@ class _Search:
                     *solver.assertions(), axes=self._all_axes, start=example
                 )
             self._add_example(example)
+        if answer == z3.unknown and self._follows_alone(Condition(text)):
+            return True
         self._num_unknown += answer == z3.unknown
         return bool(answer == z3.unsat)
+
+    def _follows_alone(self, condition: Condition) -> bool:
+        """Whether a condition follows, on each accepted path, from the guards on its axes alone.
+
+        Guards on other axes, and products of several, may keep z3 from an answer.
+        """
+        names, conclusion = {*condition.axes}, _formula(condition)
+        for guards in self._guards if self._is_closed else [()]:
+            own = [guard for guard in guards if {s.name for s in guard.free_symbols} <= names]
+            premises = [*map(solving.translate, own), *_quotients(own)]
+            if not solving.follows(conclusion, *self.domain, *premises):
+                return False
+        return True
+
+
+def _quotients(guards: Sequence[Any]) -> Iterator[Formula]:
+    """Yield how quotients of one size by several numbers are related, which z3 finds slowly.
+
+    They occur where a network halves its maps again and again: ``height//8 == height//4//2``.
+    """
+    parts = {part for guard in guards for part in guard.atoms(sympy.Function)}
+    # torch's class is private
+    found = [part for part in parts if type(part).__name__ == "FloorDiv"]
+    for first, second in itertools.permutations(sorted(found, key=str), 2):
+        (size, divisor), (other_size, multiple) = first.args, second.args
+        if size == other_size and divisor.is_Integer and (multiple / divisor).is_Integer:
+            ratio = z3.IntVal(int(multiple / divisor))
+            yield solving.translate(second) == solving.floor_div(solving.translate(first), ratio)
 
 
 def _around(axes: Sequence[str], sizes: Sizes) -> Iterator[Sizes]:
@@ -229,7 +264,8 @@ def _around(axes: Sequence[str], sizes: Sizes) -> Iterator[Sizes]:
     numbers = random.Random(0)
     for axis in axes:
         first = max(1, sizes[axis] - RANGE // 4)
-        for size in {*range(1, RANGE // 2), *range(first, first + RANGE)}:
+        last = max(first + RANGE, 4 * sizes[axis])
+        for size in {*range(1, RANGE // 2), *range(first, last)}:
             yield {**sizes, axis: size}
     for _ in range(RANDOM):
         most = numbers.choice((4, 16, 96))

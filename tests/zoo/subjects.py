@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from shapezoo import Module, create_model, model_info
 from shapezoo._modules import without_values
@@ -80,3 +80,27 @@ def vary(model: nn.Module) -> None:
         for tensor in itertools.chain(model.parameters(), model.buffers()):
             if tensor.is_floating_point() and (tensor == tensor.flatten()[0]).all():
                 tensor += 0.1 * torch.rand(tensor.shape, generator=generator)
+
+
+def fill_statistics(model: nn.Module, images: Tensor) -> None:
+    """Set the statistics of every BatchNorm to those of a batch.
+
+    With the initial ones, the outputs of deep networks hardly depend on the images.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        model.train()(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+def draw(model: nn.Module, images: Tensor) -> None:
+    """Draw parameters and statistics with which the outputs depend on the images."""
+    vary(model)
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+    fill_statistics(model, images)

@@ -16,7 +16,14 @@ from typing import Any
 import pytest
 import torch
 import torchvision
-from tests.zoo.subjects import one_of_each_class, shell, small_images, unfilled, vary
+from tests.zoo.subjects import (
+    fill_statistics,
+    one_of_each_class,
+    shell,
+    small_images,
+    unfilled,
+    vary,
+)
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -94,21 +101,6 @@ def pair(name: str) -> tuple[Module, nn.Module, Tensor]:
     fill_statistics(other, images)
     ours.load_state_dict(other.state_dict())
     return ours, other, images
-
-
-def fill_statistics(model: nn.Module, images: Tensor) -> None:
-    """Set the statistics of every BatchNorm to those of a batch.
-
-    With the initial ones, the outputs of deep networks hardly depend on the images.
-    """
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 1.0
-    with torch.no_grad():
-        model.train()(images)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
 
 
 def least(name: str) -> dict[str, int]:

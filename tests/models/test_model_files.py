@@ -48,13 +48,12 @@ def lines_of_code(source: str, *, without: Sequence[str] = ()) -> list[str]:
     """
     skipped: set[int] = set()
     for node in ast.walk(ast.parse(source)):
-        is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        is_named = isinstance(node, ast.ClassDef | ast.FunctionDef) and any(
-            fnmatch(node.name, pattern) for pattern in without
-        )
-        if is_text or is_named:
-            first = min(part.lineno for part in ast.walk(node) if isinstance(part, ast.expr))
-            skipped.update(range(first, (node.end_lineno or 0) + 1))
+        match node:
+            case ast.Expr(value=ast.Constant()):
+                skipped.update(range(node.lineno, (node.end_lineno or 0) + 1))
+            case ast.ClassDef() | ast.FunctionDef() if any(fnmatch(node.name, p) for p in without):
+                first = min([node.lineno, *(part.lineno for part in node.decorator_list)])
+                skipped.update(range(first, (node.end_lineno or 0) + 1))
     no_code = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
     used = {
         number

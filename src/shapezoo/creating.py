@@ -31,6 +31,9 @@ _AlexNet: TypeAlias = Literal["alexnet", "alexnet_micro"]
 _ConvNeXt: TypeAlias = Literal[
     "convnext_base", "convnext_large", "convnext_micro", "convnext_small", "convnext_tiny"
 ]
+_DenseNet: TypeAlias = Literal[
+    "densenet121", "densenet161", "densenet169", "densenet201", "densenet_micro"
+]
 _EmbeddingTagger: TypeAlias = Literal["character_rnn", "embedding_tagger"]
 _FeatureClassifier: TypeAlias = Literal["conv_linear", "fourier_linear", "haar_linear"]
 _Forecaster: TypeAlias = Literal["rnn_forecaster"]
@@ -58,10 +61,20 @@ _ResNet: TypeAlias = Literal[
     "wide_resnet101_2",
     "wide_resnet50_2",
 ]
+_ShuffleNetV2: TypeAlias = Literal[
+    "shufflenet_v2_micro",
+    "shufflenet_v2_x0_5",
+    "shufflenet_v2_x1_0",
+    "shufflenet_v2_x1_5",
+    "shufflenet_v2_x2_0",
+]
 _SmallInception: TypeAlias = Literal["inception_small"]
 _SmallLeNet: TypeAlias = Literal["lenet_small"]
 _SmallResNet: TypeAlias = Literal["resnet_small"]
 _SoftmaxClassifier: TypeAlias = Literal["softmax_classifier"]
+_SqueezeNet: TypeAlias = Literal[
+    "squeezenet1_0", "squeezenet1_0_micro", "squeezenet1_1", "squeezenet1_1_micro"
+]
 _SteppedRNN: TypeAlias = Literal["stepped_rnn"]
 _VGG: TypeAlias = Literal[
     "vgg11",
@@ -88,6 +101,10 @@ def create_model(
 def create_model(
     name: _ConvNeXt, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.ConvNeXt: ...
+@overload
+def create_model(
+    name: _DenseNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> models.DenseNet: ...
 @overload
 def create_model(
     name: _EmbeddingTagger,
@@ -170,6 +187,10 @@ def create_model(
 ) -> models.ResNet: ...
 @overload
 def create_model(
+    name: _ShuffleNetV2, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> models.ShuffleNetV2: ...
+@overload
+def create_model(
     name: _SmallInception,
     *,
     weights: _Weights = None,
@@ -192,6 +213,10 @@ def create_model(
     device: _Device = None,
     **hyperparameters: Any,
 ) -> models.SoftmaxClassifier: ...
+@overload
+def create_model(
+    name: _SqueezeNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> models.SqueezeNet: ...
 @overload
 def create_model(
     name: _SteppedRNN, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 import torch
 import torchvision
-from tests.zoo.subjects import by_class, one_before_a_release_all, shell, small_images, vary
+from tests.zoo.subjects import (
+    by_class,
+    one_before_a_release_all,
+    settle,
+    shell,
+    small_images,
+    vary,
+)
 from torch import Tensor, fx, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
@@ -103,8 +110,12 @@ def test_the_contract_of_pooled_features_is_proved(name: str) -> None:
 PUBLISHED_LAYERS = {
     "AlexNet": "classifier.5",
     "ConvNeXt": "classifier.1",
+    "EfficientNet": "classifier.0",
     "GoogLeNet": "dropout",
     "Inception3": "flatten",
+    "MNASNet": "classifier.0",
+    "MobileNetV2": "classifier.0",
+    "MobileNetV3": "classifier.2",
     "ResNet": "flatten",
     "VGG": "classifier.5",
     "VisionTransformer": "getitem_5",
@@ -118,13 +129,14 @@ PUBLISHED_LAYERS = {
 def test_pooled_features_are_those_of_torchvision(name: str) -> None:
     keywords = small_images(name)
     extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    theirs = torchvision.models.get_model(name, weights=None, **extra, **keywords).eval()
-    vary(theirs)
+    theirs = torchvision.models.get_model(name, weights=None, **extra, **keywords)
     ours: Any = create_model(name, **keywords).eval()
-    ours.load_state_dict(theirs.state_dict())
     images = images_for(ours)
+    vary(theirs)
+    settle(theirs, images_for(ours))
+    ours.load_state_dict(theirs.state_dict())
     node = PUBLISHED_LAYERS[type(theirs).__name__]
-    (expected,) = create_feature_extractor(theirs, [node])(images).values()
+    (expected,) = create_feature_extractor(theirs.eval(), [node])(images).values()
     torch.testing.assert_close(ours.pooled_features(images), expected, rtol=1e-4, atol=1e-5)
 
 

@@ -94,6 +94,7 @@ from shapezoo.models.vision.mobile.efficientnet_v2 import (
     efficientnet_v2_micro,
     efficientnet_v2_s,
 )
+from shapezoo.models.vision.mobile.mbconv import MBConv
 from shapezoo.models.vision.mobile.mnasnet import (
     MnasNet,
     MnasNetBlock,
@@ -193,6 +194,7 @@ __all__ = [
     "LeNet",
     "LinearRegression",
     "LogisticRegression",
+    "MBConv",
     "MnasNet",
     "MnasNetBlock",
     "MobileNetV2",

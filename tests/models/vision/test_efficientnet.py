@@ -12,8 +12,8 @@ from torch import nn
 from torchvision.models.efficientnet import _efficientnet_conf
 
 from shapezoo import create_model, model_info, signature
-from shapezoo.layers import MBConv, SqueezeExcitation, StochasticDepth
-from shapezoo.models import Backbone, efficientnet_micro
+from shapezoo.layers import SqueezeExcitation, StochasticDepth
+from shapezoo.models import Backbone, MBConv, efficientnet_micro
 
 SIDES = st.integers(1, 99)
 SIZES = {

@@ -13,8 +13,8 @@ from torch import nn
 from torchvision.models.efficientnet import FusedMBConvConfig, MBConvConfig
 
 from shapezoo import ShapeError, create_model, model_info, prove, signature
-from shapezoo.layers import MBConv, StochasticDepth
-from shapezoo.models import FusedMBConv, efficientnet_v2_micro
+from shapezoo.layers import StochasticDepth
+from shapezoo.models import FusedMBConv, MBConv, efficientnet_v2_micro
 
 SIZES = {
     "efficientnet_v2_s": (10, 30, 21_458_488, 0.2),

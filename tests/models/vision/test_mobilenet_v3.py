@@ -12,8 +12,8 @@ from torch import nn
 from torchvision.models.mobilenetv3 import InvertedResidualConfig
 
 from shapezoo import create_model, model_info, signature
-from shapezoo.layers import MBConv, SqueezeExcitation
-from shapezoo.models import Backbone, MobileNetV3, mobilenet_v3_micro
+from shapezoo.layers import SqueezeExcitation
+from shapezoo.models import Backbone, MBConv, MobileNetV3, mobilenet_v3_micro
 
 SIDES = st.integers(1, 99)
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {

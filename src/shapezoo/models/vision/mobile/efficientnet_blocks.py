@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from shapezoo.contracts import Module
 from shapezoo.layers.conv_norm_activation import ConvNormActivation, Norm
-from shapezoo.layers.mbconv import MBConv
 from shapezoo.layers.squeeze_excitation import SqueezeExcitation
 from shapezoo.layers.stochastic_depth import StochasticDepth
+from shapezoo.models.vision.mobile.mbconv import MBConv
 
 SILU = functools.partial(nn.SiLU, inplace=True)
 

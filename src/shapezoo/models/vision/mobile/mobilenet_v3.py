@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from shapezoo.contracts import checked
 from shapezoo.layers.conv_norm_activation import ConvNormActivation, MakeActivation
 from shapezoo.layers.initialisation import init_convolutions
-from shapezoo.layers.mbconv import MBConv
 from shapezoo.layers.rounding import make_divisible
 from shapezoo.layers.squeeze_excitation import SqueezeExcitation
+from shapezoo.models.vision.mobile.mbconv import MBConv
 from shapezoo.models.vision.staged_backbone import StagedBackbone
 from shapezoo.registry import register
 

@@ -11,7 +11,8 @@ from torch import nn
 from torchvision.models.mobilenetv3 import InvertedResidual, InvertedResidualConfig
 
 from shapezoo import ShapeError, prove, signature
-from shapezoo.layers import MBConv, SqueezeExcitation
+from shapezoo.layers import SqueezeExcitation
+from shapezoo.models import MBConv
 
 MBCONV = torchvision.models.efficientnet.MBConv
 CONFIG = torchvision.models.efficientnet.MBConvConfig

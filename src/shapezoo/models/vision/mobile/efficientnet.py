@@ -39,6 +39,8 @@ class EfficientNet(StagedBackbone):
             grows linearly with the depth, from 0.
 
     Attributes:
+        strides: Stride of each feature map relative to the image, highest resolution first.
+        feature_channels: Channels of each feature map.
         num_features: Number of pooled features.
         head_names: The layers that `pooled_features` does not use.
     """

@@ -76,12 +76,14 @@ class MnasNet(StagedBackbone):
     Args:
         depths: Number of blocks of each of the six stages.
         width: Multiplies the numbers of channels, except those of the last convolution.
-        last_channels: Output channels of the last convolution, whatever the width.
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of classes.
+        last_channels: Output channels of the last convolution, whatever the width.
         dropout: Probability of dropping a pooled feature in train mode.
 
     Attributes:
+        strides: Stride of each feature map relative to the image, highest resolution first.
+        feature_channels: Channels of each feature map.
         num_features: Number of pooled features.
         head_names: The layers that `pooled_features` does not use.
     """
@@ -93,9 +95,9 @@ class MnasNet(StagedBackbone):
         depths: tuple[int, ...] = (3, 3, 3, 2, 4, 1),
         *,
         width: float = 1.0,
-        last_channels: int = 1280,
         in_channels: int = 3,
         num_classes: int = 1000,
+        last_channels: int = 1280,
         dropout: float = 0.2,
     ) -> None:
         super().__init__()

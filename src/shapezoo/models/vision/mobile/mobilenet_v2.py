@@ -80,6 +80,8 @@ class MobileNetV2(StagedBackbone):
         dropout: Probability of dropping a pooled feature in train mode.
 
     Attributes:
+        strides: Stride of each feature map relative to the image, highest resolution first.
+        feature_channels: Channels of each feature map.
         num_features: Number of pooled features.
         head_names: The layers that `pooled_features` does not use.
     """

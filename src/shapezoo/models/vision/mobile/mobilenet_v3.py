@@ -41,6 +41,8 @@ class MobileNetV3(StagedBackbone):
         dropout: Probability of dropping a hidden feature in train mode.
 
     Attributes:
+        strides: Stride of each feature map relative to the image, highest resolution first.
+        feature_channels: Channels of each feature map.
         num_features: Number of pooled features.
         head_names: The layers that `pooled_features` does not use.
     """

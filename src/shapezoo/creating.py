@@ -34,6 +34,21 @@ _ConvNeXt: TypeAlias = Literal[
 _DenseNet: TypeAlias = Literal[
     "densenet121", "densenet161", "densenet169", "densenet201", "densenet_micro"
 ]
+_EfficientNet: TypeAlias = Literal[
+    "efficientnet_b0",
+    "efficientnet_b1",
+    "efficientnet_b2",
+    "efficientnet_b3",
+    "efficientnet_b4",
+    "efficientnet_b5",
+    "efficientnet_b6",
+    "efficientnet_b7",
+    "efficientnet_micro",
+    "efficientnet_v2_l",
+    "efficientnet_v2_m",
+    "efficientnet_v2_micro",
+    "efficientnet_v2_s",
+]
 _EmbeddingTagger: TypeAlias = Literal["character_rnn", "embedding_tagger"]
 _FeatureClassifier: TypeAlias = Literal["conv_linear", "fourier_linear", "haar_linear"]
 _Forecaster: TypeAlias = Literal["rnn_forecaster"]
@@ -45,6 +60,11 @@ _LeNet: TypeAlias = Literal["lenet"]
 _LinearRegression: TypeAlias = Literal["linear_regression"]
 _LogisticRegression: TypeAlias = Literal["logistic_regression"]
 _MLP: TypeAlias = Literal["mlp"]
+_MnasNet: TypeAlias = Literal[
+    "mnasnet0_5", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3", "mnasnet_micro"
+]
+_MobileNetV2: TypeAlias = Literal["mobilenet_v2", "mobilenet_v2_micro"]
+_MobileNetV3: TypeAlias = Literal["mobilenet_v3_large", "mobilenet_v3_micro", "mobilenet_v3_small"]
 _NameClassifier: TypeAlias = Literal["name_classifier"]
 _OneHotTagger: TypeAlias = Literal["onehot_cell_tagger", "onehot_tagger"]
 _RNN: TypeAlias = Literal["rnn"]
@@ -107,6 +127,10 @@ def create_model(
 ) -> models.DenseNet: ...
 @overload
 def create_model(
+    name: _EfficientNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> models.EfficientNet: ...
+@overload
+def create_model(
     name: _EmbeddingTagger,
     *,
     weights: _Weights = None,
@@ -165,6 +189,18 @@ def create_model(
 def create_model(
     name: _MLP, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.MLP: ...
+@overload
+def create_model(
+    name: _MnasNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> models.MnasNet: ...
+@overload
+def create_model(
+    name: _MobileNetV2, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> models.MobileNetV2: ...
+@overload
+def create_model(
+    name: _MobileNetV3, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> models.MobileNetV3: ...
 @overload
 def create_model(
     name: _NameClassifier,

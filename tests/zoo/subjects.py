@@ -83,18 +83,18 @@ def vary(model: nn.Module) -> None:
 
 
 def fill_statistics(model: nn.Module, images: Tensor) -> None:
-    """Set the statistics of every BatchNorm to those of a batch.
+    """Set the statistics of BatchNorm to those of these images.
 
     With the initial ones, the outputs of deep networks hardly depend on the images.
     """
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in model.eval().modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
-        norm.momentum = 1.0
+        norm.train().momentum = 1.0
     with torch.no_grad():
-        model.train()(images)
+        model(images)
     for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
+        norm.eval().momentum = momentum
 
 
 def draw(model: nn.Module, images: Tensor) -> None:

@@ -7,9 +7,15 @@ from typing import Any
 import pytest
 import torch
 import torchvision
-from tests.zoo.subjects import by_class, one_before_a_release_all, shell, small_images, vary
+from tests.zoo.subjects import (
+    by_class,
+    fill_statistics,
+    one_before_a_release_all,
+    shell,
+    small_images,
+    vary,
+)
 from torch import Tensor, fx, nn
-from torchvision.models.feature_extraction import create_feature_extractor
 
 from shapezoo import Module, create_model, list_models, model_info, signature, trace
 from shapezoo.contracts.examples.arguments import example_arguments, free_axes
@@ -106,36 +112,22 @@ def test_the_contract_of_pooled_features_is_proved(name: str) -> None:
     assert proof.preconditions == verdicts(name)["eval"].preconditions
 
 
-PUBLISHED_LAYERS = {
-    "AlexNet": "classifier.5",
-    "ConvNeXt": "classifier.1",
-    "DenseNet": "flatten",
-    "GoogLeNet": "dropout",
-    "Inception3": "flatten",
-    "ResNet": "flatten",
-    "ShuffleNetV2": "mean",
-    "SqueezeNet": "classifier.0",
-    "VGG": "classifier.5",
-    "VisionTransformer": "getitem_5",
-}
-"""The node before the last layer of each class of torchvision."""
-
-
 @pytest.mark.release
-@pytest.mark.filterwarnings("ignore:.*nodes obtained by tracing")
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_pooled_features_are_those_of_torchvision(name: str) -> None:
     keywords = small_images(name)
     extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    theirs = torchvision.models.get_model(name, weights=None, **extra, **keywords).eval()
-    vary(theirs)
+    theirs = torchvision.models.get_model(name, weights=None, **extra, **keywords)
     ours: Any = create_model(name, **keywords).eval()
-    ours.load_state_dict(theirs.state_dict())
     images = images_for(ours)
-    node = PUBLISHED_LAYERS[type(theirs).__name__]
-    (expected,) = create_feature_extractor(theirs, [node])(images).values()
+    vary(theirs)
+    fill_statistics(theirs, images)
+    ours.load_state_dict(theirs.state_dict())
+    read: list[Tensor] = []
+    last_layer(theirs).register_forward_pre_hook(lambda _module, args: read.append(args[0]))
+    theirs.eval()(images)
     features = ours.pooled_features(images)
-    torch.testing.assert_close(features, averaged(expected), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(features, averaged(read[0]), rtol=1e-4, atol=1e-5)
 
 
 @MODES

@@ -1,14 +1,12 @@
 """Layers and functions that several models share."""
 
 from shapezoo.layers.activations import ACTIVATIONS, Activation, ActivationLayer
-from shapezoo.layers.conv_norm import ConvNormReLU
-from shapezoo.layers.conv_norm_activation import ConvNormActivation
+from shapezoo.layers.conv_norm_activation import ConvNormActivation, ConvNormReLU
 from shapezoo.layers.convolution import ConvFeatures
 from shapezoo.layers.fourier import FourierMagnitudes
 from shapezoo.layers.initialisation import init_truncated_normal
 from shapezoo.layers.layer_norm import LayerNorm2d
 from shapezoo.layers.lengths import SequenceError, require_lengths
-from shapezoo.layers.mbconv import MBConv
 from shapezoo.layers.mlp_block import MLPBlock
 from shapezoo.layers.rounding import make_divisible
 from shapezoo.layers.scanning import scan
@@ -29,7 +27,6 @@ __all__ = [
     "FourierMagnitudes",
     "HaarTransform",
     "LayerNorm2d",
-    "MBConv",
     "MLPBlock",
     "SelfAttention",
     "SequenceError",

@@ -1,0 +1,1 @@
+"""Networks for mobile devices, made of depthwise convolutions, and the EfficientNets."""

@@ -35,15 +35,12 @@ def proofs(name: str, **hyperparameters: Any) -> Iterator[tuple[Mode, Proof]]:
 
 
 def main(names: list[str]) -> None:
-    """Prove these models, or all if there are none, and write the file."""
-    proved = {
-        name: {mode: verdict_of(proof).to_dict() for mode, proof in proofs(name)}
-        for name in names or list_models()
-    }
-    others = json.loads(PATH.read_text("utf-8")) if names else {}
-    stored = dict(sorted({**others, **proved}.items()))
-    with replacing(PATH) as path:
-        path.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
+    """Prove these models, or all if there are none, and store each verdict when it is known."""
+    kept = json.loads(PATH.read_text("utf-8")) if names else {}
+    for name in names or list_models():
+        kept[name] = {mode: verdict_of(proof).to_dict() for mode, proof in proofs(name)}
+        with replacing(PATH) as path:
+            path.write_text(json.dumps(dict(sorted(kept.items())), indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -68,6 +68,24 @@ _MobileNetV3: TypeAlias = Literal["mobilenet_v3_large", "mobilenet_v3_micro", "m
 _NameClassifier: TypeAlias = Literal["name_classifier"]
 _OneHotTagger: TypeAlias = Literal["onehot_cell_tagger", "onehot_tagger"]
 _RNN: TypeAlias = Literal["rnn"]
+_RegNet: TypeAlias = Literal[
+    "regnet_micro",
+    "regnet_x_16gf",
+    "regnet_x_1_6gf",
+    "regnet_x_32gf",
+    "regnet_x_3_2gf",
+    "regnet_x_400mf",
+    "regnet_x_800mf",
+    "regnet_x_8gf",
+    "regnet_y_128gf",
+    "regnet_y_16gf",
+    "regnet_y_1_6gf",
+    "regnet_y_32gf",
+    "regnet_y_3_2gf",
+    "regnet_y_400mf",
+    "regnet_y_800mf",
+    "regnet_y_8gf",
+]
 _ResNet: TypeAlias = Literal[
     "resnet101",
     "resnet152",
@@ -217,6 +235,10 @@ def create_model(
 def create_model(
     name: _RNN, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.RNN | models.BatchFirstRNN: ...
+@overload
+def create_model(
+    name: _RegNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> models.RegNet: ...
 @overload
 def create_model(
     name: _ResNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any

@@ -209,6 +209,27 @@ def test_symbolic_trace_of_fx(nets: tuple[Net, PlainNet]) -> None:
         net(BAD)
 
 
+class Halves(Module):
+    """Calls a function with a size that torch.fx does not know."""
+
+    def forward(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, "batch features"]:
+        return repeated(x[:, ::2], x.shape[1] // 2)
+
+
+@checked
+def repeated(
+    x: Float[Tensor, "batch features={size}"], size: int
+) -> Float[Tensor, "batch features=2*{size}"]:
+    return x.unsqueeze(2).expand(-1, size, 2).flatten(1)
+
+
+def test_symbolic_trace_of_a_size_in_braces() -> None:
+    x = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
+    assert torch.fx.symbolic_trace(Halves())(x).tolist() == [[1.0, 1.0, 3.0, 3.0]]
+    with pytest.raises(ShapeError, match="expected features = 3, got 2"):
+        repeated(x[:, ::2], 3)
+
+
 def test_functional_call_and_the_transforms_of_torch_func(nets: tuple[Net, PlainNet]) -> None:
     net, plain = nets
     parameters: dict[str, Tensor] = dict(net.named_parameters())

@@ -51,6 +51,29 @@ class Learned(nn.Module):
         return self.use(x, self.weight)
 
 
+class Looked(nn.Module):
+    """Reads a table of integers, and may write to it too."""
+
+    table: Tensor
+
+    def __init__(self, *, is_counting: bool) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.tensor([1, 0, 2]))
+        self.is_counting = is_counting
+
+    def forward(self, x: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3"]:
+        if self.is_counting:
+            self.table.add_(0)
+        return x[:, self.table]
+
+
+def test_a_call_that_only_reads_a_table_is_any_call() -> None:
+    proof = prove(Looked(is_counting=False))
+    assert isinstance(proof, Proved)
+    assert proof.rests_on.calls == "any"
+    assert prove(Looked(is_counting=True)).rests_on.kept == ("table",)
+
+
 def written(x: Tensor, weight: nn.Parameter) -> Tensor:
     weight[0] = 0.0
     return x + weight[0]

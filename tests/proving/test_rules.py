@@ -11,7 +11,7 @@ import pytest
 import sympy
 import torch
 from jaxtyping import Bool, Float, Float64, Int64, Shaped
-from torch import Tensor
+from torch import Tensor, unflatten
 from torch.nn import functional
 
 from shapezoo.proving.formulas.solving import sound_sympy
@@ -162,8 +162,26 @@ def reshaped(rng: Random) -> Call:
         lambda x: x[:, 1:].reshape(x.shape[0], -1),
         lambda x: x.expand(2, *x.shape).view(2, -1),
         lambda x: x.unsqueeze(1).view(x.shape),
-        lambda x: torch.unflatten(x, -1, (2, -1)),
-        lambda x: torch.unflatten(x, 0, (-1, 2)),
+    ]
+    return rng.choice(functions), inputs
+
+
+def unflattened(rng: Random) -> Call:
+    inputs = some(rng)
+    dim = dim_of(rng, inputs)
+    sizes: Any = rng.choice(
+        [(-1, 2), (2, -1), (1, -1), (-1,), (-1, 1, 2), (2, 2), (-1, -1), (), (0, -1), (-2, 2)]
+    )
+    functions: list[Callable[[Tensor], Any]] = [
+        lambda x: unflatten(x, dim, sizes),
+        lambda x: Tensor.unflatten(x, dim, sizes),  # type: ignore[no-untyped-call]  # torch's has no types
+        lambda x: unflatten(x.mT, dim, sizes),
+        lambda x: unflatten(x, dim, sizes).view(-1),
+        lambda x: unflatten(x.mT, dim, sizes).view(-1),
+        lambda x: unflatten(x.mT, dim, sizes).transpose(0, -1).reshape(x.shape[0], -1),
+        lambda x: unflatten(x[..., ::2], -1, sizes).view(x.shape[0], -1),
+        lambda x: unflatten(x, 0, (-1, x.shape[0] // 2)),
+        lambda x: unflatten(x, -1, (x.shape[-1] // 2, 2)),
     ]
     return rng.choice(functions), inputs
 
@@ -603,7 +621,7 @@ def other(rng: Random) -> Call:
     return rng.choice(functions), inputs
 
 
-CALLS = [reshaped, flattened, linear, matmul, addmm, grouped_mm, contiguous]
+CALLS = [reshaped, flattened, unflattened, linear, matmul, addmm, grouped_mm, contiguous]
 CALLS += [interpolate, layer_norm, stacked, cut, unpacked, sliding]
 CALLS += [batch_norm, mean, squeeze, indexed, reduced, pointwise, pointwise_of_one, along_axis]
 CALLS += [windowed, other]

@@ -15,6 +15,7 @@ from shapezoo.layers.squeeze_excitation import SqueezeExcitation
 from shapezoo.layers.stochastic_depth import StochasticDepth
 from shapezoo.layers.tokens import Embedding, one_hot
 from shapezoo.layers.wavelets import HaarTransform, haar_transform, inverse_haar_transform
+from shapezoo.layers.windows import merge_windows, partition_windows, relative_position_index
 
 __all__ = [
     "ACTIVATIONS",
@@ -36,7 +37,10 @@ __all__ = [
     "init_truncated_normal",
     "inverse_haar_transform",
     "make_divisible",
+    "merge_windows",
     "one_hot",
+    "partition_windows",
+    "relative_position_index",
     "require_lengths",
     "scan",
 ]

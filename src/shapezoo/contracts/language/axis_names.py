@@ -7,6 +7,7 @@ AXES = {
     "width": "image columns",
     "frames": "video or audio time",
     "patches": "image tokens",
+    "windows": "parts of an image within which attention takes place",
     "layers": "stacked recurrent states (layers x directions)",
     "latent": "size of a compressed representation, as in an autoencoder",
     "hidden": "recurrent state or residual-stream width",

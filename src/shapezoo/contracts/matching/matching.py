@@ -137,6 +137,8 @@ def check_value(value: Any, type_: Type, path: str) -> None:
 
 
 def _check_tensor(value: Any, type_: TensorType) -> bool:
+    if isinstance(value, Proxy):
+        raise StepAside  # before reading braces, where an argument may be a proxy as well
     for braces in type_.braces:
         if isinstance(failure := value_of(braces), ContractError):
             raise failure

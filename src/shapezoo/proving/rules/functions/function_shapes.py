@@ -17,7 +17,7 @@ from shapezoo.proving.rules.functions.einsum import EINSUM, einsum
 from shapezoo.proving.rules.functions.lazy_split import split, unbind
 from shapezoo.proving.rules.functions.sizes_as_arguments import SIZED
 from shapezoo.proving.rules.intervals import Size
-from shapezoo.proving.rules.kernels.views import is_contiguous
+from shapezoo.proving.rules.kernels.views import is_contiguous, strided
 from shapezoo.proving.rules.shape_rules import (
     PRODUCT,
     broadcast,
@@ -45,6 +45,23 @@ def _flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Any:
     if start >= end:
         return NotImplemented
     return empty(x, (*x.shape[:start], math.prod(x.shape[start:end]), *x.shape[end:]))
+
+
+def _unflatten(x: Tensor, dim: Any, sizes: Any) -> Any:
+    if not isinstance(sizes, tuple | list) or not sizes:
+        return NotImplemented
+    if not isinstance(dim, int) or not -x.dim() <= dim < x.dim():
+        return NotImplemented
+    axis = dim % x.dim()
+    before, after = slice(axis), slice(axis + 1, None)
+    parts = viewed(x.shape[axis : axis + 1], sizes)
+    # whatever the strides are, one axis can be divided without a copy
+    steps = [math.prod(parts[place + 1 :], start=x.stride()[axis]) for place in range(len(parts))]
+    return strided(
+        x,
+        (*x.shape[before], *parts, *x.shape[after]),
+        (*x.stride()[before], *steps, *x.stride()[after]),
+    )
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
@@ -135,6 +152,7 @@ FUNCTIONS = rule_table(
     # Which kernels these call depends on strides; their values are those of their argument.
     (_reshape, torch.reshape, Tensor.reshape),
     (_flatten, torch.flatten, Tensor.flatten),
+    (_unflatten, torch.unflatten, Tensor.unflatten),
     (_contiguous, Tensor.contiguous),
     # These fold axes and broadcast, which asks whether axes are of size 1.
     (_linear, functional.linear),
@@ -164,5 +182,5 @@ Those of `torch._C._nn` are private. The functions of `torch.nn.functional` that
 by the number of axes, and hand it sizes or factors; a rule for those would have to do that too.
 """
 
-PRESERVING = (_reshape, _flatten, _contiguous)
+PRESERVING = (_reshape, _flatten, _unflatten, _contiguous)
 """Rules whose result has the values of its argument."""

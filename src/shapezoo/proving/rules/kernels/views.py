@@ -48,7 +48,7 @@ def unsqueeze(x: Tensor, dim: int) -> Any:
     if is_contiguous(x):
         return empty(x, shape)
     step = x.shape[axis] * x.stride()[axis] if axis < x.dim() else 1
-    return _strided(x, shape, (*x.stride()[:axis], step, *x.stride()[axis:]))
+    return strided(x, shape, (*x.stride()[:axis], step, *x.stride()[axis:]))
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
@@ -81,10 +81,11 @@ def expand(x: Tensor, size: Shape, *, implicit: bool = False) -> Any:
             strides.append(0)
         else:
             return NotImplemented
-    return _strided(x, shape, strides)
+    return strided(x, shape, strides)
 
 
-def _strided(x: Tensor, shape: Shape, strides: Shape) -> Tensor:
+def strided(x: Tensor, shape: Shape, strides: Shape) -> Tensor:
+    """Return a view of a tensor, with this shape and these strides."""
     return torch.empty_strided(tuple(shape), tuple(strides), dtype=x.dtype, device=x.device)
 
 

@@ -5,7 +5,7 @@ import torch
 import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.zoo.subjects import settle, vary
+from tests.zoo.subjects import fill_statistics, vary
 from torch import nn
 
 from shapezoo import ShapeError, prove, signature
@@ -35,7 +35,7 @@ def test_maps_are_those_of_torchvision(
         in_channels, out_channels, kernel_size, stride, groups=groups
     ).double()
     vary(other)
-    settle(other, torch.randn(9, in_channels, 9, 9, dtype=torch.float64))
+    fill_statistics(other, torch.randn(9, in_channels, 9, 9, dtype=torch.float64))
     layer = ConvNormActivation(
         in_channels, out_channels, kernel_size, stride=stride, groups=groups
     ).double()

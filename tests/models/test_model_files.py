@@ -19,14 +19,25 @@ FILES = sorted((OURS / "vision").rglob("*.py"))
 MOST = 10
 """Lines in a row that two files may share."""
 
-ALIKE = {("alexnet", "vgg"): "the methods of a row of convolutions with three linear layers"}
+ALIKE = {
+    ("alexnet", "vgg"): "the methods of a row of convolutions with three linear layers",
+    ("efficientnet_blocks", "mbconv"): "the contract of a block, and what it adds to the input",
+}
 """Pairs of files that share more, with what they share."""
 
 FAMILIES = {
     "convnext": ["convnext"],
+    "densenet": ["densenet"],
+    "efficientnet": ["efficientnet_blocks", "efficientnet", "efficientnet_v2"],
     "googlenet": ["googlenet"],
     "inception": ["inception_modules", "inception_v3"],
+    "mnasnet": ["mnasnet"],
+    "mobilenetv2": ["mobilenet_v2"],
+    "mobilenetv3": ["mobilenet_v3"],
+    "regnet": ["regnet"],
     "resnet": ["resnet_blocks", "resnet", "resnext", "wide_resnet"],
+    "shufflenetv2": ["shufflenet_v2"],
+    "squeezenet": ["squeezenet"],
     "vgg": ["vgg"],
     "vision_transformer": ["vit_encoder", "vit"],
 }

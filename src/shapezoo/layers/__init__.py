@@ -3,7 +3,6 @@
 from shapezoo.layers.activations import ACTIVATIONS, Activation, ActivationLayer
 from shapezoo.layers.conv_norm_activation import ConvNormActivation, ConvNormReLU
 from shapezoo.layers.convolution import ConvFeatures
-from shapezoo.layers.fourier import FourierMagnitudes
 from shapezoo.layers.initialisation import init_truncated_normal
 from shapezoo.layers.layer_norm import LayerNorm2d
 from shapezoo.layers.lengths import SequenceError, require_lengths
@@ -14,7 +13,12 @@ from shapezoo.layers.self_attention import SelfAttention
 from shapezoo.layers.squeeze_excitation import SqueezeExcitation
 from shapezoo.layers.stochastic_depth import StochasticDepth
 from shapezoo.layers.tokens import Embedding, one_hot
-from shapezoo.layers.wavelets import HaarTransform, haar_transform, inverse_haar_transform
+from shapezoo.layers.transforms.fourier import FourierMagnitudes
+from shapezoo.layers.transforms.wavelets import (
+    HaarTransform,
+    haar_transform,
+    inverse_haar_transform,
+)
 from shapezoo.layers.windows import merge_windows, partition_windows, relative_position_index
 
 __all__ = [

@@ -5,7 +5,7 @@ import re
 
 import torch
 import torchvision
-from tests.zoo.subjects import settle, shell, vary
+from tests.zoo.subjects import fill_statistics, shell, vary
 from torch import Tensor, nn
 
 OTHERS = (nn.Dropout, nn.AdaptiveAvgPool2d, nn.Sequential, nn.Identity)
@@ -16,7 +16,7 @@ def assert_parity(ours: nn.Module, other: nn.Module, images: Tensor) -> None:
     """Compare two networks without dropout, in float64, with the same varied weights."""
     ours, other = ours.double(), other.double()
     vary(other)
-    settle(other, torch.randn_like(images))
+    fill_statistics(other, torch.randn_like(images))
     assert [*ours.state_dict()] == [*other.state_dict()]
     ours.load_state_dict(other.state_dict())
     with torch.no_grad():

@@ -8,7 +8,7 @@ import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.models.vision.parity import assert_parity, assert_same_layers
-from tests.zoo.subjects import settle, vary
+from tests.zoo.subjects import fill_statistics, vary
 from torch import nn
 from torchvision.models.efficientnet import FusedMBConvConfig, MBConvConfig
 
@@ -40,7 +40,7 @@ def test_the_fused_block_is_that_of_torchvision(
     config = FusedMBConvConfig(expansion, 3, stride, 8, out_channels, 1)
     other = THEIRS(config, 0.0, nn.BatchNorm2d).double()
     vary(other)
-    settle(other, torch.randn(9, 8, 9, 9, dtype=torch.float64))
+    fill_statistics(other, torch.randn(9, 8, 9, 9, dtype=torch.float64))
     block = FusedMBConv(
         8, out_channels, expansion=expansion, kernel_size=3, stride=stride, norm=nn.BatchNorm2d
     ).double()

@@ -6,7 +6,7 @@ import torch
 import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.zoo.subjects import settle, vary
+from tests.zoo.subjects import fill_statistics, vary
 from torch import nn
 from torchvision.models.mobilenetv3 import InvertedResidual, InvertedResidualConfig
 
@@ -44,7 +44,7 @@ def test_it_is_that_of_torchvision(
     config = CONFIG(expansion, kernel_size, stride, 8, out_channels, 1)
     other = MBCONV(config, 0.0, nn.BatchNorm2d).double()
     vary(other)
-    settle(other, torch.randn(9, 8, 9, 9, dtype=torch.float64))
+    fill_statistics(other, torch.randn(9, 8, 9, 9, dtype=torch.float64))
     ours = MBConv(
         8,
         8 * expansion,
@@ -65,7 +65,7 @@ def test_it_is_that_of_mobilenet_v3_without_squeeze_and_excitation() -> None:
     config = InvertedResidualConfig(8, 5, 24, 8, False, "RE", 1, 1, 1.0)
     other = InvertedResidual(config, nn.BatchNorm2d).double()
     vary(other)
-    settle(other, torch.randn(9, 8, 9, 9, dtype=torch.float64))
+    fill_statistics(other, torch.randn(9, 8, 9, 9, dtype=torch.float64))
     ours = block(expanded=24, kernel_size=5, activation=nn.ReLU).double()
     ours.load_state_dict(other.state_dict())
     x = torch.randn(2, 8, 7, 9, dtype=torch.float64)

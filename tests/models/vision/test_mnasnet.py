@@ -6,7 +6,7 @@ import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.models.vision.parity import assert_parity, assert_same_layers, deviation
-from tests.zoo.subjects import settle, vary
+from tests.zoo.subjects import fill_statistics, vary
 from torch import nn
 from torchvision.models.mnasnet import _InvertedResidual
 
@@ -30,7 +30,7 @@ def test_the_block_is_that_of_torchvision(
 ) -> None:
     other = _InvertedResidual(2, out_channels, kernel_size, stride, expansion).double()
     vary(other)
-    settle(other, torch.randn(9, 2, 9, 9, dtype=torch.float64))
+    fill_statistics(other, torch.randn(9, 2, 9, 9, dtype=torch.float64))
     block = MnasNetBlock(
         2, out_channels, kernel_size=kernel_size, stride=stride, expansion=expansion
     ).double()

@@ -6,7 +6,7 @@ import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.models.vision.parity import assert_parity, assert_same_layers, deviation
-from tests.zoo.subjects import settle, vary
+from tests.zoo.subjects import fill_statistics, vary
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -49,7 +49,7 @@ def test_the_block_is_that_of_the_table(
 ) -> None:
     block = InvertedResidual(in_channels, out_channels, stride=stride, expansion=4).double()
     vary(block)
-    settle(block, 9 * torch.randn(9, in_channels, 9, 9, dtype=torch.float64))
+    fill_statistics(block, 9 * torch.randn(9, in_channels, 9, 9, dtype=torch.float64))
     x = 9 * torch.randn(2, in_channels, height, width, dtype=torch.float64)
     expected = block_by_hand(x, block)
     torch.testing.assert_close(block.eval()(x), expected, rtol=1e-12, atol=1e-12)

@@ -20,6 +20,7 @@ from shapezoo.contracts import Module, checked
 from shapezoo.layers.conv_norm_activation import ConvNormActivation
 from shapezoo.layers.rounding import make_divisible
 from shapezoo.layers.squeeze_excitation import SqueezeExcitation
+from shapezoo.models.vision.staged_backbone import StagedBackbone
 from shapezoo.registry import register
 
 STEM_CHANNELS = 32
@@ -85,7 +86,7 @@ class ResidualBottleneck(Module):
         return maps
 
 
-class RegNet(Module):
+class RegNet(StagedBackbone):
     """An image classifier of four stages of residual bottlenecks.
 
     Args:
@@ -109,7 +110,6 @@ class RegNet(Module):
         ValueError: The widths do not make four stages.
     """
 
-    strides = (4, 8, 16, 32)
     head_names = ("fc",)
 
     def __init__(
@@ -136,11 +136,10 @@ class RegNet(Module):
         for number, (stage, width) in enumerate(_stages(widths, group_width, se_ratio), start=1):
             self.trunk_output.add_module(f"block{number}", stage)
             channels.append(width)
-        first, second, third, fourth = channels
-        self.feature_channels = first, second, third, fourth
-        self.num_features = fourth
+        self.feature_channels = tuple(channels)
+        self.num_features = channels[-1]
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(fourth, num_classes)
+        self.fc = nn.Linear(self.num_features, num_classes)
         _init_weights(self)
 
     def forward(
@@ -159,41 +158,12 @@ class RegNet(Module):
         features: Tensor = self.avgpool(maps).flatten(1)
         return features
 
-    @checked
-    def feature_maps(
-        self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
-    ) -> tuple[
-        Float[
-            Tensor,
-            "batch channels={self.feature_channels[0]} height=(height-1)//4+1 width=(width-1)//4+1",
-        ],
-        Float[
-            Tensor,
-            "batch channels={self.feature_channels[1]} height=(height-1)//8+1 width=(width-1)//8+1",
-        ],
-        Float[
-            Tensor,
-            (
-                "batch channels={self.feature_channels[2]} "
-                "height=(height-1)//16+1 width=(width-1)//16+1"
-            ),
-        ],
-        Float[
-            Tensor,
-            (
-                "batch channels={self.feature_channels[3]} "
-                "height=(height-1)//32+1 width=(width-1)//32+1"
-            ),
-        ],
-    ]:
-        """Return the feature maps of each stage, highest resolution first."""
-        x = self.stem(images)
-        maps = []
+    def _maps(self, images: Tensor) -> list[Tensor]:
+        maps, x = [], self.stem(images)
         for stage in self.trunk_output:
             x = stage(x)
             maps.append(x)
-        first, second, third, fourth = maps
-        return first, second, third, fourth
+        return maps
 
 
 def quantised_widths(depth: int, *, w_0: int, w_a: float, w_m: float) -> list[int]:

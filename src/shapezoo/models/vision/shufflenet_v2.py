@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from shapezoo.contracts import Module, checked
 from shapezoo.layers import ConvNormActivation
+from shapezoo.models.vision.staged_backbone import StagedBackbone
 from shapezoo.registry import register
 
 
@@ -83,7 +84,7 @@ class ShuffleDownsamplingUnit(Module):
         return maps
 
 
-class ShuffleNetV2(Module):
+class ShuffleNetV2(StagedBackbone):
     """An image classifier of three stages of units.
 
     Args:
@@ -100,7 +101,6 @@ class ShuffleNetV2(Module):
         head_names: The layers that `pooled_features` does not use.
     """
 
-    strides = (4, 8, 16, 32)
     head_names = ("fc",)
 
     def __init__(
@@ -137,41 +137,14 @@ class ShuffleNetV2(Module):
         self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> Float[Tensor, "batch features={self.num_features}"]:
         """Return the input of the last layer: the averages of the last convolution."""
-        maps: Tensor = self.conv5(self.feature_maps(images)[-1])
+        maps: Tensor = self.conv5(self._maps(images)[-1])
         return maps.mean((2, 3))
 
-    @checked
-    def feature_maps(
-        self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
-    ) -> tuple[
-        Float[
-            Tensor,
-            "batch channels={self.feature_channels[0]} height=(height-1)//4+1 width=(width-1)//4+1",
-        ],
-        Float[
-            Tensor,
-            "batch channels={self.feature_channels[1]} height=(height-1)//8+1 width=(width-1)//8+1",
-        ],
-        Float[
-            Tensor,
-            (
-                "batch channels={self.feature_channels[2]} "
-                "height=(height-1)//16+1 width=(width-1)//16+1"
-            ),
-        ],
-        Float[
-            Tensor,
-            (
-                "batch channels={self.feature_channels[3]} "
-                "height=(height-1)//32+1 width=(width-1)//32+1"
-            ),
-        ],
-    ]:
-        """Return the pooled maps of the first convolution, and those of each stage."""
+    def _maps(self, images: Tensor) -> list[Tensor]:
         first = self.maxpool(self.conv1(images))
         second = self.stage2(first)
         third = self.stage3(second)
-        return first, second, third, self.stage4(third)
+        return [first, second, third, self.stage4(third)]
 
 
 def _depthwise(channels: int, *, stride: int) -> ConvNormActivation:

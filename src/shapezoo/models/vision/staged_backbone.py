@@ -48,7 +48,7 @@ class StagedBackbone(Module):
     ]:
         """Return the last feature maps of each resolution, highest resolution first.
 
-        The convolution that widens the last of them before the average is not applied.
+        A last convolution that only widens them for the average is not applied.
         """
         first, second, third, fourth = self._maps(images)
         return first, second, third, fourth

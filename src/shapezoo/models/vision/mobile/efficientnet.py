@@ -136,54 +136,14 @@ _TABLE_1 = (
     Stage(mbconv, 6, 3, 1, 320, 1),
 )
 _NORM = functools.partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
-_b0 = functools.partial(
-    EfficientNet,
-    _TABLE_1,
-)
-_b1 = functools.partial(
-    EfficientNet,
-    _TABLE_1,
-    depth=1.1,
-)
-_b2 = functools.partial(
-    EfficientNet,
-    _TABLE_1,
-    width=1.1,
-    depth=1.2,
-)
-_b3 = functools.partial(
-    EfficientNet,
-    _TABLE_1,
-    width=1.2,
-    depth=1.4,
-)
-_b4 = functools.partial(
-    EfficientNet,
-    _TABLE_1,
-    width=1.4,
-    depth=1.8,
-)
-_b5 = functools.partial(
-    EfficientNet,
-    _TABLE_1,
-    width=1.6,
-    depth=2.2,
-    norm=_NORM,
-)
-_b6 = functools.partial(
-    EfficientNet,
-    _TABLE_1,
-    width=1.8,
-    depth=2.6,
-    norm=_NORM,
-)
-_b7 = functools.partial(
-    EfficientNet,
-    _TABLE_1,
-    width=2.0,
-    depth=3.1,
-    norm=_NORM,
-)
+_b0 = functools.partial(EfficientNet, _TABLE_1)
+_b1 = functools.partial(EfficientNet, _TABLE_1, depth=1.1)
+_b2 = functools.partial(EfficientNet, _TABLE_1, width=1.1, depth=1.2)
+_b3 = functools.partial(EfficientNet, _TABLE_1, width=1.2, depth=1.4)
+_b4 = functools.partial(EfficientNet, _TABLE_1, width=1.4, depth=1.8)
+_b5 = functools.partial(EfficientNet, _TABLE_1, width=1.6, depth=2.2, norm=_NORM)
+_b6 = functools.partial(EfficientNet, _TABLE_1, width=1.8, depth=2.6, norm=_NORM)
+_b7 = functools.partial(EfficientNet, _TABLE_1, width=2.0, depth=3.1, norm=_NORM)
 _micro = functools.partial(EfficientNet, _TABLE_1, width=0.1, depth=0.3)
 
 

@@ -297,9 +297,9 @@ def test_the_contracts() -> None:
     assert str(signature(model.feature_maps)) == (
         '(images: Float[Tensor, "batch channels=1 height width"]) -> tuple['
         'Float[Tensor, "batch channels=16 height=(height-1)//4+1 width=(width-1)//4+1"], '
-        'Float[Tensor, "batch channels=16 height=(height-5)//8+1 width=(width-5)//8+1"], '
-        'Float[Tensor, "batch channels=16 height=(height-13)//16+1 width=(width-13)//16+1"], '
-        'Float[Tensor, "batch channels=16 height=(height-29)//32+1 width=(width-29)//32+1"]]'
+        'Float[Tensor, "batch channels=12 height=(height-5)//8+1 width=(width-5)//8+1"], '
+        'Float[Tensor, "batch channels=10 height=(height-13)//16+1 width=(width-13)//16+1"], '
+        'Float[Tensor, "batch channels=9 height=(height-29)//32+1 width=(width-29)//32+1"]]'
     )
 
 

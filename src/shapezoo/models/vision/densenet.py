@@ -2,8 +2,9 @@
 
 Huang, Liu, van der Maaten, Weinberger, "Densely connected convolutional networks", 2016,
 arXiv:1608.06993, Figure 2 and Table 1: the networks for ImageNet, with bottlenecks and compression
-(DenseNet-BC). As in torchvision, whose weights load, DenseNet-161 has 96 maps in front of the first
-dense block, twice its growth rate of 48.
+(DenseNet-BC). DenseNet-161 is in the table of earlier versions of the paper. As in torchvision,
+whose weights load, dropout follows only the second convolution of a layer; in the paper, every
+convolution but the first.
 """
 
 import functools
@@ -20,7 +21,7 @@ from shapezoo.registry import register
 
 
 class DenseLayer(Module):
-    """A bottleneck of 1x1, and a 3x3 convolution that returns few maps (Section 3).
+    """A 1x1 bottleneck, and a 3x3 convolution that returns a few new maps (Section 3).
 
     Normalisation and ReLU precede each convolution.
 
@@ -44,7 +45,7 @@ class DenseLayer(Module):
     def forward(
         self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
     ) -> Float[Tensor, "batch channels={self.growth_rate} height width"]:
-        """Return the new feature maps alone."""
+        """Return the new feature maps only."""
         bottleneck = self.conv1(self.relu(self.norm1(x)))
         maps: Tensor = self.dropout(self.conv2(self.relu(self.norm2(bottleneck))))
         return maps
@@ -211,8 +212,8 @@ class DenseNet(Module):
     ]:
         """Return the feature maps of each dense block, highest resolution first.
 
-        The last are normalised and positive, as the head reads them; others are so in the
-        transition that follows them.
+        The last maps have passed the final normalisation and ReLU, as the head reads them. The
+        others are what their block returns; the transition after it normalises them.
         """
         maps, x = [], images
         for layer in self.features:
@@ -253,9 +254,9 @@ _register = functools.partial(
 def densenet_micro(
     *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.0
 ) -> DenseNet:
-    """A tiny DenseNet for tests and experiments: two narrow layers per block, not from a paper."""
+    """A tiny DenseNet for tests and experiments: five narrow layers, not from a paper."""
     return DenseNet(
-        4, (2, 2, 2, 2), in_channels=in_channels, num_classes=num_classes, dropout=dropout
+        4, (2, 1, 1, 1), in_channels=in_channels, num_classes=num_classes, dropout=dropout
     )
 
 

@@ -18,19 +18,17 @@ from shapezoo.registry import register
 
 
 class ChannelShuffle(Module):
-    """Joins the maps of two branches, one of each in turn, so that the next units mix them.
+    """Interleaves the two halves of the channels, so that the next unit mixes them.
 
-    This is the concatenation and the channel shuffle of Figure 3 in one step; the shuffle is that
-    of Zhang et al., "ShuffleNet", 2017, arXiv:1707.01083, Section 3.1, with two groups.
+    Zhang, Zhou, Lin, Sun, "ShuffleNet", 2017, arXiv:1707.01083, Section 3.1, with two groups. The
+    number of channels must be even.
     """
 
     def forward(
-        self,
-        first: Float[Tensor, "batch channels height width"],
-        second: Float[Tensor, "batch channels height width"],
-    ) -> Float[Tensor, "batch channels=2*channels height width"]:
-        """Return the channels of both, alternating."""
-        return torch.stack((first, second), dim=2).flatten(1, 2)
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        """Return the channels of both halves in turn."""
+        return x.unflatten(1, (2, -1)).transpose(1, 2).flatten(1, 2)
 
 
 class ShuffleUnit(Module):
@@ -51,7 +49,7 @@ class ShuffleUnit(Module):
     ) -> Float[Tensor, "batch channels={self.channels} height width"]:
         """Split the channels, change the second half, and shuffle."""
         kept, changed = x.chunk(2, dim=1)
-        maps: Tensor = self.shuffle(kept, self.branch2(changed))
+        maps: Tensor = self.shuffle(torch.cat((kept, self.branch2(changed)), dim=1))
         return maps
 
 
@@ -79,8 +77,8 @@ class ShuffleDownsamplingUnit(Module):
     ) -> Float[
         Tensor, "batch channels={self.out_channels} height=(height-1)//2+1 width=(width-1)//2+1"
     ]:
-        """Shuffle the outputs of the two branches."""
-        maps: Tensor = self.shuffle(self.branch1(x), self.branch2(x))
+        """Concatenate the outputs of the two branches, and shuffle."""
+        maps: Tensor = self.shuffle(torch.cat((self.branch1(x), self.branch2(x)), dim=1))
         return maps
 
 
@@ -179,31 +177,31 @@ _register = functools.partial(
 
 @_register()
 def shufflenet_v2_micro(*, in_channels: int = 3, num_classes: int = 1000) -> ShuffleNetV2:
-    """A tiny ShuffleNet V2 for tests and experiments: two narrow units per stage."""
+    """A tiny ShuffleNet V2 for tests and experiments: four narrow units, not from a paper."""
     return ShuffleNetV2(
-        (8, 8, 16, 32, 64), depths=(2, 2, 2), in_channels=in_channels, num_classes=num_classes
+        (8, 8, 16, 32, 64), depths=(2, 1, 1), in_channels=in_channels, num_classes=num_classes
     )
 
 
 @_register(published_by="torchvision")
 def shufflenet_v2_x0_5(*, in_channels: int = 3, num_classes: int = 1000) -> ShuffleNetV2:
-    """A ShuffleNet V2 of 0.5 times the width (Table 5)."""
+    """ShuffleNet V2 0.5x, with 48 channels in the first stage (Table 5)."""
     return ShuffleNetV2((24, 48, 96, 192, 1024), in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def shufflenet_v2_x1_0(*, in_channels: int = 3, num_classes: int = 1000) -> ShuffleNetV2:
-    """A ShuffleNet V2 of the width of the paper (Table 5)."""
+    """ShuffleNet V2 1x, with 116 channels in the first stage (Table 5)."""
     return ShuffleNetV2((24, 116, 232, 464, 1024), in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def shufflenet_v2_x1_5(*, in_channels: int = 3, num_classes: int = 1000) -> ShuffleNetV2:
-    """A ShuffleNet V2 of 1.5 times the width (Table 5)."""
+    """ShuffleNet V2 1.5x, with 176 channels in the first stage (Table 5)."""
     return ShuffleNetV2((24, 176, 352, 704, 1024), in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def shufflenet_v2_x2_0(*, in_channels: int = 3, num_classes: int = 1000) -> ShuffleNetV2:
-    """A ShuffleNet V2 of 2 times the width, also in the last convolution (Table 5)."""
+    """ShuffleNet V2 2x, with 244 channels in the first stage (Table 5)."""
     return ShuffleNetV2((24, 244, 488, 976, 2048), in_channels=in_channels, num_classes=num_classes)

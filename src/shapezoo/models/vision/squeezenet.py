@@ -8,6 +8,7 @@ left at the border, as in the code of the authors.
 """
 
 import functools
+import itertools
 from collections.abc import Iterator
 
 import torch
@@ -46,12 +47,12 @@ class Fire(Module):
 
 
 class SqueezeNet(Module):
-    """An image classifier of a convolution, eight Fire modules, and another convolution.
+    """An image classifier of a convolution, Fire modules, and a convolution that scores classes.
 
     Args:
         channels: Output channels of the first convolution.
         kernel_size: Height and width of its kernel.
-        depths: Number of Fire modules after each pooling, eight in total.
+        depths: Number of Fire modules after each pooling.
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of classes.
         squeeze_channels: Channels to which the first two Fire modules squeeze. The next two squeeze
@@ -161,8 +162,8 @@ class SqueezeNet(Module):
 
 
 def _fires(in_channels: int, squeeze_channels: int) -> Iterator[Fire]:
-    """Yield Fire modules, every second one wider by the first (Section 5.1)."""
-    for index in range(8):
+    """Yield Fire modules: each pair is wider than the pair before by the width of the first."""
+    for index in itertools.count():  # Section 5.1
         width = (index // 2 + 1) * squeeze_channels
         fire = Fire(in_channels, width, 4 * width)
         in_channels = fire.out_channels
@@ -197,7 +198,7 @@ _version_1_1 = functools.partial(SqueezeNet, kernel_size=3, depths=(2, 2, 4))
 def squeezenet1_0_micro(
     *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5
 ) -> SqueezeNet:
-    """A tiny SqueezeNet 1.0 for tests and experiments: a quarter of the width."""
+    """A tiny SqueezeNet 1.0 for tests and experiments: a quarter of the width, not from a paper."""
     return _version_1_0(
         24, in_channels=in_channels, num_classes=num_classes, squeeze_channels=4, dropout=dropout
     )
@@ -207,7 +208,7 @@ def squeezenet1_0_micro(
 def squeezenet1_1_micro(
     *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5
 ) -> SqueezeNet:
-    """A tiny SqueezeNet 1.1 for tests and experiments: a quarter of the width."""
+    """A tiny SqueezeNet 1.1 for tests and experiments: a quarter of the width, not from a paper."""
     return _version_1_1(
         16, in_channels=in_channels, num_classes=num_classes, squeeze_channels=4, dropout=dropout
     )

@@ -1,3 +1,4 @@
+import functools
 import itertools
 import math
 
@@ -31,7 +32,8 @@ SIZES = {
 
 def test_a_small_network_is_that_of_torchvision() -> None:
     stages, _ = _efficientnet_conf("efficientnet_b0", width_mult=0.1, depth_mult=0.3)
-    other = torchvision.models.EfficientNet(stages, 0.0, 0.0, num_classes=7)
+    norm = functools.partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
+    other = torchvision.models.EfficientNet(stages, 0.0, 0.0, 7, norm)
     ours = efficientnet_micro(num_classes=7, dropout=0.0, stochastic_depth=0.0)
     assert_parity(ours, other, torch.randn(3, 3, 70, 45, dtype=torch.float64))
 
@@ -41,8 +43,11 @@ def test_the_layers_are_those_of_torchvision(name: str) -> None:
     assert_same_layers(name)
 
 
-def rates(model: nn.Module) -> list[float]:
-    return [module.p for module in model.modules() if isinstance(module, StochasticDepth)]
+def rates(model: nn.Module) -> list[float | None]:
+    """The rate of each block, None where it is not a residual."""
+    blocks = [module for module in model.modules() if isinstance(module, MBConv)]
+    layers = [block.stochastic_depth for block in blocks]
+    return [layer.p if isinstance(layer, StochasticDepth) else None for layer in layers]
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -51,7 +56,11 @@ def test_blocks_are_left_out_more_often_with_the_depth(name: str) -> None:
         models = create_model(name), create_model(name, stochastic_depth=0.7)
     depth, _, dropout = SIZES[name]
     for model, last in zip(models, (0.2, 0.7), strict=True):
-        assert rates(model) == pytest.approx([last * i / depth for i in range(depth)])
+        found = rates(model)
+        assert len(found) == depth
+        assert found.count(None) == 7  # the first block of each stage
+        expected = [last * index / depth for index in range(depth)]
+        assert all(rate in (None, expected[index]) for index, rate in enumerate(found))
         assert model.get_submodule("classifier.0").p == dropout
 
 

@@ -102,9 +102,12 @@ def test_the_blocks(name: str) -> None:
     assert model.get_submodule("classifier.0").p == dropout
     kinds = [type(m) for m in model.modules() if isinstance(m, FusedMBConv | MBConv)]
     assert kinds == fused * [FusedMBConv] + others * [MBConv]
-    depth = fused + others
-    rates = [module.p for module in model.modules() if isinstance(module, StochasticDepth)]
-    assert rates == pytest.approx([0.7 * index / depth for index in range(depth)])
+    blocks = [m for m in model.modules() if isinstance(m, FusedMBConv | MBConv)]
+    for index, block in enumerate(blocks):
+        layer = block.stochastic_depth
+        assert isinstance(layer, StochasticDepth) == block.is_residual
+        if isinstance(layer, StochasticDepth):
+            assert layer.p == pytest.approx(0.7 * index / (fused + others))
 
 
 @pytest.mark.parametrize(("stride", "expansion"), [(1, 1), (2, 4)])

@@ -2,8 +2,9 @@
 
 Tan, Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019,
 arXiv:1905.11946, Table 1 and Equation 3; the factors of B1 to B7 are those of the authors' code.
-Layers are named as in torchvision, whose weights load. The paper does not say how weights are
-initialised; torchvision's initialisation is used.
+Layers are named as in torchvision, whose weights load; as there, B0 to B4 normalise with PyTorch's
+epsilon and momentum, B5 to B7 with those of the authors' code. The paper does not say how weights
+are initialised; torchvision's initialisation is used.
 """
 
 import functools
@@ -135,7 +136,9 @@ _TABLE_1 = (
     Stage(mbconv, 6, 5, 2, 192, 4),
     Stage(mbconv, 6, 3, 1, 320, 1),
 )
-_NORM = functools.partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
+_NORM = functools.partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)  # as in the authors' code
+# with a smaller epsilon, gradients of two black pixels would overflow
+_micro = functools.partial(EfficientNet, _TABLE_1, width=0.1, depth=0.3, norm=_NORM)
 _b0 = functools.partial(EfficientNet, _TABLE_1)
 _b1 = functools.partial(EfficientNet, _TABLE_1, depth=1.1)
 _b2 = functools.partial(EfficientNet, _TABLE_1, width=1.1, depth=1.2)
@@ -144,7 +147,6 @@ _b4 = functools.partial(EfficientNet, _TABLE_1, width=1.4, depth=1.8)
 _b5 = functools.partial(EfficientNet, _TABLE_1, width=1.6, depth=2.2, norm=_NORM)
 _b6 = functools.partial(EfficientNet, _TABLE_1, width=1.8, depth=2.6, norm=_NORM)
 _b7 = functools.partial(EfficientNet, _TABLE_1, width=2.0, depth=3.1, norm=_NORM)
-_micro = functools.partial(EfficientNet, _TABLE_1, width=0.1, depth=0.3)
 
 
 @_register()

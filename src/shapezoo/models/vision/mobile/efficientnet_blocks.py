@@ -58,7 +58,7 @@ class FusedMBConv(Module):
         kernel_size: Height and width of its kernel, an odd number.
         stride: Its stride.
         norm: Builds a normalisation.
-        stochastic_depth: Probability of skipping the residual in train mode.
+        stochastic_depth: Probability of skipping the block in train mode, if it is a residual.
     """
 
     def __init__(
@@ -84,7 +84,9 @@ class FusedMBConv(Module):
         )
         if expansion > 1:
             self.block.append(conv(channels, out_channels, 1, activation=None))
-        self.stochastic_depth = StochasticDepth(stochastic_depth)
+        self.stochastic_depth = (
+            StochasticDepth(stochastic_depth) if self.is_residual else nn.Identity()
+        )
 
     def forward(
         self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
@@ -96,9 +98,8 @@ class FusedMBConv(Module):
         ),
     ]:
         """Return the feature maps, added to the input where the block is a residual."""
-        maps: Tensor = self.block(x)
+        maps: Tensor = self.stochastic_depth(self.block(x))
         if self.is_residual:
-            maps = self.stochastic_depth(maps)
             maps += x
         return maps
 

@@ -120,8 +120,7 @@ class MobileNetV3(StagedBackbone):
 
 def _excitation(channels: int) -> SqueezeExcitation:
     """Build a squeeze-and-excitation with a fourth of the channels and a hard sigmoid."""
-    gate = functools.partial(nn.Hardsigmoid, inplace=True)
-    return SqueezeExcitation(channels, make_divisible(channels // 4), gate=gate)
+    return SqueezeExcitation(channels, make_divisible(channels // 4), gate=nn.Hardsigmoid)
 
 
 _register = functools.partial(

@@ -28,7 +28,7 @@ class ChannelShuffle(Module):
         self, x: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch channels height width"]:
         """Return the channels of both halves in turn."""
-        return x.unflatten(1, (2, -1)).transpose(1, 2).flatten(1, 2)
+        return torch.unflatten(x, 1, (2, -1)).transpose(1, 2).flatten(1, 2)
 
 
 class ShuffleUnit(Module):

@@ -114,6 +114,16 @@ _SqueezeNet: TypeAlias = Literal[
     "squeezenet1_0", "squeezenet1_0_micro", "squeezenet1_1", "squeezenet1_1_micro"
 ]
 _SteppedRNN: TypeAlias = Literal["stepped_rnn"]
+_SwinTransformer: TypeAlias = Literal[
+    "swin_b",
+    "swin_micro",
+    "swin_s",
+    "swin_t",
+    "swin_v2_b",
+    "swin_v2_micro",
+    "swin_v2_s",
+    "swin_v2_t",
+]
 _VGG: TypeAlias = Literal[
     "vgg11",
     "vgg11_bn",
@@ -279,6 +289,14 @@ def create_model(
 def create_model(
     name: _SteppedRNN, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.SteppedRNN | models.BatchFirstSteppedRNN: ...
+@overload
+def create_model(
+    name: _SwinTransformer,
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.SwinTransformer: ...
 @overload
 def create_model(
     name: _VGG, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any

@@ -31,7 +31,10 @@ def unfilled(name: str, **hyperparameters: Any) -> Module:
         gc.collect()  # errors that were caught hold the models before this; it takes a second
     with without_values():
         model = create_model(name, **hyperparameters)
-    return model.to_empty(device="cpu")
+    model.to_empty(device="cpu")
+    for buffer in model.buffers():
+        buffer.zero_()  # an index is then in range
+    return model
 
 
 def small_images(name: str) -> dict[str, Any]:

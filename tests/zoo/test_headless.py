@@ -190,7 +190,7 @@ def test_it_compiles_and_exports(name: str) -> None:
     encoder = Headless(subject(name)).eval()
     sizes = fixed_sizes(encoder)
     if "vit" not in name:
-        sizes = dict.fromkeys(sizes, range(128, 161))
+        sizes = dict.fromkeys(sizes, range(132, 161))
     calls = inputs(encoder, batch=range(2, 4), **sizes)
     assert_compiles(encoder, calls, max_examples=2)
     static = ("height", "width") if "vit" in name else ()

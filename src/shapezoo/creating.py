@@ -60,6 +60,7 @@ _LeNet: TypeAlias = Literal["lenet"]
 _LinearRegression: TypeAlias = Literal["linear_regression"]
 _LogisticRegression: TypeAlias = Literal["logistic_regression"]
 _MLP: TypeAlias = Literal["mlp"]
+_MaxViT: TypeAlias = Literal["maxvit_micro", "maxvit_t"]
 _MnasNet: TypeAlias = Literal[
     "mnasnet0_5", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3", "mnasnet_micro"
 ]
@@ -217,6 +218,10 @@ def create_model(
 def create_model(
     name: _MLP, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.MLP: ...
+@overload
+def create_model(
+    name: _MaxViT, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> models.MaxViT: ...
 @overload
 def create_model(
     name: _MnasNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapezoo import Module, ShapeError
+from shapezoo import Module, ShapeError, prove
 from shapezoo.contracts import Condition
 from shapezoo.contracts.checking.known_limits import limits_of, set_limits
 
@@ -120,6 +120,17 @@ def test_limits_are_copied_and_pickled_and_no_state() -> None:
     assert limits_of(Net()) == {}
     set_limits(net, {"eval": (), "train": ()})
     assert limits_of(net) == LIMITS  # without conditions, there is no limit
+
+
+def test_a_proof_does_not_rest_on_known_limits() -> None:
+    net = limited()
+    set_limits(net, {"eval": (Condition("height % 100 != 50"),)})
+    proof = prove(net)
+    texts = [str(condition) for condition in proof.preconditions]
+    assert texts == ["height >= 8", "width >= 8", "width % 2 == 0"]
+    guards = [guard for region in proof.regions for guard in region.guards]
+    assert not any("100" in guard for guard in guards)
+    assert limits_of(net)
 
 
 @pytest.mark.parametrize("dynamic", [None, True])

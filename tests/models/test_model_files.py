@@ -31,6 +31,7 @@ FAMILIES = {
     "efficientnet": ["efficientnet_blocks", "efficientnet", "efficientnet_v2"],
     "googlenet": ["googlenet"],
     "inception": ["inception_modules", "inception_v3"],
+    "maxvit": ["maxvit_blocks", "maxvit"],
     "mnasnet": ["mnasnet"],
     "mobilenetv2": ["mobilenet_v2"],
     "mobilenetv3": ["mobilenet_v3"],
@@ -38,6 +39,7 @@ FAMILIES = {
     "resnet": ["resnet_blocks", "resnet", "resnext", "wide_resnet"],
     "shufflenetv2": ["shufflenet_v2"],
     "squeezenet": ["squeezenet"],
+    "swin_transformer": ["shifted_windows", "swin_blocks", "swin", "swin_v2"],
     "vgg": ["vgg"],
     "vision_transformer": ["vit_encoder", "vit"],
 }

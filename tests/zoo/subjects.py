@@ -3,7 +3,7 @@
 import functools
 import gc
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from shapezoo import Module, create_model, model_info
 from shapezoo._modules import without_values
 from shapezoo.models import Backbone
+from shapezoo.registry import origin_of
+from shapezoo.verdicts import verdicts
 
 LARGE = 20_000_000
 """Parameters of which the memory, 80 MB, is wanted back before the next model."""
@@ -43,6 +45,20 @@ def small_images(name: str) -> dict[str, Any]:
     assert isinstance(model, Backbone)
     known = model_info(name).hyperparameters
     return {"image_size": 4 * model.strides[0]} if "image_size" in known else {}
+
+
+def accepted(model: Module, axis: str, sizes: Iterable[int]) -> Iterator[int]:
+    """Those sizes of an axis that a model of the zoo takes in both modes, whatever the others."""
+    origin = origin_of(model)
+    assert origin is not None
+    conditions = [c for v in verdicts(origin.name).values() for c in v.preconditions]
+    own = [condition for condition in conditions if condition.axes == (axis,)]
+    return (size for size in sizes if all(condition.holds({axis: size}) for condition in own))
+
+
+def accepted_from(model: Module, axis: str, least: int, number: int = 9) -> list[int]:
+    """The smallest sizes of an axis that a model of the zoo takes, from one size on."""
+    return list(itertools.islice(accepted(model, axis, itertools.count(least)), number))
 
 
 def by_class(names: list[str]) -> dict[type[Module], list[str]]:

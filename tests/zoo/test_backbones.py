@@ -1,9 +1,10 @@
 """Every model with published weights gives its feature maps, with a contract and strides."""
 
+import itertools
 from typing import Any
 
 import pytest
-from tests.zoo.subjects import one_before_a_release_all, shell
+from tests.zoo.subjects import accepted, accepted_from, one_before_a_release_all, shell
 from torch import Tensor
 
 from shapezoo import Module, create_model, list_models, signature
@@ -30,7 +31,9 @@ def test_models_with_published_weights_are_backbones(name: str) -> None:
 def test_the_contract_of_the_maps_is_enforced_and_true(name: str) -> None:
     model = create_model(name).eval()
     assert isinstance(model, Backbone)
-    sizes: dict[str, Any] = {axis: range(LARGE - 9, LARGE) for axis in open_sides(model)}
+    sizes: dict[str, Any] = {
+        axis: accepted_from(model, axis, LARGE - 9) for axis in open_sides(model)
+    }
     assert_contract(model.feature_maps, inputs(model.feature_maps, **sizes))
 
 
@@ -45,7 +48,7 @@ def test_the_contract_of_the_maps_is_proved_for_all_images_that_the_model_takes(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_strides_and_channels_are_those_of_the_maps(name: str) -> None:
-    """A map grows by one where the image grows by its stride."""
+    """A map grows by one where the image grows by its stride, if the model takes such an image."""
     model = shell(name)
     assert isinstance(model, Backbone)
     assert list(model.strides) == sorted(model.strides)
@@ -53,8 +56,13 @@ def test_strides_and_channels_are_those_of_the_maps(name: str) -> None:
     assert [m.shape[1] for m in maps] == [*model.feature_channels]
     for number, stride in enumerate(model.strides):
         if open_sides(model):
-            larger = model.feature_maps(image(model, stride))[number]
-            assert larger.shape[2:] == (maps[number].shape[2] + 1, maps[number].shape[3] + 1)
+            sides = image(model).shape[2:]
+            larger = image(model, more=stride)
+            grown = model.feature_maps(larger)[number].shape[2:]
+            for before, after, side, wider in zip(
+                maps[number].shape[2:], grown, sides, larger.shape[2:], strict=True
+            ):
+                assert after - before == (wider - side) // stride > 0
         else:
             assert maps[number].shape[2] == image(model).shape[2] // stride
 
@@ -65,8 +73,12 @@ def open_sides(model: Module) -> list[str]:
 
 
 def image(model: Module, more: int = 0) -> Tensor:
-    """A large image, or one of the size that the model takes."""
-    sizes = {"batch": 1, **dict.fromkeys(open_sides(model), LARGE + more)}
+    """A large image, or one of the size that the model takes; or one larger by multiples."""
+    sizes = {"batch": 1}
+    for axis in open_sides(model):
+        (least,) = accepted_from(model, axis, LARGE, 1)
+        larger = itertools.count(least + more, more)
+        sizes[axis] = next(accepted(model, axis, larger)) if more else least
     (images,), _ = example_arguments(signature(model), sizes, device="meta")
     assert isinstance(images, Tensor)
     return images

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.zoo.subjects import shell, vary
+from tests.zoo.subjects import accepted_from, shell, vary
 from torch import Tensor, fx
 from torch.fx.proxy import TraceError
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
@@ -28,7 +28,8 @@ def subject(name: str, mode: str = "eval") -> Module:
 
 
 def images_for(model: Module) -> Tensor:
-    sizes = {axis: SIZES[axis] for axis in free_axes(signature(model))}
+    axes = free_axes(signature(model))
+    sizes = {axis: accepted_from(model, axis, SIZES[axis])[0] for axis in axes}
     (images,), _ = example_arguments(signature(model), sizes)
     assert isinstance(images, Tensor)
     return torch.rand_like(images)

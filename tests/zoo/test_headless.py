@@ -8,6 +8,7 @@ import pytest
 import torch
 import torchvision
 from tests.zoo.subjects import (
+    accepted_from,
     by_class,
     fill_statistics,
     one_before_a_release_all,
@@ -47,10 +48,14 @@ def subject(name: str, mode: str = "eval", **hyperparameters: Any) -> Any:
 
 
 def images_for(model: Module) -> Tensor:
-    sizes = {axis: LEAST.get(axis, 2) for axis in free_axes(signature(model))}
+    sizes = {axis: least(model, axis) for axis in free_axes(signature(model))}
     (images,), _ = example_arguments(signature(model), sizes)
     assert isinstance(images, Tensor)
     return torch.randn(images.shape)
+
+
+def least(model: Module, axis: str) -> int:
+    return accepted_from(model, axis, LEAST.get(axis, 2), 1)[0]
 
 
 def seeded(function: Callable[[Tensor], Any], images: Tensor) -> Any:
@@ -98,7 +103,9 @@ def test_pooled_features_are_the_input_of_the_last_layer(name: str, mode: str) -
 def test_the_contract_of_pooled_features_is_enforced(name: str) -> None:
     model = subject(name)
     sizes: dict[str, Any] = {
-        axis: range(120, 129) for axis in free_axes(signature(model)) if axis != "batch"
+        axis: accepted_from(model, axis, 120)
+        for axis in free_axes(signature(model))
+        if axis != "batch"
     }
     assert_contract(model.pooled_features, inputs(model.pooled_features, **sizes))
     assert f"features={model.num_features}" in str(signature(model.pooled_features).output)
@@ -164,7 +171,8 @@ def fixed_sizes(encoder: Headless) -> dict[str, Any]:
     """Sizes of images that the model takes."""
     if isinstance(encoder.model, VisionTransformer):
         return {"height": encoder.model.image_size, "width": encoder.model.image_size}
-    return dict(LEAST)
+    assert isinstance(encoder.model, Module)
+    return {axis: least(encoder.model, axis) for axis in LEAST}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -188,12 +196,12 @@ def test_it_is_proved_for_the_images_that_the_model_takes(name: str) -> None:
 @pytest.mark.parametrize("name", one_before_a_release_all(NAMES))
 def test_it_compiles_and_exports(name: str) -> None:
     encoder = Headless(subject(name)).eval()
-    sizes = fixed_sizes(encoder)
-    if "vit" not in name:
-        sizes = dict.fromkeys(sizes, range(132, 161))
+    info = model_info(name)
+    free = [a for a in free_axes(info.signature) if a in LEAST and a not in info.static_axes]
+    sizes = fixed_sizes(encoder) | dict.fromkeys(free, range(132, 161))
     calls = inputs(encoder, batch=range(2, 4), **sizes)
     assert_compiles(encoder, calls, max_examples=2)
-    static = ("height", "width") if "vit" in name else ()
+    static = [axis for axis in LEAST if axis not in free]
     assert_exports(encoder, calls, static=static, max_examples=2)
 
 

@@ -182,6 +182,13 @@ from shapezoo.models.vision.squeezenet import (
     squeezenet1_1,
     squeezenet1_1_micro,
 )
+from shapezoo.models.vision.transformers.maxvit import MaxViT, maxvit_micro, maxvit_t
+from shapezoo.models.vision.transformers.maxvit_blocks import (
+    MaxViTBlock,
+    PartitionAttention,
+    PreNormMBConv,
+    RelativeAttention,
+)
 from shapezoo.models.vision.transformers.shifted_windows import ShiftedWindows, Windows
 from shapezoo.models.vision.transformers.swin import (
     SwinTransformer,
@@ -268,17 +275,22 @@ __all__ = [
     "LinearRegression",
     "LogisticRegression",
     "MBConv",
+    "MaxViT",
+    "MaxViTBlock",
     "MnasNet",
     "MnasNetBlock",
     "MobileNetV2",
     "MobileNetV3",
     "NameClassifier",
     "OneHotTagger",
+    "PartitionAttention",
     "PatchMerging",
     "PatchMergingV2",
+    "PreNormMBConv",
     "ReductionA",
     "ReductionB",
     "RegNet",
+    "RelativeAttention",
     "ResNet",
     "ResidualBlock",
     "ResidualBottleneck",
@@ -341,6 +353,8 @@ __all__ = [
     "linear_regression",
     "logistic_regression",
     "lstm",
+    "maxvit_micro",
+    "maxvit_t",
     "mlp",
     "mnasnet0_5",
     "mnasnet0_75",

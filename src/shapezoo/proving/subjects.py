@@ -15,6 +15,7 @@ from shapezoo._modules import copied, device_of, floating_dtype, require_plain, 
 from shapezoo.contracts import ContractError, Signature, checked, is_checked, signature
 from shapezoo.contracts.checking import switch
 from shapezoo.contracts.checking.introspection import function_signature
+from shapezoo.contracts.checking.known_limits import forget_limits
 from shapezoo.contracts.examples.arguments import example_arguments, free_axes, is_whole
 from shapezoo.contracts.examples.variants import variants
 from shapezoo.contracts.language.expressions import read_braces
@@ -174,16 +175,23 @@ def _subject(obj: Any, init: Mapping[str, Any] | None) -> Subject:
         model = uncompiled(obj)
         require_plain(model)
         with contextlib.suppress(TypeError):  # each run restores the original in any case
-            model = copied(model)
+            model = _copied(model)
         return _of_model(model, type(model).forward)
     if isinstance(obj, types.MethodType) and isinstance(obj.__self__, nn.Module):
         require_plain(obj.__self__)
-        return _of_method(copied(obj.__self__), obj.__func__)
+        return _of_method(_copied(obj.__self__), obj.__func__)
     if isinstance(obj, types.FunctionType):
         return _of_function(obj)
     raise SubjectError(
         f"prove takes a module, a method of one, a class of modules or a function, got {shown(obj)}"
     )
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """Return a copy without known limits, which the model would ask about and name in errors."""
+    model = copied(model)
+    forget_limits(model)
+    return model
 
 
 def _of_method(model: nn.Module, method: Any) -> Subject:

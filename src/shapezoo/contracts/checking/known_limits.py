@@ -32,6 +32,12 @@ def set_limits(model: nn.Module, limits: Limits) -> None:
         setattr(model, _LIMITS, (limits, layers_of(model)))
 
 
+def forget_limits(model: nn.Module) -> None:
+    """Detach the limits of a model and of those inside it."""
+    for module in model.modules():
+        vars(module).pop(_LIMITS, None)
+
+
 def limits_of(model: object) -> Limits:
     """Return the limits of a model; none if its layers have changed."""
     if not isinstance(model, nn.Module) or _LIMITS not in vars(model):

@@ -22,6 +22,9 @@ MOST = 10
 ALIKE = {
     ("alexnet", "vgg"): "the methods of a row of convolutions with three linear layers",
     ("efficientnet_blocks", "mbconv"): "the contract of a block, and what it adds to the input",
+    ("mnasnet", "maxvit_blocks"): "the contract of a block with a stride",
+    ("swin", "swin_v2"): "a builder",
+    ("swin_blocks", "swin_v2"): "the constructor of a block",
 }
 """Pairs of files that share more, with what they share."""
 

@@ -17,7 +17,8 @@ def _place(name: str) -> tuple[bool, str, bool, int]:
     """Return the key to sort by: in a file, builders come before classes."""
     thing = inspect.unwrap(getattr(models, name))
     file, line = Path(inspect.getfile(thing)), inspect.getsourcelines(thing)[1]
-    return "course" in file.parts, file.name, inspect.isclass(thing), line
+    is_of_course = file.is_relative_to(Path(models.__path__[0], "course"))
+    return is_of_course, file.name, inspect.isclass(thing), line
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:

@@ -1,7 +1,6 @@
 """mkdocs hook that compares the smallest images that models accept with what torchvision states."""
 
 import functools
-from collections.abc import Iterator
 
 from torchvision.models import get_model_weights
 
@@ -40,16 +39,18 @@ def sizes(name: str) -> tuple[int, int, int]:
     """Return the smallest n x n pixels that are proved in eval and train mode, and stated."""
     stated = min(min(weights.meta["min_size"]) for weights in get_model_weights(name))
     info = model_info(name)
-    return next(accepted(info, "eval")), next(accepted(info, "train")), stated
+    return smallest(info, "eval"), smallest(info, "train"), stated
 
 
-def accepted(info: ModelInfo, mode: Mode) -> Iterator[int]:
-    """Yield each n for which the model is proved to accept two images of n x n pixels."""
+def smallest(info: ModelInfo, mode: Mode) -> int:
+    """Return the smallest n for which two images of n x n pixels are proved to be accepted."""
     conditions = info.verdicts[mode].preconditions
-    for n in range(1, LARGEST):
-        fits = info.signature.accepts((2, 3, n, n))
-        if fits and all(c.holds({"batch": 2, "height": n, "width": n}) for c in conditions):
-            yield n
+    return next(
+        n
+        for n in range(1, LARGEST)
+        if info.signature.accepts((2, 3, n, n))
+        and all(c.holds({"batch": 2, "height": n, "width": n}) for c in conditions)
+    )
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:

@@ -17,7 +17,7 @@ from shapezoo.registry import origin_of
 from shapezoo.verdicts import verdicts
 
 LARGE = 20_000_000
-"""Parameters of which the memory, 80 MB, is wanted back before the next model."""
+"""Before a model with more parameters (80 MB) is built, memory of others is freed."""
 
 
 @functools.cache
@@ -28,7 +28,7 @@ def shell(name: str) -> Module:
 
 
 def unfilled(name: str, **hyperparameters: Any) -> Module:
-    """A model whose weights are what was in memory; to draw those of a giant takes long."""
+    """A model with uninitialised weights: initialising a giant takes long."""
     if _size(name) > LARGE:
         gc.collect()  # errors that were caught hold the models before this; it takes a second
     with without_values():
@@ -40,7 +40,7 @@ def unfilled(name: str, **hyperparameters: Any) -> Module:
 
 
 def small_images(name: str) -> dict[str, Any]:
-    """What to build a model with that it takes small images, where it fixes their size."""
+    """Hyper-parameters with which a model of images of one size takes small ones."""
     model = shell(name)
     assert isinstance(model, Backbone)
     known = model_info(name).hyperparameters

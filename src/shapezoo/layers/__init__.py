@@ -3,7 +3,7 @@
 from shapezoo.layers.activations import ACTIVATIONS, Activation, ActivationLayer
 from shapezoo.layers.conv_norm_activation import ConvNormActivation, ConvNormReLU
 from shapezoo.layers.convolution import ConvFeatures
-from shapezoo.layers.initialisation import init_truncated_normal
+from shapezoo.layers.initialisation import init_convolutions, init_truncated_normal
 from shapezoo.layers.layer_norm import LayerNorm2d
 from shapezoo.layers.lengths import SequenceError, require_lengths
 from shapezoo.layers.mlp_block import MLPBlock
@@ -38,6 +38,7 @@ __all__ = [
     "SqueezeExcitation",
     "StochasticDepth",
     "haar_transform",
+    "init_convolutions",
     "init_truncated_normal",
     "inverse_haar_transform",
     "make_divisible",

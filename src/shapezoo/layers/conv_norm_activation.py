@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from shapezoo.contracts import Module, checked
 
-Norm = Callable[[int], nn.Module]
+MakeNorm = Callable[[int], nn.Module]
 """Builds a normalisation from its number of channels, such as `torch.nn.BatchNorm2d`."""
 
 MakeActivation = Callable[[], nn.Module]
@@ -44,7 +44,7 @@ class ConvNormActivation(nn.Sequential):
         *,
         stride: int = 1,
         groups: int = 1,
-        norm: Norm = nn.BatchNorm2d,
+        norm: MakeNorm = nn.BatchNorm2d,
         activation: MakeActivation | None = RELU,
     ) -> None:
         layers = [

@@ -86,7 +86,7 @@ from shapezoo.models.vision.inceptions.inception_v3 import (
     inception_v3,
     inception_v3_micro,
 )
-from shapezoo.models.vision.mobile.efficientnet import (
+from shapezoo.models.vision.inverted_residuals.efficientnet import (
     EfficientNet,
     efficientnet_b0,
     efficientnet_b1,
@@ -98,15 +98,15 @@ from shapezoo.models.vision.mobile.efficientnet import (
     efficientnet_b7,
     efficientnet_micro,
 )
-from shapezoo.models.vision.mobile.efficientnet_blocks import FusedMBConv
-from shapezoo.models.vision.mobile.efficientnet_v2 import (
+from shapezoo.models.vision.inverted_residuals.efficientnet_blocks import FusedMBConv
+from shapezoo.models.vision.inverted_residuals.efficientnet_v2 import (
     efficientnet_v2_l,
     efficientnet_v2_m,
     efficientnet_v2_micro,
     efficientnet_v2_s,
 )
-from shapezoo.models.vision.mobile.mbconv import MBConv
-from shapezoo.models.vision.mobile.mnasnet import (
+from shapezoo.models.vision.inverted_residuals.mbconv import MBConv
+from shapezoo.models.vision.inverted_residuals.mnasnet import (
     MnasNet,
     MnasNetBlock,
     mnasnet0_5,
@@ -115,13 +115,13 @@ from shapezoo.models.vision.mobile.mnasnet import (
     mnasnet1_3,
     mnasnet_micro,
 )
-from shapezoo.models.vision.mobile.mobilenet_v2 import (
+from shapezoo.models.vision.inverted_residuals.mobilenet_v2 import (
     InvertedResidual,
     MobileNetV2,
     mobilenet_v2,
     mobilenet_v2_micro,
 )
-from shapezoo.models.vision.mobile.mobilenet_v3 import (
+from shapezoo.models.vision.inverted_residuals.mobilenet_v3 import (
     MobileNetV3,
     mobilenet_v3_large,
     mobilenet_v3_micro,

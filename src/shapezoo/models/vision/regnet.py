@@ -20,7 +20,7 @@ from shapezoo.contracts import Module, checked
 from shapezoo.layers.conv_norm_activation import ConvNormActivation
 from shapezoo.layers.rounding import make_divisible
 from shapezoo.layers.squeeze_excitation import SqueezeExcitation
-from shapezoo.models.vision.staged_backbone import StagedBackbone
+from shapezoo.models.vision.staged_backbone import StagedBackbone, outputs_of
 from shapezoo.registry import register
 
 STEM_CHANNELS = 32
@@ -92,8 +92,8 @@ class RegNet(StagedBackbone):
     Args:
         depth: Number of blocks.
         w_0: Width of the first block, by the linear function.
-        w_a: How much wider than the one before each block is, by the linear function.
-        w_m: Ratio of the widths to which those of the linear function are rounded.
+        w_a: Slope of the linear function: how much wider each block is than the one before.
+        w_m: Ratio between neighbouring widths, to which those of the linear function are rounded.
         group_width: Channels of each group, or fewer in a stage that is narrower.
         se_ratio: Channels between the two layers of squeeze-and-excitation, relative to the input
             channels of a block. With 0 there is none.
@@ -159,11 +159,7 @@ class RegNet(StagedBackbone):
         return features
 
     def _maps(self, images: Tensor) -> list[Tensor]:
-        maps, x = [], self.stem(images)
-        for stage in self.trunk_output:
-            x = stage(x)
-            maps.append(x)
-        return maps
+        return outputs_of(self.trunk_output, range(4), self.stem(images))
 
 
 def quantised_widths(depth: int, *, w_0: int, w_a: float, w_m: float) -> list[int]:
@@ -195,7 +191,7 @@ def _stages(
 
 
 def _init_weights(model: nn.Module) -> None:
-    """Draw the weights of ResNet's convolutions, as in the code of the authors."""
+    """Initialise convolutions as ResNet does, like the code of the authors."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -239,43 +235,43 @@ def regnet_micro(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
 
 @_register(published_by="torchvision")
 def regnet_y_400mf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetY-400MF: 16 blocks, 400 million multiply-adds."""
+    """RegNetY-400MF: 16 blocks, about 400 million multiply-adds."""
     return _y_400mf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_y_800mf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetY-800MF: 14 blocks, 800 million multiply-adds."""
+    """RegNetY-800MF: 14 blocks, about 800 million multiply-adds."""
     return _y_800mf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_y_1_6gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetY-1.6GF: 27 blocks, 1.6 billion multiply-adds."""
+    """RegNetY-1.6GF: 27 blocks, about 1.6 billion multiply-adds."""
     return _y_1_6gf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_y_3_2gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetY-3.2GF: 21 blocks, 3.2 billion multiply-adds."""
+    """RegNetY-3.2GF: 21 blocks, about 3.2 billion multiply-adds."""
     return _y_3_2gf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_y_8gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetY-8GF: 17 blocks, 8 billion multiply-adds."""
+    """RegNetY-8GF: 17 blocks, about 8 billion multiply-adds."""
     return _y_8gf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_y_16gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetY-16GF: 18 blocks, 16 billion multiply-adds."""
+    """RegNetY-16GF: 18 blocks, about 16 billion multiply-adds."""
     return _y_16gf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_y_32gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetY-32GF: 20 blocks, 32 billion multiply-adds."""
+    """RegNetY-32GF: 20 blocks, about 32 billion multiply-adds."""
     return _y_32gf(in_channels=in_channels, num_classes=num_classes)
 
 
@@ -287,41 +283,41 @@ def regnet_y_128gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
 
 @_register(published_by="torchvision")
 def regnet_x_400mf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetX-400MF: 22 blocks, 400 million multiply-adds."""
+    """RegNetX-400MF: 22 blocks, about 400 million multiply-adds."""
     return _x_400mf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_x_800mf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetX-800MF: 16 blocks, 800 million multiply-adds."""
+    """RegNetX-800MF: 16 blocks, about 800 million multiply-adds."""
     return _x_800mf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_x_1_6gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetX-1.6GF: 18 blocks, 1.6 billion multiply-adds."""
+    """RegNetX-1.6GF: 18 blocks, about 1.6 billion multiply-adds."""
     return _x_1_6gf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_x_3_2gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetX-3.2GF: 25 blocks, 3.2 billion multiply-adds."""
+    """RegNetX-3.2GF: 25 blocks, about 3.2 billion multiply-adds."""
     return _x_3_2gf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_x_8gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetX-8GF: 23 blocks, 8 billion multiply-adds."""
+    """RegNetX-8GF: 23 blocks, about 8 billion multiply-adds."""
     return _x_8gf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_x_16gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetX-16GF: 22 blocks, 16 billion multiply-adds."""
+    """RegNetX-16GF: 22 blocks, about 16 billion multiply-adds."""
     return _x_16gf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_x_32gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetX-32GF: 23 blocks, 32 billion multiply-adds."""
+    """RegNetX-32GF: 23 blocks, about 32 billion multiply-adds."""
     return _x_32gf(in_channels=in_channels, num_classes=num_classes)

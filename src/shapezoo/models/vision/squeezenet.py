@@ -55,8 +55,8 @@ class SqueezeNet(Module):
         depths: Number of Fire modules after each pooling.
         in_channels: Channels of the images: 1 for grey, 3 for colour.
         num_classes: Number of classes.
-        squeeze_channels: Channels to which the first two Fire modules squeeze. The next two squeeze
-            to twice as many, and so on; each convolution that expands returns four times as many.
+        squeeze_channels: Channels to which the first two Fire modules squeeze. Each later pair
+            squeezes to as many more; each convolution that expands returns four times as many.
         dropout: Probability of dropping an input of the last convolution in train mode.
 
     Attributes:
@@ -171,7 +171,7 @@ def _fires(in_channels: int, squeeze_channels: int) -> Iterator[Fire]:
 
 
 def _init_weights(model: SqueezeNet) -> None:
-    """Draw weights as torchvision does: by He et al., arXiv:1502.01852, or with std 0.01 at last.
+    """Draw weights as torchvision does: by He et al., arXiv:1502.01852, the last one with std 0.01.
 
     The paper does not say how weights are initialised.
     """
@@ -226,5 +226,5 @@ def squeezenet1_0(
 def squeezenet1_1(
     *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5
 ) -> SqueezeNet:
-    """SqueezeNet 1.1, with 2.4 times fewer multiplications."""
+    """SqueezeNet 1.1, with 2.4 times fewer multiplications than 1.0."""
     return _version_1_1(64, in_channels=in_channels, num_classes=num_classes, dropout=dropout)

@@ -1,7 +1,9 @@
 """The contract of feature maps of which each is half as large as the one before."""
 
+from collections.abc import Collection, Iterable
+
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from shapezoo.contracts import Module, checked
 
@@ -56,3 +58,13 @@ class StagedBackbone(Module):
     def _maps(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps; each architecture has its own."""
         raise NotImplementedError
+
+
+def outputs_of(layers: Iterable[nn.Module], indices: Collection[int], x: Tensor) -> list[Tensor]:
+    """Apply layers in a row up to the last of these indices, and return their outputs there."""
+    outputs = []
+    for index, layer in zip(range(max(indices) + 1), layers, strict=False):
+        x = layer(x)
+        if index in indices:
+            outputs.append(x)
+    return outputs

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from shapezoo.contracts import checked
 from shapezoo.layers.conv_norm_activation import ConvNormActivation
-from shapezoo.models.vision.staged_backbone import StagedBackbone
+from shapezoo.models.vision.staged_backbone import StagedBackbone, outputs_of
 from shapezoo.models.vision.transformers.maxvit_blocks import MaxViTBlock, norm
 from shapezoo.registry import register
 
@@ -114,11 +114,7 @@ class MaxViT(StagedBackbone):
         return x
 
     def _maps(self, images: Tensor) -> list[Tensor]:
-        maps, x = [], self.stem(images)
-        for stage in self.blocks:
-            x = stage(x)
-            maps.append(x)
-        return maps
+        return outputs_of(self.blocks, range(4), self.stem(images))
 
 
 def _init_weights(model: nn.Module) -> None:

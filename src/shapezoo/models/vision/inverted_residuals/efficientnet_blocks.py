@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapezoo.contracts import Module
-from shapezoo.layers.conv_norm_activation import ConvNormActivation, Norm
+from shapezoo.layers.conv_norm_activation import ConvNormActivation, MakeNorm
 from shapezoo.layers.squeeze_excitation import SqueezeExcitation
 from shapezoo.layers.stochastic_depth import StochasticDepth
-from shapezoo.models.vision.mobile.mbconv import MBConv
+from shapezoo.models.vision.inverted_residuals.mbconv import MBConv
 
 SILU = functools.partial(nn.SiLU, inplace=True)
 
@@ -27,10 +27,10 @@ def mbconv(
     expansion: int,
     kernel_size: int,
     stride: int,
-    norm: Norm,
+    norm: MakeNorm,
     stochastic_depth: float,
 ) -> MBConv:
-    """Build a block; its squeeze-and-excitation has a fourth of the input channels."""
+    """Build a block; its squeeze-and-excitation has a quarter of the input channels."""
     channels = expansion * in_channels
     return MBConv(
         in_channels,
@@ -69,7 +69,7 @@ class FusedMBConv(Module):
         expansion: int,
         kernel_size: int,
         stride: int,
-        norm: Norm = nn.BatchNorm2d,
+        norm: MakeNorm = nn.BatchNorm2d,
         stochastic_depth: float = 0.0,
     ) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class FusedMBConv(Module):
         return maps
 
 
-class Block(Protocol):
+class MakeBlock(Protocol):
     """Builds a block: `mbconv`, or `FusedMBConv` of EfficientNetV2."""
 
     def __call__(
@@ -115,7 +115,7 @@ class Block(Protocol):
         expansion: int,
         kernel_size: int,
         stride: int,
-        norm: Norm,
+        norm: MakeNorm,
         stochastic_depth: float,
     ) -> nn.Module:
         """Build a block whose expanded channels are a multiple of its input channels."""
@@ -134,7 +134,7 @@ class Stage(NamedTuple):
         depth: Number of blocks.
     """
 
-    block: Block
+    block: MakeBlock
     expansion: int
     kernel_size: int
     stride: int

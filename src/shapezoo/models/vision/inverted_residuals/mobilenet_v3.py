@@ -13,16 +13,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapezoo.contracts import checked
-from shapezoo.layers.conv_norm_activation import ConvNormActivation, MakeActivation
+from shapezoo.layers.conv_norm_activation import RELU, ConvNormActivation, MakeActivation
 from shapezoo.layers.initialisation import init_convolutions
 from shapezoo.layers.rounding import make_divisible
 from shapezoo.layers.squeeze_excitation import SqueezeExcitation
-from shapezoo.models.vision.mobile.mbconv import MBConv
-from shapezoo.models.vision.staged_backbone import StagedBackbone
+from shapezoo.models.vision.inverted_residuals.mbconv import MBConv
+from shapezoo.models.vision.staged_backbone import StagedBackbone, outputs_of
 from shapezoo.registry import register
 
 _NORM = functools.partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)  # Section 6.1: decay of 0.99
-_RE = functools.partial(nn.ReLU, inplace=True)
 _HS = functools.partial(nn.Hardswish, inplace=True)
 _CONV = functools.partial(ConvNormActivation, norm=_NORM, activation=_HS)
 
@@ -43,7 +42,7 @@ class MobileNetV3(StagedBackbone):
     Attributes:
         strides: Stride of each feature map relative to the image, highest resolution first.
         feature_channels: Channels of each feature map.
-        num_features: Number of pooled features.
+        num_features: Number of hidden features, which the last layer reads.
         head_names: The layers that `pooled_features` does not use.
     """
 
@@ -63,11 +62,12 @@ class MobileNetV3(StagedBackbone):
         self.in_channels = in_channels
         self.num_classes = num_classes
         self.num_features = make_divisible(hidden_features * width)
-        channels, before_stride = make_divisible(16 * width), []
+        channels, lasts, widths = make_divisible(16 * width), [], []
         self.features = nn.Sequential(_CONV(in_channels, channels, 3, stride=2))
         for kernel_size, expanded, out_channels, has_excitation, activation, stride in blocks:
             if stride == 2:
-                before_stride.append(channels)
+                lasts.append(len(self.features) - 1)
+                widths.append(channels)
             expanded_channels = make_divisible(expanded * width)
             block = MBConv(
                 channels,
@@ -81,7 +81,9 @@ class MobileNetV3(StagedBackbone):
             )
             channels = block.out_channels
             self.features.append(block)
-        self.feature_channels = (*before_stride[1:], channels)
+        # stages end before the next stride; the first maps have half of the resolution
+        self._last_of_resolution = (*lasts[1:], len(self.features) - 1)
+        self.feature_channels = (*widths[1:], channels)
         self.features.append(_CONV(channels, 6 * channels, 1))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         hidden = nn.Linear(6 * channels, self.num_features)
@@ -110,16 +112,11 @@ class MobileNetV3(StagedBackbone):
         return x
 
     def _maps(self, images: Tensor) -> list[Tensor]:
-        before_stride, x = [], images
-        for block in list(self.features)[:-1]:
-            if block.stride == 2:
-                before_stride.append(x)
-            x = block(x)
-        return [*before_stride[2:], x]  # without the images and the maps of half their size
+        return outputs_of(self.features, self._last_of_resolution, images)
 
 
 def _excitation(channels: int) -> SqueezeExcitation:
-    """Build a squeeze-and-excitation with a fourth of the channels and a hard sigmoid."""
+    """Build a squeeze-and-excitation with a quarter of the channels and a hard sigmoid."""
     return SqueezeExcitation(channels, make_divisible(channels // 4), gate=nn.Hardsigmoid)
 
 
@@ -132,8 +129,8 @@ _register = functools.partial(
 _micro = functools.partial(
     MobileNetV3,
     (
-        (3, 16, 16, True, _RE, 2),
-        (3, 48, 24, False, _RE, 2),
+        (3, 16, 16, True, RELU, 2),
+        (3, 48, 24, False, RELU, 2),
         (5, 96, 40, True, _HS, 2),
         (3, 80, 48, False, _HS, 2),
         (5, 96, 48, True, _HS, 1),
@@ -144,12 +141,12 @@ _micro = functools.partial(
 _large = functools.partial(
     MobileNetV3,
     (
-        (3, 16, 16, False, _RE, 1),
-        (3, 64, 24, False, _RE, 2),
-        (3, 72, 24, False, _RE, 1),
-        (5, 72, 40, True, _RE, 2),
-        (5, 120, 40, True, _RE, 1),
-        (5, 120, 40, True, _RE, 1),
+        (3, 16, 16, False, RELU, 1),
+        (3, 64, 24, False, RELU, 2),
+        (3, 72, 24, False, RELU, 1),
+        (5, 72, 40, True, RELU, 2),
+        (5, 120, 40, True, RELU, 1),
+        (5, 120, 40, True, RELU, 1),
         (3, 240, 80, False, _HS, 2),
         (3, 200, 80, False, _HS, 1),
         (3, 184, 80, False, _HS, 1),
@@ -165,9 +162,9 @@ _large = functools.partial(
 _small = functools.partial(
     MobileNetV3,
     (
-        (3, 16, 16, True, _RE, 2),
-        (3, 72, 24, False, _RE, 2),
-        (3, 88, 24, False, _RE, 1),
+        (3, 16, 16, True, RELU, 2),
+        (3, 72, 24, False, RELU, 2),
+        (3, 88, 24, False, RELU, 1),
         (5, 96, 40, True, _HS, 2),
         (5, 240, 40, True, _HS, 1),
         (5, 240, 40, True, _HS, 1),

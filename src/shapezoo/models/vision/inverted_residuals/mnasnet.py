@@ -16,7 +16,7 @@ from shapezoo.contracts import Module, checked
 from shapezoo.layers.conv_norm_activation import ConvNormActivation
 from shapezoo.layers.initialisation import init_convolutions
 from shapezoo.layers.rounding import make_divisible
-from shapezoo.models.vision.staged_backbone import StagedBackbone
+from shapezoo.models.vision.staged_backbone import StagedBackbone, outputs_of
 from shapezoo.registry import register
 
 # the paper normalises with a decay of 0.9997, which PyTorch calls a momentum of 0.0003
@@ -24,6 +24,8 @@ _NORM = functools.partial(nn.BatchNorm2d, momentum=1 - 0.9997)
 _CONV = functools.partial(ConvNormActivation, norm=_NORM)
 _STAGES = ((3, 3, 2), (3, 5, 2), (6, 5, 2), (6, 3, 1), (6, 5, 2), (6, 3, 1))
 """Expansion, kernel size and stride of each stage, from Figure 7."""
+_LAST_OF_RESOLUTION = (8, 9, 11, 13)
+"""The places of stages 1, 2, 4 and 6 among the layers; eight layers are the stem."""
 
 
 class MnasNetBlock(Module):
@@ -137,12 +139,7 @@ class MnasNet(StagedBackbone):
         return features
 
     def _maps(self, images: Tensor) -> list[Tensor]:
-        maps, x = [], images
-        for index, layer in enumerate(list(self.layers)[:14]):
-            x = layer(x)
-            if index in (8, 9, 11, 13):  # stages 1, 2, 4 and 6, after the eight layers of the stem
-                maps.append(x)
-        return maps
+        return outputs_of(self.layers, _LAST_OF_RESOLUTION, images)
 
 
 def _stage(
@@ -175,23 +172,23 @@ def mnasnet_micro(
 
 @_register(published_by="torchvision")
 def mnasnet0_5(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.2) -> MnasNet:
-    """A MnasNet-B1 of half the width."""
+    """An MnasNet-B1 of half the width."""
     return MnasNet(width=0.5, in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 
 @_register(published_by="torchvision")
 def mnasnet0_75(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.2) -> MnasNet:
-    """A MnasNet-B1 of three quarters of the width."""
+    """An MnasNet-B1 of three quarters of the width."""
     return MnasNet(width=0.75, in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 
 @_register(published_by="torchvision")
 def mnasnet1_0(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.2) -> MnasNet:
-    """A MnasNet-B1 of full width."""
+    """An MnasNet-B1 of full width."""
     return MnasNet(width=1.0, in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 
 @_register(published_by="torchvision")
 def mnasnet1_3(*, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.2) -> MnasNet:
-    """A MnasNet-B1 of 1.3 times the width."""
+    """An MnasNet-B1 of 1.3 times the width."""
     return MnasNet(width=1.3, in_channels=in_channels, num_classes=num_classes, dropout=dropout)

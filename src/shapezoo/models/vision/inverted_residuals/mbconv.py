@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapezoo.contracts import Module
-from shapezoo.layers.conv_norm_activation import ConvNormActivation, MakeActivation, Norm
+from shapezoo.layers.conv_norm_activation import ConvNormActivation, MakeActivation, MakeNorm
 from shapezoo.layers.stochastic_depth import StochasticDepth
 
 
@@ -39,7 +39,7 @@ class MBConv(Module):
         *,
         kernel_size: int,
         stride: int,
-        norm: Norm,
+        norm: MakeNorm,
         activation: MakeActivation,
         squeeze_excitation: nn.Module | None = None,
         stochastic_depth: float = 0.0,

@@ -1,15 +1,15 @@
 """EfficientNetV2: fused convolutions in early stages, which train faster than depthwise ones.
 
 Tan, Le, "EfficientNetV2: smaller models and faster training", 2021, arXiv:2104.00298, Table 4; the
-sizes of M and L are those of the authors' code. They are EfficientNets of other blocks.
+sizes of M and L are those of the authors' code. The class is `EfficientNet`, with other blocks.
 """
 
 import functools
 
 from torch import nn
 
-from shapezoo.models.vision.mobile.efficientnet import EfficientNet
-from shapezoo.models.vision.mobile.efficientnet_blocks import FusedMBConv, Stage, mbconv
+from shapezoo.models.vision.inverted_residuals.efficientnet import EfficientNet
+from shapezoo.models.vision.inverted_residuals.efficientnet_blocks import FusedMBConv, Stage, mbconv
 from shapezoo.registry import register
 
 _register = functools.partial(

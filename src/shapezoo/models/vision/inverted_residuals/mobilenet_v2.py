@@ -14,7 +14,7 @@ from shapezoo.contracts import Module, checked
 from shapezoo.layers.conv_norm_activation import ConvNormActivation
 from shapezoo.layers.initialisation import init_convolutions
 from shapezoo.layers.rounding import make_divisible
-from shapezoo.models.vision.staged_backbone import StagedBackbone
+from shapezoo.models.vision.staged_backbone import StagedBackbone, outputs_of
 from shapezoo.registry import register
 
 _CONV = functools.partial(ConvNormActivation, activation=functools.partial(nn.ReLU6, inplace=True))
@@ -102,17 +102,20 @@ class MobileNetV2(StagedBackbone):
         self.in_channels = in_channels
         self.num_classes = num_classes
         self.num_features = make_divisible(last_channels * max(1.0, width))
-        channels, before_stride = make_divisible(32 * width), []
+        channels, lasts, widths = make_divisible(32 * width), [], []
         self.features = nn.Sequential(_CONV(in_channels, channels, 3, stride=2))
         for (expansion, wide, stride), depth in zip(_STAGES, depths, strict=True):
             out_channels = make_divisible(wide * width)
             if stride == 2:
-                before_stride.append(channels)
+                lasts.append(len(self.features) - 1)
+                widths.append(channels)
             for _ in range(depth):
                 block = InvertedResidual(channels, out_channels, stride=stride, expansion=expansion)
                 self.features.append(block)
                 channels, stride = out_channels, 1
-        self.feature_channels = (*before_stride[1:], channels)
+        # stages end before the next stride; the first maps have half of the resolution
+        self._last_of_resolution = (*lasts[1:], len(self.features) - 1)
+        self.feature_channels = (*widths[1:], channels)
         self.features.append(_CONV(channels, self.num_features, 1))
         head = nn.Linear(self.num_features, num_classes)
         self.classifier = nn.Sequential(nn.Dropout(dropout), head)
@@ -136,12 +139,7 @@ class MobileNetV2(StagedBackbone):
         return features
 
     def _maps(self, images: Tensor) -> list[Tensor]:
-        before_stride, x = [], images
-        for block in list(self.features)[:-1]:
-            if block.stride == 2:
-                before_stride.append(x)
-            x = block(x)
-        return [*before_stride[2:], x]  # without the images and the maps of half their size
+        return outputs_of(self.features, self._last_of_resolution, images)
 
 
 _register = functools.partial(

@@ -16,11 +16,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapezoo.contracts import checked
-from shapezoo.layers.conv_norm_activation import ConvNormActivation, Norm
+from shapezoo.layers.conv_norm_activation import ConvNormActivation, MakeNorm
 from shapezoo.layers.initialisation import init_convolutions
 from shapezoo.layers.rounding import make_divisible
-from shapezoo.models.vision.mobile.efficientnet_blocks import SILU, Stage, mbconv
-from shapezoo.models.vision.staged_backbone import StagedBackbone
+from shapezoo.models.vision.inverted_residuals.efficientnet_blocks import SILU, Stage, mbconv
+from shapezoo.models.vision.staged_backbone import StagedBackbone, outputs_of
 from shapezoo.registry import register
 
 
@@ -36,8 +36,8 @@ class EfficientNet(StagedBackbone):
         depth: Multiplies the number of blocks of each stage.
         norm: Builds a normalisation.
         dropout: Probability of dropping a pooled feature in train mode.
-        stochastic_depth: Probability of skipping a block after the last one in train mode. It
-            grows linearly with the depth, from 0.
+        stochastic_depth: Probability of skipping a residual in train mode. It grows linearly with
+            the depth: that of block ``i`` of ``n`` is ``stochastic_depth * i / n``, from ``i = 0``.
 
     Attributes:
         strides: Stride of each feature map relative to the image, highest resolution first.
@@ -57,7 +57,7 @@ class EfficientNet(StagedBackbone):
         stem_channels: int = 32,
         width: float = 1.0,
         depth: float = 1.0,
-        norm: Norm = nn.BatchNorm2d,
+        norm: MakeNorm = nn.BatchNorm2d,
         dropout: float = 0.2,
         stochastic_depth: float = 0.2,
     ) -> None:
@@ -68,6 +68,7 @@ class EfficientNet(StagedBackbone):
         conv = functools.partial(ConvNormActivation, norm=norm, activation=SILU)
         channels = make_divisible(stem_channels * width)
         widths = [make_divisible(stage.channels * width) for stage in stages]
+        self._last_of_resolution = 2, 3, 5, len(stages)  # the layer after has a stride of 2
         self.feature_channels = widths[1], widths[2], widths[4], widths[-1]
         depths = [math.ceil(stage.depth * depth) for stage in stages]
         rates = (stochastic_depth * index / sum(depths) for index in range(sum(depths)))
@@ -112,12 +113,7 @@ class EfficientNet(StagedBackbone):
         return features
 
     def _maps(self, images: Tensor) -> list[Tensor]:
-        maps, x = [], images
-        for index, stage in enumerate(list(self.features)[:-1]):
-            x = stage(x)
-            if index in (2, 3, 5):  # the stage after has a stride of 2
-                maps.append(x)
-        return [*maps, x]
+        return outputs_of(self.features, self._last_of_resolution, images)
 
 
 _register = functools.partial(
@@ -137,7 +133,7 @@ _TABLE_1 = (
     Stage(mbconv, 6, 3, 1, 320, 1),
 )
 _NORM = functools.partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)  # as in the authors' code
-# with a smaller epsilon, gradients of two black pixels would overflow
+# with a smaller epsilon, gradients overflow if a channel has the same value everywhere
 _micro = functools.partial(EfficientNet, _TABLE_1, width=0.1, depth=0.3, norm=_NORM)
 _b0 = functools.partial(EfficientNet, _TABLE_1)
 _b1 = functools.partial(EfficientNet, _TABLE_1, depth=1.1)

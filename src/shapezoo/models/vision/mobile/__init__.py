@@ -1,1 +1,0 @@
-"""Networks for mobile devices, made of depthwise convolutions, and the EfficientNets."""

@@ -56,6 +56,7 @@ def not_in(size: Any, *numbers: int) -> Any:
 
 with solving.sound_sympy():
     VIEWED = remainder((4 * h + 4) * b * w, 6)
+WINDOWED = [sympy.Ne(remainder(F.FloorDiv(h - 1, s) + 1, 7), 0) for s in (4, 8, 16, 32)]
 POOLED = F.FloorDiv(w - 1, 2) * (F.FloorDiv(h - 3, 2) * 4 + 4)
 
 
@@ -96,6 +97,16 @@ POOLED = F.FloorDiv(w - 1, 2) * (F.FloorDiv(h - 3, 2) * 4 + 4)
 )  # fmt: skip
 def test_conditions_as_a_person_writes_them(refused: list[Any], expected: list[str]) -> None:
     assert texts(*refused) == expected
+
+
+def test_a_condition_follows_from_the_guards_on_its_axes() -> None:
+    """Even where products of other sizes keep z3 from an answer."""
+    refused = [*WINDOWED, sympy.Ne(remainder(b * b * h * w + b * w * w, 10), 0)]
+    exploration = explored(refused)
+    (accepted,) = exploration.ending("holds")
+    accepted.guards = tuple(sympy.Not(condition) for condition in refused)
+    found, _ = preconditions(exploration)
+    assert "height % 224 in (0, 221, 222, 223)" in map(str, found)
 
 
 def test_nothing_refused() -> None:

@@ -256,6 +256,9 @@ def test_other_names_are_not_adapted() -> None:
     assert model.adapted(state) == state
     others = dict.fromkeys(("head.norm.1.weight", "x.denselayer1.norm.3.weight"), torch.zeros(1))
     assert model.adapted(others) == others
+    key = "features.denselayer1.norm1.weight"
+    both = {key: torch.zeros(1), key.replace("norm1", "norm.1"): torch.ones(1)}
+    assert model.adapted(both) == both  # so that strict loading refuses them
 
 
 @pytest.mark.slow

@@ -231,7 +231,10 @@ class DenseNet(Module):
                 of the layers, as in torchvision's files: ``norm.1`` instead of ``norm1``.
         """
         dotted = re.compile(r"(\.denselayer\d+\.(?:norm|conv))\.(?=[12]\.)")
-        return {dotted.sub(r"\1", name): weight for name, weight in weights.items()}
+        names = {name: dotted.sub(r"\1", name) for name in weights}
+        if len({*names.values()}) < len(names):
+            return dict(weights)  # has both names of a layer, so some keys will not fit
+        return {names[name]: weight for name, weight in weights.items()}
 
 
 def _init_weights(model: nn.Module) -> None:

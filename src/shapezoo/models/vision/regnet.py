@@ -2,9 +2,10 @@
 
 Radosavovic, Kosaraju, Girshick, He, Dollár, "Designing network design spaces", 2020,
 arXiv:2003.13678, Section 3.3, Figures 3 and 4. The bottleneck ratio is 1, as in all the models of
-the paper. As in torchvision, a width halfway between two multiples of the group width becomes the
-larger one; the paper has the smaller one, such as 384 instead of 400 in RegNetX-400MF. The name of
-a model says how many multiply-adds an image of 224x224 pixels takes.
+the paper. As in torchvision, widths become multiples of the group width by `make_divisible`, which
+rounds halves up and takes at most a tenth away: RegNetX-400MF ends in 400 channels instead of the
+paper's 384, and RegNetY-8GF begins with 224 instead of 168. The name of a model says about how many
+multiply-adds an image of 224x224 pixels takes.
 """
 
 import functools

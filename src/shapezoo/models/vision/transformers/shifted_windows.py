@@ -66,6 +66,7 @@ class ShiftedWindows:
         _, rows, columns, _ = whole.shape
         up, left = (torch.sym_min(self.size // 2, side - self.size) for side in (rows, columns))
         rolled = torch.roll(whole, (-up, -left), (1, 2))
+        # pixels that were at the top are now at the bottom, and those at the left on the right
         from_top = torch.arange(rows, device=maps.device).view(1, -1, 1, 1) >= rows - up
         from_left = torch.arange(columns, device=maps.device).view(1, 1, -1, 1) >= columns - left
         origins = partition_windows(2.0 * from_top + from_left, self.size).transpose(0, 1)

@@ -7,7 +7,6 @@ blocks, and `shifted_windows` the windows.
 """
 
 import functools
-import itertools
 from collections.abc import Callable
 
 from jaxtyping import Float
@@ -77,8 +76,9 @@ class SwinTransformer(Module):
         self.num_classes = num_classes
         self.feature_channels = channels, 2 * channels, 4 * channels, 8 * channels
         self.num_features = 8 * channels
+        last = sum(depths) - 1
+        rates = iter([stochastic_depth * index / last for index in range(last + 1)])
         self.features = nn.Sequential(PatchEmbedding(in_channels, channels))
-        count, last = itertools.count(), sum(depths) - 1
         for width, depth in zip(self.feature_channels, depths, strict=True):
             if width > channels:
                 self.features.append(merging(width // 2))
@@ -86,8 +86,7 @@ class SwinTransformer(Module):
             for index in range(depth):
                 windows = (ShiftedWindows if index % 2 else Windows)(window_size)
                 layer = attention(width, head_dim=head_dim, windows=windows, dropout=dropout)
-                rate = stochastic_depth * next(count) / last
-                stage.append(block(width, layer, dropout=dropout, stochastic_depth=rate))
+                stage.append(block(width, layer, dropout=dropout, stochastic_depth=next(rates)))
             self.features.append(stage)
         self.norm = nn.LayerNorm(self.num_features)
         self.head = nn.Linear(self.num_features, num_classes)

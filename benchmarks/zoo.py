@@ -1,6 +1,6 @@
 """Compare the cost of models of the zoo, with contracts on, with torchvision's models.
 
-Run `python benchmarks/zoo.py [NAMES]`; by default it compares one model of each family.
+Run `python benchmarks/zoo.py [NAMES]`; by default it compares the smallest model of each paper.
 """
 
 import re
@@ -15,15 +15,17 @@ import torchvision
 from timing import times
 from torch import Tensor, nn
 
-from shapezoo import create_model, model_info
+from shapezoo import create_model, list_models, model_info
 from shapezoo._containers import tensors_of
 from shapezoo.verdicts import Mode
 
-NAMES = (
-    *("resnet50", "resnext50_32x4d", "wide_resnet50_2", "alexnet", "vgg11", "googlenet"),
-    *("inception_v3", "convnext_tiny", "vit_b_16"),
-)
 BATCHES = (1, 8)
+
+
+def smallest_of_each_paper() -> list[str]:
+    """Return the names of the models with published weights and the fewest parameters."""
+    infos = sorted(map(model_info, list_models(published=True)), key=lambda i: -i.parameters)
+    return sorted({info.paper: info.name for info in infos}.values())
 
 
 def build(kind: str, name: str) -> nn.Module:
@@ -128,4 +130,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["peak"]:
         peak(sys.argv[2], sys.argv[3], int(sys.argv[4]))
     else:
-        main(sys.argv[1:] or NAMES)
+        main(sys.argv[1:] or smallest_of_each_paper())

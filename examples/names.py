@@ -28,6 +28,7 @@ def trained() -> NameClassifier:
     return model.eval()
 
 
+@functools.cache
 def confusion() -> Tensor:
     """Return the confusion matrix of the test names; each row is a true country."""
     test = names().test

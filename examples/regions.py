@@ -1,5 +1,6 @@
 """Prove a small model; draw its regions to each file named on the command line."""
 
+import functools
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,12 @@ class Patches(Module):
         return maps
 
 
+@functools.cache
+def proved() -> Proof:
+    """Prove the model."""
+    return prove(Patches().eval())
+
+
 def region_of(proof: Proof, **sizes: int) -> int:
     """Return the index of the first region whose guards hold for these sizes."""
     names: dict[str, Any] = {"batch": 1, **sizes}
@@ -43,12 +50,12 @@ def region_of(proof: Proof, **sizes: int) -> int:
     return list(matches).index(True)
 
 
-def draw(proof: Proof | None = None) -> "Figure":
+def draw() -> "Figure":
     """Colour each image size by its region, with a dot at the smallest size of each region."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    proof = proof or prove(Patches().eval())
+    proof = proved()
     picture = torch.ones(LARGEST, LARGEST, 4)
     for height in range(1, LARGEST + 1):
         for width in range(1, LARGEST + 1):
@@ -69,12 +76,12 @@ def draw(proof: Proof | None = None) -> "Figure":
 
 def main() -> None:
     """Print the regions; draw them to each file named on the command line."""
-    proof = prove(Patches().eval())
+    proof = proved()
     print(proof)
     for region in proof.regions:
         print(f"{region.outcome:7} from {dict(region.smallest or {})}: {region.error}")
     for path in sys.argv[1:]:
-        draw(proof).savefig(path)
+        draw().savefig(path)
 
 
 if __name__ == "__main__":

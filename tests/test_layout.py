@@ -32,7 +32,8 @@ def test_no_two_files_have_the_same_name() -> None:
 
 
 def test_no_file_is_too_long() -> None:
-    assert [file for file in FILES if len(file.read_text("utf-8").splitlines()) > MOST_LINES] == []
+    code = [file for file in FILES if file.name != "__init__.py"]  # the others list what is public
+    assert [file for file in code if len(file.read_text("utf-8").splitlines()) > MOST_LINES] == []
 
 
 def test_only_packages_of_the_first_level_export_names() -> None:

@@ -6,9 +6,8 @@ test fails when that is needed.
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from shapezoo import Proof, create_model, list_models, prove
 from shapezoo._files import replacing
@@ -27,23 +26,19 @@ BUDGET = 3600.0
 """The budget of a proof, far more than any of them needs."""
 
 
-def proofs(name: str, **hyperparameters: Any) -> Iterator[tuple[Mode, Proof]]:
-    """Yield the proof of a model in each mode."""
-    model = create_model(name, **hyperparameters)
-    yield "eval", prove(model.eval(), budget=BUDGET)
-    yield "train", prove(model.train(), budget=BUDGET)
+def proof(name: str, mode: Mode, **hyperparameters: Any) -> Proof:
+    """Return the proof of a model in a mode."""
+    model = create_model(name, **hyperparameters).train(mode == "train")
+    return prove(model, budget=BUDGET)
 
 
 def main(names: list[str]) -> None:
-    """Prove these models, or all if there are none, and write the file."""
-    proved = {
-        name: {mode: verdict_of(proof).to_dict() for mode, proof in proofs(name)}
-        for name in names or list_models()
-    }
-    others = json.loads(PATH.read_text("utf-8")) if names else {}
-    stored = dict(sorted({**others, **proved}.items()))
-    with replacing(PATH) as path:
-        path.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
+    """Prove these models, or all if there are none, and store each verdict when it is known."""
+    kept = json.loads(PATH.read_text("utf-8")) if names else {}
+    for name in names or list_models():
+        kept[name] = {mode: verdict_of(proof(name, mode)).to_dict() for mode in get_args(Mode)}
+        with replacing(PATH) as path:
+            path.write_text(json.dumps(dict(sorted(kept.items())), indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -109,14 +109,18 @@ def without_values() -> Iterator[None]:
         yield
 
 
-_MUTABLE = (dict, OrderedDict, defaultdict, list, deque, set)
+_MUTABLE = frozenset({dict, OrderedDict, defaultdict, list, deque, set})
 """Containers whose contents can be restored. `nn.Module` keeps hooks in an `OrderedDict`."""
+
+
+_NOT_ITERATORS = _MUTABLE | {bool, float, int, str, tuple, type(None)}
+"""The classes of nearly all attributes; `isinstance` would take long for an abstract class."""
 
 
 def _iterators(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield copies of iterators, which cannot be rewound; generators and files cannot be copied."""
     for name, value in attributes.items():
-        if isinstance(value, Iterator):
+        if type(value) not in _NOT_ITERATORS and isinstance(value, Iterator):
             with contextlib.suppress(TypeError):
                 yield name, copy.copy(value)
 
@@ -157,7 +161,7 @@ def undisturbed(model: nn.Module, *, is_grad: bool = False) -> Iterator[None]:
     # buffers, submodules and hooks there, and some models a cache or a list of activations.
     kept = [vars(module) for module in model.modules()]
     kept += [value for holder in kept for value in holder.values() if type(value) in _MUTABLE]
-    before = [copy.copy(holder) for holder in kept]
+    before = [holder.copy() for holder in kept]  # much faster than `copy.copy`
     devices = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.set_grad_enabled(is_grad))

@@ -31,6 +31,24 @@ _AlexNet: TypeAlias = Literal["alexnet", "alexnet_micro"]
 _ConvNeXt: TypeAlias = Literal[
     "convnext_base", "convnext_large", "convnext_micro", "convnext_small", "convnext_tiny"
 ]
+_DenseNet: TypeAlias = Literal[
+    "densenet121", "densenet161", "densenet169", "densenet201", "densenet_micro"
+]
+_EfficientNet: TypeAlias = Literal[
+    "efficientnet_b0",
+    "efficientnet_b1",
+    "efficientnet_b2",
+    "efficientnet_b3",
+    "efficientnet_b4",
+    "efficientnet_b5",
+    "efficientnet_b6",
+    "efficientnet_b7",
+    "efficientnet_micro",
+    "efficientnet_v2_l",
+    "efficientnet_v2_m",
+    "efficientnet_v2_micro",
+    "efficientnet_v2_s",
+]
 _EmbeddingTagger: TypeAlias = Literal["character_rnn", "embedding_tagger"]
 _FeatureClassifier: TypeAlias = Literal["conv_linear", "fourier_linear", "haar_linear"]
 _Forecaster: TypeAlias = Literal["rnn_forecaster"]
@@ -43,6 +61,11 @@ _LinearRegression: TypeAlias = Literal["linear_regression"]
 _LogisticRegression: TypeAlias = Literal["logistic_regression"]
 _MLP: TypeAlias = Literal["mlp"]
 _MaxViT: TypeAlias = Literal["maxvit_micro", "maxvit_t"]
+_MnasNet: TypeAlias = Literal[
+    "mnasnet0_5", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3", "mnasnet_micro"
+]
+_MobileNetV2: TypeAlias = Literal["mobilenet_v2", "mobilenet_v2_micro"]
+_MobileNetV3: TypeAlias = Literal["mobilenet_v3_large", "mobilenet_v3_micro", "mobilenet_v3_small"]
 _NameClassifier: TypeAlias = Literal["name_classifier"]
 _OneHotTagger: TypeAlias = Literal["onehot_cell_tagger", "onehot_tagger"]
 _RNN: TypeAlias = Literal["rnn"]
@@ -77,11 +100,31 @@ _ResNet: TypeAlias = Literal[
     "wide_resnet101_2",
     "wide_resnet50_2",
 ]
+_ShuffleNetV2: TypeAlias = Literal[
+    "shufflenet_v2_micro",
+    "shufflenet_v2_x0_5",
+    "shufflenet_v2_x1_0",
+    "shufflenet_v2_x1_5",
+    "shufflenet_v2_x2_0",
+]
 _SmallInception: TypeAlias = Literal["inception_small"]
 _SmallLeNet: TypeAlias = Literal["lenet_small"]
 _SmallResNet: TypeAlias = Literal["resnet_small"]
 _SoftmaxClassifier: TypeAlias = Literal["softmax_classifier"]
+_SqueezeNet: TypeAlias = Literal[
+    "squeezenet1_0", "squeezenet1_0_micro", "squeezenet1_1", "squeezenet1_1_micro"
+]
 _SteppedRNN: TypeAlias = Literal["stepped_rnn"]
+_SwinTransformer: TypeAlias = Literal[
+    "swin_b",
+    "swin_micro",
+    "swin_s",
+    "swin_t",
+    "swin_v2_b",
+    "swin_v2_micro",
+    "swin_v2_s",
+    "swin_v2_t",
+]
 _VGG: TypeAlias = Literal[
     "vgg11",
     "vgg11_bn",
@@ -107,6 +150,14 @@ def create_model(
 def create_model(
     name: _ConvNeXt, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.ConvNeXt: ...
+@overload
+def create_model(
+    name: _DenseNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> models.DenseNet: ...
+@overload
+def create_model(
+    name: _EfficientNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> models.EfficientNet: ...
 @overload
 def create_model(
     name: _EmbeddingTagger,
@@ -173,6 +224,18 @@ def create_model(
 ) -> models.MaxViT: ...
 @overload
 def create_model(
+    name: _MnasNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> models.MnasNet: ...
+@overload
+def create_model(
+    name: _MobileNetV2, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> models.MobileNetV2: ...
+@overload
+def create_model(
+    name: _MobileNetV3, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> models.MobileNetV3: ...
+@overload
+def create_model(
     name: _NameClassifier,
     *,
     weights: _Weights = None,
@@ -195,6 +258,10 @@ def create_model(
 def create_model(
     name: _ResNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.ResNet: ...
+@overload
+def create_model(
+    name: _ShuffleNetV2, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> models.ShuffleNetV2: ...
 @overload
 def create_model(
     name: _SmallInception,
@@ -221,8 +288,20 @@ def create_model(
 ) -> models.SoftmaxClassifier: ...
 @overload
 def create_model(
+    name: _SqueezeNet, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
+) -> models.SqueezeNet: ...
+@overload
+def create_model(
     name: _SteppedRNN, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any
 ) -> models.SteppedRNN | models.BatchFirstSteppedRNN: ...
+@overload
+def create_model(
+    name: _SwinTransformer,
+    *,
+    weights: _Weights = None,
+    device: _Device = None,
+    **hyperparameters: Any,
+) -> models.SwinTransformer: ...
 @overload
 def create_model(
     name: _VGG, *, weights: _Weights = None, device: _Device = None, **hyperparameters: Any

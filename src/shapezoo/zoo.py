@@ -1,6 +1,7 @@
 """Finding and describing the models of the zoo."""
 
 import fnmatch
+import functools
 import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from shapezoo.contracts import Signature, signature
 from shapezoo.contracts.language.axes import Extent, differences
 from shapezoo.contracts.language.types import tensors
 from shapezoo.creating import create_model, find_entry
-from shapezoo.registry import Publisher, Task, entries
+from shapezoo.registry import Entry, Publisher, Task, entries
 from shapezoo.verdicts import Mode, Verdict, verdicts
 from shapezoo.weights import PublishedWeights
 from shapezoo.weights.published import published_weights
@@ -176,10 +177,9 @@ def model_info(name: str, **hyperparameters: Any) -> ModelInfo:
         ```
     """
     entry = find_entry(name)
-    with without_values():
-        model = create_model(name, **hyperparameters)
-    parameters = inspect.signature(entry.builder).parameters
-    defaults = {name: parameter.default for name, parameter in parameters.items()}
+    parameters, contract = _built(name, **hyperparameters) if hyperparameters else _default(entry)
+    keywords = inspect.signature(entry.builder).parameters
+    defaults = {name: keyword.default for name, keyword in keywords.items()}
     changed = [key for key, value in hyperparameters.items() if value != defaults[key]]
     return ModelInfo(
         name=name,
@@ -187,10 +187,23 @@ def model_info(name: str, **hyperparameters: Any) -> ModelInfo:
         task=entry.task,
         paper=entry.paper,
         hyperparameters=defaults | hyperparameters,
-        parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        signature=signature(model),
+        parameters=parameters,
+        signature=contract,
         verdicts=verdicts(name, changed),
         static_axes=entry.static_axes,
         is_one_graph=entry.is_one_graph,
         published_by=entry.published_by,
     )
+
+
+def _built(name: str, **hyperparameters: Any) -> tuple[int, Signature]:
+    """Return the number of trainable parameters of a model, and its contract."""
+    with without_values():
+        model = create_model(name, **hyperparameters)
+    return sum(p.numel() for p in model.parameters() if p.requires_grad), signature(model)
+
+
+@functools.cache
+def _default(entry: Entry) -> tuple[int, Signature]:
+    """Return the same for the default hyper-parameters; a large model takes a while to build."""
+    return _built(entry.name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import griffe
 import pytest
+from mkdocs.config import load_config
 from tests.zoo.subjects import shell
 
 import shapezoo
@@ -19,11 +20,9 @@ PACKAGES = (
     *("contracts", "data", "layers", "models", "proving", "recipes", "registry", "testing"),
     *("tracing", "train", "verdicts", "weights"),
 )
-DOCUMENTED = {
-    name
-    for page in (ROOT / "docs/api").glob("*.md")
-    for name in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)
-}
+HOOK = load_config(str(ROOT / "mkdocs.yml"))["hooks"]["tools/model_reference.py"]
+PAGES = [HOOK.on_page_markdown(page.read_text()) for page in (ROOT / "docs/api").glob("*.md")]
+DOCUMENTED = [name for page in PAGES for name in re.findall(r"(?m)^::: (\S+)$", page)]
 
 
 def public() -> dict[str, object]:
@@ -53,6 +52,12 @@ def test_every_name_in_the_reference_is_public(name: str) -> None:
     assert attribute in importlib.import_module(module).__all__
 
 
+def test_the_reference_shows_every_name_once_and_builders_before_their_class() -> None:
+    assert len(set(DOCUMENTED)) == len(DOCUMENTED)
+    places = [DOCUMENTED.index(f"shapezoo.models.{name}") for name in ("vit_b_16", "vit_h_14")]
+    assert places[0] < places[1] < DOCUMENTED.index("shapezoo.models.VisionTransformer")
+
+
 @pytest.mark.parametrize("name", sorted(DOCUMENTED))
 def test_every_name_in_the_reference_exists_and_is_documented(name: str) -> None:
     module, _, attribute = name.rpartition(".")
@@ -62,7 +67,7 @@ def test_every_name_in_the_reference_exists_and_is_documented(name: str) -> None
 
 
 def test_a_function_with_many_overloads_is_shown_with_one_signature() -> None:
-    pages = "\n".join(page.read_text() for page in (ROOT / "docs/api").glob("*.md"))
+    pages = "\n".join(PAGES)
     many = [
         name
         for name, thing in public().items()

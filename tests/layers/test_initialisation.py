@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from shapezoo.layers import init_truncated_normal
+from shapezoo.layers.initialisation import init_convolutions
 
 
 @pytest.mark.parametrize("std", [0.01, 0.3, 4.0])
@@ -43,3 +44,23 @@ def test_a_layer_alone() -> None:
 def test_the_meta_device() -> None:
     with torch.device("meta"):
         init_truncated_normal(nn.Linear(1 << 20, 1 << 20), std=1.0)
+
+
+@pytest.mark.parametrize("groups", [1, 8])
+def test_convolutions_keep_the_variance_of_gradients(groups: int) -> None:
+    model = nn.Sequential(nn.Conv2d(8, 96, 5, groups=groups), nn.Linear(5, 6), nn.BatchNorm2d(7))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    init_convolutions(model)
+    after = model.state_dict()
+    weight = after["0.weight"].double() / math.sqrt(2 / (96 * 25))
+    assert abs(weight.mean()) < 5 / math.sqrt(weight.numel())
+    assert abs(weight.std() - 1) < 5 / math.sqrt(2 * weight.numel())
+    assert not after["0.bias"].any()
+    assert all(torch.equal(after[key], before[key]) for key in after if not key.startswith("0."))
+
+
+def test_a_convolution_without_bias() -> None:
+    layer = nn.Conv2d(3, 4, 5, bias=False)
+    before = layer.weight.clone()
+    init_convolutions(layer)
+    assert not torch.equal(layer.weight, before)

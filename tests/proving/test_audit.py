@@ -184,6 +184,7 @@ def test_what_a_call_leaves_alone_is_not_kept() -> None:
     model = Kept(lambda model, n: None)
     model.space = types.SimpleNamespace(limit=float("nan"))
     vars(model)["threshold"] = float("nan")
+    model.register_buffer("index", torch.arange(3))
     with torch.inference_mode():
         model.mask = torch.ones(3)
     proof = prove(model)

@@ -57,13 +57,15 @@ def test_it_is_that_of_the_publisher(weights: PublishedWeights) -> None:
     ).transforms()
     picture = torch.randint(256, (3, 41, 33), dtype=torch.uint8)
     expected = theirs(picture)
+    tolerance = 0.0
     if weights.model in ("googlenet", "inception_v3"):  # whose models do the rest
+        tolerance = 1e-6
         with torch.device("meta"):
             model = torchvision.models.get_model(
                 weights.model, transform_input=True, init_weights=False
             )
         expected = model._transform_input(expected[None])[0]
-    torch.testing.assert_close(preprocess(picture, weights), expected)
+    torch.testing.assert_close(preprocess(picture, weights), expected, rtol=0, atol=tolerance)
 
 
 def test_floats_are_taken_from_0_to_1() -> None:
@@ -100,14 +102,15 @@ PICTURES = {
 
 @pytest.mark.parametrize("mode", PICTURES)
 def test_pictures_of_pillow_are_scaled_as_by_the_publisher(mode: str) -> None:
-    """To the last bit, for bilinear and bicubic scaling; the publisher takes RGB only."""
+    """To the last bit; the publisher takes RGB only."""
     picture = PICTURES[mode]
     white = Image.new("RGBA", picture.size, "white")
     colours = Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-    for name in ("resnet18", "vit_b_16"):
-        for weights in model_info(name).weights:
-            theirs = torchvision.models.get_model_weights(name)[weights.name].transforms()
-            assert torch.equal(preprocess(picture, weights), theirs(colours))
+    for weights in WEIGHTS:
+        if weights.model not in ("googlenet", "inception_v3"):  # whose models do the rest
+            enum_of_model = torchvision.models.get_model_weights(weights.model)
+            theirs = enum_of_model[weights.name].transforms()
+            assert torch.equal(preprocess(picture, weights), theirs(colours)), weights
 
 
 def test_grey_tensors_are_repeated_and_alpha_is_put_on_white() -> None:

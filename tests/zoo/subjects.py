@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from shapezoo import Module, create_model, model_info
 from shapezoo._modules import without_values
@@ -17,7 +17,7 @@ from shapezoo.registry import origin_of
 from shapezoo.verdicts import verdicts
 
 LARGE = 20_000_000
-"""Parameters of which the memory, 80 MB, is wanted back before the next model."""
+"""Before a model with more parameters (80 MB) is built, memory of others is freed."""
 
 
 @functools.cache
@@ -28,16 +28,19 @@ def shell(name: str) -> Module:
 
 
 def unfilled(name: str, **hyperparameters: Any) -> Module:
-    """A model whose weights are what was in memory; to draw those of a giant takes long."""
+    """A model with uninitialised weights: initialising a giant takes long."""
     if _size(name) > LARGE:
         gc.collect()  # errors that were caught hold the models before this; it takes a second
     with without_values():
         model = create_model(name, **hyperparameters)
-    return model.to_empty(device="cpu")
+    model.to_empty(device="cpu")
+    for buffer in model.buffers():
+        buffer.zero_()  # an index is then in range
+    return model
 
 
 def small_images(name: str) -> dict[str, Any]:
-    """What to build a model with that it takes small images, where it fixes their size."""
+    """Hyper-parameters with which a model of images of one size takes small ones."""
     model = shell(name)
     assert isinstance(model, Backbone)
     known = model_info(name).hyperparameters
@@ -96,3 +99,27 @@ def vary(model: nn.Module) -> None:
         for tensor in itertools.chain(model.parameters(), model.buffers()):
             if tensor.is_floating_point() and (tensor == tensor.flatten()[0]).all():
                 tensor += 0.1 * torch.rand(tensor.shape, generator=generator)
+
+
+def fill_statistics(model: nn.Module, images: Tensor) -> None:
+    """Set the statistics of BatchNorm to those of these images.
+
+    With the initial ones, the outputs of deep networks hardly depend on the images.
+    """
+    norms = [module for module in model.eval().modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.train().momentum = 1.0
+    with torch.no_grad():
+        model(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.eval().momentum = momentum
+
+
+def draw(model: nn.Module, images: Tensor) -> None:
+    """Draw parameters and statistics with which the outputs depend on the images."""
+    vary(model)
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+    fill_statistics(model, images)

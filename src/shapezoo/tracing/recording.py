@@ -24,8 +24,14 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from shapezoo._containers import tensors_of
+from shapezoo.contracts import Signature
 from shapezoo.tracing.records import NOWHERE, Call, Flow, Operation, Shape, Size
-from shapezoo.tracing.typed_tensors import TypedTensor, argument_tensors, result_tensors
+from shapezoo.tracing.typed_tensors import (
+    TypedTensor,
+    argument_tensors,
+    contract_of,
+    result_tensors,
+)
 
 ARITHMETIC = ("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow")
 SWAPPED = frozenset({*ARITHMETIC, "lshift", "rshift", "and", "xor", "or"})
@@ -43,6 +49,7 @@ class _OpenCall:
     """A call that has begun and not ended."""
 
     module: nn.Module
+    contract: Signature | None
     inputs: tuple[Shape, ...]
     axes: dict[str, Size]
     flops: int
@@ -152,7 +159,8 @@ class Recorder(TorchFunctionMode):
     def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if threading.get_ident() != self._thread:
             return
-        arguments = argument_tensors(module, args, kwargs)
+        contract = contract_of(module)
+        arguments = argument_tensors(module, contract, args, kwargs)
         if not self._open:
             self.inputs = tuple(
                 self._operation(name, (), [typed.tensor for typed in tensors])
@@ -165,7 +173,7 @@ class Recorder(TorchFunctionMode):
         flops = self._counter.get_total_flops()
         # The call may be made in an `except` block, whose error is not one of this call.
         error = sys.exception()
-        self._open.append(_OpenCall(module, shapes, axes, flops, error))
+        self._open.append(_OpenCall(module, contract, shapes, axes, flops, error))
 
     def _end(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object
@@ -178,7 +186,7 @@ class Recorder(TorchFunctionMode):
             if error is not self.error:
                 self.error, self.failed = error, call
             return
-        outputs = result_tensors(module, result)
+        outputs = result_tensors(self._open[-1].contract, result)
         if len(self._open) == 1:
             self.outputs = self._flows(typed.tensor for typed in outputs)
         self._close(tuple(typed.shape for typed in outputs))

@@ -71,10 +71,9 @@ def typed_tensors(value: Any, type_: Type | None = None) -> Iterator[TypedTensor
 
 
 def argument_tensors(
-    module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
+    module: nn.Module, contract: Signature | None, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> dict[str, list[TypedTensor]]:
     """Return the tensors in the arguments of a call, by the name of the argument."""
-    contract = _contract_of(module)
     types = {a.name: a.collected for a in contract.inputs} if contract else {}
     try:
         arguments = dict(inspect.signature(module.forward).bind(*args, **kwargs).arguments)
@@ -83,13 +82,13 @@ def argument_tensors(
     return {name: list(typed_tensors(value, types.get(name))) for name, value in arguments.items()}
 
 
-def result_tensors(module: nn.Module, result: object) -> list[TypedTensor]:
+def result_tensors(contract: Signature | None, result: object) -> list[TypedTensor]:
     """Return the tensors in the result of a call, in order."""
-    contract = _contract_of(module)
     return list(typed_tensors(result, contract.output if contract else None))
 
 
-def _contract_of(module: nn.Module) -> Signature | None:
+def contract_of(module: nn.Module) -> Signature | None:
+    """Return the contract of a module; None if its annotations are not one."""
     try:
         return signature(module)
     except Exception:  # the annotations of other people's modules may be anything

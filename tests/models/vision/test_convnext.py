@@ -13,7 +13,6 @@ from torchvision.models.convnext import CNBlockConfig
 from shapezoo import ShapeError, create_model, model_info, signature
 from shapezoo.layers import StochasticDepth
 from shapezoo.models import Backbone, ConvNeXt, ConvNeXtBlock, convnext_micro
-from shapezoo.models.vision.convnext import ChannelsFirst, ChannelsLast
 
 SIZES = st.integers(1, 5)
 SIDES = st.integers(32, 99)
@@ -71,14 +70,6 @@ def test_the_residual_of_some_examples_is_left_out_in_train_mode() -> None:
     is_dropped = (added == 0).flatten(1).all(1)
     assert 32 < is_dropped.sum() < 64
     torch.testing.assert_close(added[~is_dropped], 4 * residual[~is_dropped])
-
-
-@given(channels=SIZES, height=SIZES, width=SIZES)
-def test_channels_are_moved_and_moved_back(channels: int, height: int, width: int) -> None:
-    x = torch.randn(2, channels, height, width)
-    moved = ChannelsLast()(x)
-    assert torch.equal(moved, torch.stack([x[:, index] for index in range(channels)], dim=-1))
-    assert torch.equal(ChannelsFirst()(moved), x)
 
 
 def test_a_small_network_is_that_of_torchvision() -> None:

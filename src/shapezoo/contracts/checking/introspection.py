@@ -54,14 +54,12 @@ def signature(obj: nn.Module | type[nn.Module] | Callable[..., Any]) -> Signatur
         ```
     """
     if isinstance(obj, nn.Module):
-        return _resolved(function_signature(type(obj).forward, method_of(type(obj))), obj)
+        return _resolved(_method_signature(type(obj).forward, type(obj)), obj)
     class_ = typing.get_origin(obj) or obj  # a generic class may have type arguments
     if isinstance(class_, type) and issubclass(class_, nn.Module):
-        return function_signature(class_.forward, method_of(class_))
+        return _method_signature(class_.forward, class_)
     if isinstance(obj, types.MethodType):
-        return _resolved(
-            function_signature(obj.__func__, method_of(type(obj.__self__))), obj.__self__
-        )
+        return _resolved(_method_signature(obj.__func__, type(obj.__self__)), obj.__self__)
     return function_signature(obj)
 
 
@@ -129,16 +127,29 @@ def function_signature(
     function = inspect.unwrap(function)
     if not isinstance(function, types.FunctionType):
         raise ContractError(f"signature takes a function or a module, got {function!r}")
-    parsed: tuple[object, Signature] | None = vars(function).get(_CACHE)
-    if parsed is None or parsed[0] is not function:  # functools.wraps copies what is cached
-        parsed = function, _parse(function, origin, is_final)
-        setattr(function, _CACHE, parsed)
-    return parsed[1]
+    contract = _cached(function)
+    if contract is None:
+        contract = _parse(function, origin, is_final)
+        setattr(function, _CACHE, (function, contract))
+    return contract
+
+
+def _method_signature(function: Callable[..., Any], class_: type) -> Signature:
+    """Return the contract of a method; its origin is only looked for if it is not parsed yet."""
+    return _cached(inspect.unwrap(function)) or function_signature(function, method_of(class_))
+
+
+def _cached(function: Callable[..., Any]) -> Signature | None:
+    """Return the contract of a function if it has been parsed before."""
+    of, contract = getattr(function, _CACHE, (None, None))
+    return contract if of is function else None  # functools.wraps copies what is cached
 
 
 def _resolved(contract: Signature, owner: object) -> Signature:
     """Replace the parts in braces that depend on the object of a method alone."""
-    own = (b for b in contract.braces if free_names(b[1:-1]) <= {contract.owner})
+    own = [b for b in contract.braces if free_names(b[1:-1]) <= {contract.owner}]
+    if not own:
+        return contract
     return contract.resolved({b: read_braces(b, {contract.owner: owner}) for b in own})
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -179,6 +180,7 @@ def expected_size(axis: Axis, bound: Mapping[str, Extent]) -> object:
         return None
 
 
+@functools.lru_cache(1024)
 def free_names(expression: str) -> frozenset[str]:
     """Return the names in a Python expression, except calls of built-in functions such as ``min``.
 

@@ -11,9 +11,10 @@ from shapezoo.contracts import Module
 
 @runtime_checkable
 class HasPooledFeatures(Protocol):
-    """An image classifier that can return the input of its last layer.
+    """An image classifier that can return the input of its last layer, a vector for each image.
 
-    Every model with published weights can.
+    Every model with published weights can. Where the last layer is a convolution, as in SqueezeNet,
+    the vector is the average of its input over all pixels.
 
     Attributes:
         in_channels: Channels of the images.

@@ -2,9 +2,10 @@
 
 Radosavovic, Kosaraju, Girshick, He, Dollár, "Designing network design spaces", 2020,
 arXiv:2003.13678, Section 3.3, Figures 3 and 4. The bottleneck ratio is 1, as in all the models of
-the paper. As in torchvision, a width halfway between two multiples of the group width becomes the
-larger one; the paper has the smaller one, such as 384 instead of 400 in RegNetX-400MF. The name of
-a model says how many multiply-adds an image of 224x224 pixels takes.
+the paper. As in torchvision, widths become multiples of the group width by `make_divisible`, which
+rounds halves up and takes at most a tenth away: RegNetX-400MF ends in 400 channels instead of the
+paper's 384, and RegNetY-8GF begins with 224 instead of 168. The name of a model says about how many
+multiply-adds an image of 224x224 pixels takes.
 """
 
 import functools
@@ -20,6 +21,7 @@ from shapezoo.contracts import Module, checked
 from shapezoo.layers.conv_norm_activation import ConvNormActivation
 from shapezoo.layers.rounding import make_divisible
 from shapezoo.layers.squeeze_excitation import SqueezeExcitation
+from shapezoo.models.vision.staged_backbone import StagedBackbone, outputs_of
 from shapezoo.registry import register
 
 STEM_CHANNELS = 32
@@ -85,14 +87,14 @@ class ResidualBottleneck(Module):
         return maps
 
 
-class RegNet(Module):
+class RegNet(StagedBackbone):
     """An image classifier of four stages of residual bottlenecks.
 
     Args:
         depth: Number of blocks.
         w_0: Width of the first block, by the linear function.
-        w_a: How much wider than the one before each block is, by the linear function.
-        w_m: Ratio of the widths to which those of the linear function are rounded.
+        w_a: Slope of the linear function: how much wider each block is than the one before.
+        w_m: Ratio between neighbouring widths, to which those of the linear function are rounded.
         group_width: Channels of each group, or fewer in a stage that is narrower.
         se_ratio: Channels between the two layers of squeeze-and-excitation, relative to the input
             channels of a block. With 0 there is none.
@@ -109,7 +111,6 @@ class RegNet(Module):
         ValueError: The widths do not make four stages.
     """
 
-    strides = (4, 8, 16, 32)
     head_names = ("fc",)
 
     def __init__(
@@ -136,11 +137,10 @@ class RegNet(Module):
         for number, (stage, width) in enumerate(_stages(widths, group_width, se_ratio), start=1):
             self.trunk_output.add_module(f"block{number}", stage)
             channels.append(width)
-        first, second, third, fourth = channels
-        self.feature_channels = first, second, third, fourth
-        self.num_features = fourth
+        self.feature_channels = tuple(channels)
+        self.num_features = channels[-1]
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(fourth, num_classes)
+        self.fc = nn.Linear(self.num_features, num_classes)
         _init_weights(self)
 
     def forward(
@@ -159,41 +159,8 @@ class RegNet(Module):
         features: Tensor = self.avgpool(maps).flatten(1)
         return features
 
-    @checked
-    def feature_maps(
-        self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
-    ) -> tuple[
-        Float[
-            Tensor,
-            "batch channels={self.feature_channels[0]} height=(height-1)//4+1 width=(width-1)//4+1",
-        ],
-        Float[
-            Tensor,
-            "batch channels={self.feature_channels[1]} height=(height-1)//8+1 width=(width-1)//8+1",
-        ],
-        Float[
-            Tensor,
-            (
-                "batch channels={self.feature_channels[2]} "
-                "height=(height-1)//16+1 width=(width-1)//16+1"
-            ),
-        ],
-        Float[
-            Tensor,
-            (
-                "batch channels={self.feature_channels[3]} "
-                "height=(height-1)//32+1 width=(width-1)//32+1"
-            ),
-        ],
-    ]:
-        """Return the feature maps of each stage, highest resolution first."""
-        x = self.stem(images)
-        maps = []
-        for stage in self.trunk_output:
-            x = stage(x)
-            maps.append(x)
-        first, second, third, fourth = maps
-        return first, second, third, fourth
+    def _maps(self, images: Tensor) -> list[Tensor]:
+        return outputs_of(self.trunk_output, range(4), self.stem(images))
 
 
 def quantised_widths(depth: int, *, w_0: int, w_a: float, w_m: float) -> list[int]:
@@ -225,7 +192,7 @@ def _stages(
 
 
 def _init_weights(model: nn.Module) -> None:
-    """Draw the weights of ResNet's convolutions, as in the code of the authors."""
+    """Initialise convolutions as ResNet does, like the code of the authors."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -269,43 +236,43 @@ def regnet_micro(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
 
 @_register(published_by="torchvision")
 def regnet_y_400mf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetY-400MF: 16 blocks, 400 million multiply-adds."""
+    """RegNetY-400MF: 16 blocks, about 400 million multiply-adds."""
     return _y_400mf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_y_800mf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetY-800MF: 14 blocks, 800 million multiply-adds."""
+    """RegNetY-800MF: 14 blocks, about 800 million multiply-adds."""
     return _y_800mf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_y_1_6gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetY-1.6GF: 27 blocks, 1.6 billion multiply-adds."""
+    """RegNetY-1.6GF: 27 blocks, about 1.6 billion multiply-adds."""
     return _y_1_6gf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_y_3_2gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetY-3.2GF: 21 blocks, 3.2 billion multiply-adds."""
+    """RegNetY-3.2GF: 21 blocks, about 3.2 billion multiply-adds."""
     return _y_3_2gf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_y_8gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetY-8GF: 17 blocks, 8 billion multiply-adds."""
+    """RegNetY-8GF: 17 blocks, about 8 billion multiply-adds."""
     return _y_8gf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_y_16gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetY-16GF: 18 blocks, 16 billion multiply-adds."""
+    """RegNetY-16GF: 18 blocks, about 16 billion multiply-adds."""
     return _y_16gf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_y_32gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetY-32GF: 20 blocks, 32 billion multiply-adds."""
+    """RegNetY-32GF: 20 blocks, about 32 billion multiply-adds."""
     return _y_32gf(in_channels=in_channels, num_classes=num_classes)
 
 
@@ -317,41 +284,41 @@ def regnet_y_128gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
 
 @_register(published_by="torchvision")
 def regnet_x_400mf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetX-400MF: 22 blocks, 400 million multiply-adds."""
+    """RegNetX-400MF: 22 blocks, about 400 million multiply-adds."""
     return _x_400mf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_x_800mf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetX-800MF: 16 blocks, 800 million multiply-adds."""
+    """RegNetX-800MF: 16 blocks, about 800 million multiply-adds."""
     return _x_800mf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_x_1_6gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetX-1.6GF: 18 blocks, 1.6 billion multiply-adds."""
+    """RegNetX-1.6GF: 18 blocks, about 1.6 billion multiply-adds."""
     return _x_1_6gf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_x_3_2gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetX-3.2GF: 25 blocks, 3.2 billion multiply-adds."""
+    """RegNetX-3.2GF: 25 blocks, about 3.2 billion multiply-adds."""
     return _x_3_2gf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_x_8gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetX-8GF: 23 blocks, 8 billion multiply-adds."""
+    """RegNetX-8GF: 23 blocks, about 8 billion multiply-adds."""
     return _x_8gf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_x_16gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetX-16GF: 22 blocks, 16 billion multiply-adds."""
+    """RegNetX-16GF: 22 blocks, about 16 billion multiply-adds."""
     return _x_16gf(in_channels=in_channels, num_classes=num_classes)
 
 
 @_register(published_by="torchvision")
 def regnet_x_32gf(*, in_channels: int = 3, num_classes: int = 1000) -> RegNet:
-    """RegNetX-32GF: 23 blocks, 32 billion multiply-adds."""
+    """RegNetX-32GF: 23 blocks, about 32 billion multiply-adds."""
     return _x_32gf(in_channels=in_channels, num_classes=num_classes)

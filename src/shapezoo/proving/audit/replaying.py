@@ -187,7 +187,7 @@ def attributes_of(model: Callable[..., Any] | None) -> dict[str, Any]:
     """
     modules = model.named_modules() if isinstance(model, nn.Module) else ()
     return {
-        f"{module_path}.{name}".removeprefix("."): _fingerprint(value)
+        f"{module_path}.{name}" if module_path else name: _fingerprint(value)
         for module_path, module in modules
         for name, value in _attributes(module)
     }
@@ -208,22 +208,26 @@ def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
             yield from ((key, buffer is None) for key, buffer in value.items())
         elif name in ("_parameters", "_buffers"):
             yield from value.items()
-        elif name != "_modules":
-            yield name, value
+        elif name != "_modules" and (type(value) is not collections.OrderedDict or value):
+            yield name, value  # torch keeps hooks in such dictionaries, which are empty in most
 
 
 _DEEPEST = 4
 """How many levels of objects inside objects are inspected."""
 
+_PLAIN = (types.NoneType, bool, int, float, str, torch.Size)
+
 
 def _fingerprint(value: Any, depth: int = 0) -> Any:
     """Return something that differs after an attribute was assigned, changed in place, or grew."""
+    if type(value) in _PLAIN:  # nearly all of the thousands of attributes of a model
+        return (value,)  # in a tuple nan equals itself
     if isinstance(value, Tensor):
         # inference tensors have no count of writes in place
         writes = 0 if value.is_inference() else value._version
         return id(value), tuple(value.shape), value.dtype, writes, value.requires_grad
-    if value is None or isinstance(value, bool | int | float | str | torch.Size):
-        return (value,)  # in a tuple nan equals itself
+    if isinstance(value, _PLAIN):
+        return (value,)
     if isinstance(value, types.GeneratorType):
         return object()  # its position cannot be read, so it counts as changed
     if isinstance(value, Iterator):

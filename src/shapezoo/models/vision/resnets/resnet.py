@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapezoo.contracts import Module, checked
+from shapezoo.layers import init_convolutions
 from shapezoo.models.vision.resnets.resnet_blocks import BasicBlock, Block, Bottleneck, conv
 from shapezoo.registry import register
 
@@ -75,7 +76,7 @@ class ResNet(Module):
         self.num_features = fourth
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(fourth, num_classes)
-        _init_convolutions(self)
+        init_convolutions(self)
 
     def forward(
         self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
@@ -189,13 +190,6 @@ def _stages(
             stage.append(layer)
         last_stride = stride
         yield stage, in_channels
-
-
-def _init_convolutions(model: nn.Module) -> None:
-    """Draw normal weights that keep the variance of gradients (He et al., arXiv:1502.01852)."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 _register = functools.partial(

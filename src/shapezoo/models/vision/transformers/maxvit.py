@@ -12,13 +12,14 @@ from collections import OrderedDict
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapezoo.contracts import Module, checked
+from shapezoo.contracts import checked
 from shapezoo.layers.conv_norm_activation import ConvNormActivation
+from shapezoo.models.vision.staged_backbone import StagedBackbone, outputs_of
 from shapezoo.models.vision.transformers.maxvit_blocks import MaxViTBlock, norm
 from shapezoo.registry import register
 
 
-class MaxViT(Module):
+class MaxViT(StagedBackbone):
     """An image classifier of four stages of blocks.
 
     Args:
@@ -40,7 +41,6 @@ class MaxViT(Module):
         head_names: The layers that `pooled_features` does not use.
     """
 
-    strides = (4, 8, 16, 32)
     head_names = ("classifier.5",)
 
     def __init__(
@@ -113,39 +113,8 @@ class MaxViT(Module):
             x = layer(x)
         return x
 
-    @checked
-    def feature_maps(
-        self, images: Float[Tensor, "batch channels={self.in_channels} height width"]
-    ) -> tuple[
-        Float[
-            Tensor,
-            "batch channels={self.feature_channels[0]} height=(height-1)//4+1 width=(width-1)//4+1",
-        ],
-        Float[
-            Tensor,
-            "batch channels={self.feature_channels[1]} height=(height-1)//8+1 width=(width-1)//8+1",
-        ],
-        Float[
-            Tensor,
-            (
-                "batch channels={self.feature_channels[2]} "
-                "height=(height-1)//16+1 width=(width-1)//16+1"
-            ),
-        ],
-        Float[
-            Tensor,
-            (
-                "batch channels={self.feature_channels[3]} "
-                "height=(height-1)//32+1 width=(width-1)//32+1"
-            ),
-        ],
-    ]:
-        """Return the feature maps of each stage, highest resolution first."""
-        first, second, third, fourth = self.blocks
-        a = first(self.stem(images))
-        b = second(a)
-        c = third(b)
-        return a, b, c, fourth(c)
+    def _maps(self, images: Tensor) -> list[Tensor]:
+        return outputs_of(self.blocks, range(4), self.stem(images))
 
 
 def _init_weights(model: nn.Module) -> None:

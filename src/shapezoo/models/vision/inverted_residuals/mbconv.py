@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapezoo.contracts import Module
-from shapezoo.layers.conv_norm_activation import ConvNormActivation, MakeActivation, Norm
+from shapezoo.layers.conv_norm_activation import ConvNormActivation, MakeActivation, MakeNorm
 from shapezoo.layers.stochastic_depth import StochasticDepth
 
 
@@ -28,7 +28,7 @@ class MBConv(Module):
         norm: Builds a normalisation.
         activation: Builds an activation.
         squeeze_excitation: Follows the depthwise convolution, if there is one.
-        stochastic_depth: Probability of skipping the residual in train mode.
+        stochastic_depth: Probability of skipping the block in train mode, if it is a residual.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class MBConv(Module):
         *,
         kernel_size: int,
         stride: int,
-        norm: Norm,
+        norm: MakeNorm,
         activation: MakeActivation,
         squeeze_excitation: nn.Module | None = None,
         stochastic_depth: float = 0.0,
@@ -72,7 +72,9 @@ class MBConv(Module):
         self.block.append(
             ConvNormActivation(expanded_channels, out_channels, 1, norm=norm, activation=None)
         )
-        self.stochastic_depth = StochasticDepth(stochastic_depth)
+        self.stochastic_depth = (
+            StochasticDepth(stochastic_depth) if self.is_residual else nn.Identity()
+        )
 
     def forward(
         self, x: Float[Tensor, "batch channels={self.in_channels} height width"]
@@ -84,8 +86,7 @@ class MBConv(Module):
         ),
     ]:
         """Return the feature maps, added to the input where the block is a residual."""
-        maps: Tensor = self.block(x)
+        maps: Tensor = self.stochastic_depth(self.block(x))
         if self.is_residual:
-            maps = self.stochastic_depth(maps)
             maps += x
         return maps

@@ -1,0 +1,1 @@
+"""Fixed transforms of images: Fourier magnitudes and the Haar transform."""

@@ -1,0 +1,1 @@
+"""Networks of inverted residuals: MobileNets, MnasNet and EfficientNets."""

@@ -3,12 +3,13 @@
 import functools
 import gc
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from shapezoo import Module, create_model, model_info
 from shapezoo._modules import without_values
@@ -25,6 +26,16 @@ def shell(name: str) -> Module:
     """A model on the meta device; nobody changes it."""
     with without_values():
         return create_model(name)
+
+
+class NumbersHaveValues(TorchFunctionMode):
+    """Keeps lists of numbers off the meta device: the builders of RegNet compute with tensors."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        is_list = func in (torch.arange, torch.tensor)
+        return func(*args, **(({"device": "cpu"} if is_list else {}) | (kwargs or {})))
 
 
 def unfilled(name: str, **hyperparameters: Any) -> Module:

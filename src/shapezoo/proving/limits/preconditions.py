@@ -149,6 +149,10 @@ class _Search:
 
     def is_excluded(self, path: ExecutionPath) -> bool:
         """Whether z3 shows that no size that meets the conditions takes a path."""
+        for axis in self.axes:  # what concerns one axis alone is often enough, and decided quickly
+            alone = [_formula(c) for c in self.conditions if c.axes == (axis,)]
+            if solving.is_possible(*self.domain, *alone, *_about(path.guards, {axis})) is False:
+                return True
         return solving.is_possible(*self.met, path.region) is False
 
     def exclude(self, path: ExecutionPath) -> None:
@@ -235,12 +239,16 @@ class _Search:
         Guards on other axes, and products of several, may keep z3 from an answer.
         """
         names, conclusion = {*condition.axes}, _formula(condition)
-        for guards in self._guards if self._is_closed else [()]:
-            own = [guard for guard in guards if {s.name for s in guard.free_symbols} <= names]
-            premises = [*map(solving.translate, own), *_quotients(own)]
-            if not solving.follows(conclusion, *self.domain, *premises):
-                return False
-        return True
+        return self._is_closed and all(
+            solving.follows(conclusion, *self.domain, *_about(guards, names))
+            for guards in self._guards
+        )
+
+
+def _about(guards: Sequence[Any], names: set[str]) -> list[Formula]:
+    """Return the formulas of the guards on some axes alone."""
+    own = [guard for guard in guards if {symbol.name for symbol in guard.free_symbols} <= names]
+    return [*map(solving.translate, own), *_quotients(own)]
 
 
 def _quotients(guards: Sequence[Any]) -> Iterator[Formula]:

@@ -3,7 +3,7 @@
 import functools
 import gc
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -28,14 +28,17 @@ def shell(name: str) -> Module:
         return create_model(name)
 
 
-class NumbersHaveValues(TorchFunctionMode):
-    """Keeps lists of numbers off the meta device: the builders of RegNet compute with tensors."""
+class WithoutWeights(TorchFunctionMode):
+    """Builds layers without values of weights.
+
+    Inside ``torch.device("meta")``, torchvision's RegNet could not compute its widths.
+    """
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: object, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        is_list = func in (torch.arange, torch.tensor)
-        return func(*args, **(({"device": "cpu"} if is_list else {}) | (kwargs or {})))
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        extra = {"device": "meta"} if func is torch.empty else {}
+        return func(*args, **(kwargs or {}) | extra)
 
 
 def unfilled(name: str, **hyperparameters: Any) -> Module:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from hypothesis.strategies import SearchStrategy
-from tests.zoo.subjects import by_class, small_images, vary
+from tests.zoo.subjects import accepted, accepted_from, by_class, small_images, vary
 
-from shapezoo import Module, create_model, list_models, signature
+from shapezoo import Module, create_model, list_models, model_info, signature
 from shapezoo.contracts.examples.arguments import free_axes
 from shapezoo.testing import Call, assert_compiles, assert_exports, inputs
 
@@ -23,10 +23,15 @@ def test_one_graph_serves_all_sizes(name: str) -> None:
     model = create_model(name, **small_images(name)).eval()
     vary(model)
     assert_compiles(model, calls(model), max_examples=2)
-    assert_exports(model, calls(model), max_examples=2)
+    static = model_info(name).static_axes
+    assert_exports(model, calls(model), static=static, max_examples=2)
 
 
 def calls(model: Module) -> SearchStrategy[Call]:
     """Calls with two images, of sizes that a graph may see."""
-    sizes: dict[str, Any] = {axis: SIZES for axis in free_axes(signature(model)) if axis != "batch"}
+    sizes: dict[str, Any] = {
+        axis: list(accepted(model, axis, SIZES)) or accepted_from(model, axis, SIZES[0], 1)
+        for axis in free_axes(signature(model))
+        if axis != "batch"
+    }
     return inputs(model, batch=range(2, 4), **sizes)

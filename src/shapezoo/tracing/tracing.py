@@ -18,11 +18,11 @@ from shapezoo.tracing.polynomials import CHECKS, DifferenceError, General, Sizes
 from shapezoo.tracing.running import run_once
 from shapezoo.tracing.traces import SizesError, Trace, TraceError
 
-UNITS = ((64, 2), (6720, 60), (64, 64), (8, 8), (1, 1))
+UNITS = ((64, 2), (26880, 60), (64, 64), (8, 8), (1, 1))
 """The units of long axes, and of other axes, in each attempt to find expressions.
 
-Many layers divide an image by powers of two, some (6720 is 64 * 3 * 5 * 7) by other numbers; code
-may also loop over the positions of other axes, which takes small numbers.
+Many layers divide an image by powers of two up to 64, some by others (26880 is 256 * 3 * 5 * 7);
+code may also loop over the positions of other axes, which takes small numbers.
 """
 
 FEW_UNITS = ((8, 2), (1, 1), (64, 1))

@@ -5,7 +5,7 @@ import re
 
 import torch
 import torchvision
-from tests.zoo.subjects import NumbersHaveValues, fill_statistics, shell, vary
+from tests.zoo.subjects import WithoutWeights, fill_statistics, shell, vary
 from torch import Tensor, nn
 
 OTHERS = (nn.Dropout, nn.AdaptiveAvgPool2d, nn.Sequential, nn.ModuleList, nn.Identity)
@@ -44,7 +44,7 @@ def assert_same_layers(name: str) -> None:
     The values of the largest models are compared before a release only; this sees an activation, a
     stride or an epsilon that differs.
     """
-    with torch.device("meta"), NumbersHaveValues():
+    with WithoutWeights():
         models = shell(name), torchvision.models.get_model(name)
     ours, theirs = (
         [

@@ -130,6 +130,7 @@ _register = functools.partial(
     register,
     task="image-classification",
     paper="Tu et al., MaxViT: multi-axis vision transformer, 2022, arXiv:2204.01697",
+    static_axes=("height", "width"),
 )
 
 _micro = functools.partial(

@@ -71,8 +71,8 @@ class ShiftedWindows:
         from_left = torch.arange(columns, device=maps.device).view(1, 1, -1, 1) >= columns - left
         origins = partition_windows(2.0 * from_top + from_left, self.size).transpose(0, 1)
         masked = torch.add(bias, origins != origins.mT, alpha=-100)
-        attended = torch.roll(_attend(attention, rolled, masked, self.size), (up, left), (1, 2))
-        return fitted(attended, height, width)
+        result = torch.roll(_attend(attention, rolled, masked, self.size), (up, left), (1, 2))
+        return fitted(result, height, width)
 
 
 def _padded(maps: Tensor, size: int) -> Tensor:

@@ -71,6 +71,26 @@ class ContinuousPositionBias(nn.Sequential):
         return 16 * steps.sigmoid()
 
 
+class QueryKeyValue(nn.Linear):
+    """One linear layer for queries, keys and values. The bias of the keys is ignored.
+
+    Args:
+        channels: Input channels, and output channels of each of the three.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, 3 * channels)
+
+    @checked
+    def forward(
+        self, x: Float[Tensor, "*batch channels={self.in_features}"]
+    ) -> Float[Tensor, "*batch channels={self.out_features}"]:
+        """Return the queries, keys and values, side by side."""
+        query, key, value = self.bias.chunk(3)
+        bias = torch.cat([query, torch.zeros_like(key), value])
+        return functional.linear(x, self.weight, bias)
+
+
 class WindowAttentionV2(Module):
     """`WindowAttention` by scaled cosines, with computed position biases (Equations 2 to 4).
 
@@ -95,7 +115,7 @@ class WindowAttentionV2(Module):
         self.register_buffer("relative_coords_table", log_spaced_steps(windows.size)[None])
         index = relative_position_index(windows.size, windows.size)
         self.register_buffer("relative_position_index", index.flatten())
-        self.qkv = nn.Linear(channels, 3 * channels)
+        self.qkv = QueryKeyValue(channels)
         self.proj = nn.Linear(channels, channels)
         self.cpb_mlp = ContinuousPositionBias(self.num_heads)
         self.dropout = nn.Dropout(dropout)
@@ -119,10 +139,7 @@ class WindowAttentionV2(Module):
         return by_pair.reshape(self.num_heads, self.windows.size**2, -1)
 
     def _attend(self, windows: Tensor, bias: Tensor) -> Tensor:
-        query_bias, key_bias, value_bias = self.qkv.bias.chunk(3)
-        qkv_bias = torch.cat([query_bias, torch.zeros_like(key_bias), value_bias])
-        projected = functional.linear(windows, self.qkv.weight, qkv_bias)
-        query, key, value = split_heads(projected, self.num_heads)
+        query, key, value = split_heads(self.qkv(windows), self.num_heads)
         query, key = functional.normalize(query, dim=-1), functional.normalize(key, dim=-1)
         scaled = query * self.logit_scale.clamp(max=math.log(100)).exp()
         output: Tensor = self.dropout(self.proj(attended(scaled, key, value, bias)))
